@@ -1,0 +1,277 @@
+"""The two documents that cross the project's borders: the run that is asked for and the result that came out.
+
+`matrix` writes a `Run`, `bench` reads it and writes what it measured, `matrix` makes a `Result` of that, and
+`reports` reads both. Nothing here imports torch, so that `plan`, `status` and `report` answer at once.
+Times are in seconds, memory in bytes, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import model_validator
+
+from bench.outcomes import Caution, Outcome
+from bench.shapes import Shape
+from bench.strategy import Layout
+
+Precision = Literal["fp32", "bf16"]
+Regime = Literal["micro-batch", "global-batch"]
+AxisValue = bool | int | float | str
+
+
+class Document(BaseModel):
+    """Base of all that is written to a file: immutable, and no key that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(Document):
+    """How a run trains. Every field can be an axis of the matrix."""
+
+    sequence_length: int = Field(128, ge=2, description="tokens trained per sample")
+    steps: PositiveInt = Field(24, description="optimizer steps in all, warm-up included")
+    warmup_steps: NonNegativeInt = Field(8, description="first steps that the throughput leaves out, at least")
+    precision: Precision = Field("fp32", description="parameters, gradients and optimizer state (bf16: pure, as xFFL)")
+    attention: Literal["sdpa", "eager"] = Field("sdpa", description="attention implementation")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd is plain: no momentum, no weight decay")
+    learning_rate: PositiveFloat = Field(3e-4, description="peak learning rate")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first beta")
+    beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second beta")
+    weight_decay: NonNegativeFloat = Field(0.1, description="AdamW's decoupled weight decay")
+    lr_warmup_fraction: float = Field(0.01, ge=0, le=1, description="part of the steps that warms the rate up linearly")
+    lr_decay_ratio: float = Field(0.01, ge=0, le=1, description="last learning rate over the peak (cosine between)")
+    seed: NonNegativeInt = Field(1, description="of the initial weights and the order of samples")
+    deterministic: bool = Field(False, description="deterministic algorithms only; costs speed")
+    federated_data: Literal["partition", "share"] = Field(
+        "partition", description="whether federated groups read different samples or the same ones"
+    )
+    workers: NonNegativeInt = Field(0, description="data loading processes per rank")
+    subsample: PositiveInt | None = Field(None, description="use only this many training samples")
+    val_batch_size: PositiveInt | None = Field(None, description="sequences per rank in validation (batch_size)")
+    val_samples: PositiveInt = Field(32, description="samples of the validation split that are used, the same ones always")
+
+
+class System(Document):
+    """The facts of the system file that a rank or a report needs."""
+
+    name: str
+    device: Literal["cpu", "cuda"]
+    threads_per_rank: PositiveInt
+    peak_flops: PositiveFloat | None = Field(None, description="peak dense FLOP/s per device, where it is not stock")
+    environment: dict[str, str] = Field(default_factory=dict)
+
+
+class Limits(Document):
+    """When a run is given up."""
+
+    run_seconds: PositiveFloat = Field(1800.0, description="wall time of one run")
+    hang_seconds: PositiveFloat = Field(300.0, description="time without progress of any kind")
+
+
+class Run(Document):
+    """One execution of one combination, wholly resolved: enough to repeat it by hand."""
+
+    version: Literal[1] = 1
+    sweep: str
+    id: str
+    repeat: NonNegativeInt
+    labels: dict[str, AxisValue] = Field(description="the combination: every axis with its value's name")
+    model: str
+    shape: Shape
+    layout: Layout
+    every: NonNegativeInt = Field(description="optimizer steps between two federated averagings; 0 without federation")
+    cuda_streams: PositiveInt = Field(description="concurrent communicators of the federated averaging")
+    nodes: PositiveInt
+    ranks_per_node: PositiveInt
+    regime: Regime
+    batch_size: PositiveInt = Field(description="micro-batch: sequences per rank and step")
+    block: PositiveInt = Field(description="steps of a block, a common multiple of every interval in the sweep")
+    training: Training
+    data: str = Field(description="folder of the data set, made by save_to_disk")
+    engine: Literal["native"] = "native"
+    launcher: Literal["torchrun"] = "torchrun"
+    system: System
+    limits: Limits
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.layout.world != self.world:
+            raise ValueError(f"layout {self.layout} has {self.layout.world} ranks, the run has {self.world}")
+        if self.window_steps < self.block:
+            raise ValueError(
+                f"training.steps {self.training.steps} less warmup_steps {self.training.warmup_steps} "
+                f"holds no whole block of {self.block} steps"
+            )
+        return self
+
+    @property
+    def world(self) -> int:
+        """World size: ranks in all."""
+        return self.nodes * self.ranks_per_node
+
+    @property
+    def window_steps(self) -> int:
+        """Steps that count: the last ones, in whole blocks."""
+        return (self.training.steps - self.training.warmup_steps) // self.block * self.block
+
+    @property
+    def first_window_step(self) -> int:
+        """Index of the first step of the window; those before it are warm-up."""
+        return self.training.steps - self.window_steps
+
+    @property
+    def readers(self) -> int:
+        """Ranks that see different data."""
+        return self.layout.group if self.training.federated_data == "share" else self.world
+
+    def identity(self) -> str:
+        """Digest of what is executed. Labels, names and limits are left out: two strategies that resolve to the same
+        layout are one run."""
+        executed = self.model_dump(
+            mode="json", exclude={"version", "sweep", "id", "labels", "model", "regime", "limits"}
+        )
+        return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Window(Document):
+    """The steps that count, and how fast they went."""
+
+    first_step: NonNegativeInt
+    steps: PositiveInt
+    block: PositiveInt
+    seconds: PositiveFloat = Field(description="first rank's start of its first step to last rank's end of its last")
+    tokens: PositiveInt = Field(description="labels that are not -100, over the world")
+    block_tokens_per_s: list[float] = Field(description="one figure per block: the spread inside a run")
+    step_s_quartiles: tuple[float, float, float] = Field(description="of the steps, each its group's slowest rank")
+    aggregations: NonNegativeInt
+    aggregation_s_median: float | None
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens trained in the window over its wall time."""
+        return self.tokens / self.seconds
+
+
+class Memory(Document):
+    """Maximum over ranks, in bytes. What a device does not have is None."""
+
+    peak: NonNegativeInt = Field(description="GPU: active_bytes.all.peak; CPU: resident set above what the imports took")
+    state: NonNegativeInt = Field(description="counted: parameters, gradients and optimizer state of one rank")
+    communicators: NonNegativeInt = Field(description="buffers of the federated averaging")
+    reserved_peak: NonNegativeInt | None = None
+    device_used_peak: NonNegativeInt | None = None
+    allocator_retries: NonNegativeInt | None = None
+    allocator_ooms: NonNegativeInt | None = None
+
+
+class Utilisation(Document):
+    """FLOPs by both conventions, against the device's peak and against a matrix product measured in the same run."""
+
+    flops_per_token: PositiveFloat
+    flops_per_token_causal: PositiveFloat
+    peak_flops: PositiveFloat | None = Field(None, description="dense FLOP/s per device at the run's precision")
+    mfu: float | None = None
+    mfu_causal: float | None = None
+    matmul_flops: PositiveFloat = Field(description="FLOP/s per rank of a matrix product, all ranks at once")
+    matmul_fraction: float = Field(description="the run's FLOP/s per rank (full attention) over matmul_flops")
+
+
+class Loss(Document):
+    """Losses in nats per token. Training losses are means over groups, weighted by tokens, before averaging."""
+
+    first: float
+    final: float = Field(description="mean over the window's last block")
+    validation: float
+    entropy_rate: float | None = Field(None, description="floor of a synthetic source, where it is known")
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the validation loss; infinite where that overflows."""
+        try:
+            return math.exp(self.validation)
+        except OverflowError:
+            return math.inf
+
+
+class Startup(Document):
+    """Seconds of each phase before the steps, the slowest rank's."""
+
+    rendezvous: float
+    model: float
+    data: float
+    first_step: float
+
+
+class Provenance(Document):
+    """Where and with what a run was made; environment variables by an allow-list."""
+
+    python: str
+    packages: dict[str, str]
+    commit: str | None
+    dirty: bool | None
+    hosts: list[str] = Field(description="host of every node, in rank order")
+    cores: int = Field(description="processor cores a host's ranks may use")
+    devices: list[str]
+    threads: int = Field(description="intra-op threads of a rank, as torch reports them")
+    environment: dict[str, str]
+
+
+class Measured(Document):
+    """What the training itself writes, on rank 0, once every rank has reached the end of the measurement."""
+
+    window: Window
+    tokens_per_step: PositiveInt
+    tokens_per_update: PositiveFloat = Field(description="tokens behind one optimizer update: a group's share")
+    trained_tokens: PositiveInt
+    distinct_tokens: PositiveInt
+    parameters: PositiveInt
+    memory: Memory
+    utilisation: Utilisation
+    loss: Loss
+    startup: Startup
+    provenance: Provenance
+    cautions: list[Caution]
+
+
+class RankEnd(Document):
+    """A rank's own account of its end, written last of all."""
+
+    rank: NonNegativeInt
+    completed: bool
+    phase: str = Field(description="the phase it was in")
+    step: int = Field(description="optimizer steps finished; -1 before the first")
+    error: str | None = None
+    out_of_memory: bool = False
+
+
+class Heartbeat(Document):
+    """Rank 0's sign of life; the file's age tells a hang from work."""
+
+    phase: str
+    step: int
+    steps: int
+
+
+class Result(Document):
+    """What became of a run. `measured` is there when it completed (or diverged, which is seen at the end)."""
+
+    version: Literal[1] = 1
+    run: str
+    attempt: NonNegativeInt
+    outcome: Outcome
+    reason: str = Field(description="the sentence that gave the run its outcome; empty when it completed")
+    evidence: list[str] = Field(default_factory=list, description="lines of logs and exit statuses behind the reason")
+    started: str = Field(description="ISO 8601, UTC")
+    seconds: NonNegativeFloat = Field(description="wall time of the attempt, as the runner saw it")
+    measured: Measured | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.outcome is Outcome.COMPLETED and self.measured is None:
+            raise ValueError("a completed run has measured figures")
+        return self

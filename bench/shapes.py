@@ -1,0 +1,140 @@
+"""The shapes of Llama and Mixtral models: parameters, FLOPs and bytes, by arithmetic and without torch.
+
+Published shapes: the `config.json` of meta-llama/Llama-3.1-8B, Llama-3.1-70B and mistralai/Mixtral-8x7B-v0.1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+Architecture = Literal["llama", "mixtral"]
+
+
+class Shape(BaseModel):
+    """What a model is made of. `experts` = 0 means a dense model (Llama); names follow Hugging Face's configurations."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: Architecture
+    vocab_size: PositiveInt
+    hidden_size: PositiveInt
+    intermediate_size: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    kv_heads: PositiveInt
+    max_positions: PositiveInt = 4096
+    rope_theta: PositiveFloat = 10_000.0
+    rms_norm_eps: PositiveFloat = 1e-5
+    initializer_range: PositiveFloat = 0.02
+    tie_embeddings: bool = False
+    experts: NonNegativeInt = 0
+    experts_per_token: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
+        if (self.architecture == "mixtral") != (self.experts > 0):
+            raise ValueError("a mixtral has experts > 0 and a llama has none")
+        if self.experts and not 1 <= self.experts_per_token <= self.experts:
+            raise ValueError(f"experts_per_token must lie between 1 and experts ({self.experts})")
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head (d_qk = d_v)."""
+        return self.hidden_size // self.heads
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Parameters of the input embedding."""
+        return self.vocab_size * self.hidden_size
+
+    def _parameters(self, experts: int) -> int:
+        h, kv = self.hidden_size, self.kv_heads * self.head_dim
+        attention = 2 * h * h + 2 * h * kv
+        feed_forward = 3 * h * self.intermediate_size
+        if self.experts:
+            feed_forward = experts * feed_forward + self.experts * h  # the router sees every expert
+        norms = 2 * h
+        head = 0 if self.tie_embeddings else self.embedding_parameters
+        return self.embedding_parameters + self.layers * (attention + feed_forward + norms) + h + head
+
+    @property
+    def parameters(self) -> int:
+        """All parameters; a tied embedding counts once."""
+        return self._parameters(self.experts)
+
+    @property
+    def active_parameters(self) -> int:
+        """Parameters that one token meets: of the experts, only `experts_per_token`."""
+        return self._parameters(self.experts_per_token)
+
+    def flops_per_token(self, sequence_length: int, *, causal: bool = False) -> float:
+        """Training FLOPs (forward and backward) per token; recomputation does not count.
+
+        6 (N - N_input_embedding) + 6 L n_heads (d_qk + d_v) seq, with N the active parameters: torchtitan's
+        definition, which equals appendix B of PaLM (arXiv 2204.02311). `causal` counts half of the attention term,
+        since a causal mask leaves half of the score matrix. A tied embedding is not subtracted: it is used as the head.
+        """
+        weights = self.active_parameters - (0 if self.tie_embeddings else self.embedding_parameters)
+        attention = 6 * self.layers * self.heads * 2 * self.head_dim * sequence_length
+        return 6.0 * weights + attention * (0.5 if causal else 1.0)
+
+
+STOCK: dict[str, Shape] = {
+    "llama-tiny": Shape(
+        architecture="llama", vocab_size=256, hidden_size=64, intermediate_size=176, layers=2, heads=4, kv_heads=2
+    ),
+    "mixtral-tiny": Shape(
+        architecture="mixtral",
+        vocab_size=256,
+        hidden_size=64,
+        intermediate_size=96,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        experts=4,
+        experts_per_token=2,
+    ),
+    "llama3.1-8b": Shape(
+        architecture="llama",
+        vocab_size=128_256,
+        hidden_size=4096,
+        intermediate_size=14_336,
+        layers=32,
+        heads=32,
+        kv_heads=8,
+        max_positions=131_072,
+        rope_theta=500_000.0,
+    ),
+    "llama3.1-70b": Shape(
+        architecture="llama",
+        vocab_size=128_256,
+        hidden_size=8192,
+        intermediate_size=28_672,
+        layers=80,
+        heads=64,
+        kv_heads=8,
+        max_positions=131_072,
+        rope_theta=500_000.0,
+    ),
+    "mixtral-8x7b": Shape(
+        architecture="mixtral",
+        vocab_size=32_000,
+        hidden_size=4096,
+        intermediate_size=14_336,
+        layers=32,
+        heads=32,
+        kv_heads=8,
+        max_positions=32_768,
+        rope_theta=1_000_000.0,
+        experts=8,
+        experts_per_token=2,
+    ),
+}
+"""Models known by name. Rotary scaling of Llama 3.1 is left out: it changes no cost, and nothing here is pretrained."""

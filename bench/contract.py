@@ -17,7 +17,7 @@ from pydantic import model_validator
 
 from bench.outcomes import Caution, Outcome
 from bench.shapes import Shape
-from bench.strategy import Layout
+from bench.strategy import Layout, StrategyName
 
 Precision = Literal["fp32", "bf16"]
 Regime = Literal["micro-batch", "global-batch"]
@@ -275,3 +275,32 @@ class Result(Document):
         if self.outcome is Outcome.COMPLETED and self.measured is None:
             raise ValueError("a completed run has measured figures")
         return self
+
+
+class Cell(Document):
+    """One point of the matrix: what it resolves to, and which runs stand for it."""
+
+    labels: dict[str, AxisValue] = Field(description="every axis with its value's name")
+    status: Literal["run", "same", "impossible"]
+    layout: Layout | None = Field(None, description="None where the combination is impossible")
+    canonical: StrategyName | None = Field(None, description="the simplest strategy that the layout is")
+    same_as: dict[str, AxisValue] = Field(
+        default_factory=dict, description="labels of the cell that is run instead, where they differ from this one's"
+    )
+    reason: str = Field("", description="why it is impossible, or the same run as another")
+    runs: list[str] = Field(default_factory=list, description="run ids, one per repeat; a `same` cell has the other's")
+
+
+class Plan(Document):
+    """A sweep, expanded: every cell in the order of the axes, and the runs in the order of execution."""
+
+    version: Literal[1] = 1
+    sweep: str
+    axes: dict[str, list[AxisValue]] = Field(description="labels of every axis, in the order of the matrix file")
+    reference: dict[str, AxisValue] = Field(
+        description="labels (strategy, nodes) that speed-up and efficiency are held against; other axes: the row's own"
+    )
+    regime: Regime
+    repeats: PositiveInt
+    cells: list[Cell]
+    order: list[str] = Field(description="run ids, randomised inside each repeat, repeats one after the other")

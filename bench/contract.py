@@ -25,9 +25,12 @@ AxisValue = bool | int | float | str
 
 
 class Document(BaseModel):
-    """Base of all that is written to a file: immutable, and no key that is not known."""
+    """Base of all that is written to a file: immutable, and no key that is not known.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A loss that is not finite is written as "NaN" or "Infinity", so that a diverged run's result can be read again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Training(Document):

@@ -8,16 +8,16 @@ from pathlib import Path
 from pydantic import BaseModel
 
 
-def write_whole(path: Path, content: str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part. Text is written as UTF-8.
 
     Raises:
         OSError: the content could not be written; `path` is as it was before.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(content)
+        with beside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -1,0 +1,111 @@
+"""When steps begin and end, without making the device wait.
+
+On a CPU the host's monotonic clock; on a GPU CUDA events, which are read once the window is over. Times count from
+`align`, which every rank calls after one barrier: that makes the clocks of different hosts comparable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+import torch.distributed as dist
+
+
+class Marks(Protocol):
+    """A series of moments."""
+
+    def mark(self) -> None:
+        """Note this moment (on a GPU: once the work queued so far is done)."""
+
+    def seconds(self, origin: int) -> list[float]:
+        """All moments in seconds after moment `origin`."""
+
+
+class HostMarks:
+    """Moments of the host."""
+
+    def __init__(self) -> None:
+        self._moments: list[float] = []
+
+    def mark(self) -> None:
+        """Note now."""
+        self._moments.append(time.perf_counter())
+
+    def seconds(self, origin: int) -> list[float]:
+        """After moment `origin`."""
+        return [moment - self._moments[origin] for moment in self._moments]
+
+
+class CudaMarks:
+    """Moments of the device's current stream."""
+
+    def __init__(self) -> None:
+        self._events: list[torch.cuda.Event] = []
+
+    def mark(self) -> None:
+        """Queue an event."""
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        self._events.append(event)
+
+    def seconds(self, origin: int) -> list[float]:
+        """After event `origin`; waits for the device."""
+        torch.cuda.synchronize()
+        zero = self._events[origin]
+        # elapsed_time runs forwards only: moments before the origin are read the other way round.
+        return [
+            (zero.elapsed_time(event) if place >= origin else -event.elapsed_time(zero)) / 1e3
+            for place, event in enumerate(self._events)
+        ]
+
+
+class StepClock:
+    """Begin, end and aggregation time of every step of one rank."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._marks: Marks = CudaMarks() if device.type == "cuda" else HostMarks()
+        self._device = device
+        self._count = 0
+        self._origin = 0
+        self._begins: list[int] = []
+        self._ends: list[int] = []
+        self._aggregations: dict[int, tuple[int, int]] = {}
+
+    def _mark(self) -> int:
+        self._marks.mark()
+        self._count += 1
+        return self._count - 1
+
+    def align(self) -> None:
+        """Let all ranks agree on the zero of their clocks; the window starts here."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        dist.barrier()
+        self._origin = self._mark()
+
+    def begin(self) -> None:
+        """A step begins."""
+        self._begins.append(self._mark())
+
+    def end(self) -> None:
+        """The step ends."""
+        self._ends.append(self._mark())
+
+    def aggregation(self, aggregate: Callable[[], None]) -> None:
+        """Run the federated averaging of the current step, timed apart."""
+        before = self._mark()
+        aggregate()
+        self._aggregations[len(self._begins) - 1] = (before, self._mark())
+
+    def read(self) -> tuple[list[float], list[float], list[float]]:
+        """(begin, end, aggregation) seconds of every step; the first two count from `align`."""
+        seconds = self._marks.seconds(self._origin)
+        spans = [self._aggregations.get(step) for step in range(len(self._begins))]
+        return (
+            [seconds[mark] for mark in self._begins],
+            [seconds[mark] for mark in self._ends],
+            [0.0 if span is None else seconds[span[1]] - seconds[span[0]] for span in spans],
+        )

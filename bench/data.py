@@ -1,0 +1,199 @@
+"""Tokenised, packed data: made by `save_to_disk`, read by `load_from_disk`, in an order that no strategy changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from bench.contract import Run
+from bench.markov import MarkovSource
+
+datasets.disable_progress_bars()  # ranks print into logs
+
+IGNORED_LABEL = -100
+SOURCE_FILE = "source.json"
+"""Beside the data set: where it comes from (vocabulary, sequence length, entropy rate)."""
+
+
+def make_synthetic(
+    path: Path,
+    *,
+    vocab_size: int,
+    sequence_length: int,
+    train_samples: int,
+    val_samples: int,
+    branching: int = 8,
+    seed: int = 0,
+) -> float:
+    """Write a data set drawn from a Markov source; returns its entropy rate in nats per token.
+
+    A sample holds `sequence_length` + 1 tokens, so that `sequence_length` of them have a successor to predict.
+    """
+    source = MarkovSource.from_seed(vocab_size, branching, seed)
+    splits = {"train": train_samples, "val": val_samples}
+    features = datasets.Features({"input_ids": datasets.List(datasets.Value("int32"), length=sequence_length + 1)})
+    dataset = datasets.DatasetDict(
+        {
+            name: datasets.Dataset.from_dict(
+                {"input_ids": source.sample(samples, sequence_length + 1, seed=seed + 1 + place)}, features=features
+            )
+            for place, (name, samples) in enumerate(splits.items())
+        }
+    )
+    dataset.save_to_disk(str(path))
+    facts = {
+        "kind": "markov",
+        "vocab_size": vocab_size,
+        "sequence_length": sequence_length,
+        "branching": branching,
+        "seed": seed,
+        "splits": splits,
+        "entropy_rate": source.entropy_rate,
+    }
+    (path / SOURCE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return source.entropy_rate
+
+
+def entropy_rate(path: Path) -> float | None:
+    """The floor of the loss in nats per token, where the data set's source is known."""
+    file = path / SOURCE_FILE
+    if not file.exists():
+        return None
+    value = json.loads(file.read_text(encoding="utf-8")).get("entropy_rate")
+    return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which samples a rank reads at a step: a function of (seed, step, place) that knows no strategy.
+
+    The global index of a sample is step x global batch + place x micro-batch + its place in the micro-batch; index i
+    is the (i mod samples)-th of a fresh permutation for every pass over the data.
+    """
+
+    samples: int
+    seed: int
+    micro_batch: int
+    readers: int
+    place: int
+
+    def batches(self, steps: int) -> Iterator[list[int]]:
+        """The sample numbers of each step's micro-batch."""
+        pass_number, permutation = -1, np.empty(0, dtype=np.int64)
+        for step in range(steps):
+            first = (step * self.readers + self.place) * self.micro_batch
+            batch = []
+            for index in range(first, first + self.micro_batch):
+                if index // self.samples != pass_number:
+                    pass_number = index // self.samples
+                    permutation = np.random.default_rng((self.seed, pass_number)).permutation(self.samples)
+                batch.append(int(permutation[index % self.samples]))
+            yield batch
+
+    def distinct(self, steps: int) -> int:
+        """Different samples that all readers together see in `steps` steps."""
+        return min(steps * self.readers * self.micro_batch, self.samples)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tokens and what is to be predicted from them; both (sequences, sequence_length) int64."""
+
+    tokens: torch.Tensor
+    labels: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Copy to a device, without waiting for it where memory is pinned."""
+        return Batch(self.tokens.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """Called by the DataLoader where a GPU follows."""
+        return Batch(self.tokens.pin_memory(), self.labels.pin_memory())
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Rows of the data set to a Batch. A sample without a token to spare has no label for its last position."""
+
+    sequence_length: int
+
+    def __call__(self, rows: Sequence[dict[str, list[int]]]) -> Batch:
+        """Raises ValueError: a sample is shorter than the run's sequence length."""
+        ids = torch.tensor([row["input_ids"][: self.sequence_length + 1] for row in rows], dtype=torch.int64)
+        if ids.shape[1] > self.sequence_length:
+            return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+        if ids.shape[1] < self.sequence_length:
+            raise ValueError(
+                f"the data set's samples hold {ids.shape[1]} tokens, training.sequence_length asks for "
+                f"{self.sequence_length}: prepare the data for this length"
+            )
+        labels = torch.full_like(ids, IGNORED_LABEL)
+        labels[:, :-1] = ids[:, 1:]
+        return Batch(ids, labels)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a rank reads in a run."""
+
+    train: DataLoader[Batch]
+    validation: DataLoader[Batch]
+    order: Order
+
+
+def validation_batches(samples: int, batch_size: int, world: int, rank: int) -> list[list[int]]:
+    """The rank's part of the first `samples` samples. Every rank gets the same number of batches, since sharded ranks
+    must call the model alike; a rank that has run out gets empty ones."""
+    own = list(range(rank, samples, world))
+    rounds = -(-samples // (world * batch_size))
+    return [own[i * batch_size : (i + 1) * batch_size] for i in range(rounds)]
+
+
+def load(run: Run, rank: int) -> RunData:
+    """Open the data set of a run for one rank.
+
+    Raises:
+        ValueError: the data set lacks a split, or a split is too small.
+        FileNotFoundError: there is no data set at `run.data`.
+    """
+    dataset = datasets.load_from_disk(run.data)
+    for split in ("train", "val"):
+        if split not in dataset:
+            raise ValueError(f"the data set {run.data} has no split '{split}'")
+    train, validation = dataset["train"], dataset["val"]
+    if run.training.subsample is not None:
+        train = train.select(range(min(run.training.subsample, len(train))))
+    if len(validation) < run.training.val_samples:
+        raise ValueError(
+            f"the data set {run.data} has {len(validation)} validation samples, "
+            f"training.val_samples asks for {run.training.val_samples}"
+        )
+    order = Order(
+        samples=len(train),
+        seed=run.training.seed,
+        micro_batch=run.batch_size,
+        readers=run.readers,
+        place=rank % run.readers,  # groups are consecutive ranks, so this is the place in the group where data is shared
+    )
+    val_batches = validation_batches(
+        run.training.val_samples, run.training.val_batch_size or run.batch_size, run.world, rank
+    )
+    collate = Collate(run.training.sequence_length)
+    pinned = run.system.device == "cuda"
+
+    def loader(split: datasets.Dataset, batches: list[list[int]], workers: int) -> DataLoader[Batch]:
+        return DataLoader(split, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pinned)
+
+    return RunData(
+        train=loader(train, list(order.batches(run.training.steps)), run.training.workers),
+        # An empty batch cannot be collated: it is a sample whose labels the caller throws away.
+        validation=loader(validation, [batch or [0] for batch in val_batches], 0),
+        order=order,
+    )

@@ -1,0 +1,117 @@
+"""The native engine: PyTorch's own FSDP2 or DDP inside the group, federated averaging between groups.
+
+One training path serves every strategy; with one group the second half is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as functional
+from torch import nn
+
+from bench.clock import StepClock
+from bench.contract import Run
+from bench.data import IGNORED_LABEL, Batch, RunData
+from bench.federation import aggregation_steps
+from bench.optim import learning_rate, set_learning_rate
+from bench.progress import Progress
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one rank saw.
+
+    Attributes:
+        losses: mean loss of the rank's own labels at every step, nats per token.
+        tokens: labels that were trained on at every step.
+        begins, ends: seconds from the start of the window; aggregations: seconds of averaging inside each step.
+        first_step: seconds of the first step, compilation and lazy set-up included.
+    """
+
+    losses: list[float]
+    tokens: list[int]
+    begins: list[float]
+    ends: list[float]
+    aggregations: list[float]
+
+    @property
+    def first_step(self) -> float:
+        """Seconds of the first step, with all that is set up on the way."""
+        return self.ends[0] - self.begins[0]
+
+
+def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Mean cross entropy over the batch's labels, taken in fp32; a scalar."""
+    logits = model(input_ids=batch.tokens, use_cache=False).logits
+    return functional.cross_entropy(
+        logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL
+    )
+
+
+def train(
+    run: Run,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Callable[[], None] | None,
+    data: RunData,
+    device: torch.device,
+    progress: Progress,
+) -> Trained:
+    """Train `run.training.steps` optimizer steps. `average` averages the groups, None where there is one group.
+
+    Losses stay on the device until the last step is over: reading one makes the device wait.
+    """
+    clock = StepClock(device)
+    averaged_after = frozenset(aggregation_steps(run.training.steps, run.every)) if average else frozenset()
+    losses: list[torch.Tensor] = []
+    tokens: list[torch.Tensor] = []
+    batches = iter(data.train)
+    for step in range(run.training.steps):
+        if step == run.first_window_step:
+            clock.align()
+        clock.begin()
+        batch = next(batches).to(device)
+        set_learning_rate(optimizer, learning_rate(run.training, step))
+        loss = batch_loss(model, batch)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if average and step in averaged_after:
+            clock.aggregation(average)
+        clock.end()
+        losses.append(loss.detach())
+        tokens.append((batch.labels != IGNORED_LABEL).sum())
+        progress.finished(step)
+    begins, ends, aggregations = clock.read()
+    return Trained(
+        losses=torch.stack(losses).double().tolist(),
+        tokens=torch.stack(tokens).tolist(),
+        begins=begins,
+        ends=ends,
+        aggregations=aggregations,
+    )
+
+
+@torch.no_grad()
+def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, rank: int) -> float:
+    """Mean loss over the fixed validation samples, nats per token; the same number on every rank.
+
+    All ranks must call together, and the groups must hold one model.
+    """
+    model.eval()
+    total = torch.zeros(2, dtype=torch.float64, device=device)
+    remaining = len(range(rank, run.training.val_samples, run.world))  # samples of this rank: r, r + W, ...
+    for loaded in data.validation:
+        batch = loaded.to(device)
+        loss = batch_loss(model, batch).double()
+        if remaining > 0:  # else the batch only keeps the ranks in step
+            labels = (batch.labels != IGNORED_LABEL).sum()
+            total += torch.stack([loss * labels, labels.double()])
+            remaining -= len(batch.tokens)
+    dist.all_reduce(total)
+    model.train()
+    return float(total[0] / total[1])

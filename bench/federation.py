@@ -1,0 +1,124 @@
+"""Federated averaging: every rank averages its own shards with the ranks of all groups that hold the same shard index.
+
+The sum runs over all F x R holders, also over the replicas inside a group: that keeps the replicas bit-identical,
+which an all-reduce per replica would not guarantee.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.distributed as dist
+
+BUCKET_ELEMENTS = 16 * 1024 * 1024  # 64 MiB in fp32: large enough for bandwidth, small beside a model
+
+
+def balance(sizes: Sequence[int], bins: int) -> list[list[int]]:
+    """Deal indices into `bins` lists of nearly equal total size: largest first, always to the lightest.
+
+    Deterministic, so that every rank deals alike. Indices inside a list keep their order.
+    """
+    loads = [0] * bins
+    dealt: list[list[int]] = [[] for _ in range(bins)]
+    for index in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+        lightest = loads.index(min(loads))
+        dealt[lightest].append(index)
+        loads[lightest] += sizes[index]
+    return [sorted(indices) for indices in dealt]
+
+
+class _Bucket:
+    """Slices of parameters that travel in one all-reduce."""
+
+    def __init__(self, slices: list[torch.Tensor]) -> None:
+        self.slices = slices
+        self.elements = sum(piece.numel() for piece in slices)
+
+    def pack(self, buffer: torch.Tensor) -> torch.Tensor:
+        packed = buffer[: self.elements]
+        for piece, part in zip(self.slices, self._parts(packed), strict=True):
+            part.copy_(piece)
+        return packed
+
+    def unpack(self, packed: torch.Tensor) -> None:
+        for piece, part in zip(self.slices, self._parts(packed), strict=True):
+            piece.copy_(part)
+
+    def _parts(self, packed: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return packed.split([piece.numel() for piece in self.slices])
+
+
+def _fill(tensors: Sequence[torch.Tensor], limit: int) -> list[_Bucket]:
+    """Cut flat tensors into buckets of at most `limit` elements."""
+    buckets: list[_Bucket] = []
+    current: list[torch.Tensor] = []
+    room = limit
+    for tensor in tensors:
+        rest = tensor.view(-1)
+        while rest.numel():
+            piece, rest = rest[:room], rest[room:]
+            current.append(piece)
+            room -= piece.numel()
+            if room == 0:
+                buckets.append(_Bucket(current))
+                current, room = [], limit
+    if current:
+        buckets.append(_Bucket(current))
+    return buckets
+
+
+class FederatedAverage:
+    """Averages the rank's parameters over the federation, in fp32 whatever their type, over several communicators.
+
+    Communicator i carries the i-th part of the parameters, balanced by bytes; each all-reduce runs concurrently with
+    those of the other communicators (on a GPU, NCCL gives every communicator a stream of its own).
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[torch.Tensor],
+        holders: Sequence[dist.ProcessGroup],
+        bucket_elements: int = BUCKET_ELEMENTS,
+    ) -> None:
+        self._holders = list(holders)
+        sizes = [tensor.numel() * tensor.element_size() for tensor in parameters]
+        self._lanes = [
+            _fill([parameters[index] for index in indices], bucket_elements)
+            for indices in balance(sizes, len(self._holders))
+        ]
+        device = parameters[0].device
+        self._buffers = [
+            torch.empty(max((bucket.elements for bucket in lane), default=0), dtype=torch.float32, device=device)
+            for lane in self._lanes
+        ]
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Memory that the averaging holds on to."""
+        return sum(buffer.numel() * buffer.element_size() for buffer in self._buffers)
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        """Replace every parameter by its mean over all holders. All ranks of the federation must call together."""
+        for turn in range(max(map(len, self._lanes))):
+            under_way = [self._launch(lane, turn) for lane in range(len(self._lanes)) if turn < len(self._lanes[lane])]
+            for bucket, packed, work, members in under_way:
+                work.wait()
+                bucket.unpack(packed.div_(members))
+
+    def _launch(self, lane: int, turn: int) -> tuple[_Bucket, torch.Tensor, dist.Work, int]:
+        bucket, group = self._lanes[lane][turn], self._holders[lane]
+        packed = bucket.pack(self._buffers[lane])
+        work = dist.all_reduce(packed, op=dist.ReduceOp.SUM, group=group, async_op=True)
+        if work is None:
+            raise RuntimeError("this rank is not a member of its own federation")
+        return bucket, packed, work, group.size()
+
+
+def aggregation_steps(steps: int, every: int) -> Iterator[int]:
+    """Steps (0 is the first) after which groups are averaged: every `every`-th, and the last, so that training ends
+    with one model."""
+    for step in range(steps):
+        if (step + 1) % every == 0 or step + 1 == steps:
+            yield step

@@ -1,0 +1,51 @@
+"""A rank's account of where it is: a heartbeat while it lives, its own word when it ends."""
+
+from __future__ import annotations
+
+import time
+
+from bench.contract import Heartbeat, RankEnd
+from bench.folder import AttemptFolder, write_document
+
+BEAT_EVERY = 0.5  # seconds between two writes at most, so that a beat costs nothing in a window
+
+
+class Progress:
+    """Follows one rank. Rank 0 also writes the heartbeat, from the training's own thread: a hang must stop it."""
+
+    def __init__(self, folder: AttemptFolder, rank: int, steps: int) -> None:
+        self._folder = folder
+        self._rank = rank
+        self._steps = steps
+        self._last_beat = 0.0
+        self.phase = "rendezvous"
+        self.step = -1
+
+    def enter(self, phase: str) -> None:
+        """A new phase has begun."""
+        self.phase = phase
+        self._beat(force=True)
+
+    def finished(self, step: int) -> None:
+        """An optimizer step is done (0 is the first)."""
+        self.step = step
+        self._beat(force=step == 0)
+
+    def _beat(self, *, force: bool) -> None:
+        if self._rank != 0 or (not force and time.monotonic() - self._last_beat < BEAT_EVERY):
+            return
+        self._last_beat = time.monotonic()
+        write_document(self._folder.heartbeat, Heartbeat(phase=self.phase, step=self.step, steps=self._steps))
+
+    def end(self, error: BaseException | None, *, out_of_memory: bool = False) -> None:
+        """Write the rank's own word: the last thing it does."""
+        text = None if error is None else f"{type(error).__name__}: {error}"
+        account = RankEnd(
+            rank=self._rank,
+            completed=error is None,
+            phase=self.phase,
+            step=self.step,
+            error=text,
+            out_of_memory=out_of_memory,
+        )
+        write_document(self._folder.rank_end(self._rank), account)

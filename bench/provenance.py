@@ -1,0 +1,75 @@
+"""With what and where a run was made. Environment variables get in by an allow-list, and never a secret."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("xffl-bench", "torch", "transformers", "datasets", "numpy", "pyarrow", "pydantic")
+
+_ALLOWED = re.compile(
+    r"(NCCL|GLOO|TORCH|PYTORCH|OMP|MKL|OPENBLAS|KMP|GOMP|CUDA|HIP|ROCR|UCX|FI|SLURM_JOB|SLURM_NODE|SLURM_NNODES)_?\w*"
+    r"|MASTER_ADDR|MASTER_PORT|WORLD_SIZE|LOCAL_WORLD_SIZE|MALLOC_\w+|LD_PRELOAD|TOKENIZERS_PARALLELISM"
+)
+_SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+
+
+def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that can change a measurement, sorted by name."""
+    return {
+        name: value
+        for name, value in sorted(environment.items())
+        if _ALLOWED.fullmatch(name) and not _SECRET.search(name)
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a source tree that was not installed
+            found[name] = "not installed"
+    return found
+
+
+def commit() -> tuple[str | None, bool | None]:
+    """(commit, dirty) of the harness's own checkout; (None, None) where it was installed without one.
+
+    The launcher tells its ranks through XFFL_BENCH_COMMIT, so that git runs once a sweep and not once a rank.
+    """
+    told = os.environ.get("XFFL_BENCH_COMMIT")
+    if told:
+        name, _, state = told.partition(" ")
+        return name, state == "dirty"
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        changes = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout that git trusts
+        return None, None
+    return head.stdout.strip(), bool(changes.stdout.strip())
+
+
+def host() -> str:
+    """This host's name."""
+    return socket.gethostname()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def python() -> str:
+    """Version of the interpreter."""
+    return platform.python_version()

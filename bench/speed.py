@@ -1,0 +1,64 @@
+"""What a device can do: its published peak, and a matrix product measured in the same run."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+import torch.distributed as dist
+
+from bench.build import DTYPES
+from bench.contract import Run, Utilisation
+
+PEAK_BF16 = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
+"""Dense bf16 FLOP/s of the stock parts, SXM for H100 and H200, by NVIDIA's data sheets."""
+
+
+def published_peak(run: Run, device: torch.device) -> float | None:
+    """Peak dense FLOP/s per device: the system file's, else the stock part's in bf16, else unknown."""
+    if run.system.peak_flops is not None:
+        return run.system.peak_flops
+    if device.type != "cuda" or run.training.precision != "bf16":
+        return None
+    name = torch.cuda.get_device_name(device)
+    if "PCIe" in name or "NVL" in name:
+        return None  # other clocks and power limits than the parts above
+    return next((peak for part, peak in PEAK_BF16.items() if part in name), None)
+
+
+def measure_matmul(precision: str, device: torch.device) -> float:
+    """FLOP/s of this rank in a square matrix product of the run's precision, while all ranks do the same.
+
+    The median of five, so that one interruption does not count. All ranks must call together.
+    """
+    size = 8192 if device.type == "cuda" else 384
+    left = torch.randn(size, size, device=device).to(DTYPES[precision])
+    right = torch.randn(size, size, device=device).to(DTYPES[precision])
+    product = left @ right
+    times = []
+    for _ in range(5):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        dist.barrier()
+        begin = time.perf_counter()
+        torch.matmul(left, right, out=product)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+    return 2.0 * size**3 / sorted(times)[2]
+
+
+def utilisation(run: Run, tokens_per_s: float, peak: float | None, matmul: float) -> Utilisation:
+    """MFU by both conventions: FLOP/s per device over the peak. Recomputed activations never count."""
+    length = run.training.sequence_length
+    full, causal = run.shape.flops_per_token(length), run.shape.flops_per_token(length, causal=True)
+    per_device = tokens_per_s / run.world
+    return Utilisation(
+        flops_per_token=full,
+        flops_per_token_causal=causal,
+        peak_flops=peak,
+        mfu=None if peak is None else per_device * full / peak,
+        mfu_causal=None if peak is None else per_device * causal / peak,
+        matmul_flops=matmul,
+        matmul_fraction=per_device * full / matmul,
+    )

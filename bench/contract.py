@@ -133,10 +133,10 @@ class Run(Document):
         return self.layout.group if self.training.federated_data == "share" else self.world
 
     def identity(self) -> str:
-        """Digest of what is executed. Labels, names and limits are left out: two strategies that resolve to the same
-        layout are one run."""
+        """Digest of what is executed. Labels, names, limits and the path of the data (one per sweep) are left out:
+        two strategies that resolve to the same layout are one run, and an id is the same on every machine."""
         executed = self.model_dump(
-            mode="json", exclude={"version", "sweep", "id", "labels", "model", "regime", "limits"}
+            mode="json", exclude={"version", "sweep", "id", "labels", "model", "regime", "data", "limits"}
         )
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]
 

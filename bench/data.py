@@ -22,43 +22,56 @@ SOURCE_FILE = "source.json"
 """Beside the data set: where it comes from (vocabulary, sequence length, entropy rate)."""
 
 
-def make_synthetic(
-    path: Path,
-    *,
-    vocab_size: int,
-    sequence_length: int,
-    train_samples: int,
-    val_samples: int,
-    branching: int = 8,
-    seed: int = 0,
-) -> float:
-    """Write a data set drawn from a Markov source; returns its entropy rate in nats per token.
+@dataclass(frozen=True)
+class SyntheticData:
+    """A data set to be drawn from a Markov source."""
+
+    vocab_size: int
+    sequence_length: int
+    train_samples: int
+    val_samples: int
+    branching: int = 8
+    seed: int = 0
+
+
+def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
+    """Write the data set, unless it is there already; returns whether it was made, and its entropy rate in nats.
 
     A sample holds `sequence_length` + 1 tokens, so that `sequence_length` of them have a successor to predict.
+
+    Raises:
+        FileExistsError: there is something else at `path`.
     """
-    source = MarkovSource.from_seed(vocab_size, branching, seed)
-    splits = {"train": train_samples, "val": val_samples}
-    features = datasets.Features({"input_ids": datasets.List(datasets.Value("int32"), length=sequence_length + 1)})
+    source = MarkovSource.from_seed(asked.vocab_size, asked.branching, asked.seed)
+    splits = {"train": asked.train_samples, "val": asked.val_samples}
+    facts = {
+        "kind": "markov",
+        "vocab_size": asked.vocab_size,
+        "sequence_length": asked.sequence_length,
+        "branching": asked.branching,
+        "seed": asked.seed,
+        "splits": splits,
+        "entropy_rate": source.entropy_rate,
+    }
+    if path.exists():
+        if (path / SOURCE_FILE).exists() and json.loads((path / SOURCE_FILE).read_text(encoding="utf-8")) == facts:
+            return False, source.entropy_rate
+        raise FileExistsError(f"{path}: something else is there already: remove it, or choose another folder")
+    length = asked.sequence_length + 1
+    features = datasets.Features({"input_ids": datasets.List(datasets.Value("int32"), length=length)})
     dataset = datasets.DatasetDict(
         {
             name: datasets.Dataset.from_dict(
-                {"input_ids": source.sample(samples, sequence_length + 1, seed=seed + 1 + place)}, features=features
+                {"input_ids": source.sample(samples, length, seed=asked.seed + 1 + place)}, features=features
             )
             for place, (name, samples) in enumerate(splits.items())
         }
     )
-    dataset.save_to_disk(str(path))
-    facts = {
-        "kind": "markov",
-        "vocab_size": vocab_size,
-        "sequence_length": sequence_length,
-        "branching": branching,
-        "seed": seed,
-        "splits": splits,
-        "entropy_rate": source.entropy_rate,
-    }
-    (path / SOURCE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return source.entropy_rate
+    beside = path.with_name(f".{path.name}.part")
+    dataset.save_to_disk(str(beside))
+    (beside / SOURCE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    beside.rename(path)
+    return True, source.entropy_rate
 
 
 def entropy_rate(path: Path) -> float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 Architecture = Literal["llama", "mixtral"]
 
@@ -18,19 +18,19 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Architecture
-    vocab_size: PositiveInt
-    hidden_size: PositiveInt
-    intermediate_size: PositiveInt
-    layers: PositiveInt
-    heads: PositiveInt
-    kv_heads: PositiveInt
-    max_positions: PositiveInt = 4096
-    rope_theta: PositiveFloat = 10_000.0
-    rms_norm_eps: PositiveFloat = 1e-5
-    initializer_range: PositiveFloat = 0.02
-    tie_embeddings: bool = False
-    experts: NonNegativeInt = 0
-    experts_per_token: NonNegativeInt = 0
+    vocab_size: PositiveInt = Field(description="tokens of the vocabulary")
+    hidden_size: PositiveInt = Field(description="width of the residual stream")
+    intermediate_size: PositiveInt = Field(description="width of the feed-forward layer, of each expert")
+    layers: PositiveInt = Field(description="decoder layers")
+    heads: PositiveInt = Field(description="attention heads")
+    kv_heads: PositiveInt = Field(description="heads of keys and values (grouped-query attention)")
+    max_positions: PositiveInt = Field(4096, description="longest sequence")
+    rope_theta: PositiveFloat = Field(10_000.0, description="base of the rotary frequencies")
+    rms_norm_eps: PositiveFloat = Field(1e-5, description="epsilon of RMSNorm")
+    initializer_range: PositiveFloat = Field(0.02, description="standard deviation of the initial weights")
+    tie_embeddings: bool = Field(False, description="the output head is the input embedding")
+    experts: NonNegativeInt = Field(0, description="experts of each layer; 0 for a dense model")
+    experts_per_token: NonNegativeInt = Field(0, description="experts that one token meets")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

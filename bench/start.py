@@ -1,0 +1,182 @@
+"""How ranks come to life: an agent per node, which starts the ranks of that node.
+
+    python -m bench.start agent RUN.json FOLDER --node N --master-addr A --master-port P
+
+is torchrun with a static rendezvous, so that rank order is host order. On a local CPU, where importing torch in every
+rank costs more than a small run,
+
+    python -m bench.start serve --parent PID
+
+imports everything once and then forks agents, and they their ranks, for every line of JSON it reads on its standard
+input; it answers in lines of JSON. Either way the agent is torch's own elastic agent, without restarts, and every
+rank ends in `bench.training.main`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from bench.contract import Run
+from bench.folder import AttemptFolder
+
+OWNER = "XFFL_BENCH_OWNER"
+"""Names the sweep and the runner that a process belongs to; whoever cleans up after a runner finds processes by it."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class AgentOrder(BaseModel):
+    """What one agent is asked for."""
+
+    run: Path
+    folder: Path
+    node: int
+    master_addr: str
+    master_port: int
+
+
+def end_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent (pid `parent`) dies. Not inherited: every level asks."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # it died before the kernel was asked
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def send_output_to(path: Path) -> None:
+    """Let standard output and error go to a file from here on, also those of native code."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def rank(run: Path, folder: Path, parent: int) -> None:
+    """One rank of an agent of ours (pid `parent`)."""
+    end_with(parent)
+    attempt = AttemptFolder(folder)
+    send_output_to(attempt.rank_log(int(os.environ["RANK"])))
+    from bench.training import main  # noqa: PLC0415 - torch is imported once the output has its place
+
+    main(Run.model_validate_json(run.read_text(encoding="utf-8")), attempt)
+
+
+def agent(order: AgentOrder, *, fork: bool) -> int:
+    """Run torch's elastic agent for one node until its ranks have ended; returns an exit status.
+
+    With `fork` the ranks are forked from this process, which has imported all they need.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
+
+    run = Run.model_validate_json(order.run.read_text(encoding="utf-8"))
+    config = LaunchConfig(
+        min_nodes=run.nodes,
+        max_nodes=run.nodes,
+        nproc_per_node=run.ranks_per_node,
+        run_id=run.id,
+        rdzv_backend="static",
+        rdzv_endpoint=f"{order.master_addr}:{order.master_port}",
+        rdzv_configs={"rank": order.node, "timeout": int(run.limits.hang_seconds)},
+        max_restarts=0,
+        monitor_interval=0.1,
+        start_method="fork" if fork else "spawn",
+    )
+    here = os.getpid()
+    command = ["-m", "bench.start", "rank", str(order.run), str(order.folder), "--parent", str(here)]
+    try:
+        if fork:
+            elastic_launch(config, rank)(order.run, order.folder, here)
+        else:
+            elastic_launch(config, sys.executable)("-u", *command)
+    except ChildFailedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _forked_agent(order: AgentOrder, parent: int) -> None:
+    """The child's side of a fork: never returns."""
+    status = 1
+    try:
+        os.setsid()
+        end_with(parent)
+        send_output_to(AttemptFolder(order.folder).node_log(order.node))
+        status = agent(order, fork=True)
+    except BaseException:  # noqa: BLE001 - a forked child must not fall back into the server's loop
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def serve(parent: int) -> None:
+    """Fork agents on request until standard input ends.
+
+    Reads a list of agent orders per line; answers {"ready": pid} once, {"started": [pids]} for each request, and
+    {"ended": node, "status": s} for each agent, s being negative for a signal, as in subprocess.
+    """
+    end_with(parent)
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not get between the answers
+
+    import torch.distributed.launcher.api  # noqa: PLC0415, F401 - imported for the forks
+
+    import bench.training  # noqa: PLC0415, F401
+
+    print(json.dumps({"ready": os.getpid()}), file=answers)
+    here = os.getpid()
+    for line in sys.stdin:
+        orders = [AgentOrder.model_validate(order) for order in json.loads(line)]
+        nodes: dict[int, int] = {}
+        for order in orders:
+            pid = os.fork()
+            if pid == 0:
+                answers.close()
+                _forked_agent(order, here)
+            nodes[pid] = order.node
+        print(json.dumps({"started": list(nodes)}), file=answers)
+        while nodes:
+            pid, status = os.wait()
+            if pid in nodes:
+                print(json.dumps({"ended": nodes.pop(pid), "status": os.waitstatus_to_exitcode(status)}), file=answers)
+
+
+def main() -> int:
+    """Command line of this module; returns an exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    server = commands.add_parser("serve", help="fork agents for orders read from standard input")
+    server.add_argument("--parent", type=int, required=True, help="end with this process")
+    for name in ("agent", "rank"):
+        command = commands.add_parser(name)
+        command.add_argument("run", type=Path)
+        command.add_argument("folder", type=Path)
+        command.add_argument("--parent", type=int, help="end with this process")
+    commands.choices["agent"].add_argument("--node", type=int, required=True)
+    commands.choices["agent"].add_argument("--master-addr", required=True)
+    commands.choices["agent"].add_argument("--master-port", type=int, required=True)
+    arguments = parser.parse_args()
+    if arguments.command == "serve":
+        serve(arguments.parent)
+        return 0
+    if arguments.command == "rank":
+        rank(arguments.run, arguments.folder, arguments.parent)
+        return 0
+    if arguments.parent is not None:
+        end_with(arguments.parent)
+    return agent(AgentOrder.model_validate(vars(arguments)), fork=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""`python -m matrix` is `xffl-bench`."""
+
+from matrix.cli import main
+
+main()

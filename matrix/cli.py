@@ -1,0 +1,198 @@
+"""The command line: `xffl-bench`, which is also `python -m matrix`.
+
+Nothing here imports torch; what a command needs is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from matrix.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Which way of spreading LLM training over nodes is really the best, and how far does it scale?",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Make data sets.")
+app.add_typer(data_app, name="data")
+
+MatrixFile = Annotated[Path, typer.Argument(help="matrix file (YAML)", metavar="MATRIX")]
+SweepPath = Annotated[Path, typer.Argument(help="folder of a sweep, e.g. results/demo", metavar="SWEEP")]
+Results = Annotated[Path, typer.Option("--results", help="folder of all sweeps", metavar="DIR")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="keep these values of an axis", metavar="AXIS=VALUE[,VALUE]")
+]
+Except = Annotated[
+    list[str] | None, typer.Option("--except", help="leave these values of an axis out", metavar="AXIS=VALUE[,VALUE]")
+]
+SystemOption = Annotated[
+    str | None, typer.Option("--system", help="system file, in place of the matrix file's", metavar="FILE")
+]
+
+
+class Kind(StrEnum):
+    """What has a schema."""
+
+    MATRIX = "matrix"
+    SYSTEM = "system"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"xffl-bench {version('xffl-bench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def plan(matrix: MatrixFile, system: SystemOption = None, only: Only = None, excepted: Except = None) -> None:
+    """Show what will run, and what is skipped or the same as another, and why."""
+    from matrix.prepare import prepare
+    from matrix.show import print_plan
+
+    prepared = prepare(matrix, system, only or [], excepted or [])
+    print_plan(prepared, Console())
+
+
+@app.command()
+def run(
+    matrix: MatrixFile,
+    results: Results = Path("results"),
+    system: SystemOption = None,
+    only: Only = None,
+    excepted: Except = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and stop")] = False,
+    max_runs: Annotated[
+        int | None, typer.Option("--max-runs", min=0, help="start at most N runs", metavar="N")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run again what did not complete")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="go on although the matrix, the system or the software changed")
+    ] = False,
+) -> None:
+    """Run a sweep; run it again to go on where it stopped."""
+    from matrix.execute import execute
+    from matrix.plan import check_data
+    from matrix.prepare import prepare
+    from matrix.show import print_commands, print_summary
+    from matrix.store import SweepFolder
+
+    prepared = prepare(matrix, system, only or [], excepted or [])
+    folder = SweepFolder(results / prepared.sweep.name)
+    console = Console()
+    if dry_run:
+        print_commands(prepared, folder, console)
+        return
+    check_data(prepared.planned)
+    summary = execute(
+        prepared.planned,
+        prepared.selected,
+        prepared.system,
+        folder,
+        prepared.record(),
+        console,
+        max_runs=max_runs,
+        retry_failed=retry_failed,
+        accept_changes=accept_changes,
+    )
+    print_summary(summary, folder, console)
+    if not summary.all_completed(only_started=max_runs is not None):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(sweep: SweepPath) -> None:
+    """Show how far a sweep is."""
+    from matrix.show import print_status
+    from matrix.store import SweepFolder
+
+    print_status(SweepFolder(sweep), Console())
+
+
+@app.command()
+def report(
+    sweep: SweepPath,
+    out: Annotated[Path | None, typer.Option("--out", help="folder of the report (SWEEP/report)", metavar="DIR")] = None,
+) -> None:
+    """Write tables, plots and the data frame of a sweep, and print the tables."""
+    from reports.frame import ReportError
+    from reports.terminal import print_report
+    from reports.write import write_report
+
+    try:
+        print_report(write_report(sweep, out or sweep / "report"), Console())
+    except ReportError as error:
+        raise InputError(str(error)) from error
+
+
+@app.command()
+def schema(kind: Kind) -> None:
+    """Print the JSON Schema of the matrix or the system file, for editors."""
+    from matrix.schema import schema as schema_of
+
+    typer.echo(json.dumps(schema_of(kind.value), indent=2))
+
+
+@data_app.command()
+def synthetic(
+    path: Annotated[Path, typer.Argument(help="folder to make", metavar="PATH")],
+    vocab_size: Annotated[int, typer.Option("--vocab-size", min=2)] = 256,
+    sequence_length: Annotated[int, typer.Option("--sequence-length", min=2, help="tokens trained per sample")] = 64,
+    train_samples: Annotated[int, typer.Option("--train-samples", min=1)] = 8192,
+    val_samples: Annotated[int, typer.Option("--val-samples", min=1)] = 256,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Make a tokenised, packed data set from a Markov source whose entropy rate is known. Keeps one that is there."""
+    from bench.data import SyntheticData, make_synthetic
+
+    asked = SyntheticData(
+        vocab_size=vocab_size,
+        sequence_length=sequence_length,
+        train_samples=train_samples,
+        val_samples=val_samples,
+        seed=seed,
+    )
+    try:
+        made, entropy_rate = make_synthetic(path, asked)
+    except FileExistsError as error:
+        raise InputError(str(error)) from error
+    said = "made" if made else "was there already"
+    typer.echo(f"{path} {said}: entropy rate {entropy_rate:.4f} nats per token, the floor of the loss")
+
+
+def main() -> None:
+    """Entry point: bad input is a sentence and exit status 2, an interruption is 130."""
+    try:
+        app()
+    except InputError as error:
+        print(f"xffl-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("xffl-bench: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        print(
+            f"xffl-bench: {error.filename or 'a file'}: {error.strerror}; every finished run is kept: "
+            "put that right and run the same command again",
+            file=sys.stderr,
+        )
+        sys.exit(1)

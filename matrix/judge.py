@@ -1,0 +1,181 @@
+"""What became of an attempt: one outcome, with the sentence and the lines that gave it.
+
+Success is read from what rank 0 and every rank wrote; exit statuses are evidence, never proof.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.contract import Heartbeat, Measured, RankEnd, Run
+from bench.folder import AttemptFolder
+from bench.outcomes import Outcome
+
+EVIDENCE_LINES = 12
+
+
+class Ending(Enum):
+    """Who ended an attempt."""
+
+    ITSELF = "its own processes"
+    TIMEOUT = "the time limit"
+    HANG = "the hang limit"
+    INTERRUPTION = "the user"
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """What the runner saw of an attempt.
+
+    Attributes:
+        statuses: exit statuses of the agents that ended by themselves, by node.
+        oom_kills: processes that the kernel killed on this machine for want of memory while it ran.
+    """
+
+    ending: Ending
+    statuses: dict[int, int]
+    oom_kills: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of an attempt."""
+
+    outcome: Outcome
+    reason: str
+    evidence: list[str] = field(default_factory=list)
+    measured: Measured | None = None
+
+
+def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
+    """Judge an attempt by its folder and by what the runner saw."""
+    ends = _rank_ends(folder, run.world)
+    measured, damage = _measured(folder)
+    if measured is not None and len(ends) == run.world and all(end.completed for end in ends.values()):
+        return _finished(measured)
+    evidence = _evidence(folder, ends, attempted) + damage
+    step = _steps_reached(folder, ends)
+    reached = "before the first step" if step < 0 else f"after step {step + 1} of {run.training.steps}"
+    match attempted.ending:
+        case Ending.INTERRUPTION:
+            return Verdict(Outcome.INTERRUPTED, f"interrupted {reached}", evidence)
+        case Ending.TIMEOUT:
+            limit = f"limits.run_seconds = {run.limits.run_seconds:g}"
+            return Verdict(Outcome.TIMEOUT, f"not finished at {limit}, {reached}", evidence)
+        case Ending.HANG:
+            limit = f"limits.hang_seconds = {run.limits.hang_seconds:g}"
+            return Verdict(Outcome.HUNG, f"no progress for {limit}, {reached}", evidence)
+        case Ending.ITSELF:
+            return _failed(folder, ends, attempted, step, reached, evidence)
+
+
+def _finished(measured: Measured) -> Verdict:
+    losses = {"first": measured.loss.first, "final": measured.loss.final, "validation": measured.loss.validation}
+    bad = [f"{name} loss is {value}" for name, value in losses.items() if not math.isfinite(value)]
+    if bad:
+        return Verdict(Outcome.DIVERGED, "; ".join(bad), measured=measured)
+    return Verdict(Outcome.COMPLETED, "", measured=measured)
+
+
+def _failed(
+    folder: AttemptFolder,
+    ends: dict[int, RankEnd],
+    attempted: Attempted,
+    step: int,
+    reached: str,
+    evidence: list[str],
+) -> Verdict:
+    out_of_memory = [end for end in ends.values() if end.out_of_memory]
+    if out_of_memory:
+        return Verdict(Outcome.OOM, f"rank {out_of_memory[0].rank} ran out of memory {reached}", evidence)
+    killed = _killed(folder)
+    if killed and attempted.oom_kills:
+        which = ", ".join(map(str, killed))
+        return Verdict(Outcome.OOM, f"the kernel killed rank {which} for want of host memory {reached}", evidence)
+    reason = _cause(ends, killed, attempted) + f", {reached}"
+    return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
+
+
+def _cause(ends: dict[int, RankEnd], killed: dict[int, int], attempted: Attempted) -> str:
+    if killed:
+        which = ", ".join(f"rank {rank} by signal {number}" for rank, number in killed.items())
+        return f"killed: {which} (the kernel counted no out-of-memory kill)"
+    failed = [end for end in ends.values() if end.error]
+    if failed:
+        first = failed[0]
+        message = (first.error or "").splitlines()[0]
+        return f"rank {first.rank} failed in {first.phase}: {message}"
+    bad = {node: status for node, status in attempted.statuses.items() if status != 0}
+    if bad:
+        return "; ".join(f"the agent of node {node} ended with status {status}" for node, status in bad.items())
+    return "the ranks ended without a whole result"
+
+
+def _rank_ends(folder: AttemptFolder, world: int) -> dict[int, RankEnd]:
+    """Ranks' own words, the earliest first: what comes later is often only the consequence."""
+    files = [file for rank in range(world) if (file := folder.rank_end(rank)).exists()]
+    ends: dict[int, RankEnd] = {}
+    for file in sorted(files, key=lambda each: each.stat().st_mtime_ns):
+        try:
+            end = RankEnd.model_validate_json(file.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError):
+            continue  # a damaged word is no word: the rank counts as not having reached the end
+        ends[end.rank] = end
+    return ends
+
+
+def _measured(folder: AttemptFolder) -> tuple[Measured | None, list[str]]:
+    """What rank 0 measured, and what is wrong with it."""
+    if not folder.measured.exists():
+        return None, []
+    try:
+        return Measured.model_validate_json(folder.measured.read_text(encoding="utf-8")), []
+    except (ValidationError, UnicodeDecodeError) as error:
+        return None, [f"{folder.measured.name}: {error}".splitlines()[0]]
+
+
+def _steps_reached(folder: AttemptFolder, ends: dict[int, RankEnd]) -> int:
+    """The furthest step that any rank is known to have finished; -1 before the first."""
+    steps = [end.step for end in ends.values()]
+    if folder.heartbeat.exists():
+        steps.append(Heartbeat.model_validate_json(folder.heartbeat.read_text(encoding="utf-8")).step)
+    return max(steps, default=-1)
+
+
+_CHILD = re.compile(r"rank\s*: (\d+) \(local_rank: \d+\)\s+exitcode\s*: -(\d+)")
+
+
+def _killed(folder: AttemptFolder) -> dict[int, int]:
+    """Ranks that a signal ended before their agent ended the rest, from torchrun's failure report: the root cause."""
+    killed = {}
+    for log in sorted(folder.logs.glob("node*.log")):
+        report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
+        killed |= {int(rank): int(number) for rank, number in _CHILD.findall(report) if number != "15"}
+    return killed
+
+
+def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:
+    lines = [f"rank {end.rank}: {end.error} (in {end.phase})" for end in ends.values() if end.error][:3]
+    lines += [f"node {node}: the agent ended with status {status}" for node, status in attempted.statuses.items()]
+    failed = next((end.rank for end in ends.values() if end.error), None)
+    logs = [folder.rank_log(failed)] if failed is not None else sorted(folder.logs.glob("*.log"))
+    for log in logs:
+        room = EVIDENCE_LINES - len(lines)
+        if room > 0:
+            lines += [f"{log.name}: {line}" for line in _last_lines(log, min(room, 6))]
+    return lines
+
+
+def _last_lines(log: Path, count: int) -> list[str]:
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        text = file.read().decode("utf-8", errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-count:]

@@ -1,0 +1,271 @@
+"""Starting a run's agents on this machine, one per node, and ending them: with plain torchrun agents, or forked from
+a warm process that has imported torch already.
+
+Every process carries the name of its sweep and runner in its environment, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Protocol
+
+from bench.contract import Run
+from bench.folder import AttemptFolder, RunFolder
+from bench.start import OWNER, AgentOrder
+from matrix.processes import end_all
+
+LOOPBACK = "127.0.0.1"
+
+
+class LaunchError(RuntimeError):
+    """The launcher itself failed, before any rank could."""
+
+
+class Launched(Protocol):
+    """A run under way."""
+
+    def statuses(self) -> dict[int, int]:
+        """Exit statuses of the agents that have ended, by node; negative for a signal."""
+
+    def stop(self) -> None:
+        """End everything that belongs to the run, now, and return when it is gone."""
+
+
+class Launcher(Protocol):
+    """Starts runs, one at a time."""
+
+    def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
+        """Raises LaunchError: nothing was started."""
+
+    def close(self) -> None:
+        """End what the launcher keeps between runs."""
+
+
+def free_port() -> int:
+    """A port nobody listens on, from below the range that the kernel deals out by itself."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise LaunchError("100 ports between 20000 and 32000 were all taken")
+
+
+def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrder]:
+    """What each node's agent is asked for."""
+    port = free_port()
+    return [
+        AgentOrder(
+            run=folder.run.absolute(),
+            folder=attempt.path.absolute(),
+            node=node,
+            master_addr=LOOPBACK,
+            master_port=port,
+        )
+        for node in range(run.nodes)
+    ]
+
+
+def agent_command(order: AgentOrder) -> list[str]:
+    """The command of one node's agent, as a person could give it."""
+    options = ["--node", str(order.node), "--master-addr", order.master_addr, "--master-port", str(order.master_port)]
+    return [sys.executable, "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
+
+
+def environment(run_environment: dict[str, str], threads: int, owner: str, commit: str) -> dict[str, str]:
+    """What agents and ranks get: the caller's environment, the run's threads and variables, and the owner's mark."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's own pool would only compete with torch's
+        "TOKENIZERS_PARALLELISM": "false",
+        **run_environment,
+        OWNER: owner,
+        "XFFL_BENCH_COMMIT": commit,
+    }
+
+
+class _Agents:
+    """Agents that are children of this process."""
+
+    def __init__(self, processes: list[subprocess.Popen[bytes]], owner: str) -> None:
+        self._processes = processes
+        self._owner = owner
+
+    def statuses(self) -> dict[int, int]:
+        """By node."""
+        return {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
+
+    def stop(self) -> None:
+        """Kill agents and ranks."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        end_all(self._owner)
+
+
+class TorchrunLauncher:
+    """Plain torchrun agents: every rank imports torch for itself. For GPUs."""
+
+    def __init__(self, owner: str, commit: str) -> None:
+        self._owner = owner
+        self._commit = commit
+
+    def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
+        """Start one agent per node."""
+        variables = environment(run.system.environment, run.system.threads_per_rank, self._owner, self._commit)
+        processes: list[subprocess.Popen[bytes]] = []
+        agents = _Agents(processes, self._owner)
+        try:
+            for order in orders(run, folder, attempt):
+                with attempt.node_log(order.node).open("wb") as log:
+                    processes.append(
+                        subprocess.Popen(
+                            [*agent_command(order), "--parent", str(os.getpid())],
+                            stdin=subprocess.DEVNULL,
+                            stdout=log,
+                            stderr=subprocess.STDOUT,
+                            env=variables,
+                            start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
+                        )
+                    )
+        except OSError as error:
+            agents.stop()
+            raise LaunchError(f"cannot start an agent: {error}") from error
+        return agents
+
+    def close(self) -> None:
+        """Nothing is kept between runs; what an interruption left half started is ended."""
+        end_all(self._owner)
+
+
+class _ForkedAgents:
+    """Agents that the warm process forked; it says when they end."""
+
+    def __init__(self, answers: _Answers, pids: list[int], owner: str, server: int) -> None:
+        self._answers = answers
+        self._pids = pids
+        self._owner = owner
+        self._server = server
+        self._statuses: dict[int, int] = {}
+
+    def statuses(self) -> dict[int, int]:
+        """By node. Where the warm process itself is gone, all its agents are."""
+        try:
+            while (answer := self._answers.next(timeout=0.0)) is not None:
+                self._statuses[int(answer["ended"])] = int(answer["status"])
+        except LaunchError:
+            return {node: self._statuses.get(node, -9) for node in range(len(self._pids))}
+        return dict(self._statuses)
+
+    def stop(self) -> None:
+        """Kill agents and ranks, but not the warm process."""
+        end_all(self._owner, spare=frozenset({self._server}))
+        while len(self.statuses()) < len(self._pids):
+            self._answers.wait(0.05)
+
+
+class _Answers:
+    """The lines that the warm process writes."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def wait(self, timeout: float) -> bool:
+        """Whether something can be read within `timeout` seconds."""
+        return bool(select.select([self._stream], [], [], timeout)[0])
+
+    def next(self, timeout: float) -> dict[str, object] | None:
+        """The next answer, None where there is none in time.
+
+        Raises:
+            LaunchError: the warm process has ended.
+        """
+        while b"\n" not in self._rest:
+            if not self.wait(timeout):
+                return None
+            chunk = os.read(self._stream.fileno(), 65536)
+            if not chunk:
+                raise LaunchError("the warm process has ended")
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        answer: dict[str, object] = json.loads(line)
+        return answer
+
+
+class WarmLauncher:
+    """Agents and ranks forked from one process that imported torch once. For small runs on a local CPU.
+
+    The environment is fixed when the process starts, so it is started anew where a run's differs.
+    """
+
+    def __init__(self, owner: str, commit: str, log: Path) -> None:
+        self._owner = owner
+        self._commit = commit
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: _Answers | None = None
+        self._variables: dict[str, str] = {}
+
+    def _ready(self, variables: dict[str, str]) -> tuple[subprocess.Popen[bytes], _Answers]:
+        if self._process is not None and self._process.poll() is None and variables == self._variables:
+            assert self._answers is not None
+            return self._process, self._answers
+        self.close()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.start", "serve", "--parent", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                env=variables,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        self._answers = _Answers(self._process.stdout)
+        self._variables = variables
+        if self._answers.next(timeout=300.0) is None:
+            self.close()
+            raise LaunchError(f"the warm process did not become ready in 300 s, see {self._log}")
+        return self._process, self._answers
+
+    def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
+        """Have the agents forked."""
+        variables = environment(run.system.environment, run.system.threads_per_rank, self._owner, self._commit)
+        try:
+            process, answers = self._ready(variables)
+            asked = [order.model_dump(mode="json") for order in orders(run, folder, attempt)]
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            started = answers.next(timeout=60.0)
+        except (OSError, LaunchError) as error:
+            self.close()
+            raise LaunchError(f"cannot fork agents: {error}, see {self._log}") from error
+        if started is None:
+            self.close()
+            raise LaunchError(f"the warm process did not answer in 60 s, see {self._log}")
+        pids = started["started"]
+        assert isinstance(pids, list)
+        return _ForkedAgents(answers, pids, self._owner, process.pid)
+
+    def close(self) -> None:
+        """End the warm process, and with it all that it forked."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+            self._process = None
+            end_all(self._owner)

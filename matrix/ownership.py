@@ -1,0 +1,124 @@
+"""One runner per sweep at a time, on any file system and without locks.
+
+Runners take numbers. A number is taken by linking a whole file to a name that must not exist yet, which only one can
+do; the holder is the one with the highest number. It hands over by marking its number as released, or by dying. No
+file is ever deleted or replaced, so there is no moment at which two could hold the sweep, and the files tell who ran
+it, and when.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.contract import Document
+from bench.provenance import host
+from matrix.processes import boot_id, start_time
+from matrix.store import timestamp
+
+BEAT_EVERY = 20.0  # seconds; a runner on another host counts as dead after LOST_AFTER without a beat
+LOST_AFTER = 120.0
+
+
+class Runner(Document):
+    """A process that runs sweeps."""
+
+    host: str
+    boot: str
+    pid: int
+    start: int
+    since: str
+    command: list[str]
+
+    @classmethod
+    def this(cls) -> Runner:
+        """The calling process."""
+        pid = os.getpid()
+        start = start_time(pid)
+        if start is None:
+            raise RuntimeError("this process is not in /proc")
+        return cls(host=host(), boot=boot_id(), pid=pid, start=start, since=timestamp(), command=sys.argv)
+
+
+class Claim:
+    """The right to run a sweep, under one number."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
+        self._file = folder / f"{number:06d}.json"
+        self._last_beat = time.monotonic()
+
+    def beat(self) -> None:
+        """Say that this runner lives; call it often, it writes seldom."""
+        if time.monotonic() - self._last_beat > BEAT_EVERY:
+            self._last_beat = time.monotonic()
+            self._file.touch()
+
+    def release(self) -> None:
+        """Hand over."""
+        self._file.with_suffix(".released").touch()
+
+
+def _newest(folder: Path) -> int:
+    numbers = [int(match[1]) for entry in folder.iterdir() if (match := re.fullmatch(r"(\d+)\.json", entry.name))]
+    return max(numbers, default=0)
+
+
+def holder(folder: Path) -> Runner | None:
+    """The runner that holds the sweep, None where it is free."""
+    number = _newest(folder) if folder.exists() else 0
+    file = folder / f"{number:06d}.json"
+    if number == 0 or file.with_suffix(".released").exists():
+        return None
+    runner = Runner.model_validate_json(file.read_text(encoding="utf-8"))
+    return runner if _alive(runner, file) else None
+
+
+def _alive(runner: Runner, file: Path) -> bool:
+    if runner.host == host() and runner.boot == boot_id():
+        return start_time(runner.pid) == runner.start
+    # Another host: its file's age, by the clock of the file system, which both of us see.
+    probe = file.parent / f".clock.{os.getpid()}"
+    probe.touch()
+    age = probe.stat().st_mtime - file.stat().st_mtime
+    probe.unlink()
+    return age < LOST_AFTER
+
+
+def _take(folder: Path, number: int) -> bool:
+    beside = folder / f".{host()}.{os.getpid()}"
+    beside.write_text(Runner.this().model_dump_json(indent=2) + "\n", encoding="utf-8")
+    try:
+        os.link(beside, folder / f"{number:06d}.json")
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
+    return True
+
+
+@contextmanager
+def claim(folder: Path, waiting: Callable[[Runner], None]) -> Iterator[Claim]:
+    """Hold the sweep while the block runs. `waiting` is called once for every runner that must be waited for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said: Runner | None = None
+    while True:
+        number = _newest(folder)
+        present = holder(folder)
+        if present is None and _newest(folder) == number and _take(folder, number + 1):
+            break
+        if present is not None:
+            if present != said:
+                waiting(present)
+                said = present
+            time.sleep(0.2)
+    own = Claim(folder, number + 1)
+    try:
+        yield own
+    finally:
+        own.release()

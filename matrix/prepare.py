@@ -1,0 +1,52 @@
+"""From the command line's words to a planned sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix.errors import InputError
+from matrix.plan import PlannedSweep, make_plan
+from matrix.select import parse_filter, select
+from matrix.store import SweepRecord
+from matrix.sweep import Sweep, load_sweep
+from matrix.system import BUILT_IN, SystemFile, built_in_path, load_system
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a command needs to know of a sweep before it starts."""
+
+    sweep: Sweep
+    system: SystemFile
+    planned: PlannedSweep
+    selected: list[str]
+    matrix_path: Path
+    system_path: Path
+
+    def record(self) -> SweepRecord:
+        """What the sweep would be begun with now."""
+        return SweepRecord.now(
+            self.sweep.name,
+            self.matrix_path.read_text(encoding="utf-8"),
+            self.system_path.read_text(encoding="utf-8"),
+        )
+
+
+def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> Prepared:
+    """Read, expand, plan and filter.
+
+    Raises:
+        InputError: something in the files or filters is wrong, or nothing is left to run.
+    """
+    sweep = load_sweep(matrix)
+    system_path = Path(sweep.system)
+    if system is not None:
+        system_path = built_in_path(system) if system in BUILT_IN else Path(system)
+    system_file = load_system(system_path)
+    planned = make_plan(sweep, system_file)
+    filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
+    selected = select(planned, *filters)
+    if not selected:
+        raise InputError("the filters --only and --except leave nothing to run")
+    return Prepared(sweep, system_file, planned, selected, matrix, system_path)

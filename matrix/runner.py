@@ -1,0 +1,200 @@
+"""Running a sweep: one run after the other, each to exactly one outcome, whatever happens to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bench.contract import Heartbeat, Result, Run
+from bench.folder import AttemptFolder, RunFolder, write_document
+from bench.outcomes import Outcome
+from matrix.judge import Attempted, Ending, Verdict, judge
+from matrix.launchers.torchrun import Launched, LaunchError, Launcher
+from matrix.ownership import Claim
+from matrix.processes import oom_kills
+from matrix.store import SweepFolder, timestamp
+
+POLL = 0.02  # seconds
+GRACE = 5.0  # seconds that the other nodes get to leave their evidence once one has failed
+
+
+class Observer(Protocol):
+    """Who is told what happens, to show it."""
+
+    def started(self, run: Run) -> None:
+        """A run begins."""
+
+    def beat(self, run: Run, heartbeat: Heartbeat) -> None:
+        """A run has come further."""
+
+    def ended(self, result: Result) -> None:
+        """A run has an outcome."""
+
+    def kept(self, result: Result) -> None:
+        """A run had its result already."""
+
+
+@dataclass
+class Summary:
+    """What a call has done: outcomes of the runs it was asked for, new ones and kept ones."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+
+    def all_completed(self, *, only_started: bool) -> bool:
+        """Whether every run completed; with `only_started` those count that this call started."""
+        considered = self.started if only_started else list(self.outcomes)
+        return all(self.outcomes[run_id] is Outcome.COMPLETED for run_id in considered)
+
+
+class SweepRunner:
+    """Runs what a sweep lacks. The caller holds the claim on the sweep."""
+
+    def __init__(self, sweep: SweepFolder, launcher: Launcher, claim: Claim, observer: Observer) -> None:
+        self._sweep = sweep
+        self._launcher = launcher
+        self._claim = claim
+        self._observer = observer
+        self._out_of_memory: list[Run] = []
+
+    def run_all(self, runs: Iterable[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
+        """Run what has no final result yet, at most `max_runs` of it.
+
+        Raises:
+            KeyboardInterrupt: after the run in flight was ended and its outcome written.
+            OSError: a result could not be written; the run in flight was ended.
+        """
+        summary = Summary()
+        for run in runs:
+            result = self._sweep.result(run.id)
+            if result is not None and (result.outcome.is_final if not retry_failed else _is_kept(result)):
+                self._observer.kept(result)
+            elif max_runs is not None and len(summary.started) >= max_runs:
+                continue
+            elif smaller := self._smaller_out_of_memory(run):
+                result = self._infer(run, smaller)
+            else:
+                summary.started.append(run.id)
+                result = self._attempt(run)
+            summary.outcomes[run.id] = result.outcome
+            if result.outcome is Outcome.OOM:
+                self._out_of_memory.append(run)
+        return summary
+
+    def settle(self, run_ids: Iterable[str]) -> None:
+        """Give attempts that a dead runner left without an outcome theirs: interrupted. Its processes are gone."""
+        for run_id in run_ids:
+            folder = self._sweep.run(run_id)
+            attempts = folder.attempts()
+            if attempts and self._sweep.result(run_id) is None:
+                reason = "the runner died while it ran"
+                self._write(folder, attempts[-1].number, Verdict(Outcome.INTERRUPTED, reason), timestamp(), 0.0)
+
+    def _attempt(self, run: Run) -> Result:
+        folder = self._sweep.run(run.id)
+        attempts = folder.attempts()
+        attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
+        _set_aside(folder)
+        attempt.create()
+        write_document(folder.run, run)
+        self._observer.started(run)
+        begin, started, kills = time.monotonic(), timestamp(), oom_kills()
+        try:
+            launched = self._launcher.start(run, folder, attempt)
+        except LaunchError as error:
+            verdict = Verdict(Outcome.LAUNCH_FAILED, str(error))
+        else:
+            interrupted = False
+            try:
+                ending = self._follow(run, attempt, launched, begin)
+            except KeyboardInterrupt:
+                ending, interrupted = Ending.INTERRUPTION, True
+            statuses = launched.statuses()
+            launched.stop()
+            verdict = judge(run, attempt, Attempted(ending, statuses, oom_kills() - kills))
+            if interrupted:
+                self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
+                raise KeyboardInterrupt
+        return self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
+
+    def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched, begin: float) -> Ending:
+        """Watch a run until its agents have ended, or it must be ended."""
+        sign_of_life, last_sign, failed_at = 0, begin, None
+        while True:
+            statuses = launched.statuses()
+            now = time.monotonic()
+            if len(statuses) == run.nodes:
+                return Ending.ITSELF
+            if failed_at is None and any(statuses.values()):
+                failed_at = now
+            if failed_at is not None and now - failed_at > GRACE:
+                return Ending.ITSELF
+            if (written := _written(attempt.heartbeat)) != sign_of_life:
+                sign_of_life, last_sign = written, now
+                self._observer.beat(run, Heartbeat.model_validate_json(attempt.heartbeat.read_text(encoding="utf-8")))
+            if now - begin > run.limits.run_seconds:
+                return Ending.TIMEOUT
+            if now - last_sign > run.limits.hang_seconds:
+                return Ending.HANG
+            self._claim.beat()
+            time.sleep(POLL)
+
+    def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, started: str, seconds: float) -> Result:
+        if verdict.measured is not None:
+            folder.attempt(attempt).steps.replace(folder.steps)
+        result = Result(
+            run=folder.path.name,
+            attempt=attempt,
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            evidence=verdict.evidence,
+            started=started,
+            seconds=seconds,
+            measured=verdict.measured,
+        )
+        write_document(folder.result, result)
+        self._observer.ended(result)
+        return result
+
+    def _infer(self, run: Run, smaller: Run) -> Result:
+        folder = self._sweep.run(run.id)
+        folder.attempt(0).create()
+        write_document(folder.run, run)
+        reason = f"{smaller.id} ran out of memory with batch size {smaller.batch_size}"
+        return self._write(folder, 0, Verdict(Outcome.OOM_INFERRED, reason), timestamp(), 0.0)
+
+    def _smaller_out_of_memory(self, run: Run) -> Run | None:
+        return next((tried for tried in self._out_of_memory if _needs_less(tried, run)), None)
+
+
+def _needs_less(tried: Run, run: Run) -> bool:
+    """Whether `tried` is the same combination with a batch that is not larger."""
+    alike = {"batch_size": 0, "repeat": 0, "id": "", "labels": {}}
+    return tried.batch_size <= run.batch_size and tried.model_copy(update=alike) == run.model_copy(update=alike)
+
+
+def _is_kept(result: Result) -> bool:
+    return result.outcome is Outcome.COMPLETED
+
+
+def _written(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _set_aside(folder: RunFolder) -> None:
+    """Keep the result of an earlier attempt with its logs; one that cannot be read is kept beside it, under a name
+    that says so."""
+    if not folder.result.exists():
+        return
+    try:
+        earlier = Result.model_validate_json(folder.result.read_text(encoding="utf-8"))
+    except ValueError:
+        folder.result.replace(folder.path / f"damaged-{len(folder.attempts())}.json")
+    else:
+        folder.result.replace(folder.attempt(earlier.attempt).path / "result.json")

@@ -1,0 +1,105 @@
+"""Plans, summaries and states, for a person to read in a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.contract import AxisValue, Cell
+from bench.outcomes import Outcome
+from matrix.errors import as_text
+from matrix.launchers.torchrun import agent_command, orders
+from matrix.ownership import holder
+from matrix.prepare import Prepared
+from matrix.runner import Summary
+from matrix.store import SweepFolder
+
+
+def print_plan(prepared: Prepared, console: Console) -> None:
+    """Every cell with its layout, or the reason why it does not run by itself."""
+    plan = prepared.planned.plan
+    chosen = set(prepared.selected)
+    table = Table(title=f"sweep {plan.sweep}", title_justify="left")
+    for axis in plan.axes:
+        table.add_column(axis)
+    table.add_column("layout")
+    table.add_column("runs", justify="right")
+    table.add_column("remark", overflow="fold")
+    shown = 0
+    for cell in plan.cells:
+        left_out = cell.status != "impossible" and not chosen.intersection(cell.runs)
+        if left_out:
+            continue
+        shown += 1
+        runs = str(len(chosen.intersection(cell.runs))) if cell.status == "run" else ""
+        table.add_row(*_texts(cell.labels.values()), str(cell.layout or ""), runs, _remark(cell))
+    console.print(table)
+    counts = Counter(cell.status for cell in plan.cells)
+    console.print(
+        f"{len(chosen)} runs ({plan.repeats} repeats of {counts['run']} combinations); "
+        f"{counts['same']} combinations are the same as another, {counts['impossible']} are impossible"
+        + (f"; {len(plan.cells) - shown} are filtered out" if shown < len(plan.cells) else "")
+    )
+
+
+def _texts(values: Iterable[AxisValue]) -> list[str]:
+    return [as_text(value) for value in values]
+
+
+def _remark(cell: Cell) -> str:
+    if cell.status == "same":
+        other = ", ".join(f"{axis} {as_text(value)}" for axis, value in cell.same_as.items())
+        return f"= {other}: {cell.reason}"
+    return f"impossible: {cell.reason}" if cell.status == "impossible" else ""
+
+
+def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
+    """What would be started, run by run: the agents' commands, which start the same run by hand."""
+    for run_id in prepared.selected:
+        run, run_folder = prepared.planned.runs[run_id], folder.run(run_id)
+        console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
+        for order in orders(run, run_folder, run_folder.attempt(0)):
+            print(shlex.join(agent_command(order)))
+    console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)
+
+
+def print_summary(summary: Summary, folder: SweepFolder, console: Console) -> None:
+    """Outcomes, and what comes next."""
+    counts = Counter(summary.outcomes.values())
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
+    console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
+
+
+def print_status(folder: SweepFolder, console: Console) -> None:
+    """Outcomes so far, what is running, and what failed and why."""
+    plan = folder.plan()
+    results = {run_id: folder.result(run_id) for run_id in plan.order}
+    counts = Counter(result.outcome for result in results.values() if result is not None)
+    missing = [run_id for run_id, result in results.items() if result is None]
+    runner = holder(folder.runners)
+    table = Table(title=f"sweep {plan.sweep}: {len(plan.order)} runs", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("runs", justify="right")
+    table.add_column("meaning", overflow="fold")
+    for outcome in Outcome:
+        if counts[outcome]:
+            table.add_row(outcome, str(counts[outcome]), outcome.meaning)
+    if missing:
+        table.add_row("not run", str(len(missing)), "has no result yet")
+    console.print(table)
+    for run_id, result in results.items():
+        if result is not None and result.outcome is not Outcome.COMPLETED:
+            console.print(f"{result.outcome}: {run_id}: {result.reason}", highlight=False)
+    if runner is None:
+        console.print("nobody is running it now")
+        return
+    console.print(f"process {runner.pid} on {runner.host} has been running it since {runner.since}")
+    for run_id in missing:
+        beat = folder.heartbeat(run_id)
+        if beat is not None:
+            console.print(f"now: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)

@@ -81,6 +81,7 @@ class FederatedAverage:
         holders: Sequence[dist.ProcessGroup],
         bucket_elements: int = BUCKET_ELEMENTS,
     ) -> None:
+        self.parameters = list(parameters)
         self._holders = list(holders)
         sizes = [tensor.numel() * tensor.element_size() for tensor in parameters]
         self._lanes = [

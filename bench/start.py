@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -133,6 +134,9 @@ def serve(parent: int) -> None:
     import torch.distributed.launcher.api  # noqa: PLC0415, F401 - imported for the forks
 
     import bench.training  # noqa: PLC0415, F401
+
+    gc.collect()
+    gc.freeze()  # no collection in a fork looks through, and so copies, what the imports made
 
     print(json.dumps({"ready": os.getpid()}), file=answers)
     here = os.getpid()

@@ -105,7 +105,7 @@ def _divide(whole: int, part: int, whole_is: str, part_is: str) -> int:
     if part > whole:
         raise ImpossibleError(f"{part_is} of {part} ranks is larger than {whole_is} of {whole}")
     if whole % part:
-        raise ImpossibleError(f"{whole_is} of {whole} ranks does not divide into {part_is}s of {part}")
+        raise ImpossibleError(f"{whole_is} of {whole} ranks does not divide into {part_is.removeprefix('a ')}s of {part}")
     return whole // part
 
 

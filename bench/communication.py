@@ -1,0 +1,65 @@
+"""The collectives that a training step issues on a rank, predicted from shape and layout. Imports no torch.
+
+Bytes are the size S of the whole tensor that a collective works on. The time on n ranks of a ring with bandwidth B and
+latency a is AG(S) = RS(S) = a (n-1) + S (n-1) / (n B) and AR(S) = 2 a (n-1) + 2 S (n-1) / (n B) (bandwidth terms as in
+NVIDIA's nccl-tests, doc/PERFORMANCE.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.contract import Precision
+from bench.shapes import Shape
+from bench.strategy import Layout
+
+BYTES: dict[Precision, int] = {"fp32": 4, "bf16": 2}
+
+Kind = Literal["all-gather", "reduce-scatter", "all-reduce"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """One kind of collective over one kind of group.
+
+    Attributes:
+        ranks: of the group.
+        bytes: sum of the whole tensors' sizes in one step that issues them.
+        every: issued in every `every`-th step.
+    """
+
+    kind: Kind
+    over: Literal["shard", "replicas", "federation"]
+    ranks: int
+    bytes: int
+    every: int = 1
+
+    @property
+    def sent_per_step(self) -> float:
+        """Bytes that a rank sends per step, on average, in a ring."""
+        turns = 2 if self.kind == "all-reduce" else 1
+        return turns * self.bytes * (self.ranks - 1) / self.ranks / self.every
+
+
+def predict(shape: Shape, layout: Layout, every: int, precision: Precision) -> list[Traffic]:
+    """What one rank takes part in, per step.
+
+    Inside a shard group the layers' parameters are gathered twice, for the forward and the backward pass, and what
+    belongs to no layer (embedding, last norm, head) once, since FSDP2 does not reshard the root after the forward
+    pass. Averaging a federation travels in fp32, whatever the parameters' precision. Sizes that do not divide by the
+    shard degree are padded by FSDP2, which this leaves out.
+    """
+    whole = shape.parameters * BYTES[precision]
+    root = (shape.embedding_parameters * (1 if shape.tie_embeddings else 2) + shape.hidden_size) * BYTES[precision]
+    traffic = []
+    if layout.shard > 1:
+        traffic.append(Traffic("all-gather", "shard", layout.shard, 2 * whole - root))
+        traffic.append(Traffic("reduce-scatter", "shard", layout.shard, whole))
+    if layout.replicate > 1:
+        traffic.append(Traffic("all-reduce", "replicas", layout.replicate, whole // layout.shard))
+    if layout.federation > 1:
+        holders = layout.federation * layout.replicate
+        averaged = shape.parameters * BYTES["fp32"] // layout.shard
+        traffic.append(Traffic("all-reduce", "federation", holders, averaged, every))
+    return traffic

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+VOCABULARY = 256
+LENGTH = 32
+
+
+@pytest.fixture(scope="session")
+def ranks() -> Iterator[object]:
+    """Real ranks, shared by the session."""
+    from tests.ranks import Ranks
+
+    pool = Ranks()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic data set, shared by the session."""
+    from bench.data import SyntheticData, make_synthetic
+
+    path = tmp_path_factory.mktemp("data") / "synthetic"
+    make_synthetic(
+        path, SyntheticData(vocab_size=VOCABULARY, sequence_length=LENGTH, train_samples=2048, val_samples=64)
+    )
+    return path

@@ -101,6 +101,7 @@ def build(run: Run, groups: Groups, device: torch.device) -> nn.Module:
 
     Raises:
         RuntimeError: the library's model has another number of parameters than the shape predicts.
+
     """
     model = on_meta(run.shape, DTYPES[run.training.precision], run.training.attention)
     counted = sum(parameter.numel() for parameter in model.parameters())
@@ -116,7 +117,8 @@ def build(run: Run, groups: Groups, device: torch.device) -> nn.Module:
         devices = [device.index] if device.type == "cuda" else None
         # Weights are equal by construction; the check that they are costs a collective and is kept.
         return DistributedDataParallel(model, device_ids=devices, process_group=groups.replicas)
-    return model
+    built: nn.Module = model
+    return built
 
 
 def local_parameters(model: nn.Module) -> list[torch.Tensor]:

@@ -27,6 +27,7 @@ class Traffic:
         ranks: of the group.
         bytes: sum of the whole tensors' sizes in one step that issues them.
         every: issued in every `every`-th step.
+
     """
 
     kind: Kind

@@ -12,8 +12,16 @@ import json
 import math
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic import model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from bench.outcomes import Caution, Outcome
 from bench.shapes import Shape
@@ -56,7 +64,9 @@ class Training(Document):
     workers: NonNegativeInt = Field(0, description="data loading processes per rank")
     subsample: PositiveInt | None = Field(None, description="use only this many training samples")
     val_batch_size: PositiveInt | None = Field(None, description="sequences per rank in validation (batch_size)")
-    val_samples: PositiveInt = Field(32, description="samples of the validation split that are used, the same ones always")
+    val_samples: PositiveInt = Field(
+        32, description="samples of the validation split that are used, the same ones always"
+    )
 
 
 class System(Document):
@@ -134,7 +144,8 @@ class Run(Document):
 
     def identity(self) -> str:
         """Digest of what is executed. Labels, names, limits and the path of the data (one per sweep) are left out:
-        two strategies that resolve to the same layout are one run, and an id is the same on every machine."""
+        two strategies that resolve to the same layout are one run, and an id is the same on every machine.
+        """
         executed = self.model_dump(
             mode="json", exclude={"version", "sweep", "id", "labels", "model", "regime", "data", "limits"}
         )
@@ -163,7 +174,9 @@ class Window(Document):
 class Memory(Document):
     """Maximum over ranks, in bytes. What a device does not have is None."""
 
-    peak: NonNegativeInt = Field(description="GPU: active_bytes.all.peak; CPU: resident set above what the imports took")
+    peak: NonNegativeInt = Field(
+        description="GPU: active_bytes.all.peak; CPU: resident set above what the imports took"
+    )
     state: NonNegativeInt = Field(description="counted: parameters, gradients and optimizer state of one rank")
     communicators: NonNegativeInt = Field(description="buffers of the federated averaging")
     reserved_peak: NonNegativeInt | None = None
@@ -194,7 +207,7 @@ class Loss(Document):
 
     @property
     def perplexity(self) -> float:
-        """exp of the validation loss; infinite where that overflows."""
+        """Exp of the validation loss; infinite where that overflows."""
         try:
             return math.exp(self.validation)
         except OverflowError:

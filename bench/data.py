@@ -41,6 +41,7 @@ def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
 
     Raises:
         FileExistsError: there is something else at `path`.
+
     """
     source = MarkovSource.from_seed(asked.vocab_size, asked.branching, asked.seed)
     splits = {"train": asked.train_samples, "val": asked.val_samples}
@@ -163,7 +164,8 @@ class RunData:
 
 def validation_batches(samples: int, batch_size: int, world: int, rank: int) -> list[list[int]]:
     """The rank's part of the first `samples` samples. Every rank gets the same number of batches, since sharded ranks
-    must call the model alike; a rank that has run out gets empty ones."""
+    must call the model alike; a rank that has run out gets empty ones.
+    """
     own = list(range(rank, samples, world))
     rounds = -(-samples // (world * batch_size))
     return [own[i * batch_size : (i + 1) * batch_size] for i in range(rounds)]
@@ -175,6 +177,7 @@ def load(run: Run, rank: int) -> RunData:
     Raises:
         ValueError: the data set lacks a split, or a split is too small.
         FileNotFoundError: there is no data set at `run.data`.
+
     """
     dataset = datasets.load_from_disk(run.data)
     for split in ("train", "val"):
@@ -193,7 +196,8 @@ def load(run: Run, rank: int) -> RunData:
         seed=run.training.seed,
         micro_batch=run.batch_size,
         readers=run.readers,
-        place=rank % run.readers,  # groups are consecutive ranks, so this is the place in the group where data is shared
+        place=rank
+        % run.readers,  # groups are consecutive ranks, so this is the place in the group where data is shared
     )
     val_batches = validation_batches(
         run.training.val_samples, run.training.val_batch_size or run.batch_size, run.world, rank

@@ -46,7 +46,7 @@ class _Bucket:
             piece.copy_(part)
 
     def _parts(self, packed: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return packed.split([piece.numel() for piece in self.slices])
+        return torch.split(packed, [piece.numel() for piece in self.slices])
 
 
 def _fill(tensors: Sequence[torch.Tensor], limit: int) -> list[_Bucket]:
@@ -119,7 +119,8 @@ class FederatedAverage:
 
 def aggregation_steps(steps: int, every: int) -> Iterator[int]:
     """Steps (0 is the first) after which groups are averaged: every `every`-th, and the last, so that training ends
-    with one model."""
+    with one model.
+    """
     for step in range(steps):
         if (step + 1) % every == 0 or step + 1 == steps:
             yield step

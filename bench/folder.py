@@ -13,6 +13,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
     Raises:
         OSError: the content could not be written; `path` is as it was before.
+
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -19,6 +19,7 @@ class MarkovSource:
         successors: tokens that may follow, shape (vocab_size, branching).
         probabilities: of each of them, same shape; rows sum to 1.
         stationary: long-run frequency of every token, shape (vocab_size,).
+
     """
 
     successors: npt.NDArray[np.int64]
@@ -31,6 +32,7 @@ class MarkovSource:
 
         Raises:
             ValueError: `branching` is not between 2 and `vocab_size`.
+
         """
         if not 2 <= branching <= vocab_size:
             raise ValueError(f"branching must lie between 2 and the vocabulary's {vocab_size}, not {branching}")
@@ -73,15 +75,14 @@ class MarkovSource:
         return tokens
 
 
-def _stationary(
-    successors: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _stationary(successors: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Power iteration on the lazy chain (which is aperiodic and has the same stationary law)."""
     law = np.full(len(successors), 1.0 / len(successors))
     for _ in range(100_000):
         flow = np.bincount(successors.ravel(), (law[:, None] * probabilities).ravel(), minlength=len(law))
         following = 0.5 * (law + flow)
         if np.abs(following - law).sum() < 1e-13:
-            return following / following.sum()
+            law = following / following.sum()
+            return law
         law = following
     raise RuntimeError("the stationary law of the Markov source did not converge")

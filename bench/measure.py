@@ -50,10 +50,12 @@ class Steps:
     @classmethod
     def of(cls, records: Sequence[RankRecord]) -> Steps:
         """Stack the ranks' lists, in rank order."""
-        return cls(*(
-            np.array([getattr(record, name) for record in records], dtype=np.float64)
-            for name in ("begins", "ends", "aggregations", "losses", "tokens")
-        ))
+        return cls(
+            *(
+                np.array([getattr(record, name) for record in records], dtype=np.float64)
+                for name in ("begins", "ends", "aggregations", "losses", "tokens")
+            )
+        )
 
 
 def window(run: Run, steps: Steps) -> Window:
@@ -137,9 +139,9 @@ def write_steps(path: Path, table: pa.Table) -> None:
 
 def slowest_startup(records: Sequence[RankRecord]) -> Startup:
     """Each phase's slowest rank."""
-    return Startup(**{
-        phase: max(getattr(record.startup, phase) for record in records) for phase in Startup.model_fields
-    })
+    return Startup(
+        **{phase: max(getattr(record.startup, phase) for record in records) for phase in Startup.model_fields}
+    )
 
 
 def largest_memory(records: Sequence[RankRecord]) -> dict[str, int | None]:

@@ -52,6 +52,7 @@ class Groups:
         replicas: ranks that hold the same unsharded model (DDP); None where there is one or it is sharded.
         holders: `cuda_streams` communicators over all ranks of the federation that hold the same shard index;
             empty without a federation.
+
     """
 
     shard_mesh: DeviceMesh | None

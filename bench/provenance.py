@@ -14,8 +14,8 @@ from pathlib import Path
 PACKAGES = ("xffl-bench", "torch", "transformers", "datasets", "numpy", "pyarrow", "pydantic")
 
 _ALLOWED = re.compile(
-    r"(NCCL|GLOO|TORCH|PYTORCH|OMP|MKL|OPENBLAS|KMP|GOMP|CUDA|HIP|ROCR|UCX|FI|SLURM_JOB|SLURM_NODE|SLURM_NNODES)_?\w*"
-    r"|MASTER_ADDR|MASTER_PORT|WORLD_SIZE|LOCAL_WORLD_SIZE|MALLOC_\w+|LD_PRELOAD|TOKENIZERS_PARALLELISM"
+    r"(NCCL|GLOO|TORCH|PYTORCH|OMP|MKL|OPENBLAS|KMP|GOMP|CUDA|HIP|ROCR|UCX|FI|SLURM_JOB|SLURM_NNODES)(_\w+)?"
+    r"|MALLOC_\w+|LD_PRELOAD|TOKENIZERS_PARALLELISM"
 )
 _SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 
@@ -61,7 +61,7 @@ def commit() -> tuple[str | None, bool | None]:
 
 
 def host() -> str:
-    """This host's name."""
+    """Name of the host."""
     return socket.gethostname()
 
 

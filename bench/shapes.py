@@ -13,7 +13,7 @@ Architecture = Literal["llama", "mixtral"]
 
 
 class Shape(BaseModel):
-    """What a model is made of. `experts` = 0 means a dense model (Llama); names follow Hugging Face's configurations."""
+    """What a model is made of; names follow Hugging Face's configurations. `experts` = 0 is a dense model (Llama)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -105,7 +105,9 @@ def _divide(whole: int, part: int, whole_is: str, part_is: str) -> int:
     if part > whole:
         raise ImpossibleError(f"{part_is} of {part} ranks is larger than {whole_is} of {whole}")
     if whole % part:
-        raise ImpossibleError(f"{whole_is} of {whole} ranks does not divide into {part_is.removeprefix('a ')}s of {part}")
+        raise ImpossibleError(
+            f"{whole_is} of {whole} ranks does not divide into {part_is.removeprefix('a ')}s of {part}"
+        )
     return whole // part
 
 
@@ -128,6 +130,7 @@ def resolve(name: StrategyName, settings: StrategySettings, nodes: int, ranks_pe
 
     Raises:
         ImpossibleError: sizes do not divide, or a size is missing; the message is the reason.
+
     """
     world = nodes * ranks_per_node
     if name == "fsdp":

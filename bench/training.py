@@ -38,6 +38,7 @@ def main(run: Run, folder: AttemptFolder) -> None:
 
     Raises:
         Whatever ended the training, after the rank's own word of it was written.
+
     """
     begin = time.perf_counter()
     gc.freeze()  # collections leave out what the imports made: shorter pauses inside steps
@@ -58,7 +59,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
     check_world(run, position)
     set_up(run)
     # 2. Process group and the layout's groups
-    with process_group(device, timeout=run.limits.hang_seconds):
+    with process_group(device, timeout=run.limits.run_seconds):  # a hang is the runner's to see
         groups = make_groups(run.layout, run.cuda_streams, position.rank, device)
         matmul = measure_matmul(run.training.precision, device)
         meter = MemoryMeter(device)

@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Which way of spreading LLM training over nodes is really the best, and how far does it scale?",
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make data sets.")
@@ -81,9 +82,7 @@ def run(
     only: Only = None,
     excepted: Except = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and stop")] = False,
-    max_runs: Annotated[
-        int | None, typer.Option("--max-runs", min=0, help="start at most N runs", metavar="N")
-    ] = None,
+    max_runs: Annotated[int | None, typer.Option("--max-runs", min=0, help="start at most N runs", metavar="N")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run again what did not complete")] = False,
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="go on although the matrix, the system or the software changed")
@@ -103,17 +102,13 @@ def run(
         print_commands(prepared, folder, console)
         return
     check_data(prepared.planned)
-    summary = execute(
-        prepared.planned,
-        prepared.selected,
-        prepared.system,
-        folder,
-        prepared.record(),
-        console,
-        max_runs=max_runs,
-        retry_failed=retry_failed,
-        accept_changes=accept_changes,
-    )
+    try:
+        summary = execute(
+            prepared, folder, console, max_runs=max_runs, retry_failed=retry_failed, accept_changes=accept_changes
+        )
+    except KeyboardInterrupt:
+        typer.echo("xffl-bench: interrupted; run the same command again to go on", err=True)
+        raise typer.Exit(130) from None
     print_summary(summary, folder, console)
     if not summary.all_completed(only_started=max_runs is not None):
         raise typer.Exit(1)
@@ -131,7 +126,9 @@ def status(sweep: SweepPath) -> None:
 @app.command()
 def report(
     sweep: SweepPath,
-    out: Annotated[Path | None, typer.Option("--out", help="folder of the report (SWEEP/report)", metavar="DIR")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="folder of the report (SWEEP/report)", metavar="DIR")
+    ] = None,
 ) -> None:
     """Write tables, plots and the data frame of a sweep, and print the tables."""
     from reports.frame import ReportError
@@ -180,15 +177,12 @@ def synthetic(
 
 
 def main() -> None:
-    """Entry point: bad input is a sentence and exit status 2, an interruption is 130."""
+    """Entry point: bad input is a sentence and exit status 2, a fault of storage one and 1."""
     try:
         app()
     except InputError as error:
         print(f"xffl-bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("xffl-bench: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
     except OSError as error:
         print(
             f"xffl-bench: {error.filename or 'a file'}: {error.strerror}; every finished run is kept: "

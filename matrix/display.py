@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from bench.contract import Heartbeat, Result, Run
@@ -62,7 +63,9 @@ class Display:
                 f"validation loss {result.measured.loss.validation:.3f}"
             )
         self._console.print(
-            f"[{style}]{result.outcome:<13}[/] {result.run}  [dim]{result.seconds:.1f} s[/]  {found}", highlight=False
+            f"[{style}]{result.outcome:<13}[/] {result.run}  [dim]{result.seconds:.1f} s[/]  {escape(found)}",
+            highlight=False,
+            soft_wrap=True,
         )
         self._progress.advance(self._task)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from matrix.display import Display
 from matrix.launchers.torchrun import Launcher, TorchrunLauncher, WarmLauncher
 from matrix.ownership import Claim, Runner, claim
-from matrix.plan import PlannedSweep
+from matrix.prepare import Prepared
 from matrix.processes import end_all
 from matrix.runner import Summary, SweepRunner
 from matrix.store import SweepFolder, SweepRecord
@@ -20,11 +20,8 @@ from matrix.system import SystemFile
 
 
 def execute(
-    planned: PlannedSweep,
-    selected: list[str],
-    system: SystemFile,
+    prepared: Prepared,
     folder: SweepFolder,
-    record: SweepRecord,
     console: Console,
     *,
     max_runs: int | None,
@@ -37,6 +34,7 @@ def execute(
         InputError: the sweep was begun with another matrix, system or software.
         KeyboardInterrupt: interrupted by SIGINT or SIGTERM; everything that was started is ended.
         OSError: results could not be written; what was measured before is kept.
+
     """
 
     def waiting(runner: Runner) -> None:
@@ -45,19 +43,18 @@ def execute(
         )
 
     with _stop_signals(), claim(folder.runners, waiting) as own:
-        frozen = folder.begin(record, planned.plan, accept_changes=accept_changes)
+        frozen = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
         owner = f"{frozen.uuid}/{own.number}"
         orphans = end_all(f"{frozen.uuid}/", spare_owner=owner)
         if orphans:
             console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
-        launcher = _launcher(system, owner, frozen, folder, own)
+        launcher = _launcher(prepared.system, owner, frozen, folder, own)
         try:
-            with Display(console, len(selected)) as display:
+            with Display(console, len(prepared.selected)) as display:
                 runner = SweepRunner(folder, launcher, own, display)
-                runner.settle(planned.plan.order)
-                return runner.run_all(
-                    (planned.runs[run_id] for run_id in selected), max_runs=max_runs, retry_failed=retry_failed
-                )
+                runner.settle(prepared.planned.plan.order)
+                runs = [prepared.planned.runs[run_id] for run_id in prepared.selected]
+                return runner.run_all(runs, max_runs=max_runs, retry_failed=retry_failed)
         finally:
             launcher.close()
 

@@ -36,6 +36,7 @@ class Attempted:
     Attributes:
         statuses: exit statuses of the agents that ended by themselves, by node.
         oom_kills: processes that the kernel killed on this machine for want of memory while it ran.
+
     """
 
     ending: Ending
@@ -106,6 +107,11 @@ def _cause(ends: dict[int, RankEnd], killed: dict[int, int], attempted: Attempte
     if killed:
         which = ", ".join(f"rank {rank} by signal {number}" for rank, number in killed.items())
         return f"killed: {which} (the kernel counted no out-of-memory kill)"
+    shot = [
+        f"the agent of node {node} by signal {-status}" for node, status in attempted.statuses.items() if status < 0
+    ]
+    if shot:  # what its ranks and the other nodes say is the consequence
+        return f"killed: {', '.join(shot)}"
     failed = [end for end in ends.values() if end.error]
     if failed:
         first = failed[0]
@@ -153,7 +159,7 @@ _CHILD = re.compile(r"rank\s*: (\d+) \(local_rank: \d+\)\s+exitcode\s*: -(\d+)")
 
 def _killed(folder: AttemptFolder) -> dict[int, int]:
     """Ranks that a signal ended before their agent ended the rest, from torchrun's failure report: the root cause."""
-    killed = {}
+    killed: dict[int, int] = {}
     for log in sorted(folder.logs.glob("node*.log")):
         report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
         killed |= {int(rank): int(number) for rank, number in _CHILD.findall(report) if number != "15"}

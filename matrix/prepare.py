@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.errors import InputError
 from matrix.plan import PlannedSweep, make_plan
 from matrix.select import parse_filter, select
 from matrix.store import SweepRecord
@@ -38,6 +37,7 @@ def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[st
 
     Raises:
         InputError: something in the files or filters is wrong, or nothing is left to run.
+
     """
     sweep = load_sweep(matrix)
     system_path = Path(sweep.system)
@@ -46,7 +46,4 @@ def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[st
     system_file = load_system(system_path)
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
-    selected = select(planned, *filters)
-    if not selected:
-        raise InputError("the filters --only and --except leave nothing to run")
-    return Prepared(sweep, system_file, planned, selected, matrix, system_path)
+    return Prepared(sweep, system_file, planned, select(planned, *filters), matrix, system_path)

@@ -72,6 +72,7 @@ def end_all(prefix: str, *, spare: frozenset[int] = frozenset(), spare_owner: st
 
     Raises:
         RuntimeError: processes were still there after 10 seconds.
+
     """
     found: set[int] = set()
     deadline = time.monotonic() + 10

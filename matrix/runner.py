@@ -12,7 +12,7 @@ from bench.contract import Heartbeat, Result, Run
 from bench.folder import AttemptFolder, RunFolder, write_document
 from bench.outcomes import Outcome
 from matrix.judge import Attempted, Ending, Verdict, judge
-from matrix.launchers.torchrun import Launched, LaunchError, Launcher
+from matrix.launchers.torchrun import Launched, Launcher, LaunchError
 from matrix.ownership import Claim
 from matrix.processes import oom_kills
 from matrix.store import SweepFolder, timestamp
@@ -66,6 +66,7 @@ class SweepRunner:
         Raises:
             KeyboardInterrupt: after the run in flight was ended and its outcome written.
             OSError: a result could not be written; the run in flight was ended.
+
         """
         summary = Summary()
         for run in runs:
@@ -89,7 +90,7 @@ class SweepRunner:
         for run_id in run_ids:
             folder = self._sweep.run(run_id)
             attempts = folder.attempts()
-            if attempts and self._sweep.result(run_id) is None:
+            if attempts and not folder.result.exists():
                 reason = "the runner died while it ran"
                 self._write(folder, attempts[-1].number, Verdict(Outcome.INTERRUPTED, reason), timestamp(), 0.0)
 
@@ -109,7 +110,7 @@ class SweepRunner:
         else:
             interrupted = False
             try:
-                ending = self._follow(run, attempt, launched, begin)
+                ending = self._follow(run, attempt, launched)
             except KeyboardInterrupt:
                 ending, interrupted = Ending.INTERRUPTION, True
             statuses = launched.statuses()
@@ -120,8 +121,9 @@ class SweepRunner:
                 raise KeyboardInterrupt
         return self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
 
-    def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched, begin: float) -> Ending:
+    def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
         """Watch a run until its agents have ended, or it must be ended."""
+        begin = time.monotonic()
         sign_of_life, last_sign, failed_at = 0, begin, None
         while True:
             statuses = launched.statuses()
@@ -189,7 +191,8 @@ def _written(file: Path) -> int:
 
 def _set_aside(folder: RunFolder) -> None:
     """Keep the result of an earlier attempt with its logs; one that cannot be read is kept beside it, under a name
-    that says so."""
+    that says so.
+    """
     if not folder.result.exists():
         return
     try:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.contract import AxisValue, Cell
@@ -94,7 +95,7 @@ def print_status(folder: SweepFolder, console: Console) -> None:
     console.print(table)
     for run_id, result in results.items():
         if result is not None and result.outcome is not Outcome.COMPLETED:
-            console.print(f"{result.outcome}: {run_id}: {result.reason}", highlight=False)
+            console.print(f"{result.outcome}: {run_id}: {escape(result.reason)}", highlight=False)
     if runner is None:
         console.print("nobody is running it now")
         return

@@ -85,6 +85,7 @@ class SweepFolder:
 
         Raises:
             InputError: the record cannot be read.
+
         """
         if not self.record_file.exists():
             return None
@@ -101,6 +102,7 @@ class SweepFolder:
 
         Raises:
             InputError: matrix, system or software differ from what the sweep was begun with.
+
         """
         frozen = self.record()
         changes = frozen.changes(record) if frozen else []
@@ -149,4 +151,6 @@ def _read(file: Path, kind: type[DocumentT]) -> DocumentT:
     try:
         return kind.model_validate_json(file.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({type(error).__name__}); it was damaged after it was written") from error
+        raise InputError(
+            f"{file}: cannot be read ({type(error).__name__}); it was damaged after it was written"
+        ) from error

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as functional
 from torch import nn
+from torch.nn import functional
 
 from bench.clock import StepClock
 from bench.contract import Run
@@ -30,6 +30,7 @@ class Trained:
         tokens: labels that were trained on at every step.
         begins, ends: seconds from the start of the window; aggregations: seconds of averaging inside each step.
         first_step: seconds of the first step, compilation and lazy set-up included.
+
     """
 
     losses: list[float]
@@ -47,9 +48,7 @@ class Trained:
 def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean cross entropy over the batch's labels, taken in fp32; a scalar."""
     logits = model(input_ids=batch.tokens, use_cache=False).logits
-    return functional.cross_entropy(
-        logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL
-    )
+    return functional.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL)
 
 
 def train(

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
@@ -162,7 +162,7 @@ class _ForkedAgents:
         """By node. Where the warm process itself is gone, all its agents are."""
         try:
             while (answer := self._answers.next(timeout=0.0)) is not None:
-                self._statuses[int(answer["ended"])] = int(answer["status"])
+                self._statuses[answer["ended"]] = answer["status"]
         except LaunchError:
             return {node: self._statuses.get(node, -9) for node in range(len(self._pids))}
         return dict(self._statuses)
@@ -185,11 +185,12 @@ class _Answers:
         """Whether something can be read within `timeout` seconds."""
         return bool(select.select([self._stream], [], [], timeout)[0])
 
-    def next(self, timeout: float) -> dict[str, object] | None:
+    def next(self, timeout: float) -> dict[str, Any] | None:
         """The next answer, None where there is none in time.
 
         Raises:
             LaunchError: the warm process has ended.
+
         """
         while b"\n" not in self._rest:
             if not self.wait(timeout):
@@ -199,7 +200,7 @@ class _Answers:
                 raise LaunchError("the warm process has ended")
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
-        answer: dict[str, object] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
 
@@ -255,9 +256,7 @@ class WarmLauncher:
         if started is None:
             self.close()
             raise LaunchError(f"the warm process did not answer in 60 s, see {self._log}")
-        pids = started["started"]
-        assert isinstance(pids, list)
-        return _ForkedAgents(answers, pids, self._owner, process.pid)
+        return _ForkedAgents(answers, started["started"], self._owner, process.pid)
 
     def close(self) -> None:
         """End the warm process, and with it all that it forked."""

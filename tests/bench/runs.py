@@ -24,7 +24,8 @@ from bench.strategy import Layout
 
 CPU = torch.device("cpu")
 SMALL = {
-    name: STOCK[name].model_copy(update={"hidden_size": 32, "intermediate_size": 48}) for name in ("llama-tiny", "mixtral-tiny")
+    name: STOCK[name].model_copy(update={"hidden_size": 32, "intermediate_size": 48})
+    for name in ("llama-tiny", "mixtral-tiny")
 }
 
 
@@ -116,10 +117,12 @@ def steps_of(answers: list[Trained]) -> Steps:
     """Stack what the ranks saw."""
     import numpy as np
 
-    return Steps(*(
-        np.array([getattr(each, name) for each in answers], dtype=np.float64)
-        for name in ("begins", "ends", "aggregations", "losses", "tokens")
-    ))
+    return Steps(
+        *(
+            np.array([getattr(each, name) for each in answers], dtype=np.float64)
+            for name in ("begins", "ends", "aggregations", "losses", "tokens")
+        )
+    )
 
 
 def world_barrier() -> None:

@@ -18,7 +18,7 @@ from bench.engines.native import batch_loss
 from bench.optim import build_optimizer
 from bench.shapes import STOCK
 from bench.strategy import Layout
-from tests.bench.runs import CPU, averaging, make_run, prepare
+from tests.bench.runs import averaging, make_run, prepare
 from tests.ranks import Ranks
 
 Counted = dict[tuple[str, int], int]
@@ -36,7 +36,9 @@ class Collectives(TorchDispatchMode):
         if name in ("_allgather_base_", "_reduce_scatter_base_", "allreduce_"):
             kind = {"_allgather_base_": "all-gather", "_reduce_scatter_base_": "reduce-scatter"}.get(name, "all-reduce")
             tensors = args[0] if name == "allreduce_" else [args[0 if name == "_allgather_base_" else 1]]
-            group = next(arg for arg in args if isinstance(arg, torch.ScriptObject) and "ProcessGroup" in str(arg._type()))
+            group = next(
+                arg for arg in args if isinstance(arg, torch.ScriptObject) and "ProcessGroup" in str(arg._type())
+            )
             ranks = dist.ProcessGroup.unbox(group).size()
             self.bytes[kind, ranks] += sum(each.numel() * each.element_size() for each in tensors)
         return func(*args, **(kwargs or {}))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench.contract import Run
 from bench.data import IGNORED_LABEL, Collate, Order, SyntheticData, load, make_synthetic, validation_batches
 from bench.engines.native import validate
-from bench.contract import Run
 from bench.markov import MarkovSource
 from bench.measure import mean_loss
 from tests.bench.runs import CPU, make_run, prepare, steps_of, train_rank
@@ -69,7 +69,7 @@ def test_labels_follow_tokens() -> None:
     assert (batch.tokens.tolist(), batch.labels.tolist()) == ([[5, 6, 7, 8]], [[6, 7, 8, 9]])
     exact = Collate(5)([{"input_ids": [5, 6, 7, 8, 9]}])
     assert exact.labels.tolist() == [[6, 7, 8, 9, IGNORED_LABEL]]
-    with pytest.raises(ValueError, match="hold 5 tokens, training.sequence_length asks for 9"):
+    with pytest.raises(ValueError, match=r"hold 5 tokens, training\.sequence_length asks for 9"):
         Collate(9)([{"input_ids": [5, 6, 7, 8, 9]}])
 
 
@@ -110,9 +110,7 @@ def test_loss_falls_towards_the_entropy_rate_and_not_below(ranks: Ranks, tmp_pat
         tmp_path / "easy",
         SyntheticData(vocab_size=256, sequence_length=32, train_samples=40_000, val_samples=64, branching=2),
     )
-    run = make_run(
-        tmp_path / "easy", (2, 1, 2), batch_size=16, steps=240, learning_rate=1e-2, lr_warmup_fraction=0.1
-    )
+    run = make_run(tmp_path / "easy", (2, 1, 2), batch_size=16, steps=240, learning_rate=1e-2, lr_warmup_fraction=0.1)
     steps = steps_of(ranks(4, trained_on, run))
     curve = [mean_loss(steps.losses[:, step], steps.tokens[:, step]) for step in range(240)]
     noise = 3 * float(np.std(curve[-40:]))

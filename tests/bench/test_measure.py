@@ -100,7 +100,7 @@ def watched(rank: int, run: Run, delay_in_averaging: float, delay_in_group: floa
 
         return slow
 
-    import tests.bench.runs as runs
+    from tests.bench import runs
 
     runs.NoProgress, original = Outside, runs.NoProgress  # type: ignore[misc]
     try:

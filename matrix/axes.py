@@ -1,0 +1,74 @@
+"""The axes of a matrix: five of its own, and every field of `training` by its name."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
+
+from pydantic import ModelWrapValidatorHandler, PositiveInt, PrivateAttr, create_model, model_validator
+from pydantic.fields import Field, FieldInfo
+
+from bench.contract import AxisValue, Document, Training
+from matrix.values import ModelValue, OneOrMore, StrategyValue, Value, label
+
+
+class AxisLists(Document):
+    """Lists of values by axis, in the order of the file."""
+
+    _order: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember_order(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        axes = handler(data)
+        if isinstance(data, dict):
+            axes._order = tuple(data)
+        return axes
+
+    @property
+    def values(self) -> dict[str, list[Value]]:
+        """The values of every axis that is given."""
+        return {axis: getattr(self, axis) for axis in self._order}
+
+    @property
+    def labels(self) -> dict[str, list[AxisValue]]:
+        """The values' names."""
+        return {axis: [label(value) for value in values] for axis, values in self.values.items()}
+
+
+def _without_none(annotation: Any) -> Any:  # noqa: ANN401
+    """The type less its None: an axis has a name for every value, and None has none."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    return Union[tuple(member for member in get_args(annotation) if member is not type(None))]  # noqa: UP007
+
+
+def _list_of(field: FieldInfo) -> Any:  # noqa: ANN401
+    value = _without_none(field.annotation)
+    return OneOrMore[Annotated[(value, *field.metadata)] if field.metadata else value]  # type: ignore[misc]
+
+
+_OWN: dict[str, tuple[Any, str]] = {
+    "model": (OneOrMore[ModelValue], "names of models that are known, or named mappings with a shape"),
+    "strategy": (OneOrMore[StrategyValue], "names of strategies, or named mappings with settings of their own"),
+    "nodes": (OneOrMore[PositiveInt], "numbers of nodes"),
+    "batch_size": (OneOrMore[PositiveInt], "sequences per rank and step; over the world with `regime: global-batch`"),
+    "cuda_streams": (OneOrMore[PositiveInt], "concurrent communicators of the federated averaging (1)"),
+}
+_FROM_TRAINING = {
+    name: (_list_of(field), f"training.{name} as an axis: {field.description}")
+    for name, field in Training.model_fields.items()
+}
+
+_optional: dict[str, Any] = {
+    name: (kind, Field(None, description=text)) for name, (kind, text) in (_OWN | _FROM_TRAINING).items()
+}
+_required: dict[str, Any] = {
+    name: (kind, Field(description=text)) for name, (kind, text) in _OWN.items() if name != "cuda_streams"
+}
+
+SOME_AXES: type[AxisLists] = create_model("SomeAxes", __base__=AxisLists, **_optional)
+"""Any axes: what an `include` gives."""
+
+ALL_AXES: type[AxisLists] = create_model("Axes", __base__=SOME_AXES, **_required)
+"""The axes of a sweep: four must be there."""

@@ -1,0 +1,144 @@
+"""The matrix file: what a sweep is made of."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Annotated, get_args
+
+from pydantic import Field, GetPydanticSchema, NonNegativeInt, PositiveInt
+
+from bench.contract import AxisValue, Document, Limits, Regime, Training
+from bench.shapes import STOCK, Shape
+from bench.strategy import StrategyName, StrategySettings
+from matrix.axes import ALL_AXES, SOME_AXES, AxisLists
+from matrix.crosscheck import faults
+from matrix.override import Override
+from matrix.system import BUILT_IN, built_in_path
+from matrix.validation import refuse, validate
+from matrix.values import Labels, Name, NamedModel, NamedStrategy, Value
+from matrix.yamlfile import read_yaml
+
+
+class Data(Document):
+    """Where the training's data lie."""
+
+    path: str = Field(
+        description="folder made by save_to_disk, relative to this file; `~` and environment variables are expanded"
+    )
+
+
+class Reference(Document):
+    """The cell that speed-up and efficiency are held against."""
+
+    strategy: str | None = Field(None, description="a strategy of the sweep (fsdp if it is one, else the first)")
+    nodes: PositiveInt | None = Field(None, description="a node count of the sweep (the smallest)")
+
+
+class Sweep(Document):
+    """A matrix file: the product of the axes, less what is excluded, and what is included."""
+
+    name: Name = Field(description="what the results folder is called")
+    system: str = Field("local", description="path of a system file relative to this file, or a built-in system's name")
+    axes: Annotated[AxisLists, GetPydanticSchema(lambda _, handler: handler(ALL_AXES))] = Field(
+        description="lists of values; the sweep is their product"
+    )
+    exclude: list[dict[str, Labels]] = Field(
+        default_factory=list, description="points to leave out: axis and value or values; all must match"
+    )
+    include: list[Annotated[AxisLists, GetPydanticSchema(lambda _, handler: handler(SOME_AXES))]] = Field(
+        default_factory=list,
+        description="points to add after the exclusions; values outside the axes' lists are allowed, and an axis that "
+        "is not mentioned takes its whole list",
+    )
+    strategies: dict[StrategyName, StrategySettings] = Field(
+        default_factory=dict, description="settings of the strategies that the axis gives by their plain name"
+    )
+    training: Training = Field(default=Training(), description="how every run trains")
+    overrides: list[Override] = Field(
+        default_factory=list, description="changes of `training` at some points; of several, the last one holds"
+    )
+    data: Data = Field(description="the data set")
+    regime: Regime = Field("micro-batch", description="what batch_size counts: sequences per rank, or over the world")
+    block: PositiveInt | None = Field(
+        None, description="steps of a block (least common multiple of every `every` in the sweep)"
+    )
+    repeats: PositiveInt = Field(1, description="runs of each combination; 3 or more give intervals")
+    seed: NonNegativeInt = Field(0, description="of the order of the runs")
+    limits: Limits = Field(default=Limits(), description="when a run is given up")
+    reference: Reference = Field(
+        default=Reference(), description="the cell that speed-up and efficiency are held against"
+    )
+
+    @property
+    def labels(self) -> dict[str, list[AxisValue]]:
+        """Every axis with the names of its values, in the file's order."""
+        return {**self.axes.labels, "cuda_streams": self.axes.labels.get("cuda_streams", [1])}
+
+    @property
+    def all_labels(self) -> dict[str, list[AxisValue]]:
+        """The same with the names that only an include has, after the others."""
+        labels = self.labels
+        for lists in self.include:
+            for axis, added in lists.labels.items():
+                labels[axis] = list(dict.fromkeys([*labels.get(axis, []), *added]))
+        return labels
+
+    def _given(self) -> list[Value]:
+        """Every value of every axis, wherever it stands."""
+        return [value for lists in (self.axes, *self.include) for values in lists.values.values() for value in values]
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Shapes of all models that have a name."""
+        return STOCK | {value.name: value.shape for value in self._given() if isinstance(value, NamedModel)}
+
+    @property
+    def strategy_settings(self) -> dict[str, tuple[StrategyName, StrategySettings]]:
+        """Kind and settings of all strategies that have a name."""
+        plain = {str(kind): (kind, self.strategies.get(kind, StrategySettings())) for kind in get_args(StrategyName)}
+        return plain | {
+            value.name: (value.kind, value.settings) for value in self._given() if isinstance(value, NamedStrategy)
+        }
+
+    @property
+    def intervals(self) -> set[int]:
+        """Every interval of federated averaging in the sweep."""
+        names = {str(name) for lists in (self.axes, *self.include) for name in lists.labels.get("strategy", [])}
+        return {
+            settings.every for name, (_, settings) in self.strategy_settings.items() if name in names and settings.every
+        }
+
+    @property
+    def block_steps(self) -> int:
+        """Steps of a block."""
+        return self.block or math.lcm(*self.intervals)
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read a matrix file; the paths in it become absolute.
+
+    Raises:
+        InputError: one sentence for each thing that is wrong, with file, line, key and what would be right.
+
+    """
+    file = read_yaml(path)
+    sweep = validate(Sweep, file)
+    refuse(file, faults(sweep))
+    folder = path.absolute().parent
+    return sweep.model_copy(
+        update={
+            "system": str(_system_path(sweep.system, folder)),
+            "data": Data(path=os.path.normpath(folder / _expanded(sweep.data.path))),
+        }
+    )
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expandvars(path)).expanduser()
+
+
+def _system_path(system: str, folder: Path) -> Path:
+    """A built-in system's file, or the one that is named."""
+    return built_in_path(system) if system in BUILT_IN else Path(os.path.normpath(folder / _expanded(system)))

@@ -1,0 +1,108 @@
+"""The system file: the machine that a sweep runs on, and how ranks come to life there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+
+from bench.contract import Document, System
+from matrix.validation import Fault, refuse, validate
+from matrix.values import Name
+from matrix.yamlfile import read_yaml
+
+BUILT_IN = ("local",)
+"""Systems that a matrix file can name without a path."""
+
+SET_BY_LAUNCHER = frozenset(
+    {
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "LOCAL_WORLD_SIZE",
+        "GROUP_RANK",
+        "GROUP_WORLD_SIZE",
+        "ROLE_RANK",
+        "ROLE_WORLD_SIZE",
+        "ROLE_NAME",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+    }
+)
+"""torchrun gives these to every rank (docs.pytorch.org/docs/stable/elastic/run.html)."""
+
+
+def _number_as_text(value: object) -> object:
+    # `NCCL_DEBUG_LEVEL: 1` is what people write; a bool stays refused, since true, True and 1 are different texts.
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class SystemFile(Document):
+    """A system file."""
+
+    name: Name = Field(description="what tables call the system")
+    launcher: Literal["torchrun"] = Field("torchrun", description="what starts the ranks of a node")
+    scheduler: Literal["local"] = Field(
+        "local", description="where nodes come from; local: this machine plays them all"
+    )
+    device: Literal["cpu", "cuda"] = Field(description="what a rank computes on")
+    nodes: PositiveInt = Field(
+        description="most nodes that a run can have; on one machine a node is a torchrun agent of its own"
+    )
+    ranks_per_node: PositiveInt = Field(description="processes per node, one per device on GPUs")
+    threads_per_rank: PositiveInt = Field(1, description="intra-op threads of a rank")
+    start: Literal["auto", "warm", "exec"] = Field(
+        "auto",
+        description="how ranks come to life: forked from a process that has imported torch (warm), or started by the "
+        "launcher (exec); auto is warm on a CPU and exec on GPUs",
+    )
+    environment: dict[str, Annotated[str, BeforeValidator(_number_as_text)]] = Field(
+        default_factory=dict, description="variables for every rank; those that the launcher sets are refused"
+    )
+    peak_flops: PositiveFloat | None = Field(
+        None, description="peak dense FLOP/s per device, where it is not the stock part's"
+    )
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether ranks are forked from a process that has imported torch."""
+        return self.start == "warm" or (self.start == "auto" and self.device == "cpu")
+
+    @property
+    def facts(self) -> System:
+        """What a rank or a report needs of it."""
+        return System(
+            name=self.name,
+            device=self.device,
+            threads_per_rank=self.threads_per_rank,
+            peak_flops=self.peak_flops,
+            environment=self.environment,
+        )
+
+
+def built_in_path(name: str) -> Path:
+    """The file of a built-in system."""
+    return Path(__file__).parent / "examples" / f"{name}.yaml"
+
+
+def load_system(path: Path) -> SystemFile:
+    """Read a system file.
+
+    Raises:
+        InputError: one sentence for each thing that is wrong, with file, line, key and what would be right.
+
+    """
+    file = read_yaml(path)
+    system = validate(SystemFile, file)
+    refuse(file, _environment_faults(system))
+    return system
+
+
+def _environment_faults(system: SystemFile) -> Iterator[Fault]:
+    for name in system.environment:
+        if name in SET_BY_LAUNCHER or name.startswith("TORCHELASTIC_"):
+            yield ("environment", name), "is set by the launcher for each rank: leave it out"
+        elif name == "OMP_NUM_THREADS":
+            yield ("environment", name), "follows from 'threads_per_rank': set that instead"

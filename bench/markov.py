@@ -82,7 +82,9 @@ def _stationary(successors: npt.NDArray[np.int64], probabilities: npt.NDArray[np
         flow = np.bincount(successors.ravel(), (law[:, None] * probabilities).ravel(), minlength=len(law))
         following = 0.5 * (law + flow)
         if np.abs(following - law).sum() < 1e-13:
-            law = following / following.sum()
-            return law
+            break
         law = following
-    raise RuntimeError("the stationary law of the Markov source did not converge")
+    else:
+        raise RuntimeError("the stationary law of the Markov source did not converge")
+    law /= law.sum()
+    return law

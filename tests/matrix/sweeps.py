@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import yaml
@@ -87,14 +87,16 @@ class SmallSweep:
         order = self.folder.plan().order
         return {run_id: result for run_id in order if (result := self.folder.result(run_id)) is not None}
 
-    def training_run(self) -> str:
-        """Wait until a run has taken a step; returns its id."""
+    def training_run(self, not_in: Collection[str] = ()) -> str:
+        """Wait until a run (but for those in `not_in`) has taken a step; returns its id."""
 
         def look() -> str | None:
             for file in self.results.glob("small/runs/*/attempts/*/heartbeat.json"):
                 run_id = file.parents[2].name
+                if self.folder.result(run_id) is not None:
+                    continue
                 beat = Heartbeat.model_validate_json(file.read_text(encoding="utf-8"))
-                if beat.phase == "training" and beat.step >= 0 and self.folder.result(run_id) is None:
+                if beat.phase == "training" and beat.step >= 0 and run_id not in not_in:
                     return run_id
             return None
 

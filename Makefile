@@ -1,0 +1,37 @@
+# Every target does its own set-up, in .venv of this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
+	$(BIN)/xffl-bench data synthetic data/synthetic-tiny
+	$(BIN)/xffl-bench run matrix/examples/demo.yaml
+	$(BIN)/xffl-bench report results/demo
+
+test: $(VENV)/.installed-test ## everything that checks the project
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+bench: $(VENV)/.installed-test ## measure the harness itself; nothing passes or fails
+	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc
+
+clean: ## remove what the targets above made, but no results
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "xffl-bench needs Python 3.11 or newer; name one with: make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test soak bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-test ## everything that checks the project
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+soak: $(VENV)/.installed-test ## repeat what is rare: 20 clean ends of every strategy
+	$(BIN)/pytest -m soak
 
 bench: $(VENV)/.installed-test ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc

@@ -8,7 +8,7 @@ import pandas as pd
 STRATEGIES = ("fsdp", "hsdp", "federated", "federated-hsdp")
 TABLES = (("llama-tiny", 2), ("llama-tiny", 4), ("mixtral-tiny", 2))
 SAME_ON_ONE_NODE = {"hsdp": "fsdp", "federated-hsdp": "federated"}
-REPEATS = 2
+REPEATS = 3
 
 
 def expected_runs() -> set[tuple[object, ...]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -51,6 +52,11 @@ def end_with(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:  # it died before the kernel was asked
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def print_stack_on_request() -> None:
+    """Let SIGUSR1 print the stack into the log, so that a hang leaves evidence. Forks inherit it."""
+    faulthandler.register(signal.SIGUSR1, all_threads=False, chain=False)
 
 
 def send_output_to(path: Path) -> None:
@@ -171,6 +177,7 @@ def main() -> int:
     commands.choices["agent"].add_argument("--master-addr", required=True)
     commands.choices["agent"].add_argument("--master-port", type=int, required=True)
     arguments = parser.parse_args()
+    print_stack_on_request()
     if arguments.command == "serve":
         serve(arguments.parent)
         return 0

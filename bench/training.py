@@ -48,9 +48,16 @@ def main(run: Run, folder: AttemptFolder) -> None:
     try:
         _run(run, folder, position, progress, begin)
     except BaseException as error:
-        progress.end(error, out_of_memory=isinstance(error, torch.OutOfMemoryError | MemoryError))
+        progress.end(error, out_of_memory=is_out_of_memory(error))
         raise
     progress.end(None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether device or host memory ran out; torch's allocator for CPUs says so in a RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress, begin: float) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -168,6 +169,12 @@ def _killed(folder: AttemptFolder) -> dict[int, int]:
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:
     lines = [f"rank {end.rank}: {end.error} (in {end.phase})" for end in ends.values() if end.error][:3]
+    if folder.heartbeat.exists():
+        beat = Heartbeat.model_validate_json(folder.heartbeat.read_text(encoding="utf-8"))
+        age = time.time() - folder.heartbeat.stat().st_mtime
+        lines.append(
+            f"rank 0 was last heard of {age:.1f} s ago, in {beat.phase}, {beat.step + 1} of {beat.steps} steps"
+        )
     lines += [f"node {node}: the agent ended with status {status}" for node, status in attempted.statuses.items()]
     failed = next((end.rank for end in ends.values() if end.error), None)
     logs = [folder.rank_log(failed)] if failed is not None else sorted(folder.logs.glob("*.log"))

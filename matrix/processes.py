@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -65,6 +66,13 @@ def _kill(pid: int, owner: str) -> None:
         pass
     finally:
         os.close(handle)
+
+
+def ask_for_stacks(prefix: str) -> None:
+    """Have every process whose owner begins with `prefix` print where it is into its log (see `bench.start`)."""
+    for pid, _ in owned(prefix):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGUSR1)
 
 
 def end_all(prefix: str, *, spare: frozenset[int] = frozenset(), spare_owner: str | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from matrix.processes import oom_kills
 from matrix.store import SweepFolder, timestamp
 
 POLL = 0.02  # seconds
+STACKS = 0.5  # seconds for the processes of a stuck run to print where they are
 GRACE = 5.0  # seconds that the other nodes get to leave their evidence once one has failed
 
 
@@ -60,7 +61,7 @@ class SweepRunner:
         self._observer = observer
         self._out_of_memory: list[Run] = []
 
-    def run_all(self, runs: Iterable[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
+    def run_all(self, runs: Sequence[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
         """Run what has no final result yet, at most `max_runs` of it.
 
         Raises:
@@ -69,8 +70,10 @@ class SweepRunner:
 
         """
         summary = Summary()
+        found = {run.id: self._sweep.result(run.id) for run in runs}
+        self._out_of_memory += [run for run in runs if _is_out_of_memory(found[run.id])]
         for run in runs:
-            result = self._sweep.result(run.id)
+            result = found[run.id]
             if result is not None and (result.outcome.is_final if not retry_failed else _is_kept(result)):
                 self._observer.kept(result)
             elif max_runs is not None and len(summary.started) >= max_runs:
@@ -81,7 +84,7 @@ class SweepRunner:
                 summary.started.append(run.id)
                 result = self._attempt(run)
             summary.outcomes[run.id] = result.outcome
-            if result.outcome is Outcome.OOM:
+            if _is_out_of_memory(result):
                 self._out_of_memory.append(run)
         return summary
 
@@ -114,6 +117,9 @@ class SweepRunner:
             except KeyboardInterrupt:
                 ending, interrupted = Ending.INTERRUPTION, True
             statuses = launched.statuses()
+            if ending in (Ending.HANG, Ending.TIMEOUT):
+                launched.dump_stacks()
+                time.sleep(STACKS)
             launched.stop()
             verdict = judge(run, attempt, Attempted(ending, statuses, oom_kills() - kills))
             if interrupted:
@@ -173,9 +179,13 @@ class SweepRunner:
 
 
 def _needs_less(tried: Run, run: Run) -> bool:
-    """Whether `tried` is the same combination with a batch that is not larger."""
+    """Whether `tried` is the same combination with a smaller batch."""
     alike = {"batch_size": 0, "repeat": 0, "id": "", "labels": {}}
-    return tried.batch_size <= run.batch_size and tried.model_copy(update=alike) == run.model_copy(update=alike)
+    return tried.batch_size < run.batch_size and tried.model_copy(update=alike) == run.model_copy(update=alike)
+
+
+def _is_out_of_memory(result: Result | None) -> bool:
+    return result is not None and result.outcome is Outcome.OOM
 
 
 def _is_kept(result: Result) -> bool:

@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
 from bench.start import OWNER, AgentOrder
-from matrix.processes import end_all
+from matrix.processes import ask_for_stacks, end_all
 
 LOOPBACK = "127.0.0.1"
 
@@ -33,6 +33,9 @@ class Launched(Protocol):
 
     def statuses(self) -> dict[int, int]:
         """Exit statuses of the agents that have ended, by node; negative for a signal."""
+
+    def dump_stacks(self) -> None:
+        """Have every process print where it is into its log."""
 
     def stop(self) -> None:
         """End everything that belongs to the run, now, and return when it is gone."""
@@ -105,6 +108,10 @@ class _Agents:
         """By node."""
         return {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
 
+    def dump_stacks(self) -> None:
+        """By signal."""
+        ask_for_stacks(self._owner)
+
     def stop(self) -> None:
         """Kill agents and ranks."""
         for process in self._processes:
@@ -166,6 +173,10 @@ class _ForkedAgents:
         except LaunchError:
             return {node: self._statuses.get(node, -9) for node in range(len(self._pids))}
         return dict(self._statuses)
+
+    def dump_stacks(self) -> None:
+        """By signal."""
+        ask_for_stacks(self._owner)
 
     def stop(self) -> None:
         """Kill agents and ranks, but not the warm process."""

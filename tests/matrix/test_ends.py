@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.matrix.sweeps import FOREVER, SmallSweep, bystander, kill, wait_for
 
@@ -61,6 +62,8 @@ def test_failed_runs_do_not_stop_a_sweep(tmp_path: Path, data: Path) -> None:
     assert "run the same command again" in output
     sweep.assert_nothing_left()
 
+    logs = "".join(file.read_text() for file in sweep.folder.run(stopped).attempt(0).logs.glob("rank*.log"))
+    assert "in train" in logs, "the ranks of a hang print their stacks"
     found = sweep.found()
     expected = {
         killed_rank: ("crashed", "killed: rank "),
@@ -176,3 +179,27 @@ def test_a_sweep_does_not_go_on_with_another_matrix(sweep: SmallSweep) -> None:
     said = sweep.run(expect=2)
     assert "the matrix file" in said
     assert "--accept-changes" in said
+
+
+def test_out_of_memory_is_a_datum_and_larger_batches_are_not_tried(sweep: SmallSweep) -> None:
+    """A model of a few terabytes: the smaller batch really runs out of host memory, the larger one is inferred."""
+    giant = {
+        "vocab_size": 256,
+        "hidden_size": 131072,
+        "intermediate_size": 262144,
+        "layers": 4,
+        "heads": 2,
+        "kv_heads": 2,
+    }
+    sweep.write(["fsdp"])
+    matrix = yaml.safe_load(sweep.matrix.read_text(encoding="utf-8"))
+    matrix["axes"] |= {"model": {"name": "giant", "llama": giant}, "batch_size": [1, 2]}
+    sweep.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
+    sweep.run("--only", "batch_size=1", expect=1)
+    sweep.run(expect=1)
+    smaller, larger = (
+        next(result for run_id, result in sweep.found().items() if f".b{size}." in run_id) for size in (1, 2)
+    )
+    assert (smaller.outcome, larger.outcome) == ("oom", "oom-inferred"), smaller
+    assert "ran out of memory before the first step" in smaller.reason
+    assert smaller.run in larger.reason

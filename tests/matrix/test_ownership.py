@@ -1,0 +1,63 @@
+"""One runner at a time, without locks, and a dead one does not hold the sweep."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.folder import write_document
+from matrix import ownership
+from matrix.ownership import Runner, claim, holder
+
+TAKERS = """
+import sys, time
+from pathlib import Path
+from matrix.ownership import claim
+folder = Path(sys.argv[1])
+for _ in range(10):
+    with claim(folder, lambda runner: None) as own:
+        held = folder.parent / "held"
+        held.mkdir()  # fails where another holds the sweep
+        time.sleep(0.001)
+        held.rmdir()
+"""
+
+
+def never(runner: Runner) -> None:
+    raise AssertionError(f"had to wait for {runner}")
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    takers = [subprocess.Popen([sys.executable, "-c", TAKERS, str(tmp_path / "runners")]) for _ in range(3)]
+    assert [taker.wait(60) for taker in takers] == [0, 0, 0]
+    assert len(list((tmp_path / "runners").glob("*.released"))) == 30
+
+
+def test_numbers_go_up_and_are_released(tmp_path: Path) -> None:
+    for expected in (1, 2):
+        with claim(tmp_path, never) as own:
+            assert own.number == expected
+            present = holder(tmp_path)
+            assert present is not None
+            assert present.pid == os.getpid()
+        assert holder(tmp_path) is None
+
+
+def test_a_dead_runner_does_not_hold_the_sweep(tmp_path: Path) -> None:
+    this = Runner.this()
+    write_document(tmp_path / "000001.json", this.model_copy(update={"start": this.start - 1}))
+    assert holder(tmp_path) is None, "the pid lives on as another process"
+    with claim(tmp_path, never) as own:
+        assert own.number == 2
+
+
+def test_a_runner_on_another_host_lives_while_it_beats(tmp_path: Path) -> None:
+    file = tmp_path / "000001.json"
+    write_document(file, Runner.this().model_copy(update={"host": "elsewhere"}))
+    assert holder(tmp_path) is not None
+    past = time.time() - ownership.LOST_AFTER - 1
+    os.utime(file, (past, past))
+    assert holder(tmp_path) is None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.contract import AxisValue, Cell
+from bench.contract import Cell
 from bench.outcomes import Outcome
+from bench.strategy import Layout
 from matrix.errors import as_text
 from matrix.launchers.torchrun import agent_command, orders
 from matrix.ownership import holder
@@ -21,41 +22,48 @@ from matrix.store import SweepFolder
 
 
 def print_plan(prepared: Prepared, console: Console) -> None:
-    """Every cell with its layout, or the reason why it does not run by itself."""
+    """Every cell with its layout and runs; below, once each, the reasons why others do not run by themselves."""
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
-    table = Table(title=f"sweep {plan.sweep}", title_justify="left")
-    for axis in plan.axes:
-        table.add_column(axis)
-    table.add_column("layout")
-    table.add_column("runs", justify="right")
-    table.add_column("remark", overflow="fold")
-    shown = 0
-    for cell in plan.cells:
-        left_out = cell.status != "impossible" and not chosen.intersection(cell.runs)
-        if left_out:
-            continue
-        shown += 1
-        runs = str(len(chosen.intersection(cell.runs))) if cell.status == "run" else ""
-        table.add_row(*_texts(cell.labels.values()), str(cell.layout or ""), runs, _remark(cell))
+    varying = [axis for axis, values in plan.axes.items() if len(values) > 1]
+    table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left")
+    for axis in varying:
+        parts = axis.replace("_", "_\n")  # a narrow terminal must hold all axes
+        table.add_column(parts, no_wrap=True, min_width=max(map(len, parts.split("\n"))))
+    table.add_column("F x\nR x S", no_wrap=True)
+    table.add_column("runs", no_wrap=True)
+    reasons: dict[str, int] = {}
+    shown = [cell for cell in plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)]
+    for cell in shown:
+        said = f"{len(chosen.intersection(cell.runs))}"
+        if cell.status != "run":
+            number = reasons.setdefault(cell.reason, len(reasons) + 1)
+            said = f"{_in_short(cell)} [{number}]"
+        table.add_row(*(as_text(cell.labels[axis]) for axis in varying), _numbers(cell.layout), escape(said))
     console.print(table)
+    for reason, number in reasons.items():
+        console.print(escape(f"[{number}] {reason}"), highlight=False)
+    everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if axis not in varying]
+    if everywhere:
+        console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
     counts = Counter(cell.status for cell in plan.cells)
     console.print(
-        f"{len(chosen)} runs ({plan.repeats} repeats of {counts['run']} combinations); "
-        f"{counts['same']} combinations are the same as another, {counts['impossible']} are impossible"
-        + (f"; {len(plan.cells) - shown} are filtered out" if shown < len(plan.cells) else "")
+        f"{len(chosen)} runs ({plan.repeats} repeats of {counts['run']} combinations); {counts['same']} combinations "
+        f"are the same as another, {counts['impossible']} are impossible"
+        + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
     )
 
 
-def _texts(values: Iterable[AxisValue]) -> list[str]:
-    return [as_text(value) for value in values]
+def _numbers(layout: Layout | None) -> str:
+    return "" if layout is None else f"{layout.federation} x {layout.replicate} x {layout.shard}"
 
 
-def _remark(cell: Cell) -> str:
-    if cell.status == "same":
-        other = ", ".join(f"{axis} {as_text(value)}" for axis, value in cell.same_as.items())
-        return f"= {other}: {cell.reason}"
-    return f"impossible: {cell.reason}" if cell.status == "impossible" else ""
+def _in_short(cell: Cell) -> str:
+    if cell.status == "impossible":
+        return "impossible"
+    return "= " + ", ".join(
+        as_text(value) if axis == "strategy" else f"{axis} {as_text(value)}" for axis, value in cell.same_as.items()
+    )
 
 
 def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
@@ -83,7 +91,7 @@ def print_status(folder: SweepFolder, console: Console) -> None:
     counts = Counter(result.outcome for result in results.values() if result is not None)
     missing = [run_id for run_id, result in results.items() if result is None]
     runner = holder(folder.runners)
-    table = Table(title=f"sweep {plan.sweep}: {len(plan.order)} runs", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=f"sweep {plan.sweep}: {len(plan.order)} runs", title_justify="left")
     table.add_column("outcome")
     table.add_column("runs", justify="right")
     table.add_column("meaning", overflow="fold")

@@ -11,8 +11,11 @@ import pytest
 import torch.distributed as dist
 
 from bench.contract import Run
+from bench.data import load
+from bench.engines.native import train
 from bench.measure import Steps, mean_loss, step_table, window
-from tests.bench.runs import NoProgress, make_run, steps_of, train_rank
+from bench.optim import build_optimizer
+from tests.bench.runs import CPU, NoProgress, averaging, make_run, prepare, steps_of, train_rank
 from tests.ranks import Ranks
 
 STEP = 0.1
@@ -63,6 +66,9 @@ def test_a_slow_rank_counts_from_first_start_to_last_end(data: Path) -> None:
     found = window(run, by_hand(make_run(data, (2, 1, 2)), durations))
     assert found.seconds == pytest.approx(16 * STEP + 1.0)
     assert found.block_tokens_per_s[-1] == pytest.approx(1024 / (4 * STEP + 1.0))
+    late = by_hand(make_run(data, (2, 1, 2)), np.full((4, 20), STEP))
+    late.begins[1, 4] += 0.09
+    assert window(run, late).seconds == pytest.approx(16 * STEP), "the first rank's start counts, not the last one's"
 
 
 def test_loss_is_weighted_by_tokens() -> None:
@@ -123,12 +129,32 @@ def test_throughput_as_seen_from_outside(ranks: Ranks, data: Path) -> None:
     assert inside == pytest.approx(outside, rel=0.05)
 
 
+def begun_late(rank: int, run: Run, delay: float) -> object:
+    """Train; the first group waits before its first step, and once more behind it."""
+    groups, model = prepare(run, rank)
+    data, optimizer = load(run, rank), build_optimizer(model, run.training)
+
+    class Late(NoProgress):
+        def finished(self, step: int) -> None:
+            time.sleep(delay if step == 0 and rank < run.layout.group else 0)
+
+    time.sleep(delay if rank < run.layout.group else 0)
+    return train(run, model, optimizer, averaging(model, groups), data, CPU, Late())  # type: ignore[arg-type]
+
+
+def test_clocks_agree_at_the_window(ranks: Ranks, data: Path) -> None:
+    """A group that is late, and would meet the other for the first time in the window, is waited for before it."""
+    run = make_run(data, (2, 1, 2), every=8, block=8, steps=10, warmup_steps=2)
+    plain, late = (window(run, steps_of(ranks(4, begun_late, run, delay))).seconds for delay in (0.0, 1.0))
+    assert abs(late - plain) < 0.5
+
+
 def test_delays_move_throughput_by_what_they_last(ranks: Ranks, data: Path) -> None:
     """A delay much longer than a step, so that the ratio is the delay's own."""
     run = make_run(data, (2, 1, 2), steps=12)
     plain, _ = measured(ranks, run)
-    averaging, _ = measured(ranks, run, averaging=0.5)  # 2 aggregations in the window of 8 steps
-    assert averaging - plain == pytest.approx(2 * 0.5, rel=0.2)
+    slow, _ = measured(ranks, run, averaging=0.5)  # 2 aggregations in the window of 8 steps
+    assert slow - plain == pytest.approx(2 * 0.5, rel=0.2)
     group, outside = measured(ranks, run, group=0.2)
     # one group sleeps between its steps (7 times inside the window), the other waits for it at the aggregations
     assert group - plain == pytest.approx(7 * 0.2, rel=0.2)

@@ -92,7 +92,7 @@ def test_a_killed_rank_under_plain_torchrun(tmp_path: Path, data: Path) -> None:
 @pytest.mark.parametrize("start", ["warm", "exec"])
 def test_a_killed_runner_loses_the_run_in_flight_at_most(tmp_path: Path, data: Path, start: str) -> None:
     sweep = SmallSweep(tmp_path, data, start=start)
-    sweep.write(["fsdp"], repeats=2, steps=80)
+    sweep.write(["fsdp"], repeats=2, steps=30)
     sweep.run("--max-runs", "1")
     kept = dict(sweep.outcomes())
     runner = sweep.begin()
@@ -101,6 +101,7 @@ def test_a_killed_runner_loses_the_run_in_flight_at_most(tmp_path: Path, data: P
     assert record is not None
     # A process of the dead runner that outlives it, and one of another sweep.
     orphan, stranger = bystander(f"{record.uuid}/2"), bystander("another-sweep/1")
+    os.kill(sweep.ranks()[0], signal.SIGSTOP)  # it cannot end by itself meanwhile
     kill(runner.pid)
     runner.wait()
     assert runner.stdout

@@ -71,7 +71,7 @@ def test_native_engine_beside_plain_fsdp2(benchmark: BenchmarkFixture, ranks: Ra
         return found
 
     measured = benchmark.pedantic(pairs, rounds=1)
-    estimate = ratio([pair[0] for pair in measured], [pair[1] for pair in measured])
+    estimate = ratio(*(dict(enumerate(seconds)) for seconds in zip(*measured, strict=True)))
     assert estimate is not None
     benchmark.extra_info["native_over_plain"] = {
         "ratio": round(estimate.value, 4),

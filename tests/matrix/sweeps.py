@@ -22,9 +22,11 @@ COMMAND = [sys.executable, "-m", "matrix"]
 
 
 class SmallSweep:
-    """A sweep of tiny runs on one node of two ranks."""
+    """A sweep of tiny runs, by default on one node of two ranks."""
 
-    def __init__(self, folder: Path, data: Path, *, start: str = "warm", nodes: int = 1) -> None:
+    def __init__(
+        self, folder: Path, data: Path, *, start: str = "warm", nodes: int = 1, ranks_per_node: int = 2
+    ) -> None:
         self.matrix = folder / "sweep.yaml"
         self.system = folder / "system.yaml"
         self.results = folder / "results"
@@ -32,6 +34,7 @@ class SmallSweep:
         self._data = data
         self._start = start
         self._nodes = nodes
+        self._ranks_per_node = ranks_per_node
 
     def write(
         self,
@@ -58,7 +61,8 @@ class SmallSweep:
             "limits": limits or {},
             "data": {"path": str(self._data)},
         }
-        system = {"name": "test", "device": "cpu", "nodes": self._nodes, "ranks_per_node": 2, "start": self._start}
+        system = {"name": "test", "device": "cpu", "nodes": self._nodes, "start": self._start}
+        system["ranks_per_node"] = self._ranks_per_node
         self.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
         self.system.write_text(yaml.safe_dump(system), encoding="utf-8")
 

@@ -20,8 +20,7 @@ from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
 from bench.start import OWNER, AgentOrder
 from matrix.processes import ask_for_stacks, end_all
-
-LOOPBACK = "127.0.0.1"
+from matrix.systems.local import hosts
 
 
 class LaunchError(RuntimeError):
@@ -56,7 +55,7 @@ def free_port() -> int:
     for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             try:
-                probe.bind((LOOPBACK, port))
+                probe.bind(("", port))
             except OSError:
                 continue
             return port
@@ -65,13 +64,14 @@ def free_port() -> int:
 
 def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrder]:
     """What each node's agent is asked for."""
+    where = hosts(run.nodes)
     port = free_port()
     return [
         AgentOrder(
             run=folder.run.absolute(),
             folder=attempt.path.absolute(),
             node=node,
-            master_addr=LOOPBACK,
+            master_addr=where[0],
             master_port=port,
         )
         for node in range(run.nodes)

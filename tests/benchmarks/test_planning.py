@@ -76,5 +76,5 @@ def large_sweep(tmp_path: Path) -> Path:
 @pytest.mark.timeout(600)
 def test_report_10_000_runs(benchmark: BenchmarkFixture, large_sweep: Path, tmp_path: Path) -> None:
     written = benchmark.pedantic(write_report, args=(large_sweep, tmp_path / "report"), rounds=1)
-    assert all("steps" in problem for problem in written.problems), "made-up runs have no steps, but no other fault"
+    assert [problem for problem in written.problems if "are plotted" not in problem] == []
     benchmark.extra_info["tables"] = len(written.tables)

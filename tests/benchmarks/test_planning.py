@@ -76,5 +76,6 @@ def large_sweep(tmp_path: Path) -> Path:
 @pytest.mark.timeout(600)
 def test_report_10_000_runs(benchmark: BenchmarkFixture, large_sweep: Path, tmp_path: Path) -> None:
     written = benchmark.pedantic(write_report, args=(large_sweep, tmp_path / "report"), rounds=1)
-    assert [problem for problem in written.problems if "are plotted" not in problem] == []
+    # Made-up runs have no steps, and only the first tables are plotted; no other fault is expected.
+    assert all("plotted" in problem for problem in written.problems), written.problems
     benchmark.extra_info["tables"] = len(written.tables)

@@ -31,8 +31,8 @@ def main(report: Path) -> None:
     found = set(frame[[*axes, "repeat"]].itertuples(index=False, name=None))
     faults = [f"no row for {run}" for run in sorted(expected_runs() - found, key=str)]
     faults += [f"a row too many: {run}" for run in sorted(found - expected_runs(), key=str)]
-    faults += [f"{row.run_id} is {row.outcome}" for row in frame.itertuples() if row.outcome != "completed"]
-    faults += [f"{row.run_id} has no throughput" for row in frame.itertuples() if not row.tokens_per_s > 0]
+    faults += [f"{row.run} is {row.outcome}" for row in frame.itertuples() if row.outcome != "completed"]
+    faults += [f"{row.run} has no throughput" for row in frame.itertuples() if not row.tokens_per_s > 0]
     text = (report / "report.md").read_text(encoding="utf-8")
     faults += [
         f"report.md does not mark `= {other}`" for other in set(SAME_ON_ONE_NODE.values()) if f"= {other}" not in text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import (
     LlamaConfig,
@@ -77,10 +79,13 @@ def initial_value(name: str, shape: torch.Size, std: float, seed: int, device: t
 
 
 @torch.no_grad()
-def _materialise(model: PreTrainedModel, seed: int, device: torch.device) -> None:
+def _materialise(model: PreTrainedModel, seed: int, device: torch.device, alive: Callable[[], None]) -> None:
     """Give a (possibly sharded) meta model memory and weights, one whole tensor at a time."""
     model.to_empty(device=device)
+    if model.config.tie_word_embeddings and not isinstance(model.lm_head.weight, DTensor):
+        model.tie_weights()  # `to_empty` gave both names a tensor of their own; FSDP2 keeps what it shards tied
     for name, parameter in model.named_parameters():
+        alive()
         value = initial_value(name, parameter.shape, model.config.initializer_range, seed, device).to(parameter.dtype)
         if isinstance(parameter, DTensor):
             # Without a source rank nothing is sent: every rank drew the same tensor and keeps its slice.
@@ -96,26 +101,38 @@ def _materialise(model: PreTrainedModel, seed: int, device: torch.device) -> Non
         rotary.get_buffer(name).copy_(buffer)
 
 
-def build(run: Run, groups: Groups, device: torch.device) -> nn.Module:
+def even_shard(parameter: nn.Parameter, degree: int) -> Shard | None:
+    """The first dimension that divides by the shard degree; None leaves FSDP2 its own choice, the first with padding.
+
+    Stacked experts (experts, ...) would otherwise lie on as many ranks as there are experts, and no further.
+    """
+    return next((Shard(place) for place, size in enumerate(parameter.shape) if size % degree == 0), None)
+
+
+def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], None]) -> nn.Module:
     """The model of a run, sharded or replicated as its layout says, with its initial weights.
+
+    `alive` is called between parameters, for whoever watches for a hang.
 
     Raises:
         RuntimeError: the library's model has another number of parameters than the shape predicts.
 
     """
     model = on_meta(run.shape, DTYPES[run.training.precision], run.training.attention)
+    if groups.shard_mesh is not None:
+        for module in (*model.model.layers, model):
+            fully_shard(module, mesh=groups.shard_mesh, shard_placement_fn=partial(even_shard, degree=run.layout.shard))
+    _materialise(model, run.seed, device, alive)
     counted = sum(parameter.numel() for parameter in model.parameters())
     if counted != run.shape.parameters:
         raise RuntimeError(f"{type(model).__name__} has {counted} parameters, the shape says {run.shape.parameters}")
-    if groups.shard_mesh is not None:
-        for layer in model.model.layers:
-            fully_shard(layer, mesh=groups.shard_mesh)
-        fully_shard(model, mesh=groups.shard_mesh)
-    _materialise(model, run.training.seed, device)
     model.train()
     if groups.replicas is not None:
         devices = [device.index] if device.type == "cuda" else None
-        # Weights are equal by construction; the check that they are costs a collective and is kept.
+        # Its buffers are rotary frequencies, the same everywhere: DDP would send them round in every step.
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+            model, [name for name, _ in model.named_buffers()]
+        )
         return DistributedDataParallel(model, device_ids=devices, process_group=groups.replicas)
     built: nn.Module = model
     return built

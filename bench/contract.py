@@ -31,6 +31,9 @@ Precision = Literal["fp32", "bf16"]
 Regime = Literal["micro-batch", "global-batch"]
 AxisValue = bool | int | float | str
 
+SOURCE_FILE = "source.json"
+"""Beside a data set: where it comes from (vocabulary, sequence length, entropy rate)."""
+
 
 class Document(BaseModel):
     """Base of all that is written to a file: immutable, and no key that is not known.
@@ -56,7 +59,9 @@ class Training(Document):
     weight_decay: NonNegativeFloat = Field(0.1, description="AdamW's decoupled weight decay")
     lr_warmup_fraction: float = Field(0.01, ge=0, le=1, description="part of the steps that warms the rate up linearly")
     lr_decay_ratio: float = Field(0.01, ge=0, le=1, description="last learning rate over the peak (cosine between)")
-    seed: NonNegativeInt = Field(1, description="of the initial weights and the order of samples")
+    seed: NonNegativeInt = Field(
+        1, description="of the initial weights and the order of samples; repeat r uses seed + r"
+    )
     deterministic: bool = Field(False, description="deterministic algorithms only; costs speed")
     federated_data: Literal["partition", "share"] = Field(
         "partition", description="whether federated groups read different samples or the same ones"
@@ -75,7 +80,7 @@ class System(Document):
     name: str
     device: Literal["cpu", "cuda"]
     threads_per_rank: PositiveInt
-    peak_flops: PositiveFloat | None = Field(None, description="peak dense FLOP/s per device, where it is not stock")
+    peak_flops: PositiveFloat | None = Field(None, description="peak dense bf16 FLOP/s per device, where not stock")
     environment: dict[str, str] = Field(default_factory=dict)
 
 
@@ -115,10 +120,17 @@ class Run(Document):
     def _adds_up(self) -> Self:
         if self.layout.world != self.world:
             raise ValueError(f"layout {self.layout} has {self.layout.world} ranks, the run has {self.world}")
+        if self.every and self.block % self.every:
+            raise ValueError(f"a block of {self.block} steps is no multiple of the interval of {self.every}")
         if self.window_steps < self.block:
             raise ValueError(
                 f"training.steps {self.training.steps} less warmup_steps {self.training.warmup_steps} "
                 f"holds no whole block of {self.block} steps"
+            )
+        if self.training.steps % self.block:
+            raise ValueError(
+                f"training.steps {self.training.steps} is no multiple of the block of {self.block} steps: "
+                "the window would not hold each strategy's own share of averagings"
             )
         return self
 
@@ -136,6 +148,13 @@ class Run(Document):
     def first_window_step(self) -> int:
         """Index of the first step of the window; those before it are warm-up."""
         return self.training.steps - self.window_steps
+
+    @property
+    def seed(self) -> int:
+        """Of weights and order of samples: another one in each repeat, the same for all strategies, so that the spread
+        between repeats is the noise floor of a loss.
+        """
+        return self.training.seed + self.repeat
 
     @property
     def readers(self) -> int:
@@ -178,7 +197,7 @@ class Memory(Document):
         description="GPU: active_bytes.all.peak; CPU: resident set above what the imports took"
     )
     state: NonNegativeInt = Field(description="counted: parameters, gradients and optimizer state of one rank")
-    communicators: NonNegativeInt = Field(description="buffers of the federated averaging")
+    averaging_buffers: NonNegativeInt = Field(description="fp32 buffers of the federated averaging")
     reserved_peak: NonNegativeInt | None = None
     device_used_peak: NonNegativeInt | None = None
     allocator_retries: NonNegativeInt | None = None

@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from bench.contract import Run
+from bench.contract import SOURCE_FILE, Run
 from bench.markov import MarkovSource
 
 datasets.disable_progress_bars()  # ranks print into logs
 
 IGNORED_LABEL = -100
-SOURCE_FILE = "source.json"
-"""Beside the data set: where it comes from (vocabulary, sequence length, entropy rate)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
     """
     source = MarkovSource.from_seed(asked.vocab_size, asked.branching, asked.seed)
     splits = {"train": asked.train_samples, "val": asked.val_samples}
-    facts = {
+    facts: dict[str, object] = {
         "kind": "markov",
         "vocab_size": asked.vocab_size,
         "sequence_length": asked.sequence_length,
@@ -55,7 +53,7 @@ def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
         "entropy_rate": source.entropy_rate,
     }
     if path.exists():
-        if (path / SOURCE_FILE).exists() and json.loads((path / SOURCE_FILE).read_text(encoding="utf-8")) == facts:
+        if _says(path / SOURCE_FILE, facts):
             return False, source.entropy_rate
         raise FileExistsError(f"{path}: something else is there already: remove it, or choose another folder")
     length = asked.sequence_length + 1
@@ -73,6 +71,13 @@ def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
     (beside / SOURCE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     beside.rename(path)
     return True, source.entropy_rate
+
+
+def _says(file: Path, facts: dict[str, object]) -> bool:
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")) == facts)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def entropy_rate(path: Path) -> float | None:
@@ -193,7 +198,7 @@ def load(run: Run, rank: int) -> RunData:
         )
     order = Order(
         samples=len(train),
-        seed=run.training.seed,
+        seed=run.seed,
         micro_batch=run.batch_size,
         readers=run.readers,
         place=rank

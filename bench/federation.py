@@ -6,7 +6,7 @@ which an all-reduce per replica would not guarantee.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
@@ -94,6 +94,11 @@ class FederatedAverage:
             for lane in self._lanes
         ]
 
+        for buffer, group in zip(self._buffers, self._holders, strict=True):
+            # The first collective of a communicator connects it: now, and not inside a step that is timed.
+            dist.all_reduce(torch.zeros(1, device=device), group=group)
+            buffer.zero_()
+
     @property
     def buffer_bytes(self) -> int:
         """Memory that the averaging holds on to."""
@@ -115,12 +120,3 @@ class FederatedAverage:
         if work is None:
             raise RuntimeError("this rank is not a member of its own federation")
         return bucket, packed, work, group.size()
-
-
-def aggregation_steps(steps: int, every: int) -> Iterator[int]:
-    """Steps (0 is the first) after which groups are averaged: every `every`-th, and the last, so that training ends
-    with one model.
-    """
-    for step in range(steps):
-        if (step + 1) % every == 0 or step + 1 == steps:
-            yield step

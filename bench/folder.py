@@ -7,9 +7,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from bench.contract import Heartbeat
 
-def write_whole(path: Path, content: str | bytes) -> None:
+
+def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Write a file so that a reader sees the old content or the new, never a part. Text is written as UTF-8.
+
+    What is `durable` survives a power cut, at the price of waiting for the disk.
 
     Raises:
         OSError: the content could not be written; `path` is as it was before.
@@ -20,16 +24,17 @@ def write_whole(path: Path, content: str | bytes) -> None:
         with beside.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         beside.replace(path)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
 
 
-def write_document(path: Path, document: BaseModel) -> None:
+def write_document(path: Path, document: BaseModel, *, durable: bool = True) -> None:
     """Write a document as JSON for people and programs."""
-    write_whole(path, document.model_dump_json(indent=2) + "\n")
+    write_whole(path, document.model_dump_json(indent=2) + "\n", durable=durable)
 
 
 class AttemptFolder:
@@ -52,6 +57,13 @@ class AttemptFolder:
         """Make the folders below."""
         self.ends.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
+
+    def last_heartbeat(self) -> Heartbeat | None:
+        """The newest sign of life, None where there is none that can be read."""
+        try:
+            return Heartbeat.model_validate_json(self.heartbeat.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
 
     def rank_end(self, rank: int) -> Path:
         """The rank's own account of its end."""

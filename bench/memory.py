@@ -24,6 +24,7 @@ class MemoryMeter:
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
+            torch.cuda.reset_accumulated_memory_stats(device)  # retries and failures before this do not count
             return
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak resident set (VmHWM)
         self._base = _status_bytes("VmRSS")
@@ -37,8 +38,8 @@ class MemoryMeter:
         return {
             "peak": stats["active_bytes.all.peak"],
             "reserved_peak": stats["reserved_bytes.all.peak"],
-            # The allocator keeps what it has reserved, so what the device has in use now is close to its peak;
-            # it holds what the allocator cannot see too: communicators and the CUDA context.
+            # Includes what the allocator cannot see: communicators and the CUDA context. The allocator keeps what it
+            # has reserved, so this is the peak as long as there were no retries, which give memory back.
             "device_used_peak": total - free,
             "allocator_retries": stats["num_alloc_retries"],
             "allocator_ooms": stats["num_ooms"],

@@ -64,8 +64,9 @@ class Groups:
 def process_group(device: torch.device, timeout: float) -> Iterator[None]:
     """The world's process group, for as long as the block runs: NCCL on GPUs, gloo on CPUs.
 
-    `timeout` (seconds) bounds every collective. On an error the group is left to the process's end: tearing down
-    communicators with ranks missing can hang, and the error must get out.
+    `timeout` (seconds) bounds the collectives of the world; other groups have the backend's own limit. On an error
+    the group is left to the process's end: tearing down communicators with ranks missing can hang, and the error must
+    get out.
     """
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -31,11 +31,16 @@ class Progress:
         self.step = step
         self._beat(force=step == 0)
 
+    def alive(self) -> None:
+        """Something small is done, in a phase that can take long."""
+        self._beat(force=False)
+
     def _beat(self, *, force: bool) -> None:
         if self._rank != 0 or (not force and time.monotonic() - self._last_beat < BEAT_EVERY):
             return
         self._last_beat = time.monotonic()
-        write_document(self._folder.heartbeat, Heartbeat(phase=self.phase, step=self.step, steps=self._steps))
+        beat = Heartbeat(phase=self.phase, step=self.step, steps=self._steps)
+        write_document(self._folder.heartbeat, beat, durable=False)
 
     def end(self, error: BaseException | None, *, out_of_memory: bool = False) -> None:
         """Write the rank's own word: the last thing it does."""

@@ -14,7 +14,7 @@ from pathlib import Path
 PACKAGES = ("xffl-bench", "torch", "transformers", "datasets", "numpy", "pyarrow", "pydantic")
 
 _ALLOWED = re.compile(
-    r"(NCCL|GLOO|TORCH|PYTORCH|OMP|MKL|OPENBLAS|KMP|GOMP|CUDA|HIP|ROCR|UCX|FI|SLURM_JOB|SLURM_NNODES)(_\w+)?"
+    r"(NCCL|GLOO|TORCH|PYTORCH|OMP|MKL|OPENBLAS|KMP|GOMP|CUDA|HIP|ROCR|UCX|FI)(_\w+)?"
     r"|MALLOC_\w+|LD_PRELOAD|TOKENIZERS_PARALLELISM"
 )
 _SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
@@ -66,8 +66,14 @@ def host() -> str:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Processor cores that this process may use: its affinity, or a smaller quota of its control group (version 2)."""
+    granted = len(os.sched_getaffinity(0))
+    quota = Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists():
+        limit, period = quota.read_text(encoding="ascii").split()
+        if limit != "max":
+            granted = min(granted, max(1, int(limit) // int(period)))
+    return granted
 
 
 def python() -> str:

@@ -10,20 +10,23 @@ import torch.distributed as dist
 from bench.build import DTYPES
 from bench.contract import Run, Utilisation
 
-PEAK_BF16 = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
-"""Dense bf16 FLOP/s of the stock parts, SXM for H100 and H200, by NVIDIA's data sheets."""
+PEAK_BF16 = {
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "NVIDIA H100 80GB HBM3": 989e12,
+    "NVIDIA H200": 989e12,
+}
+"""Dense bf16 FLOP/s of stock parts by their whole name, from NVIDIA's data sheets. A site's own part, a slice (MIG) or
+a PCIe card has another name and another peak: the system file gives it."""
 
 
 def published_peak(run: Run, device: torch.device) -> float | None:
-    """Peak dense FLOP/s per device: the system file's, else the stock part's in bf16, else unknown."""
+    """Peak dense FLOP/s per device: the system file's, else the stock part's; unknown but for bf16."""
+    if run.training.precision != "bf16":
+        return None
     if run.system.peak_flops is not None:
         return run.system.peak_flops
-    if device.type != "cuda" or run.training.precision != "bf16":
-        return None
-    name = torch.cuda.get_device_name(device)
-    if "PCIe" in name or "NVL" in name:
-        return None  # other clocks and power limits than the parts above
-    return next((peak for part, peak in PEAK_BF16.items() if part in name), None)
+    return PEAK_BF16.get(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
 
 def measure_matmul(precision: str, device: torch.device) -> float:

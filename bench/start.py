@@ -173,7 +173,7 @@ def main() -> int:
         command = commands.add_parser(name)
         command.add_argument("run", type=Path)
         command.add_argument("folder", type=Path)
-        command.add_argument("--parent", type=int, help="end with this process")
+        command.add_argument("--parent", type=int, required=name == "rank", help="end with this process")
     commands.choices["agent"].add_argument("--node", type=int, required=True)
     commands.choices["agent"].add_argument("--master-addr", required=True)
     commands.choices["agent"].add_argument("--master-port", type=int, required=True)

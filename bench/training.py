@@ -53,11 +53,19 @@ def main(run: Run, folder: AttemptFolder) -> None:
     progress.end(None)
 
 
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "Cuda failure 2 'out of memory'",  # NCCL
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether device or host memory ran out; torch's allocator for CPUs says so in a RuntimeError."""
+    """Whether device or host memory ran out; what is outside torch's CUDA allocator says so in a RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress, begin: float) -> None:
@@ -68,12 +76,14 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
     # 2. Process group and the layout's groups
     with process_group(device, timeout=run.limits.run_seconds):  # a hang is the runner's to see
         groups = make_groups(run.layout, run.cuda_streams, position.rank, device)
+        ready = time.perf_counter()
+        progress.enter("matmul")
         matmul = measure_matmul(run.training.precision, device)
         meter = MemoryMeter(device)
-        ready = time.perf_counter()
         # 3. Model: built, sharded, initialised
         progress.enter("model")
-        model = build(run, groups, device)
+        building = time.perf_counter()
+        model = build(run, groups, device, progress.alive)
         built = time.perf_counter()
         # 4. Data
         progress.enter("data")
@@ -90,9 +100,9 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         memory = {
             **meter.read(),
             "state": state_bytes(model, optimizer),
-            "communicators": average.buffer_bytes if average else 0,
+            "averaging_buffers": average.buffer_bytes if average else 0,
         }
-        validation = validate(run, model, data, device, position.rank)
+        validation = validate(run, model, data, device, position.rank, progress)
         # 8. The account
         progress.enter("account")
         record = RankRecord(
@@ -107,7 +117,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
             aggregations=trained.aggregations,
             memory=memory,
             startup=Startup(
-                rendezvous=ready - begin, model=built - ready, data=loaded - built, first_step=trained.first_step
+                rendezvous=ready - begin, model=built - building, data=loaded - built, first_step=trained.first_step
             ),
             matmul=matmul,
         )
@@ -125,7 +135,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
 def set_up(run: Run) -> None:
     """Threads, seeds and, where asked for, deterministic algorithms."""
     torch.set_num_threads(run.system.threads_per_rank)
-    torch.manual_seed(run.training.seed)
+    torch.manual_seed(run.seed)
     if run.training.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first call
         torch.use_deterministic_algorithms(True)

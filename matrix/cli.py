@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 
 from matrix.errors import InputError
+from matrix.ownership import LostClaimError
+from matrix.processes import StuckError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -94,8 +96,10 @@ def run(
     from matrix.prepare import prepare
     from matrix.show import print_commands, print_summary
     from matrix.store import SweepFolder
+    from matrix.systems.local import check_hosts
 
     prepared = prepare(matrix, system, only or [], excepted or [])
+    check_hosts(prepared.selected_runs)
     folder = SweepFolder(results / prepared.sweep.name)
     console = Console()
     if dry_run:
@@ -170,7 +174,7 @@ def synthetic(
     )
     try:
         made, entropy_rate = make_synthetic(path, asked)
-    except FileExistsError as error:
+    except (FileExistsError, ValueError) as error:
         raise InputError(str(error)) from error
     said = "made" if made else "was there already"
     typer.echo(f"{path} {said}: entropy rate {entropy_rate:.4f} nats per token, the floor of the loss")
@@ -183,6 +187,9 @@ def main() -> None:
     except InputError as error:
         print(f"xffl-bench: {error}", file=sys.stderr)
         sys.exit(2)
+    except (LostClaimError, StuckError) as error:
+        print(f"xffl-bench: {error}", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
         print(
             f"xffl-bench: {error.filename or 'a file'}: {error.strerror}; every finished run is kept: "

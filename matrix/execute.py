@@ -31,7 +31,9 @@ def execute(
     """Run the selected runs of a sweep that have no final result yet.
 
     Raises:
-        InputError: the sweep was begun with another matrix, system or software.
+        InputError: the sweep was begun with another matrix, system, data set or software.
+        LostClaimError: another runner took the sweep meanwhile.
+        StuckError: processes could not be ended.
         KeyboardInterrupt: interrupted by SIGINT or SIGTERM; everything that was started is ended.
         OSError: results could not be written; what was measured before is kept.
 
@@ -44,8 +46,8 @@ def execute(
 
     with _stop_signals(), claim(folder.runners, waiting) as own:
         frozen = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
-        owner = f"{frozen.uuid}/{own.number}"
-        orphans = end_all(f"{frozen.uuid}/", spare_owner=owner)
+        owner = f"{folder.owner(frozen)}{own.number}"
+        orphans = end_all(folder.owner(frozen), spare_owner=owner)
         if orphans:
             console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
         launcher = _launcher(prepared.system, owner, frozen, folder, own)
@@ -53,8 +55,7 @@ def execute(
             with Display(console, len(prepared.selected)) as display:
                 runner = SweepRunner(folder, launcher, own, display)
                 runner.settle(prepared.planned.plan.order)
-                runs = [prepared.planned.runs[run_id] for run_id in prepared.selected]
-                return runner.run_all(runs, max_runs=max_runs, retry_failed=retry_failed)
+                return runner.run_all(prepared.selected_runs, max_runs=max_runs, retry_failed=retry_failed)
         finally:
             launcher.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.contract import Heartbeat, Measured, RankEnd, Run
+from bench.contract import Measured, RankEnd, Run
 from bench.folder import AttemptFolder
 from bench.outcomes import Outcome
 
@@ -64,6 +64,9 @@ def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
     evidence = _evidence(folder, ends, attempted) + damage
     step = _steps_reached(folder, ends)
     reached = "before the first step" if step < 0 else f"after step {step + 1} of {run.training.steps}"
+    out_of_memory = [end.rank for end in ends.values() if end.out_of_memory]
+    if out_of_memory:  # also where its peers then hung
+        return Verdict(Outcome.OOM, f"rank {out_of_memory[0]} ran out of memory {reached}", evidence)
     match attempted.ending:
         case Ending.INTERRUPTION:
             return Verdict(Outcome.INTERRUPTED, f"interrupted {reached}", evidence)
@@ -93,13 +96,11 @@ def _failed(
     reached: str,
     evidence: list[str],
 ) -> Verdict:
-    out_of_memory = [end for end in ends.values() if end.out_of_memory]
-    if out_of_memory:
-        return Verdict(Outcome.OOM, f"rank {out_of_memory[0].rank} ran out of memory {reached}", evidence)
     killed = _killed(folder)
-    if killed and attempted.oom_kills:
-        which = ", ".join(map(str, killed))
-        return Verdict(Outcome.OOM, f"the kernel killed rank {which} for want of host memory {reached}", evidence)
+    shot = [f"the agent of node {node}" for node, status in attempted.statuses.items() if status == -9]
+    if (killed or shot) and attempted.oom_kills:
+        which = ", ".join([*(f"rank {rank}" for rank in killed), *shot])
+        return Verdict(Outcome.OOM, f"the kernel killed {which} for want of host memory {reached}", evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 
@@ -150,8 +151,8 @@ def _measured(folder: AttemptFolder) -> tuple[Measured | None, list[str]]:
 def _steps_reached(folder: AttemptFolder, ends: dict[int, RankEnd]) -> int:
     """The furthest step that any rank is known to have finished; -1 before the first."""
     steps = [end.step for end in ends.values()]
-    if folder.heartbeat.exists():
-        steps.append(Heartbeat.model_validate_json(folder.heartbeat.read_text(encoding="utf-8")).step)
+    if beat := folder.last_heartbeat():
+        steps.append(beat.step)
     return max(steps, default=-1)
 
 
@@ -169,8 +170,7 @@ def _killed(folder: AttemptFolder) -> dict[int, int]:
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:
     lines = [f"rank {end.rank}: {end.error} (in {end.phase})" for end in ends.values() if end.error][:3]
-    if folder.heartbeat.exists():
-        beat = Heartbeat.model_validate_json(folder.heartbeat.read_text(encoding="utf-8"))
+    if beat := folder.last_heartbeat():
         age = time.time() - folder.heartbeat.stat().st_mtime
         lines.append(
             f"rank 0 was last heard of {age:.1f} s ago, in {beat.phase}, {beat.step + 1} of {beat.steps} steps"

@@ -2,8 +2,8 @@
 
 Runners take numbers. A number is taken by linking a whole file to a name that must not exist yet, which only one can
 do; the holder is the one with the highest number. It hands over by marking its number as released, or by dying. No
-file is ever deleted or replaced, so there is no moment at which two could hold the sweep, and the files tell who ran
-it, and when.
+file is ever deleted or replaced, so on one host there is no moment at which two could hold the sweep; a runner on
+another host that gives no sign of life for two minutes is taken for dead, and stops before its next run if it was not.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.contract import Document
+from bench.folder import write_document
 from bench.provenance import host
+from matrix.errors import InputError
 from matrix.processes import boot_id, start_time
 from matrix.store import timestamp
 
@@ -45,22 +48,34 @@ class Runner(Document):
         return cls(host=host(), boot=boot_id(), pid=pid, start=start, since=timestamp(), command=sys.argv)
 
 
+class LostClaimError(RuntimeError):
+    """Another runner has taken the sweep, because this one gave no sign of life (it was stopped, say)."""
+
+
 class Claim:
     """The right to run a sweep, under one number."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
+        self._folder = folder
         self._file = folder / f"{number:06d}.json"
-        self._last_beat = time.monotonic()
+        self._over = threading.Event()
+        self._beats = threading.Thread(target=self._beat, daemon=True)
+        self._beats.start()
 
-    def beat(self) -> None:
-        """Say that this runner lives; call it often, it writes seldom."""
-        if time.monotonic() - self._last_beat > BEAT_EVERY:
-            self._last_beat = time.monotonic()
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_EVERY):
             self._file.touch()
+
+    def check(self) -> None:
+        """Raises LostClaimError: another runner has taken the sweep."""
+        if (newest := _newest(self._folder)) != self.number:
+            raise LostClaimError(f"runner {newest} has taken this sweep over; see {self._folder}/{newest:06d}.json")
 
     def release(self) -> None:
         """Hand over."""
+        self._over.set()
+        self._beats.join()
         self._file.with_suffix(".released").touch()
 
 
@@ -75,15 +90,20 @@ def holder(folder: Path) -> Runner | None:
     file = folder / f"{number:06d}.json"
     if number == 0 or file.with_suffix(".released").exists():
         return None
-    runner = Runner.model_validate_json(file.read_text(encoding="utf-8"))
-    return runner if _alive(runner, file) else None
-
-
-def _alive(runner: Runner, file: Path) -> bool:
+    try:
+        runner = Runner.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        if not _beats(file):
+            return None
+        raise InputError(f"{file}: cannot be read, and is not {LOST_AFTER:g} s old: wait, or delete it") from error
     if runner.host == host() and runner.boot == boot_id():
-        return start_time(runner.pid) == runner.start
-    # Another host: its file's age, by the clock of the file system, which both of us see.
-    probe = file.parent / f".clock.{os.getpid()}"
+        return runner if start_time(runner.pid) == runner.start else None
+    return runner if _beats(file) else None
+
+
+def _beats(file: Path) -> bool:
+    """Whether a runner's file was touched of late, by the clock of the file system, which all hosts see."""
+    probe = file.parent / f".clock.{host()}.{os.getpid()}"
     probe.touch()
     age = probe.stat().st_mtime - file.stat().st_mtime
     probe.unlink()
@@ -92,7 +112,7 @@ def _alive(runner: Runner, file: Path) -> bool:
 
 def _take(folder: Path, number: int) -> bool:
     beside = folder / f".{host()}.{os.getpid()}"
-    beside.write_text(Runner.this().model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_document(beside, Runner.this())
     try:
         os.link(beside, folder / f"{number:06d}.json")
     except FileExistsError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.contract import SOURCE_FILE, Run
 from matrix.plan import PlannedSweep, make_plan
 from matrix.select import parse_filter, select
 from matrix.store import SweepRecord
@@ -23,12 +24,19 @@ class Prepared:
     matrix_path: Path
     system_path: Path
 
+    @property
+    def selected_runs(self) -> list[Run]:
+        """The runs that a call is about, in order."""
+        return [self.planned.runs[run_id] for run_id in self.selected]
+
     def record(self) -> SweepRecord:
         """What the sweep would be begun with now."""
+        source = Path(self.sweep.data.path) / SOURCE_FILE
         return SweepRecord.now(
             self.sweep.name,
             self.matrix_path.read_text(encoding="utf-8"),
             self.system_path.read_text(encoding="utf-8"),
+            source.read_text(encoding="utf-8") if source.exists() else "",
         )
 
 

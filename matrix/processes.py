@@ -12,6 +12,10 @@ from pathlib import Path
 from bench.start import OWNER
 
 
+class StuckError(RuntimeError):
+    """Processes that cannot be killed, as happens when a device or file system does not answer."""
+
+
 def start_time(pid: int) -> int | None:
     """Clock ticks from boot to the start of a process, None where there is none: with the pid, its identity."""
     try:
@@ -45,12 +49,13 @@ def _owner(pid: int) -> str | None:
     return next((each[len(prefix) :].decode() for each in environment.split(b"\0") if each.startswith(prefix)), None)
 
 
-def owned(prefix: str) -> Iterator[tuple[int, str]]:
-    """(pid, owner) of the living processes whose owner begins with `prefix`."""
+def owned(asked: str) -> Iterator[tuple[int, str]]:
+    """(pid, owner) of the living processes of an owner `sweep/number`, or of all of a sweep's: `sweep/`."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             owner = _owner(int(entry.name))
-            if owner is not None and owner.startswith(prefix) and start_time(int(entry.name)) is not None:
+            ours = owner is not None and (owner.startswith(asked) if asked.endswith("/") else owner == asked)
+            if owner is not None and ours and start_time(int(entry.name)) is not None:
                 yield int(entry.name), owner
 
 
@@ -68,28 +73,30 @@ def _kill(pid: int, owner: str) -> None:
         os.close(handle)
 
 
-def ask_for_stacks(prefix: str) -> None:
-    """Have every process whose owner begins with `prefix` print where it is into its log (see `bench.start`)."""
-    for pid, _ in owned(prefix):
+def ask_for_stacks(asked: str) -> None:
+    """Have every process of an owner print where it is into its log (see `bench.start`)."""
+    for pid, _ in owned(asked):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGUSR1)
 
 
-def end_all(prefix: str, *, spare: frozenset[int] = frozenset(), spare_owner: str | None = None) -> int:
-    """Kill every process whose owner begins with `prefix`, but for the spared; returns how many were found.
+def end_all(asked: str, *, spare: frozenset[int] = frozenset(), spare_owner: str | None = None) -> int:
+    """Kill every process of an owner (see `owned`), but for the spared; returns how many were found.
 
     Raises:
-        RuntimeError: processes were still there after 10 seconds.
+        StuckError: processes were still there after 10 seconds.
 
     """
     found: set[int] = set()
     deadline = time.monotonic() + 10
     while True:
-        alive = [(pid, owner) for pid, owner in owned(prefix) if pid not in spare and owner != spare_owner]
+        alive = [(pid, owner) for pid, owner in owned(asked) if pid not in spare and owner != spare_owner]
         if not alive:
             return len(found)
         if time.monotonic() > deadline:
-            raise RuntimeError(f"processes {sorted(pid for pid, _ in alive)} could not be ended")
+            raise StuckError(
+                f"processes {sorted(pid for pid, _ in alive)} could not be ended: look at them before going on"
+            )
         for pid, owner in alive:
             found.add(pid)
             _kill(pid, owner)

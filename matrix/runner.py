@@ -14,7 +14,7 @@ from bench.outcomes import Outcome
 from matrix.judge import Attempted, Ending, Verdict, judge
 from matrix.launchers.torchrun import Launched, Launcher, LaunchError
 from matrix.ownership import Claim
-from matrix.processes import oom_kills
+from matrix.processes import StuckError, oom_kills
 from matrix.store import SweepFolder, timestamp
 
 POLL = 0.02  # seconds
@@ -66,12 +66,15 @@ class SweepRunner:
 
         Raises:
             KeyboardInterrupt: after the run in flight was ended and its outcome written.
+        StuckError: a run's processes could not be ended; its outcome was written.
+        LostClaimError: another runner has taken the sweep.
             OSError: a result could not be written; the run in flight was ended.
 
         """
         summary = Summary()
         found = {run.id: self._sweep.result(run.id) for run in runs}
-        self._out_of_memory += [run for run in runs if _is_out_of_memory(found[run.id])]
+        if not retry_failed:
+            self._out_of_memory += [run for run in runs if _is_out_of_memory(found[run.id])]
         for run in runs:
             result = found[run.id]
             if result is not None and (result.outcome.is_final if not retry_failed else _is_kept(result)):
@@ -89,21 +92,18 @@ class SweepRunner:
         return summary
 
     def settle(self, run_ids: Iterable[str]) -> None:
-        """Give attempts that a dead runner left without an outcome theirs: interrupted. Its processes are gone."""
+        """Give attempts that a dead runner left without an outcome theirs: interrupted, unless they had come to their
+        end. Their processes are gone.
+        """
         for run_id in run_ids:
             folder = self._sweep.run(run_id)
             attempts = folder.attempts()
-            if attempts and not folder.result.exists():
-                reason = "the runner died while it ran"
-                self._write(folder, attempts[-1].number, Verdict(Outcome.INTERRUPTED, reason), timestamp(), 0.0)
+            if attempts and not folder.result.exists() and folder.run.exists():
+                verdict = judge(self._sweep.asked(run_id), attempts[-1], Attempted(Ending.INTERRUPTION, {}, 0))
+                self._write(folder, attempts[-1].number, verdict, timestamp(), 0.0)
 
     def _attempt(self, run: Run) -> Result:
-        folder = self._sweep.run(run.id)
-        attempts = folder.attempts()
-        attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
-        _set_aside(folder)
-        attempt.create()
-        write_document(folder.run, run)
+        folder, attempt = self._new_attempt(run)
         self._observer.started(run)
         begin, started, kills = time.monotonic(), timestamp(), oom_kills()
         try:
@@ -120,11 +120,15 @@ class SweepRunner:
             if ending in (Ending.HANG, Ending.TIMEOUT):
                 launched.dump_stacks()
                 time.sleep(STACKS)
-            launched.stop()
+            stuck: StuckError | None = None
+            try:
+                launched.stop()
+            except StuckError as error:
+                stuck = error
             verdict = judge(run, attempt, Attempted(ending, statuses, oom_kills() - kills))
-            if interrupted:
+            if stuck or interrupted:
                 self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
-                raise KeyboardInterrupt
+                raise stuck or KeyboardInterrupt
         return self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
 
     def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
@@ -142,12 +146,12 @@ class SweepRunner:
                 return Ending.ITSELF
             if (written := _written(attempt.heartbeat)) != sign_of_life:
                 sign_of_life, last_sign = written, now
-                self._observer.beat(run, Heartbeat.model_validate_json(attempt.heartbeat.read_text(encoding="utf-8")))
+                if beat := attempt.last_heartbeat():
+                    self._observer.beat(run, beat)
             if now - begin > run.limits.run_seconds:
                 return Ending.TIMEOUT
             if now - last_sign > run.limits.hang_seconds:
                 return Ending.HANG
-            self._claim.beat()
             time.sleep(POLL)
 
     def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, started: str, seconds: float) -> Result:
@@ -168,11 +172,20 @@ class SweepRunner:
         return result
 
     def _infer(self, run: Run, smaller: Run) -> Result:
-        folder = self._sweep.run(run.id)
-        folder.attempt(0).create()
-        write_document(folder.run, run)
+        folder, attempt = self._new_attempt(run)
         reason = f"{smaller.id} ran out of memory with batch size {smaller.batch_size}"
-        return self._write(folder, 0, Verdict(Outcome.OOM_INFERRED, reason), timestamp(), 0.0)
+        return self._write(folder, attempt.number, Verdict(Outcome.OOM_INFERRED, reason), timestamp(), 0.0)
+
+    def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder]:
+        self._claim.check()
+        folder = self._sweep.run(run.id)
+        attempts = folder.attempts()
+        attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
+        _set_aside(folder)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        write_document(folder.run, run)
+        attempt.create()
+        return folder, attempt
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
         return next((tried for tried in self._out_of_memory if _needs_less(tried, run)), None)

@@ -14,7 +14,7 @@ from bench.contract import Cell
 from bench.outcomes import Outcome
 from bench.strategy import Layout
 from matrix.errors import as_text
-from matrix.launchers.torchrun import agent_command, orders
+from matrix.launchers.torchrun import agent_command, environment, orders
 from matrix.ownership import holder
 from matrix.prepare import Prepared
 from matrix.runner import Summary
@@ -46,9 +46,9 @@ def print_plan(prepared: Prepared, console: Console) -> None:
     everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if axis not in varying]
     if everywhere:
         console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
-    counts = Counter(cell.status for cell in plan.cells)
+    counts = Counter(cell.status for cell in shown)
     console.print(
-        f"{len(chosen)} runs ({plan.repeats} repeats of {counts['run']} combinations); {counts['same']} combinations "
+        f"{len(chosen)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "
         f"are the same as another, {counts['impossible']} are impossible"
         + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
     )
@@ -67,7 +67,12 @@ def _in_short(cell: Cell) -> str:
 
 
 def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
-    """What would be started, run by run: the agents' commands, which start the same run by hand."""
+    """What would be started, run by run: the agents' commands and their environment. They start the same run by hand
+    once its run.json is there.
+    """
+    settings = prepared.system.facts
+    threads = environment(settings.environment, settings.threads_per_rank, {})
+    console.print(f"# environment: {shlex.join(f'{name}={value}' for name, value in threads.items())}", highlight=False)
     for run_id in prepared.selected:
         run, run_folder = prepared.planned.runs[run_id], folder.run(run_id)
         console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)

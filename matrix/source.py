@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
+from bench.contract import SOURCE_FILE
 from matrix.errors import InputError
 
 
@@ -25,7 +26,7 @@ def read_source(folder: Path) -> Source | None:
         InputError: the file is there but not whole.
 
     """
-    path = folder / "source.json"
+    path = folder / SOURCE_FILE
     try:
         return Source.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

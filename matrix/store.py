@@ -6,6 +6,7 @@ plan.json, runners/ (who ran it, and when) and runs/<id>/.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +28,14 @@ class SweepRecord(Document):
     created: str = Field(description="ISO 8601, UTC")
     matrix: str = Field(description="the matrix file as it was")
     system: str = Field(description="the system file as it was")
+    data: str = Field(description="what the data set says of its source, empty where it says nothing")
     python: str
     commit: str | None
     dirty: bool | None
     packages: dict[str, str]
 
     @classmethod
-    def now(cls, sweep: str, matrix: str, system: str) -> SweepRecord:
+    def now(cls, sweep: str, matrix: str, system: str, data: str) -> SweepRecord:
         """Take the record of a sweep that begins."""
         commit, dirty = provenance.commit()
         return cls(
@@ -42,6 +44,7 @@ class SweepRecord(Document):
             created=timestamp(),
             matrix=matrix,
             system=system,
+            data=data,
             python=provenance.python(),
             commit=commit,
             dirty=dirty,
@@ -50,7 +53,8 @@ class SweepRecord(Document):
 
     def changes(self, other: SweepRecord) -> list[str]:
         """What `other` has that this one has not, a line each; the files by name, the software by version."""
-        lines = [f"the {name} file" for name in ("matrix", "system") if getattr(self, name) != getattr(other, name)]
+        files = {"matrix": "the matrix file", "system": "the system file", "data": "the data set"}
+        lines = [said for name, said in files.items() if getattr(self, name) != getattr(other, name)]
         for name in ("python", "commit", "dirty"):
             old, new = getattr(self, name), getattr(other, name)
             if old != new:
@@ -97,6 +101,11 @@ class SweepFolder:
             raise InputError(f"{self.path}: no sweep here (it has no plan.json)")
         return _read(self.plan_file, Plan)
 
+    def owner(self, record: SweepRecord) -> str:
+        """What the owners of this sweep's processes begin with: a copy of the folder is another sweep."""
+        here = hashlib.sha256(f"{record.uuid}:{self.path.resolve()}".encode()).hexdigest()[:16]
+        return f"{here}/"
+
     def begin(self, record: SweepRecord, plan: Plan, *, accept_changes: bool) -> SweepRecord:
         """Freeze a sweep that begins, or check that one that goes on is still the same; returns the record in force.
 
@@ -135,9 +144,7 @@ class SweepFolder:
     def heartbeat(self, run_id: str) -> Heartbeat | None:
         """Where the newest attempt of a run is."""
         attempts = self.run(run_id).attempts()
-        if not attempts or not attempts[-1].heartbeat.exists():
-            return None
-        return Heartbeat.model_validate_json(attempts[-1].heartbeat.read_text(encoding="utf-8"))
+        return attempts[-1].last_heartbeat() if attempts else None
 
     def asked(self, run_id: str) -> Run:
         """The run as it was asked for."""

@@ -62,7 +62,7 @@ class SystemFile(Document):
         default_factory=dict, description="variables for every rank; those that the launcher sets are refused"
     )
     peak_flops: PositiveFloat | None = Field(
-        None, description="peak dense FLOP/s per device, where it is not the stock part's"
+        None, description="peak dense bf16 FLOP/s per device, where it is not the stock part's"
     )
 
     @property

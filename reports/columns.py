@@ -105,7 +105,7 @@ def _memory(found: Measured) -> dict[str, Scalar]:
     return {
         "peak_memory_gib": _gib(memory.peak),
         "state_gib": _gib(memory.state),
-        "communicators_gib": _gib(memory.communicators),
+        "averaging_buffers_gib": _gib(memory.averaging_buffers),
         "reserved_peak_gib": _gib(memory.reserved_peak),
         "device_used_peak_gib": _gib(memory.device_used_peak),
         "allocator_retries": memory.allocator_retries,

@@ -16,7 +16,6 @@ from torch.nn import functional
 from bench.clock import StepClock
 from bench.contract import Run
 from bench.data import IGNORED_LABEL, Batch, RunData
-from bench.federation import aggregation_steps
 from bench.optim import learning_rate, set_learning_rate
 from bench.progress import Progress
 
@@ -65,7 +64,6 @@ def train(
     Losses stay on the device until the last step is over: reading one makes the device wait.
     """
     clock = StepClock(device)
-    averaged_after = frozenset(aggregation_steps(run.training.steps, run.every)) if average else frozenset()
     losses: list[torch.Tensor] = []
     tokens: list[torch.Tensor] = []
     batches = iter(data.train)
@@ -79,7 +77,7 @@ def train(
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if average and step in averaged_after:
+        if average and (step + 1) % run.every == 0:  # also after the last step, a multiple of every interval
             clock.aggregation(average)
         clock.end()
         losses.append(loss.detach())
@@ -96,7 +94,7 @@ def train(
 
 
 @torch.no_grad()
-def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, rank: int) -> float:
+def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, rank: int, progress: Progress) -> float:
     """Mean loss over the fixed validation samples, nats per token; the same number on every rank.
 
     All ranks must call together, and the groups must hold one model.
@@ -105,6 +103,7 @@ def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, ra
     total = torch.zeros(2, dtype=torch.float64, device=device)
     remaining = len(range(rank, run.training.val_samples, run.world))  # samples of this rank: r, r + W, ...
     for loaded in data.validation:
+        progress.alive()
         batch = loaded.to(device)
         loss = batch_loss(model, batch).double()
         if remaining > 0:  # else the batch only keeps the ranks in step

@@ -84,17 +84,20 @@ def agent_command(order: AgentOrder) -> list[str]:
     return [sys.executable, "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
 
 
-def environment(run_environment: dict[str, str], threads: int, owner: str, commit: str) -> dict[str, str]:
-    """What agents and ranks get: the caller's environment, the run's threads and variables, and the owner's mark."""
+def environment(asked: dict[str, str], threads: int, marks: dict[str, str]) -> dict[str, str]:
+    """What agents and ranks get on top of the caller's environment: threads, the system's variables, our marks."""
     return {
-        **os.environ,
         "OMP_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": "1",  # numpy's own pool would only compete with torch's
         "TOKENIZERS_PARALLELISM": "false",
-        **run_environment,
-        OWNER: owner,
-        "XFFL_BENCH_COMMIT": commit,
+        **asked,
+        **marks,
     }
+
+
+def _variables(run: Run, owner: str, commit: str) -> dict[str, str]:
+    marks = {OWNER: owner, "XFFL_BENCH_COMMIT": commit}
+    return {**os.environ, **environment(run.system.environment, run.system.threads_per_rank, marks)}
 
 
 class _Agents:
@@ -129,7 +132,7 @@ class TorchrunLauncher:
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
         """Start one agent per node."""
-        variables = environment(run.system.environment, run.system.threads_per_rank, self._owner, self._commit)
+        variables = _variables(run, self._owner, self._commit)
         processes: list[subprocess.Popen[bytes]] = []
         agents = _Agents(processes, self._owner)
         try:
@@ -254,7 +257,7 @@ class WarmLauncher:
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
         """Have the agents forked."""
-        variables = environment(run.system.environment, run.system.threads_per_rank, self._owner, self._commit)
+        variables = _variables(run, self._owner, self._commit)
         try:
             process, answers = self._ready(variables)
             asked = [order.model_dump(mode="json") for order in orders(run, folder, attempt)]

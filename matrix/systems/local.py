@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from bench.contract import Run
+from matrix.errors import InputError
+
 LOOPBACK = "127.0.0.1"
 
 
 def hosts(nodes: int) -> list[str]:
     """Where the nodes of a run are, in node order."""
     return [LOOPBACK] * nodes
+
+
+def check_hosts(runs: Iterable[Run]) -> None:
+    """Raises InputError: a run wants the GPUs of several nodes, and one machine has its own only."""
+    for run in runs:
+        if run.system.device == "cuda" and run.nodes > 1:
+            raise InputError(
+                f"system {run.system.name}: scheduler: 'local' has the GPUs of one machine, and {run.id} wants "
+                f"{run.nodes} nodes: leave these runs out with --only nodes=1"
+            )

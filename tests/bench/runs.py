@@ -75,11 +75,14 @@ class NoProgress:
     def finished(self, step: int) -> None:
         self.steps.append(step)
 
+    def alive(self) -> None:
+        pass
+
 
 def prepare(run: Run, rank: int) -> tuple[Groups, nn.Module]:
     """Groups and model of a run on this rank."""
     groups = make_groups(run.layout, run.cuda_streams, rank, CPU)
-    return groups, build(run, groups, CPU)
+    return groups, build(run, groups, CPU, NoProgress().alive)
 
 
 def averaging(model: nn.Module, groups: Groups) -> FederatedAverage | None:

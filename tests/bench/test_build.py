@@ -12,9 +12,10 @@ from bench.contract import Run
 from bench.mesh import Groups
 from bench.optim import build_optimizer
 from bench.shapes import STOCK
-from tests.bench.runs import CPU, full_parameters, make_run, prepare, train_rank
+from tests.bench.runs import CPU, NoProgress, full_parameters, make_run, prepare, train_rank
 from tests.ranks import Ranks
 
+ALONE = Groups(None, None, [])
 LAYOUTS = [(1, 1, 2), (1, 1, 4), (1, 2, 2), (1, 4, 1), (2, 1, 2), (2, 2, 2), (3, 1, 2), (1, 1, 8), (4, 1, 1)]
 
 
@@ -26,7 +27,7 @@ def initial_state(rank: int, run: Run) -> tuple[dict[str, torch.Tensor], dict[st
 
 @pytest.mark.parametrize("model", ["llama-tiny", "mixtral-tiny"])
 def test_initial_weights_do_not_depend_on_the_layout(ranks: Ranks, data: Path, model: str) -> None:
-    alone = build(make_run(data, (1, 1, 1), model=model), Groups(None, None, []), CPU)
+    alone = build(make_run(data, (1, 1, 1), model=model), ALONE, CPU, NoProgress().alive)
     expected, buffers = full_parameters(alone), dict(alone.named_buffers())
     frequencies = buffers["model.rotary_emb.inv_freq"]
     assert frequencies[0] == 1.0
@@ -41,7 +42,7 @@ def test_initial_weights_do_not_depend_on_the_layout(ranks: Ranks, data: Path, m
 
 def test_weights_differ_by_seed_and_by_name(data: Path) -> None:
     one, other = (
-        full_parameters(build(make_run(data, (1, 1, 1), seed=seed), Groups(None, None, []), CPU)) for seed in (1, 2)
+        full_parameters(build(make_run(data, (1, 1, 1), seed=seed), ALONE, CPU, NoProgress().alive)) for seed in (1, 2)
     )
     name = "model.layers.0.self_attn.q_proj.weight"
     assert not torch.equal(one[name], other[name])
@@ -61,7 +62,20 @@ def counted_state(rank: int, run: Run) -> int:
 
 def test_state_is_what_the_shard_degree_predicts(ranks: Ranks, data: Path) -> None:
     """16 bytes a parameter in fp32 with AdamW, 8 in bf16, divided by the shard degree; within 1 %."""
-    for layout, precision, per_parameter in [((1, 1, 4), "fp32", 16), ((1, 2, 2), "bf16", 8), ((1, 2, 1), "fp32", 16)]:
-        run = make_run(data, layout, steps=5, warmup_steps=1, precision=precision)
+    for model, layout, precision, per_parameter in [
+        ("llama-tiny", (1, 1, 4), "fp32", 16),
+        ("llama-tiny", (1, 2, 2), "bf16", 8),
+        ("llama-tiny", (1, 2, 1), "fp32", 16),
+        ("mixtral-tiny", (1, 1, 8), "fp32", 16),  # more ranks than experts
+    ]:
+        run = make_run(data, layout, model=model, steps=4, warmup_steps=0, precision=precision)
         counted = max(ranks(run.world, counted_state, run))
         assert counted == pytest.approx(run.shape.parameters * per_parameter / run.layout.shard, rel=0.01)
+
+
+def test_tied_embeddings_are_one_parameter(data: Path) -> None:
+    run = make_run(data, (1, 1, 1))
+    tied = run.model_copy(update={"shape": run.shape.model_copy(update={"tie_embeddings": True})})
+    model = build(tied, ALONE, CPU, NoProgress().alive)
+    assert sum(parameter.numel() for parameter in model.parameters()) == tied.shape.parameters
+    assert tied.shape.parameters == run.shape.parameters - run.shape.embedding_parameters

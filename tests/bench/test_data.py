@@ -13,7 +13,7 @@ from bench.data import IGNORED_LABEL, Collate, Order, SyntheticData, load, make_
 from bench.engines.native import validate
 from bench.markov import MarkovSource
 from bench.measure import mean_loss
-from tests.bench.runs import CPU, make_run, prepare, steps_of, train_rank
+from tests.bench.runs import CPU, NoProgress, make_run, prepare, steps_of, train_rank
 from tests.ranks import Ranks
 
 
@@ -91,7 +91,7 @@ def test_validation_samples_are_dealt_whole_and_in_step(samples: int, batch: int
 
 def validation_loss(rank: int, run: Run) -> float:
     _, model = prepare(run, rank)
-    return validate(run, model, load(run, rank), CPU, rank)
+    return validate(run, model, load(run, rank), CPU, rank, NoProgress())  # type: ignore[arg-type]
 
 
 def test_validation_is_the_same_for_every_layout_and_batch(ranks: Ranks, data: Path) -> None:

@@ -9,10 +9,11 @@ import torch
 import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as some
+from pydantic import ValidationError
 
 from bench.build import local_parameters
 from bench.contract import Run
-from bench.federation import FederatedAverage, aggregation_steps, balance
+from bench.federation import FederatedAverage, balance
 from tests.bench.runs import full_parameters, make_run, prepare, train_rank
 from tests.ranks import Ranks
 
@@ -38,9 +39,9 @@ def before_and_after(rank: int, run: Run) -> list[tuple[list[torch.Tensor], list
     ("layout", "precision"), [((3, 1, 2), "fp32"), ((2, 2, 2), "fp32"), ((2, 2, 2), "bf16"), ((3, 2, 1), "fp32")]
 )
 def test_groups_hold_the_mean(ranks: Ranks, data: Path, layout: tuple[int, int, int], precision: str) -> None:
-    run = make_run(data, layout, every=3, steps=7, warmup_steps=1, block=3, precision=precision, model="mixtral-tiny")
+    run = make_run(data, layout, every=3, steps=9, warmup_steps=1, block=3, precision=precision, model="mixtral-tiny")
     seen = ranks(run.world, before_and_after, run)
-    assert [len(each) for each in seen] == [3] * run.world, "after steps 3, 6 and the last one"
+    assert [len(each) for each in seen] == [3] * run.world, "after steps 3, 6 and 9"
     for aggregation in range(3):
         for shard in range(run.layout.shard):
             holders = [seen[rank][aggregation] for rank in range(shard, run.world, run.layout.shard)]
@@ -97,6 +98,8 @@ def test_balance_deals_everything_evenly(sizes: list[int], bins: int) -> None:
     assert max(loads) - min(loads) <= max(sizes, default=0)
 
 
-def test_training_ends_with_an_aggregation() -> None:
-    assert list(aggregation_steps(8, 4)) == [3, 7]
-    assert list(aggregation_steps(9, 4)) == [3, 7, 8]
+def test_steps_that_would_not_end_with_an_averaging_are_refused(data: Path) -> None:
+    with pytest.raises(ValidationError, match=r"training\.steps 26 is no multiple of the block of 4 steps"):
+        make_run(data, (2, 1, 2), every=4, steps=26)
+    with pytest.raises(ValidationError, match="a block of 4 steps is no multiple of the interval of 3"):
+        make_run(data, (2, 1, 2), every=3, steps=24)

@@ -112,7 +112,7 @@ class SmallSweep:
         """Living processes that belong to this sweep: pid and command line."""
         record = self.folder.record()
         assert record is not None
-        return {pid: _command_line(pid) for pid, _ in owned(record.uuid)}
+        return {pid: _command_line(pid) for pid, _ in owned(self.folder.owner(record))}
 
     def ranks(self) -> list[int]:
         """Pids of the ranks of the run under way, and not of agents or the warm process."""

@@ -100,7 +100,7 @@ def test_a_killed_runner_loses_the_run_in_flight_at_most(tmp_path: Path, data: P
     record = sweep.folder.record()
     assert record is not None
     # A process of the dead runner that outlives it, and one of another sweep.
-    orphan, stranger = bystander(f"{record.uuid}/2"), bystander("another-sweep/1")
+    orphan, stranger = bystander(f"{sweep.folder.owner(record)}2"), bystander("another-sweep/1")
     os.kill(sweep.ranks()[0], signal.SIGSTOP)  # it cannot end by itself meanwhile
     kill(runner.pid)
     runner.wait()

@@ -53,7 +53,7 @@ def test_the_global_batch_is_shared_among_the_ranks(plan, small):
 
 def test_a_block_holds_every_interval(plan, small):
     axis = "[{name: a, federated: {groups: 2, every: 4}}, {name: b, federated: {groups: 2, every: 6}}]"
-    planned = plan(small.replace("[fsdp]", axis) + "training: {steps: 32}\n")
+    planned = plan(small.replace("[fsdp]", axis) + "training: {steps: 36}\n")
     assert {run.block for run in planned.runs.values()} == {12}
 
 

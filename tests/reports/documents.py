@@ -185,7 +185,7 @@ def a_measurement(
         trained_tokens=24 * tokens_per_step,
         distinct_tokens=24 * tokens_per_step,
         parameters=STOCK["llama-tiny"].parameters,
-        memory=Memory(peak=5 * 2**30, state=state, communicators=0),
+        memory=Memory(peak=5 * 2**30, state=state, averaging_buffers=0),
         utilisation=Utilisation(
             flops_per_token=6e5, flops_per_token_causal=5e5, matmul_flops=1e10, matmul_fraction=0.03
         ),

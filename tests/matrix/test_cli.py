@@ -95,3 +95,13 @@ def test_status_tells_outcomes(sweep: SmallSweep) -> None:
     said = call("status", str(sweep.folder.path)).stdout
     assert "not run" in said
     assert "nobody is running it now" in said
+
+
+def test_gpus_of_several_nodes_are_not_played_by_one_machine(sweep: SmallSweep, tmp_path: Path) -> None:
+    gpus = tmp_path / "gpus.yaml"
+    gpus.write_text("{name: gpus, device: cuda, nodes: 4, ranks_per_node: 2}", encoding="utf-8")
+    sweep.matrix.write_text(sweep.matrix.read_text().replace("nodes: 1", "nodes: [1, 2]"), encoding="utf-8")
+    assert call("plan", str(sweep.matrix), "--system", str(gpus)).returncode == 0
+    done = call("run", str(sweep.matrix), "--system", str(gpus), "--results", str(sweep.results))
+    assert (done.returncode, sweep.results.exists()) == (2, False)
+    assert "--only nodes=1" in done.stderr

@@ -94,3 +94,21 @@ def test_the_first_error_is_the_reason(run: Run, folder: AttemptFolder) -> None:
     verdict = judge(run, folder, FAILED)
     assert verdict.outcome == "launch-failed"
     assert verdict.reason == "rank 1 failed in training: ValueError: no split 'train', before the first step"
+
+
+def test_a_heartbeat_that_cannot_be_read_is_none(run: Run, folder: AttemptFolder) -> None:
+    folder.heartbeat.write_text("", encoding="utf-8")
+    verdict = judge(run, folder, Attempted(Ending.HANG, {}, oom_kills=0))
+    assert verdict.outcome == "hung"
+
+
+def test_an_interrupted_attempt_that_had_come_to_its_end_is_complete(run: Run, folder: AttemptFolder) -> None:
+    wrote(folder, a_measurement(1000.0, nodes=1))
+    for rank in range(run.world):
+        ended(folder, rank)
+    assert judge(run, folder, Attempted(Ending.INTERRUPTION, {}, oom_kills=0)).outcome == "completed"
+
+
+def test_out_of_memory_is_seen_behind_the_hang_it_caused(run: Run, folder: AttemptFolder) -> None:
+    ended(folder, 1, step=2, error="OutOfMemoryError: CUDA out of memory", oom=True)
+    assert judge(run, folder, Attempted(Ending.HANG, {}, oom_kills=0)).outcome == "oom"

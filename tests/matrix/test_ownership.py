@@ -8,9 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from bench.folder import write_document
 from matrix import ownership
-from matrix.ownership import Runner, claim, holder
+from matrix.errors import InputError
+from matrix.ownership import LostClaimError, Runner, claim, holder
 
 TAKERS = """
 import sys, time
@@ -52,6 +55,24 @@ def test_a_dead_runner_does_not_hold_the_sweep(tmp_path: Path) -> None:
     assert holder(tmp_path) is None, "the pid lives on as another process"
     with claim(tmp_path, never) as own:
         assert own.number == 2
+
+
+def test_a_claim_that_cannot_be_read_is_held_until_it_is_old(tmp_path: Path) -> None:
+    file = tmp_path / "000001.json"
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"000001\.json: cannot be read"):
+        holder(tmp_path)
+    past = time.time() - ownership.LOST_AFTER - 1
+    os.utime(file, (past, past))
+    assert holder(tmp_path) is None
+
+
+def test_a_runner_that_lost_the_sweep_notices(tmp_path: Path) -> None:
+    with claim(tmp_path, never) as own:
+        own.check()
+        write_document(tmp_path / "000002.json", Runner.this())
+        with pytest.raises(LostClaimError, match="runner 2 has taken this sweep over"):
+            own.check()
 
 
 def test_a_runner_on_another_host_lives_while_it_beats(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from reports.tables import Table, long_form, tables
 HOW_TO_READ = """\
 A figure is the mean over the repeats that completed, or for a ratio exp of the mean log-ratio of repeats in pairs. \
 `a ± b` and `a [low, high]` are 95 % t-intervals (3 repeats or more; each stands alone, not adjusted for the number of \
-cells), `a (low .. high)` is the range of 2 repeats, and a bare number has no spread. `(= fsdp)` marks a cell that \
+cells), `a (low .. high)` is the range of 2 repeats, and a bare number has no spread. Repeats differ in the seed of \
+weights and data, so the spread of a loss is its noise. `(= fsdp)` marks a cell that \
 resolves to the same run as another strategy: the figure is that run's. A cell without a figure shows what became of \
 its runs.
 """

@@ -66,8 +66,8 @@ class SweepRunner:
 
         Raises:
             KeyboardInterrupt: after the run in flight was ended and its outcome written.
-        StuckError: a run's processes could not be ended; its outcome was written.
-        LostClaimError: another runner has taken the sweep.
+            StuckError: a run's processes could not be ended; its outcome was written.
+            LostClaimError: another runner has taken the sweep.
             OSError: a result could not be written; the run in flight was ended.
 
         """
@@ -155,8 +155,9 @@ class SweepRunner:
             time.sleep(POLL)
 
     def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, started: str, seconds: float) -> Result:
-        if verdict.measured is not None:
-            folder.attempt(attempt).steps.replace(folder.steps)
+        steps = folder.attempt(attempt).steps
+        if verdict.measured is not None and steps.exists():  # a runner that was killed right here has moved them
+            steps.replace(folder.steps)
         result = Result(
             run=folder.path.name,
             attempt=attempt,

@@ -38,6 +38,10 @@ def test_a_sweep_goes_on_where_it_stopped(sweep: SmallSweep) -> None:
     file.write_text(whole[: len(whole) // 2], encoding="utf-8")
     assert "1 runs had their result already" in sweep.run()
     assert list(sweep.outcomes().values()) == ["completed", "completed"]
+    file.unlink()  # as if the runner had been killed after the training and before it wrote the result
+    sweep.run()
+    assert len(sweep.folder.run(first).attempts()) == 2, "what had come to its end is not run again"
+    assert sweep.folder.run(first).steps.exists()
     (damaged,) = file.parent.glob("damaged-*.json")
     assert damaged.read_text(encoding="utf-8") == whole[: len(whole) // 2]
     sweep.assert_nothing_left()

@@ -17,7 +17,7 @@ test: $(VENV)/.installed-test ## everything that checks the project
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-soak: $(VENV)/.installed-test ## repeat what is rare: 20 clean ends of every strategy
+soak: $(VENV)/.installed-test ## tests that take long: 20 clean ends of every strategy, plain torchrun killed
 	$(BIN)/pytest -m soak
 
 bench: $(VENV)/.installed-test ## measure the harness itself; nothing passes or fails

@@ -31,11 +31,6 @@ def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: 
     assert done.returncode == 0
 
 
-def test_ranks_end_cleanly(data: Path, tmp_path: Path) -> None:
-    """The layout with most kinds of communicators; `make soak` does all of them 20 times."""
-    ends_cleanly(data, tmp_path, LAYOUTS["federated-hsdp"], times=2)
-
-
 @pytest.mark.soak
 @pytest.mark.parametrize("strategy", LAYOUTS)
 def test_ranks_end_cleanly_twenty_times(data: Path, tmp_path: Path, strategy: str) -> None:

@@ -81,6 +81,7 @@ def test_failed_runs_do_not_stop_a_sweep(tmp_path: Path, data: Path) -> None:
         assert found[run_id].evidence
 
 
+@pytest.mark.soak
 def test_a_killed_rank_under_plain_torchrun(tmp_path: Path, data: Path) -> None:
     sweep = SmallSweep(tmp_path, data, start="exec")
     sweep.write(["fsdp"], **LONG)
@@ -93,7 +94,7 @@ def test_a_killed_rank_under_plain_torchrun(tmp_path: Path, data: Path) -> None:
     sweep.assert_nothing_left()
 
 
-@pytest.mark.parametrize("start", ["warm", "exec"])
+@pytest.mark.parametrize("start", ["warm", pytest.param("exec", marks=pytest.mark.soak)])
 def test_a_killed_runner_loses_the_run_in_flight_at_most(tmp_path: Path, data: Path, start: str) -> None:
     sweep = SmallSweep(tmp_path, data, start=start)
     sweep.write(["fsdp"], repeats=2, steps=30)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from bench.contract import Heartbeat, RankEnd
 from bench.folder import AttemptFolder, write_document
 
 BEAT_EVERY = 0.5  # seconds between two writes at most, so that a beat costs nothing in a window
+
+
+class Watcher(Protocol):
+    """Who is told that the training goes on."""
+
+    def finished(self, step: int) -> None:
+        """An optimizer step is done (0 is the first)."""
+
+    def alive(self) -> None:
+        """Something small is done, in a phase that can take long."""
 
 
 class Progress:

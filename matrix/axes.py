@@ -45,6 +45,7 @@ def _without_none(annotation: Any) -> Any:  # noqa: ANN401
 
 def _list_of(field: FieldInfo) -> Any:  # noqa: ANN401
     value = _without_none(field.annotation)
+    # Made at run time from the settings' own types, so that an axis takes what a setting takes: mypy cannot follow.
     return OneOrMore[Annotated[(value, *field.metadata)] if field.metadata else value]  # type: ignore[misc]
 
 

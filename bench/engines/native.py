@@ -17,7 +17,7 @@ from bench.clock import StepClock
 from bench.contract import Run
 from bench.data import IGNORED_LABEL, Batch, RunData
 from bench.optim import learning_rate, set_learning_rate
-from bench.progress import Progress
+from bench.progress import Watcher
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def train(
     average: Callable[[], None] | None,
     data: RunData,
     device: torch.device,
-    progress: Progress,
+    watcher: Watcher,
 ) -> Trained:
     """Train `run.training.steps` optimizer steps. `average` averages the groups, None where there is one group.
 
@@ -82,7 +82,7 @@ def train(
         clock.end()
         losses.append(loss.detach())
         tokens.append((batch.labels != IGNORED_LABEL).sum())
-        progress.finished(step)
+        watcher.finished(step)
     begins, ends, aggregations = clock.read()
     return Trained(
         losses=torch.stack(losses).double().tolist(),
@@ -94,7 +94,7 @@ def train(
 
 
 @torch.no_grad()
-def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, rank: int, progress: Progress) -> float:
+def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, rank: int, watcher: Watcher) -> float:
     """Mean loss over the fixed validation samples, nats per token; the same number on every rank.
 
     All ranks must call together, and the groups must hold one model.
@@ -103,7 +103,7 @@ def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, ra
     total = torch.zeros(2, dtype=torch.float64, device=device)
     remaining = len(range(rank, run.training.val_samples, run.world))  # samples of this rank: r, r + W, ...
     for loaded in data.validation:
-        progress.alive()
+        watcher.alive()
         batch = loaded.to(device)
         loss = batch_loss(model, batch).double()
         if remaining > 0:  # else the batch only keeps the ranks in step

@@ -19,6 +19,7 @@ from bench.federation import FederatedAverage
 from bench.measure import Steps
 from bench.mesh import Groups, make_groups
 from bench.optim import build_optimizer
+from bench.progress import Watcher
 from bench.shapes import STOCK
 from bench.strategy import Layout
 
@@ -89,12 +90,14 @@ def averaging(model: nn.Module, groups: Groups) -> FederatedAverage | None:
     return FederatedAverage(local_parameters(model), groups.holders) if groups.holders else None
 
 
-def train_rank(run: Run, rank: int, wrap: Callable[[Any], Any] = lambda average: average) -> tuple[Trained, nn.Module]:
+def train_rank(
+    run: Run, rank: int, wrap: Callable[[Any], Any] = lambda average: average, watcher: Watcher | None = None
+) -> tuple[Trained, nn.Module]:
     """Train a run on this rank; `wrap` may change the averaging."""
     groups, model = prepare(run, rank)
     optimizer = build_optimizer(model, run.training)
     average = wrap(averaging(model, groups))
-    trained = train(run, model, optimizer, average, load(run, rank), CPU, NoProgress())  # type: ignore[arg-type]
+    trained = train(run, model, optimizer, average, load(run, rank), CPU, watcher or NoProgress())
     return trained, model
 
 

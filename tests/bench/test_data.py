@@ -91,7 +91,7 @@ def test_validation_samples_are_dealt_whole_and_in_step(samples: int, batch: int
 
 def validation_loss(rank: int, run: Run) -> float:
     _, model = prepare(run, rank)
-    return validate(run, model, load(run, rank), CPU, rank, NoProgress())  # type: ignore[arg-type]
+    return validate(run, model, load(run, rank), CPU, rank, NoProgress())
 
 
 def test_validation_is_the_same_for_every_layout_and_batch(ranks: Ranks, data: Path) -> None:

@@ -106,13 +106,7 @@ def watched(rank: int, run: Run, delay_in_averaging: float, delay_in_group: floa
 
         return slow
 
-    from tests.bench import runs
-
-    runs.NoProgress, original = Outside, runs.NoProgress  # type: ignore[misc]
-    try:
-        trained = train_rank(run, rank, wrap)[0]
-    finally:
-        runs.NoProgress = original  # type: ignore[misc]
+    trained = train_rank(run, rank, wrap, Outside())[0]
     return trained, moments[1] - moments[0]
 
 
@@ -135,7 +129,7 @@ def begun_late(rank: int, run: Run, delay: float) -> object:
     data, optimizer = load(run, rank), build_optimizer(model, run.training)
     average = averaging(model, groups)
     time.sleep(delay if rank < run.layout.group else 0)
-    return train(run, model, optimizer, average, data, CPU, NoProgress())  # type: ignore[arg-type]
+    return train(run, model, optimizer, average, data, CPU, NoProgress())
 
 
 @pytest.mark.parametrize("warmup", [0, 8])

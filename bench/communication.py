@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.contract import Precision
+from bench.contract import DType, Training
 from bench.shapes import Shape
 from bench.strategy import Layout
 
-BYTES: dict[Precision, int] = {"fp32": 4, "bf16": 2}
+BYTES: dict[DType, int] = {"fp32": 4, "bf16": 2}
 
 Kind = Literal["all-gather", "reduce-scatter", "all-reduce"]
 
@@ -43,22 +43,25 @@ class Traffic:
         return turns * self.bytes * (self.ranks - 1) / self.ranks / self.every
 
 
-def predict(shape: Shape, layout: Layout, every: int, precision: Precision) -> list[Traffic]:
+def predict(shape: Shape, layout: Layout, every: int, training: Training) -> list[Traffic]:
     """What one rank takes part in, per step.
 
-    Inside a shard group the layers' parameters are gathered twice, for the forward and the backward pass, and what
-    belongs to no layer (embedding, last norm, head) once, since FSDP2 does not reshard the root after the forward
-    pass. Averaging a federation travels in fp32, whatever the parameters' precision. Sizes that do not divide by the
-    shard degree are padded by FSDP2, which this leaves out.
+    Inside a shard group, in every micro-batch, the layers' parameters are gathered for the forward and again for the
+    backward pass, unless they are kept in between; what belongs to no layer (embedding, last norm, head) is gathered
+    once, since FSDP2 does not reshard the root after the forward pass. Replicas sum their gradients once a step.
+    Averaging a federation travels in fp32, whatever the parameters' precision. Sizes that do not divide by the shard
+    degree are padded by FSDP2, which this leaves out, and so are the few bytes of a clipped gradient's norm.
     """
-    whole = shape.parameters * BYTES[precision]
-    root = (shape.embedding_parameters * (1 if shape.tie_embeddings else 2) + shape.hidden_size) * BYTES[precision]
+    gathered = shape.parameters * BYTES[training.computation]
+    reduced = shape.parameters * BYTES[training.reduction]
+    root = shape.embedding_parameters * (1 if shape.tie_embeddings else 2) + shape.hidden_size
+    again = gathered - root * BYTES[training.computation] if training.reshard_after_forward else 0
     traffic = []
     if layout.shard > 1:
-        traffic.append(Traffic("all-gather", "shard", layout.shard, 2 * whole - root))
-        traffic.append(Traffic("reduce-scatter", "shard", layout.shard, whole))
+        traffic.append(Traffic("all-gather", "shard", layout.shard, training.accumulation * (gathered + again)))
+        traffic.append(Traffic("reduce-scatter", "shard", layout.shard, training.accumulation * reduced))
     if layout.replicate > 1:
-        traffic.append(Traffic("all-reduce", "replicas", layout.replicate, whole // layout.shard))
+        traffic.append(Traffic("all-reduce", "replicas", layout.replicate, reduced // layout.shard))
     if layout.federation > 1:
         holders = layout.federation * layout.replicate
         averaged = shape.parameters * BYTES["fp32"] // layout.shard

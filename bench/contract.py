@@ -27,7 +27,8 @@ from bench.outcomes import Caution, Outcome
 from bench.shapes import Shape
 from bench.strategy import Layout, StrategyName
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "bf16-mixed"]
+DType = Literal["fp32", "bf16"]
 Regime = Literal["micro-batch", "global-batch"]
 AxisValue = bool | int | float | str
 
@@ -49,10 +50,51 @@ class Training(Document):
 
     sequence_length: int = Field(128, ge=2, description="tokens trained per sample")
     steps: PositiveInt = Field(24, description="optimizer steps in all, warm-up included")
+    epochs: PositiveFloat | None = Field(
+        None, description="passes over the data in place of `steps`, rounded down to whole blocks"
+    )
+    accumulation: PositiveInt = Field(1, description="micro-batches of an optimizer step")
     warmup_steps: NonNegativeInt = Field(8, description="first steps that the throughput leaves out, at least")
-    precision: Precision = Field("fp32", description="parameters, gradients and optimizer state (bf16: pure, as xFFL)")
-    attention: Literal["sdpa", "eager"] = Field("sdpa", description="attention implementation")
+    precision: Precision = Field(
+        "fp32",
+        description="parameters, gradients and optimizer state (bf16: pure, as xFFL; bf16-mixed: computes in bf16, "
+        "keeps fp32 masters)",
+    )
+    reduce_dtype: DType | None = Field(
+        None, description="type that gradients are summed in (bf16 in pure bf16, else fp32)"
+    )
+    attention: Literal["sdpa", "eager", "flash"] = Field(
+        "sdpa", description="attention implementation; flash needs the flash-attn package and a GPU"
+    )
+    experts: Literal["eager", "batched_mm", "grouped_mm"] = Field(
+        "grouped_mm", description="how Mixtral's experts are computed"
+    )
+    activation_checkpointing: Literal["none", "full", "selective"] = Field(
+        "none", description="layers whose activations are recomputed in the backward pass: none, all, some"
+    )
+    checkpointed_layers: PositiveInt = Field(2, description="selective checkpointing: every n-th decoder layer")
+    compile: bool = Field(False, description="torch.compile of every decoder layer and of the loss")
+    reshard_after_forward: bool = Field(
+        True, description="free a layer's gathered parameters between forward and backward pass"
+    )
+    prefetch: NonNegativeInt = Field(
+        0,
+        description="layers gathered ahead explicitly (0: FSDP2's own way, one layer in the backward pass)",
+    )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd is plain: no momentum, no weight decay")
+    adamw_kernels: Literal["fused", "foreach", "loop"] = Field(
+        "fused", description="kernels of AdamW's step (loop: one parameter after the other)"
+    )
+    clip_norm: NonNegativeFloat = Field(
+        0.0, description="largest norm of a federated group's gradient; 0 does not clip"
+    )
+    lr_scaling: Literal["none", "linear", "sqrt"] = Field(
+        "none", description="growth of the learning rate with the ranks of a federated group"
+    )
+    schedule_steps: PositiveInt | None = Field(
+        None,
+        description="steps of the learning rate's schedule, where a run is a part of a longer training (steps)",
+    )
     learning_rate: PositiveFloat = Field(3e-4, description="peak learning rate")
     beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first beta")
     beta2: float = Field(0.95, ge=0, lt=1, description="AdamW's second beta")
@@ -66,12 +108,29 @@ class Training(Document):
     federated_data: Literal["partition", "share"] = Field(
         "partition", description="whether federated groups read different samples or the same ones"
     )
+    preload: bool = Field(False, description="local rank 0 reads data and weights into the page cache early")
+    save_model: bool = Field(False, description="write the trained model in Hugging Face's form, after the window")
+    save_checkpoint: bool = Field(False, description="write a sharded checkpoint to go on from, after the window")
+    start_from: str | None = Field(None, description="checkpoint of another run to go on from")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what ranks write to their logs"
+    )
     workers: NonNegativeInt = Field(0, description="data loading processes per rank")
     subsample: PositiveInt | None = Field(None, description="use only this many training samples")
     val_batch_size: PositiveInt | None = Field(None, description="sequences per rank in validation (batch_size)")
     val_samples: PositiveInt = Field(
         32, description="samples of the validation split that are used, the same ones always"
     )
+
+    @property
+    def computation(self) -> DType:
+        """The type that matrix products are computed in."""
+        return "fp32" if self.precision == "fp32" else "bf16"
+
+    @property
+    def reduction(self) -> DType:
+        """The type that gradients are summed in."""
+        return self.reduce_dtype or ("bf16" if self.precision == "bf16" else "fp32")
 
 
 class System(Document):
@@ -89,6 +148,18 @@ class Limits(Document):
 
     run_seconds: PositiveFloat = Field(1800.0, description="wall time of one run")
     hang_seconds: PositiveFloat = Field(300.0, description="time without progress of any kind")
+
+
+class Wandb(Document):
+    """Weights & Biases: where a run is tracked besides its own files."""
+
+    mode: Literal["disabled", "offline", "online"] = Field("disabled", description="offline: synchronise later")
+    entity: str | None = Field(None, description="user or team")
+    project: str = Field("xffl-bench", description="project")
+    group: str | None = Field(None, description="what runs are grouped by (the sweep's name)")
+    name: str | None = Field(None, description="name of a run (its id)")
+    notes: str | None = Field(None, description="free text")
+    tags: list[str] = Field(default_factory=list, description="tags of every run")
 
 
 class Run(Document):
@@ -111,6 +182,8 @@ class Run(Document):
     block: PositiveInt = Field(description="steps of a block, a common multiple of every interval in the sweep")
     training: Training
     data: str = Field(description="folder of the data set, made by save_to_disk")
+    weights: str | None = Field(None, description="folder of safetensors to start from; null: made from the seed")
+    wandb: Wandb = Wandb()
     engine: Literal["native"] = "native"
     launcher: Literal["torchrun"] = "torchrun"
     system: System
@@ -161,12 +234,25 @@ class Run(Document):
         """Ranks that see different data."""
         return self.layout.group if self.training.federated_data == "share" else self.world
 
+    @property
+    def is_sharded(self) -> bool:
+        """Whether FSDP2 holds the model: where it is sharded, or where types differ, for which DDP has no policy."""
+        training = self.training
+        held = "bf16" if training.precision == "bf16" else "fp32"
+        differs = training.precision == "bf16-mixed" or (self.layout.group > 1 and training.reduction != held)
+        return self.layout.shard > 1 or differs
+
+    @property
+    def step_sequences(self) -> int:
+        """Sequences that a rank trains on in a step: its micro-batches together."""
+        return self.batch_size * self.training.accumulation
+
     def identity(self) -> str:
         """Digest of what is executed. Labels, names, limits and the path of the data (one per sweep) are left out:
         two strategies that resolve to the same layout are one run, and an id is the same on every machine.
         """
         executed = self.model_dump(
-            mode="json", exclude={"version", "sweep", "id", "labels", "model", "regime", "data", "limits"}
+            mode="json", exclude={"version", "sweep", "id", "labels", "model", "regime", "data", "limits", "wandb"}
         )
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -242,6 +328,15 @@ class Startup(Document):
     first_step: float
 
 
+class Saved(Document):
+    """What a run wrote after its window, and how long that took: seconds of the slowest rank, bytes of all files."""
+
+    model_s: NonNegativeFloat | None = None
+    model_bytes: NonNegativeInt | None = None
+    checkpoint_s: NonNegativeFloat | None = None
+    checkpoint_bytes: NonNegativeInt | None = None
+
+
 class Provenance(Document):
     """Where and with what a run was made; environment variables by an allow-list."""
 
@@ -269,6 +364,7 @@ class Measured(Document):
     utilisation: Utilisation
     loss: Loss
     startup: Startup
+    saved: Saved = Saved()
     provenance: Provenance
     cautions: list[Caution]
 
@@ -339,3 +435,12 @@ class Plan(Document):
     repeats: PositiveInt
     cells: list[Cell]
     order: list[str] = Field(description="run ids, randomised inside each repeat, repeats one after the other")
+
+    def settings(self, labels: dict[str, AxisValue]) -> dict[str, AxisValue]:
+        """The settings of training that tell a cell from others, for people to read: all that vary, but of more than
+        three only those that have not their axis's first value.
+        """
+        varying = [axis for axis, values in self.axes.items() if len(values) > 1 and axis in Training.model_fields]
+        if len(varying) > 3:
+            varying = [axis for axis in varying if labels[axis] != self.axes[axis][0]]
+        return {axis: labels[axis] for axis in varying}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,34 +91,47 @@ def entropy_rate(path: Path) -> float | None:
 
 @dataclass(frozen=True)
 class Order:
-    """Which samples a rank reads at a step: a function of (seed, step, place) that knows no strategy.
+    """Which samples a rank reads, micro-batch by micro-batch: a function of (seed, step, place) that knows no strategy.
 
-    The global index of a sample is step x global batch + place x micro-batch + its place in the micro-batch; index i
-    is the (i mod samples)-th of a fresh permutation for every pass over the data.
+    The global index of a sample is step x global batch + place x the rank's sequences of a step + its place among
+    those, so that accumulated micro-batches are the parts of the larger batch; index i is the (i mod samples)-th of a
+    fresh permutation for every pass over the data.
+
+    Attributes:
+        samples: of the data set.
+        steps: optimizer steps.
+        first_step: steps that an earlier part of the same training took.
+        readers: ranks that see different data; place: this one's among them.
+
     """
 
     samples: int
     seed: int
+    steps: int
     micro_batch: int
     readers: int
     place: int
+    accumulation: int = 1
+    first_step: int = 0
 
-    def batches(self, steps: int) -> Iterator[list[int]]:
-        """The sample numbers of each step's micro-batch."""
+    def __iter__(self) -> Iterator[list[int]]:
+        """The sample numbers of every micro-batch, made one by one: a long training must not wait for its last."""
         pass_number, permutation = -1, np.empty(0, dtype=np.int64)
-        for step in range(steps):
-            first = (step * self.readers + self.place) * self.micro_batch
+        for turn in range(self.steps * self.accumulation):
+            step, micro = divmod(turn, self.accumulation)
+            place = ((self.first_step + step) * self.readers + self.place) * self.accumulation + micro
             batch = []
-            for index in range(first, first + self.micro_batch):
+            for index in range(place * self.micro_batch, (place + 1) * self.micro_batch):
                 if index // self.samples != pass_number:
                     pass_number = index // self.samples
                     permutation = np.random.default_rng((self.seed, pass_number)).permutation(self.samples)
                 batch.append(int(permutation[index % self.samples]))
             yield batch
 
-    def distinct(self, steps: int) -> int:
-        """Different samples that all readers together see in `steps` steps."""
-        return min(steps * self.readers * self.micro_batch, self.samples)
+    @property
+    def distinct(self) -> int:
+        """Different samples that all readers together see."""
+        return min(self.steps * self.accumulation * self.readers * self.micro_batch, self.samples)
 
 
 @dataclass(frozen=True)
@@ -176,8 +189,8 @@ def validation_batches(samples: int, batch_size: int, world: int, rank: int) -> 
     return [own[i * batch_size : (i + 1) * batch_size] for i in range(rounds)]
 
 
-def load(run: Run, rank: int) -> RunData:
-    """Open the data set of a run for one rank.
+def load(run: Run, rank: int, first_step: int = 0) -> RunData:
+    """Open the data set of a run for one rank, where `first_step` optimizer steps have read from it already.
 
     Raises:
         ValueError: the data set lacks a split, or a split is too small.
@@ -199,7 +212,10 @@ def load(run: Run, rank: int) -> RunData:
     order = Order(
         samples=len(train),
         seed=run.seed,
+        steps=run.training.steps,
         micro_batch=run.batch_size,
+        accumulation=run.training.accumulation,
+        first_step=first_step,
         readers=run.readers,
         place=rank
         % run.readers,  # groups are consecutive ranks, so this is the place in the group where data is shared
@@ -210,11 +226,11 @@ def load(run: Run, rank: int) -> RunData:
     collate = Collate(run.training.sequence_length)
     pinned = run.system.device == "cuda"
 
-    def loader(split: datasets.Dataset, batches: list[list[int]], workers: int) -> DataLoader[Batch]:
+    def loader(split: datasets.Dataset, batches: Iterable[list[int]], workers: int) -> DataLoader[Batch]:
         return DataLoader(split, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pinned)
 
     return RunData(
-        train=loader(train, list(order.batches(run.training.steps)), run.training.workers),
+        train=loader(train, order, run.training.workers),
         # An empty batch cannot be collated: it is a sample whose labels the caller throws away.
         validation=loader(validation, [batch or [0] for batch in val_batches], 0),
         order=order,

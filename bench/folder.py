@@ -47,6 +47,9 @@ class AttemptFolder:
         self.heartbeat = path / "heartbeat.json"
         self.ends = path / "ends"
         self.logs = path / "logs"
+        self.wandb = path / "wandb"
+        self.model = path / "model"
+        self.checkpoint = path / "checkpoint"
 
     @property
     def number(self) -> int:

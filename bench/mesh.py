@@ -110,13 +110,14 @@ def _own_group(memberships: list[list[int]], rank: int) -> dist.ProcessGroup:
     return own
 
 
-def make_groups(layout: Layout, cuda_streams: int, rank: int, device: torch.device) -> Groups:
-    """The communicators of a layout. All ranks must call this together."""
+def make_groups(run: Run, rank: int, device: torch.device) -> Groups:
+    """The communicators of a run's layout. All ranks must call this together."""
+    layout = run.layout
     shard_mesh: DeviceMesh | None = None
     replicas: dist.ProcessGroup | None = None
-    if layout.shard > 1:
+    if run.is_sharded:
         sizes = {"federation": layout.federation, "replicate": layout.replicate, "shard": layout.shard}
-        kept = {name: size for name, size in sizes.items() if size > 1}
+        kept = {name: size for name, size in sizes.items() if size > 1 or name == "shard"}
         mesh = init_device_mesh(device.type, tuple(kept.values()), mesh_dim_names=tuple(kept))
         inside = tuple(name for name in kept if name != "federation")
         # With one replica the mesh must be one-dimensional: two dimensions make FSDP2 all-reduce every gradient.
@@ -125,5 +126,5 @@ def make_groups(layout: Layout, cuda_streams: int, rank: int, device: torch.devi
         replicas = _own_group(_ranks_by(layout, 1), rank)
     holders: list[dist.ProcessGroup] = []
     if layout.federation > 1:
-        holders = [_own_group(_ranks_by(layout, 2), rank) for _ in range(cuda_streams)]
+        holders = [_own_group(_ranks_by(layout, 2), rank) for _ in range(run.cuda_streams)]
     return Groups(shard_mesh, replicas, holders)

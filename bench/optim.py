@@ -1,4 +1,4 @@
-"""Optimizer and learning-rate schedule, with the xFFL library's values as defaults."""
+"""Optimizer, clipping and learning-rate schedule, with the xFFL library's values as defaults."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 import torch
 from torch import nn
 
-from bench.contract import Training
+from bench.contract import Run, Training
 
 
 def build_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """AdamW over all parameters, or plain SGD."""
+    """AdamW over all parameters with the kernels that are asked for, or plain SGD."""
     if training.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), lr=training.learning_rate)
     return torch.optim.AdamW(
@@ -19,20 +19,44 @@ def build_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimiz
         lr=training.learning_rate,
         betas=(training.beta1, training.beta2),
         weight_decay=training.weight_decay,
+        fused=training.adamw_kernels == "fused",
+        foreach=training.adamw_kernels == "foreach",
     )
 
 
-def learning_rate(training: Training, step: int) -> float:
-    """The rate of an optimizer step (0 is the first): linear warm-up, then cosine decay to `lr_decay_ratio`."""
-    warmup = math.ceil(training.lr_warmup_fraction * training.steps)
+def peak_learning_rate(run: Run) -> float:
+    """The schedule's highest rate, grown with the ranks of a federated group where that is asked for: a federated
+    group updates its model by itself, so the world's size says nothing about its batch.
+    """
+    ranks = run.layout.group
+    factor = {"none": 1.0, "linear": float(ranks), "sqrt": math.sqrt(ranks)}[run.training.lr_scaling]
+    return run.training.learning_rate * factor
+
+
+def learning_rate(run: Run, step: int) -> float:
+    """The rate of an optimizer step (0 is the schedule's first): linear warm-up, then cosine decay to
+    `lr_decay_ratio`, where it stays.
+    """
+    training, peak = run.training, peak_learning_rate(run)
+    steps = training.schedule_steps or training.steps
+    warmup = math.ceil(training.lr_warmup_fraction * steps)
     if step < warmup:
-        return training.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, training.steps - 1 - warmup)
+        return peak * (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - 1 - warmup))
     cosine = 0.5 * (1.0 + math.cos(math.pi * progress))
-    return training.learning_rate * (training.lr_decay_ratio + (1.0 - training.lr_decay_ratio) * cosine)
+    return peak * (training.lr_decay_ratio + (1.0 - training.lr_decay_ratio) * cosine)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
     """Use this rate from the next optimizer step on."""
     for group in optimizer.param_groups:
         group["lr"] = value
+
+
+def clip(model: nn.Module, largest: float) -> None:
+    """Scale the gradient of the rank's federated group down to the norm `largest`, where it is longer.
+
+    The parts of a sharded gradient know their mesh, which ends at the group's border, so the norm is the group's own.
+    All ranks of a group must call together.
+    """
+    nn.utils.clip_grad_norm_(model.parameters(), largest)

@@ -59,6 +59,7 @@ class Caution(StrEnum):
     DETERMINISTIC = "deterministic"
     DEBUG_LEVEL = "debug-level"
     DIRTY_COMMIT = "dirty-commit"
+    WANDB_FAILED = "wandb-failed"
     NOT_COMPARABLE = "not-comparable"
     NO_REFERENCE = "no-reference"
     DAMAGED_RESULT = "damaged-result"
@@ -122,6 +123,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.DIRTY_COMMIT: (
         "the harness ran from a working tree with uncommitted changes",
         "commit, then run the sweep again, so that the figures can be repeated",
+    ),
+    Caution.WANDB_FAILED: (
+        "the run was not handed to Weights & Biases wholly; its figures here are whole",
+        "see the log of rank 0; what it left under `wandb` can be uploaded with `wandb sync --include-online`",
     ),
     Caution.NOT_COMPARABLE: (
         "rows differ in an attribute that must agree",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Protocol
 
 from bench.contract import Heartbeat, RankEnd
 from bench.folder import AttemptFolder, write_document
+
+logger = logging.getLogger(__name__)
 
 BEAT_EVERY = 0.5  # seconds between two writes at most, so that a beat costs nothing in a window
 
@@ -35,11 +38,13 @@ class Progress:
     def enter(self, phase: str) -> None:
         """A new phase has begun."""
         self.phase = phase
+        logger.info("%s", phase)
         self._beat(force=True)
 
     def finished(self, step: int) -> None:
         """An optimizer step is done (0 is the first)."""
         self.step = step
+        logger.debug("step %d of %d is done", step + 1, self._steps)
         self._beat(force=step == 0)
 
     def alive(self) -> None:

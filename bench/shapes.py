@@ -12,6 +12,35 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 Architecture = Literal["llama", "mixtral"]
 
 
+class RopeScaling(BaseModel):
+    """How rotary frequencies are stretched to positions beyond those of a first training; keys as in `config.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rope_type: Literal["linear", "llama3"] = Field(description="linear divides all frequencies, llama3 the low ones")
+    factor: PositiveFloat = Field(description="what frequencies are divided by")
+    low_freq_factor: PositiveFloat | None = Field(
+        None, description="llama3: waves longer than the original positions over this are divided"
+    )
+    high_freq_factor: PositiveFloat | None = Field(
+        None, description="llama3: waves shorter than the original positions over this are left alone"
+    )
+    original_max_position_embeddings: PositiveInt | None = Field(
+        None, description="llama3: positions of the first training"
+    )
+
+    @model_validator(mode="after")
+    def _of_one_type(self) -> Self:
+        own = {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}
+        given = {key for key in own if getattr(self, key) is not None}
+        wanted = own if self.rope_type == "llama3" else set()
+        for key in sorted(given ^ wanted):
+            raise ValueError(f"rope_type {self.rope_type} {'needs' if key in wanted else 'does not use'} {key}")
+        if self.low_freq_factor and self.high_freq_factor and self.low_freq_factor >= self.high_freq_factor:
+            raise ValueError("low_freq_factor should be less than high_freq_factor")
+        return self
+
+
 class Shape(BaseModel):
     """What a model is made of; names follow Hugging Face's configurations. `experts` = 0 is a dense model (Llama)."""
 
@@ -24,11 +53,20 @@ class Shape(BaseModel):
     layers: PositiveInt = Field(description="decoder layers")
     heads: PositiveInt = Field(description="attention heads")
     kv_heads: PositiveInt = Field(description="heads of keys and values (grouped-query attention)")
+    head_dim: PositiveInt | None = Field(None, description="width of an attention head (hidden_size / heads)")
     max_positions: PositiveInt = Field(4096, description="longest sequence")
     rope_theta: PositiveFloat = Field(10_000.0, description="base of the rotary frequencies")
+    rope_scaling: RopeScaling | None = Field(
+        None, description="scaling of the rotary frequencies: `rope_type` linear or llama3, `factor` and the type's own"
+    )
     rms_norm_eps: PositiveFloat = Field(1e-5, description="epsilon of RMSNorm")
     initializer_range: PositiveFloat = Field(0.02, description="standard deviation of the initial weights")
     tie_embeddings: bool = Field(False, description="the output head is the input embedding")
+    attention_bias: bool = Field(False, description="projections of the attention have biases (Llama only)")
+    mlp_bias: bool = Field(False, description="projections of the feed-forward layer have biases (Llama only)")
+    sliding_window: PositiveInt | None = Field(
+        None, description="positions that a token attends to, itself included (Mixtral only; all before it)"
+    )
     experts: NonNegativeInt = Field(0, description="experts of each layer; 0 for a dense model")
     experts_per_token: NonNegativeInt = Field(0, description="experts that one token meets")
 
@@ -36,18 +74,24 @@ class Shape(BaseModel):
     def _consistent(self) -> Self:
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
+        if self.d_head % 2:
+            raise ValueError(f"heads have a width of {self.d_head}: rotary positions need an even one")
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         if (self.architecture == "mixtral") != (self.experts > 0):
             raise ValueError("a mixtral has experts > 0 and a llama has none")
         if self.experts and not 1 <= self.experts_per_token <= self.experts:
             raise ValueError(f"experts_per_token must lie between 1 and experts ({self.experts})")
+        if self.architecture == "mixtral" and (self.attention_bias or self.mlp_bias):
+            raise ValueError("a mixtral has no biases: leave attention_bias and mlp_bias out")
+        if self.architecture == "llama" and self.sliding_window is not None:
+            raise ValueError("a llama has no sliding_window: leave it out")
         return self
 
     @property
-    def head_dim(self) -> int:
+    def d_head(self) -> int:
         """Width of one attention head (d_qk = d_v)."""
-        return self.hidden_size // self.heads
+        return self.head_dim or self.hidden_size // self.heads
 
     @property
     def embedding_parameters(self) -> int:
@@ -55,9 +99,13 @@ class Shape(BaseModel):
         return self.vocab_size * self.hidden_size
 
     def _parameters(self, experts: int) -> int:
-        h, kv = self.hidden_size, self.kv_heads * self.head_dim
-        attention = 2 * h * h + 2 * h * kv
+        h, queries, kv = self.hidden_size, self.heads * self.d_head, self.kv_heads * self.d_head
+        attention = 2 * h * queries + 2 * h * kv
+        if self.attention_bias:
+            attention += queries + 2 * kv + h
         feed_forward = 3 * h * self.intermediate_size
+        if self.mlp_bias:
+            feed_forward += 2 * self.intermediate_size + h
         if self.experts:
             feed_forward = experts * feed_forward + self.experts * h  # the router sees every expert
         norms = 2 * h
@@ -79,12 +127,22 @@ class Shape(BaseModel):
 
         6 (N - N_input_embedding) + 6 L n_heads (d_qk + d_v) seq, with N the active parameters: torchtitan's
         definition, which equals appendix B of PaLM (arXiv 2204.02311). `causal` counts half of the attention term,
-        since a causal mask leaves half of the score matrix. A tied embedding is not subtracted: it is used as the head.
+        since a causal mask leaves half of the score matrix. A sliding window of w < seq leaves w keys in place of seq,
+        w (1 - w / 2 seq) with `causal`. A tied embedding is not subtracted: it is used as the head.
         """
         weights = self.active_parameters - (0 if self.tie_embeddings else self.embedding_parameters)
-        attention = 6 * self.layers * self.heads * 2 * self.head_dim * sequence_length
-        return 6.0 * weights + attention * (0.5 if causal else 1.0)
+        keys = min(sequence_length, self.sliding_window or sequence_length)
+        counted = keys * (1 - keys / (2 * sequence_length)) if causal else keys
+        return 6.0 * weights + 6.0 * self.layers * self.heads * 2 * self.d_head * counted
 
+
+_LLAMA_3_1 = RopeScaling(
+    rope_type="llama3",
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=8192,
+)
 
 STOCK: dict[str, Shape] = {
     "llama-tiny": Shape(
@@ -111,6 +169,7 @@ STOCK: dict[str, Shape] = {
         kv_heads=8,
         max_positions=131_072,
         rope_theta=500_000.0,
+        rope_scaling=_LLAMA_3_1,
     ),
     "llama3.1-70b": Shape(
         architecture="llama",
@@ -122,6 +181,7 @@ STOCK: dict[str, Shape] = {
         kv_heads=8,
         max_positions=131_072,
         rope_theta=500_000.0,
+        rope_scaling=_LLAMA_3_1,
     ),
     "mixtral-8x7b": Shape(
         architecture="mixtral",
@@ -137,4 +197,4 @@ STOCK: dict[str, Shape] = {
         experts_per_token=2,
     ),
 }
-"""Models known by name. Rotary scaling of Llama 3.1 is left out: it changes no cost, and nothing here is pretrained."""
+"""Models known by name."""

@@ -7,8 +7,8 @@ import time
 import torch
 import torch.distributed as dist
 
-from bench.build import DTYPES
-from bench.contract import Run, Utilisation
+from bench.contract import DType, Run, Utilisation
+from bench.model import DTYPES
 
 PEAK_BF16 = {
     "NVIDIA A100-SXM4-40GB": 312e12,
@@ -22,21 +22,21 @@ a PCIe card has another name and another peak: the system file gives it."""
 
 def published_peak(run: Run, device: torch.device) -> float | None:
     """Peak dense FLOP/s per device: the system file's, else the stock part's; unknown but for bf16."""
-    if run.training.precision != "bf16":
+    if run.training.computation != "bf16":
         return None
     if run.system.peak_flops is not None:
         return run.system.peak_flops
     return PEAK_BF16.get(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
 
-def measure_matmul(precision: str, device: torch.device) -> float:
-    """FLOP/s of this rank in a square matrix product of the run's precision, while all ranks do the same.
+def measure_matmul(dtype: DType, device: torch.device) -> float:
+    """FLOP/s of this rank in a square matrix product in `dtype`, while all ranks do the same.
 
     The median of five, so that one interruption does not count. All ranks must call together.
     """
     size = 8192 if device.type == "cuda" else 384
-    left = torch.randn(size, size, device=device).to(DTYPES[precision])
-    right = torch.randn(size, size, device=device).to(DTYPES[precision])
+    left = torch.randn(size, size, device=device).to(DTYPES[dtype])
+    right = torch.randn(size, size, device=device).to(DTYPES[dtype])
     product = left @ right
     times = []
     for _ in range(5):

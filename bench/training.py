@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import os
 import time
 from pathlib import Path
@@ -18,8 +19,9 @@ import torch
 import torch.distributed as dist
 
 from bench import provenance
-from bench.build import build, local_parameters, state_bytes
-from bench.contract import Loss, Measured, Memory, Provenance, Run, Startup
+from bench.build import build
+from bench.checkpoint import go_on
+from bench.contract import Loss, Measured, Memory, Provenance, Run, Saved, Startup
 from bench.data import RunData, entropy_rate, load
 from bench.engines.native import train, validate
 from bench.federation import FederatedAverage
@@ -29,8 +31,12 @@ from bench.memory import MemoryMeter
 from bench.mesh import Position, check_world, make_groups, process_group
 from bench.optim import build_optimizer, learning_rate
 from bench.outcomes import Caution
+from bench.preload import preload
 from bench.progress import Progress
+from bench.saving import save
 from bench.speed import measure_matmul, published_peak, utilisation
+from bench.state import local_parameters, state_bytes
+from bench.tracking import hand_over
 
 
 def main(run: Run, folder: AttemptFolder) -> None:
@@ -47,6 +53,8 @@ def main(run: Run, folder: AttemptFolder) -> None:
     progress = Progress(folder, position.rank, run.training.steps)
     try:
         _run(run, folder, position, progress, begin)
+        if position.rank == 0:  # no other rank waits for it any more
+            hand_over(run, folder, progress)
     except BaseException as error:
         progress.end(error, out_of_memory=is_out_of_memory(error))
         raise
@@ -72,25 +80,30 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
     # 1. Deterministic set-up (optional), threads
     device = position.device(run.system.device)
     check_world(run, position)
-    set_up(run)
+    set_up(run, position.rank)
     # 2. Process group and the layout's groups
     with process_group(device, timeout=run.limits.run_seconds):  # a hang is the runner's to see
-        groups = make_groups(run.layout, run.cuda_streams, position.rank, device)
+        groups = make_groups(run, position.rank, device)
         ready = time.perf_counter()
         progress.enter("matmul")
-        matmul = measure_matmul(run.training.precision, device)
+        matmul = measure_matmul(run.training.computation, device)
+        reading = preload(run, position.local_rank)
         meter = MemoryMeter(device)
-        # 3. Model: built, sharded, initialised
+        # 3. Model and optimizer: built, sharded, initialised or taken from a checkpoint
         progress.enter("model")
         building = time.perf_counter()
         model = build(run, groups, device, progress.alive)
+        optimizer = build_optimizer(model, run.training)
+        first_step = go_on(run, model, optimizer, position.rank, progress.alive)
         built = time.perf_counter()
         # 4. Data
         progress.enter("data")
-        data = load(run, position.rank)
-        # 5. Optimizer, and the averaging of federated groups
-        optimizer = build_optimizer(model, run.training)
+        data = load(run, position.rank, first_step)
+        # 5. The averaging of federated groups
         average = FederatedAverage(local_parameters(model), groups.holders) if groups.holders else None
+        if reading is not None:  # it must not disturb the steps
+            progress.enter("preload")
+            reading.wait(progress.alive)
         loaded = time.perf_counter()
         # 6. Training
         progress.enter("training")
@@ -123,17 +136,28 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         )
         records: list[RankRecord | None] | None = [None] * run.world if position.rank == 0 else None
         dist.gather_object(record, records)
+        measured: Measured | None = None
         if records is not None:
             whole = [each for each in records if each is not None]
-            account(run, folder, device, whole, data, validation)
-        # 9. Clean-up: wrappers and optimizer first, then the communicators they use
+            measured = account(run, folder, device, whole, data, validation)
+        # 9. Saving, after the account: where the disk is full, the figures are there
+        progress.enter("saving")
+        saved = save(run, folder, model, optimizer, position.rank, first_step, progress.alive)
+        if measured is not None and saved != Saved():
+            write_document(folder.measured, measured.model_copy(update={"saved": saved}))
+        # 10. Clean-up: wrappers and optimizer first, then the communicators they use
         progress.enter("clean-up")
         del model, optimizer, average, groups, data
         gc.collect()
 
 
-def set_up(run: Run) -> None:
-    """Threads, seeds and, where asked for, deterministic algorithms."""
+def set_up(run: Run, rank: int) -> None:
+    """Log, threads, seeds and, where asked for, deterministic algorithms."""
+    logging.basicConfig(
+        level=run.training.log_level.upper(),
+        format=f"%(asctime)s rank {rank} %(levelname)s %(name)s: %(message)s",
+        force=True,  # a warm process may have set up a log before it was forked
+    )
     torch.set_num_threads(run.system.threads_per_rank)
     torch.manual_seed(run.seed)
     if run.training.deterministic:
@@ -144,17 +168,17 @@ def set_up(run: Run) -> None:
 
 def account(
     run: Run, folder: AttemptFolder, device: torch.device, records: list[RankRecord], data: RunData, validation: float
-) -> None:
-    """Write `steps.parquet` and `measured.json`; on rank 0."""
+) -> Measured:
+    """Write `steps.parquet` and `measured.json`, and return the latter; on rank 0."""
     steps = Steps.of(records)
-    rates = [learning_rate(run.training, step) for step in range(run.training.steps)]
+    rates = [learning_rate(run, data.order.first_step + step) for step in range(run.training.steps)]
     write_steps(folder.steps, step_table(run, steps, rates))
     measured_window = window(run, steps)
     matmul = float(np.mean([record.matmul for record in records]))
     trained_tokens = int(steps.tokens.sum())
     tokens_per_step = measured_window.tokens // measured_window.steps
-    distinct_samples = data.order.distinct(run.training.steps)
-    samples = run.training.steps * run.batch_size * run.world
+    distinct_samples = data.order.distinct
+    samples = run.training.steps * run.step_sequences * run.world
     measured = Measured(
         window=measured_window,
         tokens_per_step=tokens_per_step,
@@ -175,6 +199,7 @@ def account(
         cautions=cautions(run, records, measured_window.steps // run.block, distinct_samples < samples),
     )
     write_document(folder.measured, measured)
+    return measured
 
 
 def _provenance(run: Run, records: list[RankRecord]) -> Provenance:

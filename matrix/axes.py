@@ -50,7 +50,7 @@ def _list_of(field: FieldInfo) -> Any:  # noqa: ANN401
 
 
 _OWN: dict[str, tuple[Any, str]] = {
-    "model": (OneOrMore[ModelValue], "names of models that are known, or named mappings with a shape"),
+    "model": (OneOrMore[ModelValue], "names of models that are known, or named mappings"),
     "strategy": (OneOrMore[StrategyValue], "names of strategies, or named mappings with settings of their own"),
     "nodes": (OneOrMore[PositiveInt], "numbers of nodes"),
     "batch_size": (OneOrMore[PositiveInt], "sequences per rank and step; over the world with `regime: global-batch`"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bench.contract import Run
 from bench.strategy import StrategyName, canonical_name
+from matrix import unused
 from matrix.expand import Point
 
 
@@ -49,8 +50,9 @@ def _difference(axis: str, cell: Resolved, executed: Resolved) -> str:
     if axis == "strategy":
         return _strategy_difference(cell, executed)
     if axis == "model":
-        return f"{cell.point[axis]} has the shape of {executed.point[axis]}"
-    return f"{axis} is not used without a federation"
+        shared = "shape" if cell.run.weights is None else "shape and weights"
+        return f"{cell.point[axis]} has the {shared} of {executed.point[axis]}"
+    return unused.reason(axis)
 
 
 def _strategy_difference(cell: Resolved, executed: Resolved) -> str:

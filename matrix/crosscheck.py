@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,14 +30,16 @@ def faults(sweep: Sweep) -> Iterator[Fault]:
         _excluded,
         _overrides,
         _training,
+        _length,
         _block,
         _reference,
         _paths,
+        _wandb,
     ):
         yield from check(sweep)
 
 
-def _values(sweep: Sweep) -> Iterator[tuple[Location, str, Value]]:
+def placed_values(sweep: Sweep) -> Iterator[tuple[Location, str, Value]]:
     """Every value of every axis: where it stands, its axis, and itself."""
     places: list[tuple[Location, dict[str, list[Value]]]] = [(("axes",), sweep.axes.values)]
     places += [(("include", place), lists.values) for place, lists in enumerate(sweep.include)]
@@ -49,8 +51,8 @@ def _values(sweep: Sweep) -> Iterator[tuple[Location, str, Value]]:
 
 def _names(sweep: Sweep) -> Iterator[Fault]:
     """Models and strategies are known by their plain names."""
-    known: dict[str, Mapping[str, object]] = {"model": sweep.shapes, "strategy": sweep.strategy_settings}
-    for location, axis, value in _values(sweep):
+    known: dict[str, Collection[str]] = {"model": sweep.model_names, "strategy": sweep.strategy_settings}
+    for location, axis, value in placed_values(sweep):
         if axis in known and isinstance(value, str) and value not in known[axis]:
             yield location, f"{value!r} is no known {axis}{suggestion(value, known[axis])}"
 
@@ -59,7 +61,7 @@ def _meanings(sweep: Sweep) -> Iterator[Fault]:
     """No name means two things."""
     meanings: dict[tuple[str, str], object] = {("model", name): shape for name, shape in STOCK.items()}
     meanings |= {("strategy", name): None for name in USED_SETTINGS}
-    for location, axis, value in _values(sweep):
+    for location, axis, value in placed_values(sweep):
         if isinstance(value, NamedModel | NamedStrategy) and meanings.setdefault((axis, value.name), value) != value:
             yield (*location, "name"), f"{value.name!r} is the name of another {axis} already: choose another name"
 
@@ -68,7 +70,7 @@ def _settings(sweep: Sweep) -> Iterator[Fault]:
     """Every strategy has the settings that it needs, and no other."""
     for kind, settings in sweep.strategies.items():
         yield from _unused(("strategies", kind), kind, settings)
-    for location, axis, value in _values(sweep):
+    for location, axis, value in placed_values(sweep):
         if axis == "strategy" and isinstance(value, str) and value in USED_SETTINGS:
             settings = sweep.strategy_settings[value][1]
             for missing in _missing(value, settings):
@@ -134,6 +136,12 @@ def _training(sweep: Sweep) -> Iterator[Fault]:
         yield ("training", key), f"is an axis too: give it here or under axes.{key}"
 
 
+def _length(sweep: Sweep) -> Iterator[Fault]:
+    """A training's length is given in one way."""
+    if sweep.uses("steps") and sweep.uses("epochs"):
+        yield ("training",), "should be as long as `steps` or as `epochs` say: keep one of them"
+
+
 def _block(sweep: Sweep) -> Iterator[Fault]:
     """Whole intervals fit into a block, so that blocks are alike."""
     for every in sorted(sweep.intervals):
@@ -151,7 +159,12 @@ def _reference(sweep: Sweep) -> Iterator[Fault]:
 
 def _paths(sweep: Sweep) -> Iterator[Fault]:
     """Variables and home folders in paths are known; a system that is no path is a built-in one."""
-    for location, path in ((("data", "path"), sweep.data.path), (("system",), sweep.system)):
+    paths: list[tuple[Location, str]] = [(("data", "path"), sweep.data.path), (("system",), sweep.system)]
+    for location, _, value in placed_values(sweep):
+        if isinstance(value, NamedModel) and value.path is not None:
+            paths.append(((*location, "path"), value.path))
+    paths += _starts(sweep)
+    for location, path in paths:
         if "$" in os.path.expandvars(path):
             yield location, f"names a variable that is not set: {path}"
         try:
@@ -161,3 +174,25 @@ def _paths(sweep: Sweep) -> Iterator[Fault]:
     if sweep.system not in BUILT_IN and Path(sweep.system).suffix not in (".yaml", ".yml"):
         known = suggestion(sweep.system, BUILT_IN)
         yield ("system",), f"{sweep.system!r} is neither the path of a .yaml file nor a built-in system{known}"
+
+
+def _starts(sweep: Sweep) -> Iterator[tuple[Location, str]]:
+    """Where checkpoints are named, and the paths."""
+    if sweep.training.start_from is not None:
+        yield ("training", "start_from"), sweep.training.start_from
+    for place, override in enumerate(sweep.overrides):
+        if isinstance(path := override.changes.get("start_from"), str):
+            yield ("overrides", place, "set", "start_from"), path
+    for location, axis, value in placed_values(sweep):
+        if axis == "start_from":
+            yield location, str(value)
+
+
+def _wandb(sweep: Sweep) -> Iterator[Fault]:
+    """Names that W&B takes: it would refuse others only when the first run is over."""
+    project = sweep.wandb.project
+    if not 0 < len(project) <= 128 or set(project) & set("/\\#?%:"):
+        yield ("wandb", "project"), f"should be 1 to 128 characters and none of / \\ # ? % :, not {project!r}"
+    for place, tag in enumerate(sweep.wandb.tags):
+        if not 0 < len(tag) <= 64:
+            yield ("wandb", "tags", place), f"should be 1 to 64 characters, not {tag!r}"

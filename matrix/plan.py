@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract import AxisValue, Cell, Plan, Run, Training
+from bench.going_on import CheckpointError, read_checkpoint
 from bench.strategy import ImpossibleError
 from matrix.collapse import Resolved, collapse, why_same
 from matrix.errors import InputError, as_text
@@ -15,6 +16,9 @@ from matrix.expand import Point, expand
 from matrix.resolve import Resolver
 from matrix.sweep import Sweep
 from matrix.system import SystemFile
+
+LONGEST_NAME = 120
+"""Characters of a run's id before its repeat and digest: files beside it need some room too."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def make_plan(sweep: Sweep, system: SystemFile) -> PlannedSweep:
     if not resolved:
         raise InputError(_nothing_runs(sweep, points, outcomes))
     executed = collapse(resolved)
-    runs = {identity: _repeats(cell, sweep.repeats) for identity, cell in executed.items()}
+    runs = {identity: _repeats(cell, sweep) for identity, cell in executed.items()}
     by_id = {run.id: run for repeats in runs.values() for run in repeats}
     cells = [_cell(point, outcome, executed, runs) for point, outcome in zip(points, outcomes, strict=True)]
     plan = Plan(
@@ -54,12 +58,17 @@ def make_plan(sweep: Sweep, system: SystemFile) -> PlannedSweep:
 
 
 def check_data(planned: PlannedSweep) -> None:
-    """Look for the data, which planning can do without and running cannot.
+    """Look for the data and for checkpoints to go on from, which planning can do without and running cannot.
 
     Raises:
-        InputError: the folder is not there.
+        InputError: one is not there.
 
     """
+    for checkpoint in {run.training.start_from for run in planned.runs.values()} - {None}:
+        try:
+            read_checkpoint(Path(str(checkpoint)))
+        except CheckpointError as error:
+            raise InputError(f"training.start_from: {error}") from error
     for folder in {run.data for run in planned.runs.values()}:
         if not Path(folder).is_dir():
             raise InputError(
@@ -105,23 +114,35 @@ def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], 
     )
 
 
-def _repeats(cell: Resolved, repeats: int) -> list[Run]:
+def _repeats(cell: Resolved, sweep: Sweep) -> list[Run]:
+    first = {axis: labels[0] for axis, labels in sweep.labels.items()}
     runs = []
-    for repeat in range(repeats):
+    for repeat in range(sweep.repeats):
         run = cell.run.model_copy(update={"repeat": repeat})
         digest = run.identity() if repeat else cell.identity
-        runs.append(run.model_copy(update={"id": _run_id(run, digest)}))
+        runs.append(run.model_copy(update={"id": _run_id(run, digest, first)}))
     return runs
 
 
-def _run_id(run: Run, digest: str) -> str:
-    """A name for people that is unique in the sweep by its labels, and over all sweeps by its digest."""
+def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
+    """A name for people that is unique in the sweep by its labels, and over all sweeps by its digest.
+
+    Of the settings of training only those are named that have not their axis's `first` value, or a sweep over many
+    axes would have names that no file system takes.
+    """
     labels = run.labels
     parts = [labels["model"], labels["strategy"], f"n{labels['nodes']}", f"b{labels['batch_size']}"]
     if run.cuda_streams > 1:
         parts.append(f"s{run.cuda_streams}")
-    parts += [f"{axis}={as_text(value)}" for axis, value in labels.items() if axis in Training.model_fields]
-    return f"{'.'.join(str(part) for part in parts)}.r{run.repeat}-{digest[:6]}"
+    parts += [
+        f"{axis}={as_text(value)}"
+        for axis, value in labels.items()
+        if axis in Training.model_fields and value != first[axis] and axis != "start_from"  # a path is no name
+    ]
+    name = ".".join(str(part) for part in parts)
+    if len(name) > LONGEST_NAME:
+        return f"{name[:LONGEST_NAME]}.r{run.repeat}-{digest}"
+    return f"{name}.r{run.repeat}-{digest[:6]}"
 
 
 def _order(runs: list[list[Run]], sweep: Sweep) -> Iterator[str]:

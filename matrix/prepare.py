@@ -37,6 +37,7 @@ class Prepared:
             self.matrix_path.read_text(encoding="utf-8"),
             self.system_path.read_text(encoding="utf-8"),
             source.read_text(encoding="utf-8") if source.exists() else "",
+            self.sweep.found_models,
         )
 
 

@@ -9,12 +9,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.contract import AxisValue, Run, Training
+from bench.going_on import CheckpointError, check_goes_on, read_checkpoint
 from bench.shapes import Shape
 from bench.strategy import ImpossibleError, Layout, resolve
 from matrix.expand import Point, matches
-from matrix.source import read_source
+from matrix.source import read_source, train_samples
 from matrix.sweep import Sweep
 from matrix.system import SystemFile
+from matrix.unused import without_unused
 
 
 class Resolver:
@@ -24,14 +26,17 @@ class Resolver:
         self._sweep = sweep
         self._system = system
         self._facts = system.facts
-        self._shapes = sweep.shapes
+        self._models = sweep.models
         self._strategies = sweep.strategy_settings
         self._block = sweep.block_steps
         self._source = read_source(Path(sweep.data.path))
         self._overrides = [(override.when, override.changes) for override in sweep.overrides]
         self._training_axes = [axis for axis in sweep.labels if axis in Training.model_fields]
         self._trainings: dict[tuple[tuple[str, Any], ...], Training] = {}
+        self._samples = train_samples(Path(sweep.data.path)) if sweep.uses("epochs") else None
         self._layout = functools.cache(self._new_layout)
+        self._plainest = functools.cache(self._new_plainest)
+        self._reached = functools.cache(read_checkpoint)
 
     def run(self, point: Point) -> Run:
         """The run of the first repeat, without an id.
@@ -46,27 +51,32 @@ class Resolver:
         nodes = int(point["nodes"])
         layout = self._layout(str(point["strategy"]), nodes)
         federated = layout.federation > 1
-        shape = self._shapes[str(point["model"])]
-        training = self._training(point, federated)
-        self._check_length(training, shape)
+        model = self._models[str(point["model"])]
+        asked = self._training(point)
+        batch_size = self._micro_batch(point["batch_size"], layout.world, asked.accumulation)
+        training = self._plainest(asked, model.shape, layout, batch_size)
+        self._check_length(training, model.shape)
+        self._check_attention(training)
         try:
-            return Run(
+            run = Run(
                 sweep=self._sweep.name,
                 id="",
                 repeat=0,
                 labels=point,
                 model=str(point["model"]),
-                shape=shape,
+                shape=model.shape,
+                weights=model.weights,
                 layout=layout,
                 every=(self._strategies[str(point["strategy"])][1].every or 0) if federated else 0,
                 cuda_streams=int(point["cuda_streams"]) if federated else 1,
                 nodes=nodes,
                 ranks_per_node=self._system.ranks_per_node,
                 regime=self._sweep.regime,
-                batch_size=self._micro_batch(point["batch_size"], layout.world),
+                batch_size=batch_size,
                 block=self._block,
                 training=training,
                 data=self._sweep.data.path,
+                wandb=self._sweep.wandb,
                 launcher=self._system.launcher,
                 system=self._facts,
                 limits=self._sweep.limits,
@@ -75,6 +85,17 @@ class Resolver:
             # Every field is valid by now; what a Run checks beyond that is whether they add up.
             reasons = [details["msg"].removeprefix("Value error, ") for details in error.errors()]
             raise ImpossibleError("; ".join(reasons)) from error
+        self._check_start(run)
+        return run
+
+    def _check_start(self, run: Run) -> None:
+        """Hold the run against the checkpoint it starts from, if that is there: running looks for it again."""
+        if run.training.start_from is None or not Path(run.training.start_from).exists():
+            return
+        try:
+            check_goes_on(run, self._reached(Path(run.training.start_from)))
+        except CheckpointError as error:
+            raise ImpossibleError(str(error)) from error
 
     def _new_layout(self, strategy: str, nodes: int) -> Layout:
         if nodes > self._system.nodes:
@@ -82,17 +103,18 @@ class Resolver:
         kind, settings = self._strategies[strategy]
         return resolve(kind, settings, nodes, self._system.ranks_per_node)
 
-    def _training(self, point: Point, federated: bool) -> Training:
+    def _training(self, point: Point) -> Training:
         changes: dict[str, Any] = {}
         for when, change in self._overrides:
             if matches(point, when):
                 changes |= change
         changes |= {axis: point[axis] for axis in self._training_axes}
-        if not federated:
-            changes["federated_data"] = Training.model_fields["federated_data"].default
         key = tuple(changes.items())
         if key not in self._trainings:
-            self._trainings[key] = self._sweep.training.model_copy(update=changes)
+            training = self._sweep.training.model_copy(update=changes)
+            if training.start_from is not None:
+                training = training.model_copy(update={"start_from": self._sweep.absolute(training.start_from)})
+            self._trainings[key] = training
         return self._trainings[key]
 
     def _check_length(self, training: Training, shape: Shape) -> None:
@@ -109,11 +131,41 @@ class Resolver:
                 f"sequence_length {length} is more than the {self._source.sequence_length} tokens of the data's samples"
             )
 
-    def _micro_batch(self, batch_size: AxisValue, world: int) -> int:
-        """Sequences per rank and step."""
+    def _check_attention(self, training: Training) -> None:
+        if training.attention == "flash" and (self._facts.device == "cpu" or training.computation == "fp32"):
+            raise ImpossibleError("flash attention needs a GPU and computes in bf16: choose sdpa here")
+
+    def _micro_batch(self, batch_size: AxisValue, world: int, accumulation: int) -> int:
+        """Sequences per rank and micro-batch."""
         batch = int(batch_size)
         if self._sweep.regime == "micro-batch":
             return batch
-        if batch % world:
-            raise ImpossibleError(f"a global batch of {batch} sequences does not divide over {world} ranks")
-        return batch // world
+        if batch % (world * accumulation):
+            micro_batches = f" in {accumulation} micro-batches" if accumulation > 1 else ""
+            raise ImpossibleError(
+                f"a global batch of {batch} sequences does not divide over {world} ranks{micro_batches}"
+            )
+        return batch // (world * accumulation)
+
+    def _new_plainest(self, asked: Training, shape: Shape, layout: Layout, batch_size: int) -> Training:
+        steps = asked.steps
+        if asked.epochs is not None:
+            readers = layout.group if asked.federated_data == "share" else layout.world
+            steps = self._steps(asked.epochs, asked.subsample, readers * batch_size * asked.accumulation)
+        return without_unused(asked.model_copy(update={"steps": steps}), shape, layout, batch_size)
+
+    def _steps(self, epochs: float, subsample: int | None, sequences_per_step: int) -> int:
+        """Optimizer steps of so many passes over the data, in whole blocks."""
+        if self._samples is None:
+            raise ImpossibleError(
+                f"training.epochs needs the data set at planning, and {self._sweep.data.path} has none: prepare it "
+                "first, or give training.steps"
+            )
+        samples = min(self._samples, subsample or self._samples)
+        steps = int(epochs * samples) // sequences_per_step
+        if steps < self._block:
+            raise ImpossibleError(
+                f"training.epochs {epochs:g} of {samples} samples are {steps} steps of {sequences_per_step} sequences, "
+                f"less than a block of {self._block} steps"
+            )
+        return steps // self._block * self._block

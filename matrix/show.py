@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.contract import Cell
+from bench.contract import Cell, Training
 from bench.outcomes import Outcome
 from bench.strategy import Layout
 from matrix.errors import as_text
@@ -25,11 +25,14 @@ def print_plan(prepared: Prepared, console: Console) -> None:
     """Every cell with its layout and runs; below, once each, the reasons why others do not run by themselves."""
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
-    varying = [axis for axis, values in plan.axes.items() if len(values) > 1]
+    varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in Training.model_fields]
+    has_settings = any(plan.settings(cell.labels) for cell in plan.cells)
     table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left")
     for axis in varying:
         parts = axis.replace("_", "_\n")  # a narrow terminal must hold all axes
         table.add_column(parts, no_wrap=True, min_width=max(map(len, parts.split("\n"))))
+    if has_settings:
+        table.add_column("settings", overflow="fold")
     table.add_column("F x\nR x S", no_wrap=True)
     table.add_column("runs", no_wrap=True)
     reasons: dict[str, int] = {}
@@ -39,11 +42,13 @@ def print_plan(prepared: Prepared, console: Console) -> None:
         if cell.status != "run":
             number = reasons.setdefault(cell.reason, len(reasons) + 1)
             said = f"{_in_short(cell)} [{number}]"
-        table.add_row(*(as_text(cell.labels[axis]) for axis in varying), _numbers(cell.layout), escape(said))
+        settings = [", ".join(f"{axis} {as_text(value)}" for axis, value in plan.settings(cell.labels).items())]
+        named = [as_text(cell.labels[axis]) for axis in varying] + settings * has_settings
+        table.add_row(*map(escape, named), _numbers(cell.layout), escape(said))
     console.print(table)
     for reason, number in reasons.items():
         console.print(escape(f"[{number}] {reason}"), highlight=False)
-    everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if axis not in varying]
+    everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if len(values) == 1]
     if everywhere:
         console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
     counts = Counter(cell.status for cell in shown)

@@ -29,13 +29,16 @@ class SweepRecord(Document):
     matrix: str = Field(description="the matrix file as it was")
     system: str = Field(description="the system file as it was")
     data: str = Field(description="what the data set says of its source, empty where it says nothing")
+    models: dict[str, str] = Field(
+        default_factory=dict, description="shape and weights of models that lie elsewhere, as they were found"
+    )
     python: str
     commit: str | None
     dirty: bool | None
     packages: dict[str, str]
 
     @classmethod
-    def now(cls, sweep: str, matrix: str, system: str, data: str) -> SweepRecord:
+    def now(cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str]) -> SweepRecord:
         """Take the record of a sweep that begins."""
         commit, dirty = provenance.commit()
         return cls(
@@ -45,6 +48,7 @@ class SweepRecord(Document):
             matrix=matrix,
             system=system,
             data=data,
+            models=models,
             python=provenance.python(),
             commit=commit,
             dirty=dirty,
@@ -54,6 +58,7 @@ class SweepRecord(Document):
     def changes(self, other: SweepRecord) -> list[str]:
         """What `other` has that this one has not, a line each; the files by name, the software by version."""
         files = {"matrix": "the matrix file", "system": "the system file", "data": "the data set"}
+        files["models"] = "the models' configurations or weights"
         lines = [said for name, said in files.items() if getattr(self, name) != getattr(other, name)]
         for name in ("python", "commit", "dirty"):
             old, new = getattr(self, name), getattr(other, name)

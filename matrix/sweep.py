@@ -7,14 +7,15 @@ import os
 from pathlib import Path
 from typing import Annotated, get_args
 
-from pydantic import Field, GetPydanticSchema, NonNegativeInt, PositiveInt
+from pydantic import Field, GetPydanticSchema, NonNegativeInt, PositiveInt, PrivateAttr
 
-from bench.contract import AxisValue, Document, Limits, Regime, Training
-from bench.shapes import STOCK, Shape
+from bench.contract import AxisValue, Document, Limits, Regime, Training, Wandb
+from bench.shapes import STOCK
 from bench.strategy import StrategyName, StrategySettings
 from matrix.axes import ALL_AXES, SOME_AXES, AxisLists
 from matrix.crosscheck import faults
 from matrix.override import Override
+from matrix.pretrained import Model, find_models
 from matrix.system import BUILT_IN, built_in_path
 from matrix.validation import refuse, validate
 from matrix.values import Labels, Name, NamedModel, NamedStrategy, Value
@@ -70,6 +71,10 @@ class Sweep(Document):
     reference: Reference = Field(
         default=Reference(), description="the cell that speed-up and efficiency are held against"
     )
+    wandb: Wandb = Field(default=Wandb(), description="where runs are tracked besides the results folder")
+
+    _found: dict[str, Model] = PrivateAttr(default_factory=dict)
+    _folder: Path = PrivateAttr(default_factory=Path)
 
     @property
     def labels(self) -> dict[str, list[AxisValue]]:
@@ -90,9 +95,24 @@ class Sweep(Document):
         return [value for lists in (self.axes, *self.include) for values in lists.values.values() for value in values]
 
     @property
-    def shapes(self) -> dict[str, Shape]:
-        """Shapes of all models that have a name."""
-        return STOCK | {value.name: value.shape for value in self._given() if isinstance(value, NamedModel)}
+    def _named_models(self) -> list[NamedModel]:
+        return [value for value in self._given() if isinstance(value, NamedModel)]
+
+    @property
+    def model_names(self) -> list[str]:
+        """Names of all models that have one."""
+        return [*STOCK, *(model.name for model in self._named_models)]
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """All models that have a name; those that lie elsewhere once they are found."""
+        shapes = STOCK | {model.name: model.shape for model in self._named_models if model.has_shape}
+        return {name: Model(shape) for name, shape in shapes.items()} | self._found
+
+    @property
+    def found_models(self) -> dict[str, str]:
+        """Shape and weights of the models that lie elsewhere, as text."""
+        return {name: f"{model.shape.model_dump_json()} {model.weights}" for name, model in self._found.items()}
 
     @property
     def strategy_settings(self) -> dict[str, tuple[StrategyName, StrategySettings]]:
@@ -109,6 +129,15 @@ class Sweep(Document):
         return {
             settings.every for name, (_, settings) in self.strategy_settings.items() if name in names and settings.every
         }
+
+    def uses(self, setting: str) -> bool:
+        """Whether a setting of `training` is given anywhere."""
+        given = {setting} & {*self.training.model_fields_set, *self.all_labels}
+        return bool(given) or any(setting in override.changes for override in self.overrides)
+
+    def absolute(self, path: str) -> str:
+        """A path as the file gives it, from the file's folder, with `~` and environment variables expanded."""
+        return os.path.normpath(self._folder / _expanded(path))
 
     @property
     def block_steps(self) -> int:
@@ -127,6 +156,9 @@ def load_sweep(path: Path) -> Sweep:
     sweep = validate(Sweep, file)
     refuse(file, faults(sweep))
     folder = path.absolute().parent
+    sweep._folder = folder
+    sweep._found, missing = find_models(sweep, folder)
+    refuse(file, missing)
     return sweep.model_copy(
         update={
             "system": str(_system_path(sweep.system, folder)),

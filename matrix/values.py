@@ -28,6 +28,17 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,59}$")]
 T = TypeVar("T")
 
 
+def _inlined(place: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401
+    """A JSON Schema with its definitions in the place of references to them, so that it can stand inside another."""
+    if isinstance(place, list):
+        return [_inlined(item, definitions) for item in place]
+    if not isinstance(place, dict):
+        return place
+    if "$ref" in place:
+        return _inlined(definitions[place["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inlined(value, definitions) for key, value in place.items()}
+
+
 @dataclass(frozen=True)
 class _ShapeOf:
     """A shape whose architecture is already said by the key that it stands under."""
@@ -38,7 +49,8 @@ class _ShapeOf:
         return core_schema.no_info_before_validator_function(self._with_architecture, handler(source))
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        whole = Shape.model_json_schema()
+        schema = Shape.model_json_schema()
+        whole: dict[str, Any] = _inlined(schema, schema.pop("$defs"))
         properties = {key: value for key, value in whole["properties"].items() if key != "architecture"}
         return whole | {
             "properties": properties,
@@ -55,21 +67,44 @@ class _ShapeOf:
 
 
 class NamedModel(Document):
-    """A model by its shape: `{name: llama-60m, llama: {hidden_size: 512, ...}}`."""
+    """A model by its shape, `{name: llama-60m, llama: {hidden_size: 512, ...}}`, or by where it is:
+    `{name: mine, path: models/mine, weights: true}`.
+    """
 
     name: Name = Field(description="what tables call the model")
     llama: Annotated[Shape, _ShapeOf("llama")] | None = Field(None, description="shape of a Llama (dense)")
     mixtral: Annotated[Shape, _ShapeOf("mixtral")] | None = Field(None, description="shape of a Mixtral (experts)")
+    path: str | None = Field(
+        None,
+        description="folder with a config.json, or such a file, of a Llama or a Mixtral; relative to this file, `~` "
+        "and environment variables are expanded",
+    )
+    hub: str | None = Field(None, description="repository of the Hugging Face hub, in its local cache")
+    revision: str = Field("main", description="branch, tag or commit of the hub's repository")
+    online: bool = Field(False, description="download what the cache lacks, while planning")
+    weights: bool = Field(
+        False, description="start from the folder's or repository's safetensors, in place of weights made from the seed"
+    )
 
     @model_validator(mode="after")
-    def _one_shape(self) -> Self:
-        if (self.llama is None) == (self.mixtral is None):
-            raise ValueError("should have a shape under one of the keys 'llama' and 'mixtral'")
+    def _one_model(self) -> Self:
+        if sum(given is not None for given in (self.llama, self.mixtral, self.path, self.hub)) != 1:
+            raise ValueError("should have one of the keys 'llama' and 'mixtral' (a shape), 'path' and 'hub'")
+        unused = [] if self.hub else ["revision", "online"]
+        unused += ["weights"] if self.has_shape else []
+        for key in unused:
+            if key in self.model_fields_set:
+                raise ValueError(f"does not use {key!r} without {'a path or ' if key == 'weights' else ''}a hub")
         return self
 
     @property
+    def has_shape(self) -> bool:
+        """Whether the shape stands here, and not in a file elsewhere."""
+        return self.llama is not None or self.mixtral is not None
+
+    @property
     def shape(self) -> Shape:
-        """The shape that is given."""
+        """The shape that is given; only where `has_shape`."""
         shape = self.llama or self.mixtral
         assert shape is not None
         return shape

@@ -27,7 +27,7 @@ def caption(grid: Grid, sweep: Sweep) -> str:
     parts = [
         _model(runs),
         f"sequence length {_agreed(runs, lambda run: run.training.sequence_length)}",
-        _batch(grid, sweep.plan),
+        _batch(grid, sweep.plan, _agreed(runs, lambda run: run.training.accumulation)),
         f"precision {_agreed(runs, lambda run: run.training.precision)}",
         _hardware(runs, found),
         counted(sweep.plan.repeats, "repeat"),
@@ -45,10 +45,13 @@ def _model(runs: list[Run]) -> str:
     return f"{_agreed(runs, lambda run: run.model)}: {parameters} parameters" + (f", {active} active" if active else "")
 
 
-def _batch(grid: Grid, plan: Plan) -> str:
+def _batch(grid: Grid, plan: Plan, accumulation: str) -> str:
     size = grid.labels["batch_size"]
+    accumulated = "" if accumulation == "1" else f" in {accumulation} micro-batches"
     if plan.regime == "global-batch":
-        return f"equal global batch of {counted(size, 'sequence')} per step"
+        return f"equal global batch of {counted(size, 'sequence')} per step{accumulated}"
+    if accumulated:
+        return f"equal micro-batch of {counted(size, 'sequence')} per rank, {accumulation} of them per step"
     return f"equal micro-batch of {counted(size, 'sequence')} per rank and step"
 
 

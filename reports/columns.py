@@ -69,7 +69,14 @@ def ended(result: Result) -> dict[str, Scalar]:
 
 def measured(found: Measured, world: int) -> dict[str, Scalar]:
     """What a run on `world` ranks measured."""
-    return {**_speed(found, world), **_memory(found), **_utilisation(found), **_loss(found), **_origin(found)}
+    return {
+        **_speed(found, world),
+        **_memory(found),
+        **_utilisation(found),
+        **_loss(found),
+        **_saved(found),
+        **_origin(found),
+    }
 
 
 def _speed(found: Measured, world: int) -> dict[str, Scalar]:
@@ -135,6 +142,16 @@ def _loss(found: Measured) -> dict[str, Scalar]:
         "loss_validation": loss.validation,
         "perplexity": loss.perplexity,
         "entropy_rate": loss.entropy_rate,
+    }
+
+
+def _saved(found: Measured) -> dict[str, Scalar]:
+    saved = found.saved
+    return {
+        "saved_model_s": saved.model_s,
+        "saved_model_gib": _gib(saved.model_bytes),
+        "saved_checkpoint_s": saved.checkpoint_s,
+        "saved_checkpoint_gib": _gib(saved.checkpoint_bytes),
     }
 
 

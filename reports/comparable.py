@@ -15,9 +15,12 @@ from bench.shapes import Shape
 
 Kind = Literal["across-strategies", "across-nodes"]
 
+_OUTSIDE_THE_WINDOW = {"epochs", "preload", "save_model", "save_checkpoint"}
+"""Settings of training that change nothing that is measured (`epochs` says what `steps` says)."""
+
 _OF_RUN = (
     "shape",
-    *(f"training.{name}" for name in Training.model_fields),
+    *(f"training.{name}" for name in Training.model_fields if name not in _OUTSIDE_THE_WINDOW),
     "data",
     "block",
     "regime",

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contract import AxisValue, Cell
+from bench.contract import AxisValue, Cell, Plan
 from bench.outcomes import Outcome
 from reports.frame import Sweep
 from reports.words import counted
@@ -77,8 +77,7 @@ def grids(sweep: Sweep) -> list[Grid]:
         outside = tuple((name, label) for name, label in cell.labels.items() if name not in INSIDE)
         point = Point(cell, [records[run] for run in cell.runs if run in records])
         by_labels.setdefault(outside, []).append(point)
-    varying = {name for name, labels in sweep.plan.axes.items() if len(labels) > 1}
-    return [_grid(dict(outside), points, varying) for outside, points in by_labels.items()]
+    return [_grid(dict(outside), points, sweep.plan) for outside, points in by_labels.items()]
 
 
 def _records(sweep: Sweep) -> list[Record]:
@@ -86,10 +85,9 @@ def _records(sweep: Sweep) -> list[Record]:
     return frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
 
 
-def _grid(labels: Labels, points: list[Point], varying: set[str]) -> Grid:
+def _grid(labels: Labels, points: list[Point], plan: Plan) -> Grid:
     title = f"{labels['model']}, batch size {labels['batch_size']}"
-    further = [name for name in labels if name in varying and name not in ("model", "batch_size")]
-    title += "".join(f", {name} {labels[name]}" for name in further)
+    title += "".join(f", {name} {label}" for name, label in plan.settings(labels).items())
     slug = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in title.replace(", ", "."))
     nodes = sorted({_nodes(point) for point in points})
     return Grid(labels, title, slug, nodes, _rows(points))

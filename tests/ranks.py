@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+from torch.distributed.tensor.debug import _clear_sharding_prop_cache
 
 from bench.mesh import process_group
 from matrix.launchers.torchrun import free_port
@@ -32,6 +33,8 @@ def _serve(rank: int, pipe: Connection) -> None:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
+        # DTensor keeps results of its operators by their meshes, equal ones alike: those of an earlier world are gone.
+        _clear_sharding_prop_cache()
         try:
             with process_group(torch.device("cpu"), timeout=60):
                 answer = function(rank, *arguments)

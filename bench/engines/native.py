@@ -11,13 +11,17 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from bench.clock import StepClock
 from bench.contract import Run
 from bench.data import IGNORED_LABEL, Batch, RunData
-from bench.optim import learning_rate, set_learning_rate
+from bench.optim import clip, learning_rate, set_learning_rate
 from bench.progress import Watcher
+
+LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,26 @@ class Trained:
         return self.ends[0] - self.begins[0]
 
 
-def batch_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Mean cross entropy over the batch's labels, taken in fp32; a scalar."""
-    logits = model(input_ids=batch.tokens, use_cache=False).logits
-    return functional.cross_entropy(logits.float().flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED_LABEL)
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over the labels, taken in fp32; a scalar. Shapes (sequences, length, vocabulary) and (sequences, length)."""
+    return functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)
+
+
+def batch_loss(model: nn.Module, batch: Batch, loss: LossFunction = cross_entropy) -> torch.Tensor:
+    """The model's mean loss on a batch, a scalar."""
+    return loss(model(input_ids=batch.tokens, use_cache=False).logits, batch.labels)
+
+
+def _reduce_replicas(model: nn.Module, wanted: bool) -> None:
+    """Whether the next backward pass ends with the sum over replicas: once a step, whatever its micro-batches.
+
+    A sharded gradient is reduced over its shard group in every micro-batch all the same: whole, it would take the room
+    that sharding saves.
+    """
+    if isinstance(model, DistributedDataParallel):
+        model.require_backward_grad_sync = wanted  # what its context manager `no_sync` sets
+    elif isinstance(model, FSDPModule):
+        model.set_requires_all_reduce(wanted)
 
 
 def train(
@@ -63,30 +83,39 @@ def train(
 
     Losses stay on the device until the last step is over: reading one makes the device wait.
     """
+    training = run.training
     clock = StepClock(device)
+    loss_function: LossFunction = torch.compile(cross_entropy) if training.compile else cross_entropy
     losses: list[torch.Tensor] = []
     tokens: list[torch.Tensor] = []
     batches = iter(data.train)
-    for step in range(run.training.steps):
+    for step in range(training.steps):
         if step == run.first_window_step:
             clock.align()
         clock.begin()
-        batch = next(batches).to(device)
-        set_learning_rate(optimizer, learning_rate(run.training, step))
-        loss = batch_loss(model, batch)
-        loss.backward()
+        set_learning_rate(optimizer, learning_rate(run, data.order.first_step + step))
+        for micro in range(training.accumulation):
+            batch = next(batches).to(device)
+            if training.accumulation > 1:
+                _reduce_replicas(model, micro + 1 == training.accumulation)
+            loss = batch_loss(model, batch, loss_function)
+            (loss / training.accumulation).backward()
+            losses.append(loss.detach())
+            tokens.append((batch.labels != IGNORED_LABEL).sum())
+        if training.clip_norm:
+            clip(model, training.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if average and (step + 1) % run.every == 0:  # also after the last step, a multiple of every interval
             clock.aggregation(average)
         clock.end()
-        losses.append(loss.detach())
-        tokens.append((batch.labels != IGNORED_LABEL).sum())
         watcher.finished(step)
     begins, ends, aggregations = clock.read()
+    of_micro_batches = torch.stack(losses).double().view(training.steps, training.accumulation)
+    labels = torch.stack(tokens).view(training.steps, training.accumulation)
     return Trained(
-        losses=torch.stack(losses).double().tolist(),
-        tokens=torch.stack(tokens).tolist(),
+        losses=((of_micro_batches * labels).sum(1) / labels.sum(1)).tolist(),
+        tokens=labels.sum(1).tolist(),
         begins=begins,
         ends=ends,
         aggregations=aggregations,

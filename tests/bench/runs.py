@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from bench.build import build, local_parameters
+from bench.build import build
 from bench.contract import Limits, Run, System, Training
 from bench.data import load
 from bench.engines.native import Trained, train
@@ -21,6 +21,7 @@ from bench.mesh import Groups, make_groups
 from bench.optim import build_optimizer
 from bench.progress import Watcher
 from bench.shapes import STOCK
+from bench.state import local_parameters
 from bench.strategy import Layout
 
 CPU = torch.device("cpu")
@@ -82,7 +83,7 @@ class NoProgress:
 
 def prepare(run: Run, rank: int) -> tuple[Groups, nn.Module]:
     """Groups and model of a run on this rank."""
-    groups = make_groups(run.layout, run.cuda_streams, rank, CPU)
+    groups = make_groups(run, rank, CPU)
     return groups, build(run, groups, CPU, NoProgress().alive)
 
 
@@ -133,3 +134,8 @@ def steps_of(answers: list[Trained]) -> Steps:
 
 def world_barrier() -> None:
     dist.barrier()
+
+
+def one_by_one(rank: int, function: Callable[..., Any], jobs: list[tuple[Any, ...]]) -> list[Any]:
+    """Called on every rank: several calls in one world, since forming a world takes longer than a small training."""
+    return [function(rank, *job) for job in jobs]

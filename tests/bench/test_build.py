@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.build import build, state_bytes
+from bench.build import build
 from bench.contract import Run
 from bench.mesh import Groups
 from bench.optim import build_optimizer
 from bench.shapes import STOCK
+from bench.state import state_bytes
 from tests.bench.runs import CPU, NoProgress, full_parameters, make_run, prepare, train_rank
 from tests.ranks import Ranks
 

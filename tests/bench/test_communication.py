@@ -12,16 +12,20 @@ import torch.distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.communication import predict
-from bench.contract import Run
-from bench.data import load
-from bench.engines.native import batch_loss
-from bench.optim import build_optimizer
+from bench.contract import Run, Training
 from bench.shapes import STOCK
 from bench.strategy import Layout
-from tests.bench.runs import averaging, make_run, prepare
+from tests.bench.runs import NoProgress, make_run, train_rank
 from tests.ranks import Ranks
 
 Counted = dict[tuple[str, int], int]
+
+COUNTED = {
+    "_allgather_base_": ("all-gather", 0),
+    "_reduce_scatter_base_": ("reduce-scatter", 1),
+    "allreduce_": ("all-reduce", 0),
+}
+"""Kind, and the place of the whole tensor among the arguments, by torch's name."""
 
 
 class Collectives(TorchDispatchMode):
@@ -33,47 +37,77 @@ class Collectives(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         namespace, _, name = func.name().partition("::")
-        if namespace == "c10d":
-            kind = {"_allgather_base_": "all-gather", "_reduce_scatter_base_": "reduce-scatter"}.get(name, "all-reduce")
-            assert kind != "all-reduce" or name == "allreduce_", f"a collective that nobody predicted: {name}"
-            tensors = args[0] if name == "allreduce_" else [args[0 if name == "_allgather_base_" else 1]]
+        if namespace == "c10d" and name in COUNTED:
+            kind, place = COUNTED[name]
+            tensors = args[place] if isinstance(args[place], list) else [args[place]]
             group = next(
                 arg for arg in args if isinstance(arg, torch.ScriptObject) and "ProcessGroup" in str(arg._type())
             )
             ranks = dist.ProcessGroup.unbox(group).size()
             self.bytes[kind, ranks] += sum(each.numel() * each.element_size() for each in tensors)
+        elif namespace == "c10d":
+            self.bytes[name, 0] += 1  # setting up has others; in a step it is one that nobody predicted
         return func(*args, **(kwargs or {}))
 
 
+class LastStep(NoProgress):
+    """Counts from the end of the last step but one: the first ones set things up, and DDP orders its buckets anew in
+    the second.
+    """
+
+    def __init__(self, counted: Collectives, steps: int) -> None:
+        super().__init__()
+        self._counted = counted
+        self._last = steps - 1
+
+    def finished(self, step: int) -> None:
+        if step + 1 == self._last:
+            self._counted.bytes.clear()
+
+
 def collectives_of_a_step(rank: int, run: Run) -> Counted:
-    groups, model = prepare(run, rank)
-    optimizer = build_optimizer(model, run.training)
-    average = averaging(model, groups)
-    batches = iter(load(run, rank).train)
-
-    def step() -> None:
-        batch_loss(model, next(batches)).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if average:
-            average()
-
-    step()
-    step()  # the first ones set things up; DDP orders its buckets anew in the second
     with Collectives() as counted:
-        step()
+        train_rank(run, rank, watcher=LastStep(counted, run.training.steps))
     return dict(counted.bytes)
+
+
+def predicted_for(run: Run) -> Counted:
+    predicted: Counter[tuple[str, int]] = Counter()
+    for traffic in predict(run.shape, run.layout, run.every, run.training):
+        predicted[traffic.kind, traffic.ranks] += traffic.bytes
+    return dict(predicted)
+
+
+BRIEF = {"every": 1, "block": 1, "steps": 4, "warmup_steps": 0}
 
 
 @pytest.mark.parametrize(("model", "precision"), [("llama-tiny", "bf16"), ("mixtral-tiny", "fp32")])
 def test_collectives_are_the_predicted_ones(ranks: Ranks, data: Path, model: str, precision: str) -> None:
     for layout in [(1, 1, 4), (1, 1, 8), (1, 2, 4), (1, 4, 1), (2, 1, 4), (2, 2, 2), (4, 1, 1)]:
-        run = make_run(data, layout, model=model, precision=precision, every=1)
-        predicted: Counter[tuple[str, int]] = Counter()
-        for traffic in predict(run.shape, run.layout, run.every, run.training.precision):
-            predicted[traffic.kind, traffic.ranks] += traffic.bytes
+        run = make_run(data, layout, model=model, precision=precision, **BRIEF)
         for counted in ranks(run.world, collectives_of_a_step, run):
-            assert counted == dict(predicted), layout
+            assert counted == predicted_for(run), layout
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"precision": "bf16-mixed"},
+        {"precision": "bf16-mixed", "reduce_dtype": "bf16"},
+        {"precision": "bf16", "reduce_dtype": "fp32"},
+        {"reduce_dtype": "bf16", "accumulation": 2},
+        {"reshard_after_forward": False, "prefetch": 1},
+        {"accumulation": 3},
+        {"activation_checkpointing": "full"},
+    ],
+    ids=str,
+)
+def test_options_change_the_collectives_as_predicted(ranks: Ranks, data: Path, settings: dict[str, Any]) -> None:
+    """What types say, what resharding costs, that replicas sum once a step, that recomputing gathers nothing anew."""
+    for layout in [(1, 1, 4), (1, 2, 2), (1, 4, 1)]:
+        run = make_run(data, layout, **BRIEF, **settings)
+        for counted in ranks(run.world, collectives_of_a_step, run):
+            assert {key: size for key, size in counted.items() if key[1] != 1} == predicted_for(run), layout
 
 
 def test_published_shapes() -> None:
@@ -81,7 +115,7 @@ def test_published_shapes() -> None:
     shape = STOCK["llama3.1-8b"]
     sent = {
         (each.kind, each.over): each.sent_per_step / 1e9
-        for each in predict(shape, Layout(federation=4, replicate=1, shard=32), 8, "bf16")
+        for each in predict(shape, Layout(federation=4, replicate=1, shard=32), 8, Training(precision="bf16"))
     }
     assert sent["all-gather", "shard"] == pytest.approx(2 * 15.559 - 2.036, abs=0.01)
     assert sent["reduce-scatter", "shard"] == pytest.approx(15.559, abs=0.01)

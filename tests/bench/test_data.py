@@ -36,21 +36,35 @@ def test_source_is_a_function_of_its_seed() -> None:
 
 @pytest.mark.parametrize("readers", [1, 2, 8])
 def test_order_does_not_depend_on_how_many_read(readers: int) -> None:
-    alone = [sorted(batch) for batch in Order(100, 7, 8, 1, 0).batches(20)]
+    alone = [sorted(batch) for batch in Order(100, 7, 20, 8, 1, 0)]
     together = [
         sorted(index for place in range(readers) for index in batches[place])
-        for batches in zip(*(Order(100, 7, 8 // readers, readers, p).batches(20) for p in range(readers)), strict=True)
+        for batches in zip(*(Order(100, 7, 20, 8 // readers, readers, p) for p in range(readers)), strict=True)
     ]
     assert together == alone
 
 
+def test_accumulated_micro_batches_are_the_parts_of_the_larger_batch() -> None:
+    for place in range(2):
+        whole = list(Order(100, 7, 20, 6, 2, place))
+        parts = list(Order(100, 7, 20, 2, 2, place, accumulation=3))
+        assert [parts[turn] + parts[turn + 1] + parts[turn + 2] for turn in range(0, 60, 3)] == whole
+
+
+def test_a_later_part_of_a_training_reads_on() -> None:
+    assert list(Order(100, 7, 12, 4, 2, 1, first_step=8)) == list(Order(100, 7, 20, 4, 2, 1))[8:]
+
+
+def test_order_is_made_as_it_is_read() -> None:
+    assert len(next(iter(Order(100, 7, 10**12, 4, 2, 1)))) == 4
+
+
 def test_every_pass_sees_every_sample_once() -> None:
-    order = Order(samples=24, seed=7, micro_batch=4, readers=2, place=0)
-    seen = [index for place in range(2) for batch in Order(24, 7, 4, 2, place).batches(3) for index in batch]
+    seen = [index for place in range(2) for batch in Order(24, 7, 3, 4, 2, place) for index in batch]
     assert sorted(seen) == list(range(24))
-    first, second = (list(Order(24, 7, 8, 1, 0).batches(6))[part] for part in (slice(0, 3), slice(3, 6)))
+    first, second = (list(Order(24, 7, 6, 8, 1, 0))[part] for part in (slice(0, 3), slice(3, 6)))
     assert first != second, "the second pass has an order of its own"
-    assert (order.distinct(2), order.distinct(3), order.distinct(9)) == (16, 24, 24)
+    assert [Order(24, 7, steps, 4, 2, 0).distinct for steps in (2, 3, 9)] == [16, 24, 24]
 
 
 def groups_read(rank: int, run: Run) -> list[list[int]]:

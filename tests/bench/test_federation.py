@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import ValidationError
 
-from bench.build import local_parameters
 from bench.contract import Run
 from bench.federation import FederatedAverage, balance
+from bench.state import local_parameters
 from tests.bench.runs import full_parameters, make_run, prepare, train_rank
 from tests.ranks import Ranks
 

@@ -21,7 +21,7 @@ LAYOUTS = {
 
 
 def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: int) -> None:
-    run = make_run(data, layout, steps=2, warmup_steps=0, every=1, block=1, val_samples=4)
+    run = make_run(data, layout, steps=2, warmup_steps=0, every=1, block=1, val_samples=4, log_level="warning")
     file = folder / "run.json"
     file.write_text(run.model_dump_json(), encoding="utf-8")
     command = [sys.executable, "-m", "tests.bench.teardown", str(file), str(folder / "out"), str(times)]

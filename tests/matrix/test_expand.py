@@ -44,4 +44,10 @@ def test_a_field_of_training_is_an_axis(plan, small):
     assert list(planned.plan.axes) == ["model", "strategy", "nodes", "batch_size", "learning_rate", "cuda_streams"]
     assert planned.plan.axes["learning_rate"] == [0.001, 1.0]
     assert {run.training.learning_rate for run in planned.runs.values()} == {0.001, 1.0}
-    assert any(".learning_rate=0.001.r0-" in run for run in planned.runs)
+    assert {".learning_rate=1" in run for run in planned.runs} == {True, False}
+    assert not any("0.001" in run for run in planned.runs), "a first value goes without saying"
+    many = ["sequence_length: [16, 32]", "val_samples: [8, 16]", "weight_decay: [0.1, 0.2]", "workers: [0, 1]"]
+    many += ["deterministic: [false, true]", "federated_data: [partition, share]", "subsample: [100, 200]"]
+    planned = plan(small.replace("data:", "".join(f"  {axis}\n" for axis in many) + "data:"))
+    assert max(map(len, planned.runs)) <= 150
+    assert len(planned.runs) == 4 * 2**6

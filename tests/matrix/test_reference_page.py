@@ -15,6 +15,15 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "matrix-file.md").read_text()
 EXAMPLES = ROOT / "matrix" / "examples"
 MATRIX, SYSTEM = schema("matrix"), schema("system")
+AXES = MATRIX["$defs"]["Axes"]
+OWN_AXES = {
+    **AXES,
+    "properties": {
+        name: value
+        for name, value in AXES["properties"].items()
+        if name not in MATRIX["$defs"]["Training"]["properties"]
+    },
+}
 SHAPE = MATRIX["$defs"]["NamedModel"]["properties"]["llama"]["anyOf"][0]
 
 
@@ -29,7 +38,7 @@ def kind(value: dict) -> str:
         return " or ".join(f"`{choice}`" for choice in value.get("enum", [value.get("const")]))
     words = {"object": "mapping", "integer": "whole number", "boolean": "true or false", "string": "text"}
     if value.get("type") == "array" and "minItems" not in value:
-        return "list of mappings"
+        return "list of texts" if value["items"].get("type") == "string" else "list of mappings"
     return "mapping" if "$ref" in value else words.get(value["type"], value["type"])
 
 
@@ -48,14 +57,17 @@ def table(place: dict) -> str:
     ("heading", "place"),
     [
         ("The matrix file", MATRIX),
-        ("`axes`", MATRIX["$defs"]["Axes"]),
+        ("`axes`", OWN_AXES),
         ("`strategies`", MATRIX["$defs"]["StrategySettings"]),
         ("`training`", MATRIX["$defs"]["Training"]),
         ("`overrides`", MATRIX["$defs"]["Override"]),
         ("`data`", MATRIX["$defs"]["Data"]),
         ("`limits`", MATRIX["$defs"]["Limits"]),
         ("`reference`", MATRIX["$defs"]["Reference"]),
+        ("`wandb`", MATRIX["$defs"]["Wandb"]),
+        ("Models", MATRIX["$defs"]["NamedModel"]),
         ("Models by shape", SHAPE),
+        ("Rotary scaling", SHAPE["properties"]["rope_scaling"]["anyOf"][0]),
         ("The system file", SYSTEM),
     ],
 )

@@ -1,0 +1,73 @@
+"""matrix/examples/options.yaml turns every option on once, and all of it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import pytest
+import yaml
+
+from bench.contract import Measured, Training
+from matrix.sweep import load_sweep
+from tests.matrix.sweeps import SmallSweep
+
+EXAMPLE = Path(__file__).parents[2] / "matrix" / "examples" / "options.yaml"
+ELSEWHERE = {("attention", "flash")}
+"""Choices that a CPU does not have."""
+
+
+def choices(annotation: object) -> set[object]:
+    """All values of a setting that has few; none of one that has many."""
+    if annotation is bool:
+        return {True, False}
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {choice for member in get_args(annotation) for choice in choices(member)}
+
+
+def test_every_choice_is_there() -> None:
+    given = load_sweep(EXAMPLE).all_labels
+    missing = {
+        (name, choice)
+        for name, field in Training.model_fields.items()
+        for choice in choices(field.annotation)
+        if choice not in given.get(name, [])
+    }
+    assert missing - {("log_level", "warning"), ("log_level", "error")} == ELSEWHERE
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_every_option_runs(tmp_path: Path, data: Path) -> None:
+    sweep = SmallSweep(tmp_path, data, ranks_per_node=4)
+    sweep.write()
+    matrix = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    matrix |= {"name": "small", "system": "system.yaml", "data": {"path": str(data)}}
+    matrix["axes"]["sequence_length"] = 32
+    sweep.matrix.write_text(yaml.safe_dump(matrix, sort_keys=False), encoding="utf-8")
+    sweep.run(timeout=900)
+    found = {run_id: result.measured for run_id, result in sweep.found().items()}
+    assert all(found.values())
+    usual = one(found, "llama-tiny.fsdp.n1.b2.r0")
+    saved = one(found, "save_model")
+    assert saved.saved.model_bytes
+    assert saved.saved.checkpoint_bytes
+    assert usual.saved.model_bytes is None
+    for same in ("activation_checkpointing=full", "prefetch", "reshard", "workers", "preload"):
+        assert one(found, same).loss == usual.loss, same
+    for other in ("precision=bf16-mixed.r0", "clip_norm", "lr_scaling=linear", "optimizer=sgd"):
+        assert one(found, other).loss.validation != usual.loss.validation, other
+    levels = {run_id: "step 3 of 16 is done" in log(sweep, run_id) for run_id in found}
+    assert [run_id for run_id, told in levels.items() if told] == [run_id for run_id in found if "debug" in run_id]
+    assert all("training" in log(sweep, run_id) for run_id in found)
+
+
+def one(found: dict[str, Measured | None], name: str) -> Measured:
+    (measured,) = [measured for run_id, measured in found.items() if name in run_id]
+    assert measured is not None
+    return measured
+
+
+def log(sweep: SmallSweep, run_id: str) -> str:
+    return sweep.folder.run(run_id).attempt(0).rank_log(0).read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     ),
     Caution.BF16_LOSS: (
         "in pure bf16 late updates and averaged differences fall below one unit in the last place",
-        "use `precision: fp32` for a verdict on loss",
+        "use `precision: bf16-mixed` or `fp32` for a verdict on loss",
     ),
     Caution.ALLOCATOR_RETRIES: (
         "the CUDA allocator had to free its cache and try again, which costs time",

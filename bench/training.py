@@ -104,6 +104,8 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         if reading is not None:  # it must not disturb the steps
             progress.enter("preload")
             reading.wait(progress.alive)
+        if run.training.preload:
+            dist.barrier()  # the other ranks' first step does not begin before local rank 0 has read
         loaded = time.perf_counter()
         # 6. Training
         progress.enter("training")

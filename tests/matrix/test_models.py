@@ -1,6 +1,7 @@
 """Models that lie elsewhere: their config.json becomes a shape, or a sentence that says why not."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -274,6 +275,30 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (repository / "refs" / "main").write_text("0123456789abcdef0123456789abcdef01234567")
     written(repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567", SMALL)
     return repository
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Addresses that something tried to reach; nothing is reached."""
+    addresses: list[object] = []
+
+    def connect(_: socket.socket, address: object) -> None:
+        addresses.append(address)
+        raise ConnectionRefusedError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **__: connect(None, (host, port)))
+    return addresses
+
+
+def test_the_network_is_used_only_where_online_asks_for_it(load, small, cache, asked):
+    load(with_models(small, "{name: m, hub: some/llama}"))
+    with pytest.raises(InputError, match="add `online: true`"):
+        load(with_models(small, "{name: m, hub: some/other}"))
+    assert not asked
+    with pytest.raises(InputError, match=r"some/other \(revision main\) is not in .*, and the hub cannot be reached$"):
+        load(with_models(small, "{name: m, hub: some/other, online: true}"))
+    assert asked
 
 
 def test_a_model_of_the_hub_comes_from_its_cache(plan, load, small, cache):

@@ -1,4 +1,4 @@
-"""matrix/examples/options.yaml turns every option on once, and all of it runs."""
+"""The examples can be planned; options.yaml turns every option on once, and all of it runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ import pytest
 import yaml
 
 from bench.contract import Measured, Training
+from matrix.plan import make_plan
 from matrix.sweep import load_sweep
+from matrix.system import load_system
 from tests.matrix.sweeps import SmallSweep
 
 EXAMPLE = Path(__file__).parents[2] / "matrix" / "examples" / "options.yaml"
 ELSEWHERE = {("attention", "flash")}
 """Choices that a CPU does not have."""
+
+
+@pytest.mark.parametrize("example", ["demo", "options", "one-gpu"])
+def test_examples_can_be_planned(example: str) -> None:
+    sweep = load_sweep(EXAMPLE.with_name(f"{example}.yaml"))
+    planned = make_plan(sweep, load_system(Path(sweep.system)))
+    assert planned.runs
+    assert not [cell for cell in planned.plan.cells if cell.status == "impossible"]
 
 
 def choices(annotation: object) -> set[object]:

@@ -109,11 +109,11 @@ def _only_commit(name: str) -> str | None:
         CorpusError: the cache holds several.
 
     """
-    from huggingface_hub import scan_cache_dir  # noqa: PLC0415
+    from huggingface_hub import constants, scan_cache_dir  # noqa: PLC0415
     from huggingface_hub.errors import CacheNotFound  # noqa: PLC0415
 
     try:
-        repositories = scan_cache_dir().repos
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return None
     found = [one for one in repositories if (one.repo_type, one.repo_id) == ("dataset", name)]

@@ -141,12 +141,12 @@ def test_clocks_agree_at_the_window(ranks: Ranks, data: Path, warmup: int) -> No
 
 
 def test_delays_move_throughput_by_what_they_last(ranks: Ranks, data: Path) -> None:
-    """A delay much longer than a step, so that the ratio is the delay's own."""
+    """Delays much longer than the steps and than what a busy machine adds to them, so that the ratio is their own."""
     run = make_run(data, (2, 1, 2), steps=12)
-    plain, _ = measured(ranks, run)
-    slow, _ = measured(ranks, run, averaging=0.5)  # 2 aggregations in the window of 8 steps
-    assert slow - plain == pytest.approx(2 * 0.5, rel=0.2)
-    group, outside = measured(ranks, run, group=0.2)
+    plain = min(measured(ranks, run)[0] for _ in range(2))
+    slow, _ = measured(ranks, run, averaging=1.0)  # 2 aggregations in the window of 8 steps
+    assert slow - plain == pytest.approx(2 * 1.0, rel=0.25)
+    group, outside = measured(ranks, run, group=0.3)
     # one group sleeps between its steps (7 times inside the window), the other waits for it at the aggregations
-    assert group - plain == pytest.approx(7 * 0.2, rel=0.2)
+    assert group - plain == pytest.approx(7 * 0.3, rel=0.25)
     assert group == pytest.approx(outside, rel=0.3)

@@ -20,7 +20,7 @@ test: $(VENV)/.installed-test ## everything that checks the project
 soak: $(VENV)/.installed-test ## tests that take long: 20 clean ends of every strategy, plain torchrun killed
 	$(BIN)/pytest -m soak
 
-bench: $(VENV)/.installed-test ## measure the harness itself; nothing passes or fails
+bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc
 
 clean: ## remove what the targets above made, but no results
@@ -33,6 +33,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-test
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

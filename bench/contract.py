@@ -122,6 +122,16 @@ class Training(Document):
         32, description="samples of the validation split that are used, the same ones always"
     )
 
+    def is_sharded(self, layout: Layout) -> bool:
+        """Whether FSDP2 holds the model: where it is sharded, or where types differ, for which DDP has no policy."""
+        differs = self.precision == "bf16-mixed" or (layout.group > 1 and self.reduction != self.held)
+        return layout.shard > 1 or differs
+
+    @property
+    def held(self) -> DType:
+        """The type that parameters, and so optimizer states, are kept in."""
+        return "bf16" if self.precision == "bf16" else "fp32"
+
     @property
     def computation(self) -> DType:
         """The type that matrix products are computed in."""
@@ -130,7 +140,7 @@ class Training(Document):
     @property
     def reduction(self) -> DType:
         """The type that gradients are summed in."""
-        return self.reduce_dtype or ("bf16" if self.precision == "bf16" else "fp32")
+        return self.reduce_dtype or self.held
 
 
 class System(Document):
@@ -236,11 +246,8 @@ class Run(Document):
 
     @property
     def is_sharded(self) -> bool:
-        """Whether FSDP2 holds the model: where it is sharded, or where types differ, for which DDP has no policy."""
-        training = self.training
-        held = "bf16" if training.precision == "bf16" else "fp32"
-        differs = training.precision == "bf16-mixed" or (self.layout.group > 1 and training.reduction != held)
-        return self.layout.shard > 1 or differs
+        """Whether FSDP2 holds the model."""
+        return self.training.is_sharded(self.layout)
 
     @property
     def step_sequences(self) -> int:
@@ -249,10 +256,17 @@ class Run(Document):
 
     def identity(self) -> str:
         """Digest of what is executed. Labels, names, limits and the path of the data (one per sweep) are left out:
-        two strategies that resolve to the same layout are one run, and an id is the same on every machine.
+        two strategies that resolve to the same layout are one run. The paths of the weights and of the checkpoint that
+        training starts from are part of it, so an id is the same on every machine where these lie alike.
         """
         executed = self.model_dump(
-            mode="json", exclude={"version", "sweep", "id", "labels", "model", "regime", "data", "limits", "wandb"}
+            mode="json",
+            exclude={
+                **dict.fromkeys(
+                    ("version", "sweep", "id", "labels", "model", "regime", "data", "limits", "wandb"), True
+                ),
+                "training": {"epochs"},  # `steps` says what is executed
+            },
         )
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -389,7 +403,7 @@ class Heartbeat(Document):
 
 
 class Result(Document):
-    """What became of a run. `measured` is there when it completed (or diverged, which is seen at the end)."""
+    """What became of a run. `measured` is there when the window was measured to its end, whatever came after it."""
 
     version: Literal[1] = 1
     run: str

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
@@ -116,7 +117,7 @@ class Order:
 
     def __iter__(self) -> Iterator[list[int]]:
         """The sample numbers of every micro-batch, made one by one: a long training must not wait for its last."""
-        pass_number, permutation = -1, np.empty(0, dtype=np.int64)
+        pass_number, permutation = -1, self._permutation(0)
         for turn in range(self.steps * self.accumulation):
             step, micro = divmod(turn, self.accumulation)
             place = ((self.first_step + step) * self.readers + self.place) * self.accumulation + micro
@@ -124,14 +125,25 @@ class Order:
             for index in range(place * self.micro_batch, (place + 1) * self.micro_batch):
                 if index // self.samples != pass_number:
                     pass_number = index // self.samples
-                    permutation = np.random.default_rng((self.seed, pass_number)).permutation(self.samples)
+                    permutation = self._permutation(pass_number)
                 batch.append(int(permutation[index % self.samples]))
             yield batch
 
     @property
     def distinct(self) -> int:
         """Different samples that all readers together see."""
-        return min(self.steps * self.accumulation * self.readers * self.micro_batch, self.samples)
+        step = self.readers * self.accumulation * self.micro_batch
+        begin, end = self.first_step * step, (self.first_step + self.steps) * step
+        first, last = begin // self.samples, (end - 1) // self.samples
+        if first == last:
+            return end - begin
+        if last > first + 1 or begin % self.samples == 0:  # a whole pass is among them
+            return self.samples
+        rest, new = self._permutation(first)[begin % self.samples :], self._permutation(last)[: end % self.samples]
+        return self.samples if end % self.samples == 0 else len(np.union1d(rest, new))
+
+    def _permutation(self, pass_number: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng((self.seed, pass_number)).permutation(self.samples)
 
 
 @dataclass(frozen=True)

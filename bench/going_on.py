@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
-from bench.contract import Document, DType, Run
+from bench.contract import SOURCE_FILE, Document, DType, Run
 from bench.shapes import Shape
 from bench.strategy import Layout
 
@@ -28,6 +29,8 @@ class Reached(Document):
     schedule_steps: PositiveInt = Field(description="steps of the learning rate's schedule")
     step_samples: PositiveInt = Field(description="places that a step moves on in the order of samples")
     seed: NonNegativeInt
+    data: str | None = Field(description="digest of what is known of the data set; null where nothing is")
+    sequence_length: PositiveInt
     shape: Shape
     layout: Layout
     held: DType = Field(description="type of parameters and optimizer state")
@@ -43,11 +46,17 @@ def reached(run: Run, first_step: int) -> Reached:
         schedule_steps=training.schedule_steps or training.steps,
         step_samples=run.readers * run.step_sequences,
         seed=run.seed,
+        data=_digest(Path(run.data) / SOURCE_FILE),
+        sequence_length=training.sequence_length,
         shape=run.shape,
         layout=run.layout,
-        held="bf16" if training.precision == "bf16" else "fp32",
+        held=training.held,
         optimizer=training.optimizer,
     )
+
+
+def _digest(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
 
 
 def read_checkpoint(folder: Path) -> Reached:
@@ -93,6 +102,10 @@ def _obstacles(run: Run, there: Reached) -> Iterator[str]:
             f"it holds the optimizer states of {there.layout.federation} federated group(s), the run has "
             f"{here.layout.federation}: each group goes on from its own"
         )
+    if (here.data, here.sequence_length) != (there.data, there.sequence_length):
+        yield "it was trained on another data set or sequence length, so the order of samples would not go on"
+    if run.weights is not None:
+        yield "the model starts from weights of its own: leave out `weights` or start_from"
     if here.step_samples != there.step_samples:
         yield (
             f"its steps read {there.step_samples} samples and the run's {here.step_samples}, so the order of samples "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -76,6 +77,17 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
     yield
     dist.barrier()
     dist.destroy_process_group()
+
+
+def wait_for_all(alive: Callable[[], None]) -> None:
+    """A barrier of the world in which a rank that waits for long goes on telling so by `alive`."""
+    work = dist.barrier(async_op=True)
+    if work is None:
+        raise RuntimeError("this rank is not in the world's process group")
+    while not work.is_completed():
+        alive()
+        time.sleep(0.01)
+    work.wait()
 
 
 def check_world(run: Run, position: Position) -> None:

@@ -19,11 +19,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _ATTENTION = {"sdpa": "sdpa", "eager": "eager", "flash": "flash_attention_2"}  # the library's names
 
 
-def held_dtype(training: Training) -> torch.dtype:
-    """The type that parameters, and so optimizer states, are kept in."""
-    return torch.bfloat16 if training.precision == "bf16" else torch.float32
-
-
 def configuration(shape: Shape) -> PretrainedConfig:
     """The Hugging Face configuration of a shape. The router's auxiliary loss stays off, the library's default."""
     scaling = shape.rope_scaling.model_dump(exclude_none=True) if shape.rope_scaling else {}
@@ -68,7 +63,7 @@ def on_meta(shape: Shape, training: Training) -> PreTrainedModel:
         config._experts_implementation = training.experts
         kind = MixtralForCausalLM
     default = torch.get_default_dtype()
-    torch.set_default_dtype(held_dtype(training))
+    torch.set_default_dtype(DTYPES[training.held])
     try:
         with torch.device("meta"):
             return kind(config)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
@@ -17,6 +16,7 @@ from bench.checkpoint import write_checkpoint
 from bench.contract import Run, Saved
 from bench.export import write_model
 from bench.folder import AttemptFolder
+from bench.mesh import wait_for_all
 
 
 def save(
@@ -40,7 +40,7 @@ def save(
     saved: dict[str, float | int] = {}
     if run.training.save_model:
         write = partial(write_model, run, model=model, rank=rank, alive=alive)
-        saved["model_s"], saved["model_bytes"] = _appear(folder.model, rank, write)
+        saved["model_s"], saved["model_bytes"] = _appear(folder.model, rank, write, alive)
     if run.training.save_checkpoint:
         write = partial(
             write_checkpoint,
@@ -51,7 +51,7 @@ def save(
             first_step=first_step,
             alive=alive,
         )
-        saved["checkpoint_s"], saved["checkpoint_bytes"] = _appear(folder.checkpoint, rank, write)
+        saved["checkpoint_s"], saved["checkpoint_bytes"] = _appear(folder.checkpoint, rank, write, alive)
     return Saved.model_validate(saved)
 
 
@@ -62,21 +62,21 @@ def _reshard(model: nn.Module) -> None:
             module.reshard()
 
 
-def _appear(folder: Path, rank: int, write: Callable[[Path], None]) -> tuple[float, int]:
+def _appear(folder: Path, rank: int, write: Callable[[Path], None], alive: Callable[[], None]) -> tuple[float, int]:
     """Let all ranks write into a folder beside, which rank 0 renames when it is whole: seconds, and bytes of the files.
 
     On rank 0 the seconds are those of the slowest rank: from the moment that all begin until all have ended.
     """
     beside = folder.with_name(f".{folder.name}.part")
-    dist.barrier()
+    wait_for_all(alive)
     begin = time.perf_counter()
     if rank == 0:
         if beside.exists():  # of a process that was killed here
             shutil.rmtree(beside)
         beside.mkdir()
-    dist.barrier()
+    wait_for_all(alive)
     write(beside)
-    dist.barrier()
+    wait_for_all(alive)
     if rank == 0:
         _put_in_place(beside, folder)
     seconds = time.perf_counter() - begin

@@ -28,7 +28,7 @@ from bench.federation import FederatedAverage
 from bench.folder import AttemptFolder, write_document
 from bench.measure import RankRecord, Steps, largest_memory, mean_loss, slowest_startup, step_table, window, write_steps
 from bench.memory import MemoryMeter
-from bench.mesh import Position, check_world, make_groups, process_group
+from bench.mesh import Position, check_world, make_groups, process_group, wait_for_all
 from bench.optim import build_optimizer, learning_rate
 from bench.outcomes import Caution
 from bench.preload import preload
@@ -53,12 +53,12 @@ def main(run: Run, folder: AttemptFolder) -> None:
     progress = Progress(folder, position.rank, run.training.steps)
     try:
         _run(run, folder, position, progress, begin)
-        if position.rank == 0:  # no other rank waits for it any more
-            hand_over(run, folder, progress)
     except BaseException as error:
         progress.end(error, out_of_memory=is_out_of_memory(error))
         raise
     progress.end(None)
+    if position.rank == 0:  # no other rank waits for it any more, and nothing that happens here undoes the run
+        hand_over(run, folder, progress)
 
 
 _OUT_OF_MEMORY = (
@@ -104,8 +104,8 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         if reading is not None:  # it must not disturb the steps
             progress.enter("preload")
             reading.wait(progress.alive)
-        if run.training.preload:
-            dist.barrier()  # the other ranks' first step does not begin before local rank 0 has read
+        if run.training.preload:  # the others' first step does not begin before every node's local rank 0 has read
+            wait_for_all(progress.alive)
         loaded = time.perf_counter()
         # 6. Training
         progress.enter("training")

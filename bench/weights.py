@@ -14,6 +14,7 @@ from bench.weightfiles import weight_files
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _NO_PARAMETER = ".rotary_emb.inv_freq"  # a buffer that early conversions of Llama wrote; it follows from the shape
+_EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _SHOWN = 5
 
 
@@ -46,7 +47,8 @@ class Checkpoint:
 
     Files are mapped, and only what is wanted of a tensor is read, one tensor at a time. Mixtral's experts may be
     stacked (`mlp.experts.gate_up_proj`, `down_proj`: transformers 5 in memory) or lie one by one
-    (`block_sparse_moe.experts.N.w1`, `w2`, `w3`: as published, and as `save_pretrained` writes them).
+    (`block_sparse_moe.experts.N.w1`, `w2`, `w3`: as published, and as `save_pretrained` writes them). A tied head may
+    lie there beside the embedding: it should have the same values.
     """
 
     def __init__(self, folder: Path, parameters: Mapping[str, torch.Size]) -> None:
@@ -75,11 +77,22 @@ class Checkpoint:
             elif stored.dtype not in _FLOATS:
                 yield f"{name} is of type {stored.dtype} and should be one of {', '.join(_FLOATS)}"
         for name in self._stored:
-            if name not in wanted and not name.endswith(_NO_PARAMETER):
+            if name not in wanted and not name.endswith(_NO_PARAMETER) and not self._is_tied_head(name):
                 yield f"{name} is no parameter of the model"
 
+    def _is_tied_head(self, name: str) -> bool:
+        """Whether a tensor is the embedding once more: the model has no head of its own, and the shapes agree."""
+        embedding = self._stored.get(_EMBEDDING)
+        is_tied = name == _HEAD and _EMBEDDING in self._pieces and _HEAD not in self._pieces
+        return is_tied and embedding is not None and self._stored[name].shape == embedding.shape
+
     def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterator[tuple[Region, torch.Tensor]]:
-        """Tensors of the stored type on the CPU, that lie in the mapped file until they are copied."""
+        """Tensors of the stored type on the CPU, that lie in the mapped file until they are copied.
+
+        Raises:
+            ValueError: the files hold a tied head too, with other values than the embedding's.
+
+        """
         for piece in self._pieces[name]:
             part = overlap(piece.place, wanted)
             if part is None:
@@ -87,7 +100,18 @@ class Checkpoint:
             index = inside(part, piece.place)
             with safe_open(self._stored[piece.name].file, framework="pt") as file:
                 value = file.get_slice(piece.name)[index[1:] if piece.is_expert else index]
+            if piece.name == _EMBEDDING and _HEAD in self._stored and self._is_tied_head(_HEAD):
+                self._compare_head(value, index)
             yield part, value.unsqueeze(0) if piece.is_expert else value
+
+    def _compare_head(self, embedding: torch.Tensor, index: tuple[slice, ...]) -> None:
+        with safe_open(self._stored[_HEAD].file, framework="pt") as file:
+            head = file.get_slice(_HEAD)[index]
+        if not torch.equal(head.to(embedding.dtype), embedding):
+            raise ValueError(
+                f"{self._stored[_HEAD].file}: {_HEAD} differs from {_EMBEDDING}, and the model's config.json ties "
+                "them: set tie_word_embeddings to false there, or give weights that agree"
+            )
 
 
 def _contents(files: list[Path]) -> dict[str, _Stored]:

@@ -94,9 +94,10 @@ def run(
     from matrix.execute import execute
     from matrix.plan import check_data
     from matrix.prepare import prepare
+    from matrix.requirements import check_wandb
     from matrix.show import print_commands, print_summary
     from matrix.store import SweepFolder
-    from matrix.systems.local import check_hosts, check_wandb
+    from matrix.systems.local import check_hosts
 
     prepared = prepare(matrix, system, only or [], excepted or [])
     check_hosts(prepared.selected_runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.hubfaults import described, hub_faults
 from matrix.errors import InputError
 
 
@@ -31,11 +32,9 @@ def snapshot(repository: str, revision: str, *, online: bool, weights: bool) -> 
         )
     except HFValidationError as error:
         raise InputError(f"{repository!r} is no repository of the hub: write owner/name") from error
-    except LocalEntryNotFoundError as error:
-        if online:
-            raise InputError(f"{name} is not in {constants.HF_HUB_CACHE}, and the hub cannot be reached") from error
+    except hub_faults() as error:  # tokens and networks are the user's
+        if online or not isinstance(error, LocalEntryNotFoundError):
+            raise InputError(f"{name} cannot be downloaded: {described(error)}") from error
         raise InputError(
             f"{name} is not whole in the hub's cache, {constants.HF_HUB_CACHE}: add `online: true` to download it"
         ) from error
-    except OSError as error:  # what the hub answers; tokens and networks are the user's
-        raise InputError(f"{name} cannot be downloaded: {str(error).strip().splitlines()[0]}") from error

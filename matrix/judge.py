@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -61,6 +61,13 @@ def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
     measured, damage = _measured(folder)
     if measured is not None and len(ends) == run.world and all(end.completed for end in ends.values()):
         return _finished(measured)
+    # What was measured stays, also where the end of a run failed, as saving does on a full disk.
+    return replace(_unfinished(run, folder, attempted, ends, damage), measured=measured)
+
+
+def _unfinished(
+    run: Run, folder: AttemptFolder, attempted: Attempted, ends: dict[int, RankEnd], damage: list[str]
+) -> Verdict:
     evidence = _evidence(folder, ends, attempted) + damage
     step = _steps_reached(folder, ends)
     reached = "before the first step" if step < 0 else f"after step {step + 1} of {run.training.steps}"

@@ -93,7 +93,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _unsupported(config: dict[str, Any]) -> Iterator[str]:
     kind = config.get("model_type")
-    if kind not in _CLASSES:
+    if not isinstance(kind, str) or kind not in _CLASSES:
         yield f"model_type: should be one of {', '.join(_CLASSES)}, not {kind!r}"
         return
     classes = config.get("architectures", [_CLASSES[kind]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,20 @@ if TYPE_CHECKING:
     from matrix.sweep import Sweep
 
 CONFIG = "config.json"
+LONGEST_HEADER = 100_000_000
+"""Bytes of a header that the safetensors library accepts; a file that claims more is none."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a run needs to know of a model: `weights` is a folder of safetensors, None where they are made anew."""
+    """What a run needs to know of a model: `weights` is a folder of safetensors, None where they are made anew.
+
+    `files` has a fingerprint of each weight file by its name, where the folder's name does not fix what is in it.
+    """
 
     shape: Shape
     weights: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def find_models(sweep: Sweep, folder: Path) -> tuple[dict[str, Model], list[Fault]]:
@@ -58,7 +65,22 @@ def _find(model: NamedModel, folder: Path) -> Model:
     if not model.weights:
         return Model(shape)
     try:
-        weight_files(config.parent)
-    except (FileNotFoundError, ValueError) as error:
+        files = weight_files(config.parent)
+        if model.hub is not None:  # the folder is a commit's, and does not change
+            return Model(shape, str(config.parent))
+        fingerprints = tuple((file.relative_to(config.parent).as_posix(), _fingerprint(file)) for file in files)
+    except (OSError, ValueError) as error:
         raise InputError(str(error)) from error
-    return Model(shape, str(config.parent))
+    return Model(shape, str(config.parent), fingerprints)
+
+
+def _fingerprint(file: Path) -> str:
+    """Size, time of the last change in whole seconds, and SHA-256 of a safetensors file's header.
+
+    The values are not read: a model may have hundreds of gigabytes, and planning answers at once.
+    """
+    with file.open("rb") as content:
+        length = int.from_bytes(content.read(8), "little")  # a safetensors file begins with its header's length
+        header = hashlib.sha256(content.read(min(length, LONGEST_HEADER))).hexdigest()
+    status = file.stat()
+    return f"{status.st_size} bytes, changed {int(status.st_mtime)}, header {header}"

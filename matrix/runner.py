@@ -199,7 +199,8 @@ def _needs_less(tried: Run, run: Run) -> bool:
 
 
 def _is_out_of_memory(result: Result | None) -> bool:
-    return result is not None and result.outcome is Outcome.OOM
+    """In training: one that came to its window's end ran out later, in saving, which says nothing of batches."""
+    return result is not None and result.outcome is Outcome.OOM and result.measured is None
 
 
 def _is_kept(result: Result) -> bool:

@@ -19,6 +19,9 @@ from bench.contract import Document, Heartbeat, Plan, Result, Run
 from bench.folder import RunFolder, write_document, write_whole
 from matrix.errors import InputError
 
+SHOWN = 5
+"""Changed models and files of weights that are named, at most."""
+
 
 class SweepRecord(Document):
     """What a sweep was begun with; going on with anything else is refused unless asked for."""
@@ -30,7 +33,8 @@ class SweepRecord(Document):
     system: str = Field(description="the system file as it was")
     data: str = Field(description="what the data set says of its source, empty where it says nothing")
     models: dict[str, str] = Field(
-        default_factory=dict, description="shape and weights of models that lie elsewhere, as they were found"
+        default_factory=dict,
+        description="models that lie elsewhere, as they were found: shape and folder by name, weights by name/file",
     )
     python: str
     commit: str | None
@@ -58,8 +62,12 @@ class SweepRecord(Document):
     def changes(self, other: SweepRecord) -> list[str]:
         """What `other` has that this one has not, a line each; the files by name, the software by version."""
         files = {"matrix": "the matrix file", "system": "the system file", "data": "the data set"}
-        files["models"] = "the models' configurations or weights"
         lines = [said for name, said in files.items() if getattr(self, name) != getattr(other, name)]
+        models = self.models.keys() | other.models.keys()
+        changed = sorted(name for name in models if self.models.get(name) != other.models.get(name))
+        if changed:
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+            lines.append(f"the models' configurations or weights: {', '.join(changed[:SHOWN])}{more}")
         for name in ("python", "commit", "dirty"):
             old, new = getattr(self, name), getattr(other, name)
             if old != new:

@@ -111,8 +111,12 @@ class Sweep(Document):
 
     @property
     def found_models(self) -> dict[str, str]:
-        """Shape and weights of the models that lie elsewhere, as text."""
-        return {name: f"{model.shape.model_dump_json()} {model.weights}" for name, model in self._found.items()}
+        """Shape and weights of the models that lie elsewhere, by name, and each file of weights by name/file."""
+        found = {}
+        for name, model in self._found.items():
+            found[name] = f"{model.shape.model_dump_json()} {model.weights}"
+            found |= {f"{name}/{file}": fingerprint for file, fingerprint in model.files}
+        return found
 
     @property
     def strategy_settings(self) -> dict[str, tuple[StrategyName, StrategySettings]]:

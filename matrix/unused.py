@@ -36,7 +36,7 @@ RULES = (
     ),
     Rule(
         ("reshard_after_forward", "prefetch"),
-        lambda _, layout, training: layout.shard == 1 and training.precision != "bf16-mixed",
+        lambda _, layout, training: not training.is_sharded(layout),
         "is not used where nothing is sharded",
     ),
     Rule(

@@ -20,6 +20,7 @@ _OUTSIDE_THE_WINDOW = {"epochs", "preload", "save_model", "save_checkpoint"}
 
 _OF_RUN = (
     "shape",
+    "weights",
     *(f"training.{name}" for name in Training.model_fields if name not in _OUTSIDE_THE_WINDOW),
     "data",
     "block",

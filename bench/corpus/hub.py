@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.corpus.errors import CorpusError
+from bench.hubfaults import described, hub_faults
 
 PREFIX = "hub:"
 _REFERENCE = re.compile(r"hub:(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^:]+))?(:(?P<pattern>.+))?")
@@ -47,9 +48,10 @@ class HubFile:
                     local_files_only=not self.online,
                 )
             )
-        except LocalEntryNotFoundError as error:
-            remedy = "the hub could not be reached" if self.online else "--online fetches it"
-            raise CorpusError(f"{PREFIX}{self.repository}: {self.path} is not in the hub's cache: {remedy}") from error
+        except hub_faults() as error:
+            is_absent = not self.online and isinstance(error, LocalEntryNotFoundError)
+            why = "is not in the hub's cache: --online fetches it" if is_absent else described(error)
+            raise CorpusError(f"{PREFIX}{self.repository}: {self.path}: {why}") from error
 
 
 def hub_files(reference: str, online: bool, readable: Callable[[str], bool]) -> list[tuple[HubFile, int]]:

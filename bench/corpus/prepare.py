@@ -83,7 +83,7 @@ class Prepared:
 def prepare(out: Path, asked: Corpus, watch: Watch) -> Prepared:
     """Make the data set `out`, unless it is there already. After a stop, finished pieces are not made again.
 
-    The same files and settings give the same bytes, whatever the number of workers, the piece size and the stops.
+    The same files and settings give the same bytes, whatever the number of workers and the stops.
 
     Raises:
         CorpusError: what was given cannot become a data set, or there is something else at `out`.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import socket
+import struct
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +17,10 @@ import numpy as np
 import pytest
 
 from bench.corpus.errors import CorpusError
+from bench.corpus.hub import HubFile
 from bench.corpus.prepare import prepare
+from matrix.errors import InputError
+from matrix.hub import snapshot
 from tests.bench.corpora import Sentences, corpus, stories, stream, write_json_lines
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -35,6 +41,9 @@ class Hub(BaseHTTPRequestHandler):
 
     def answer(self, *, body: bool) -> None:
         path = self.path.split("?")[0]
+        if path.startswith("/api/models/owner/broken"):
+            self.break_off()
+            return
         file = path.removeprefix(f"/datasets/{NAME}/resolve/{COMMIT}/")
         if path == f"/api/datasets/{NAME}/revision/main":
             siblings = [{"rfilename": name, "size": len(content)} for name, content in self.files.items()]
@@ -43,6 +52,9 @@ class Hub(BaseHTTPRequestHandler):
             content = self.files[file]
             if body:
                 self.downloads.append(file)
+        elif file == "gated.json":
+            self.send_error(403)
+            return
         else:
             self.send_error(404)
             return
@@ -51,8 +63,16 @@ class Hub(BaseHTTPRequestHandler):
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
         self.end_headers()
-        if body:
+        if body and file == "broken.json":
+            self.break_off()
+        elif body:
             self.wfile.write(content)
+
+    def break_off(self) -> None:
+        """Reset the connection, which the client does not try again."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -114,3 +134,32 @@ def test_files_of_the_hub_are_fetched_once_and_then_found_without_it(hub: type[H
     (snapshots / COMMIT[::-1]).mkdir()
     with pytest.raises(CorpusError, match=f"several commits: choose @{COMMIT} or @{COMMIT[::-1]}"):
         prepare(out, corpus(source), Sentences())
+
+
+@pytest.mark.parametrize(
+    ("file", "fault"),
+    [
+        ("gated.json", "the hub answered 403: "),
+        ("none.json", "the hub answered 404: "),
+        ("broken.json", r"the connection to the hub broke off \(.+\): run the same command again"),
+    ],
+)
+def test_what_went_wrong_with_a_download_is_said_as_it_was(hub: type[Hub], file: str, fault: str) -> None:
+    hub.files = {"broken.json": b"{}" * 1000}
+    with pytest.raises(CorpusError, match=rf"^hub:{NAME}: {file}: {fault}") as caught:
+        HubFile(NAME, COMMIT, file, online=True).local()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("repository", "fault"),
+    [
+        ("owner/none", "the hub answered 404: "),
+        ("owner/broken", r"the connection to the hub broke off \(.+\): run the same command again"),
+    ],
+)
+@pytest.mark.usefixtures("hub")
+def test_the_same_of_a_model(repository: str, fault: str) -> None:
+    with pytest.raises(InputError, match=rf"^{repository} \(revision main\) cannot be downloaded: {fault}") as caught:
+        snapshot(repository, "main", online=True, weights=False)
+    assert "\n" not in str(caught.value)

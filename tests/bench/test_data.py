@@ -67,6 +67,14 @@ def test_every_pass_sees_every_sample_once() -> None:
     assert [Order(24, 7, steps, 4, 2, 0).distinct for steps in (2, 3, 9)] == [16, 24, 24]
 
 
+@pytest.mark.parametrize("first_step", range(7))
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+def test_distinct_samples_are_those_that_are_read(first_step: int, steps: int) -> None:
+    orders = [Order(10, 7, steps, 3, 2, place, first_step=first_step) for place in range(2)]
+    read = {sample for order in orders for batch in order for sample in batch}
+    assert [order.distinct for order in orders] == [len(read)] * 2
+
+
 def groups_read(rank: int, run: Run) -> list[list[int]]:
     return [batch.tokens[:, 0].tolist() + batch.tokens.sum(1).tolist() for batch in load(run, rank).train]
 

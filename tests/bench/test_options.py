@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -20,6 +23,7 @@ from bench.memory import MemoryMeter
 from bench.model import on_meta
 from bench.optim import clip
 from bench.shapes import STOCK
+from bench.training import set_up
 from tests.bench.runs import CPU, losses_of, make_run, mean_curve, prepare, train_rank
 from tests.ranks import Ranks
 
@@ -137,6 +141,10 @@ def test_attention_is_the_one_that_is_asked_for(ranks: Ranks, data: Path) -> Non
     assert fused in ranks(2, called_ops, sdpa)[0]
     assert fused not in ranks(2, called_ops, eager)[0]
     assert largest_difference(curve(ranks, eager), curve(ranks, sdpa)) < BOUND
+
+
+@pytest.mark.skipif(find_spec("flash_attn") is not None, reason="flash-attn is installed")
+def test_flash_attention_needs_its_package() -> None:
     with pytest.raises(ImportError, match=r"[Ff]lash"):
         on_meta(STOCK["llama-tiny"], Training(attention="flash"))
 
@@ -192,6 +200,30 @@ def test_compiled_layers(ranks: Ranks, data: Path) -> None:
     faster, frames = ranks(2, compiled, make_run(data, (1, 1, 2), compile=True, **settings))[0]
     assert frames >= 2, "a layer and the loss"
     assert largest_difference(faster, eager) < BOUND
+
+
+def set_up_as_told(rank: int, run: Run) -> tuple[bool, int, int]:
+    set_up(run, rank)
+    told = torch.are_deterministic_algorithms_enabled(), logging.getLogger().level, torch.initial_seed()
+    torch.use_deterministic_algorithms(False)
+    logging.getLogger().setLevel(logging.WARNING)
+    return told
+
+
+def test_a_rank_is_set_up_as_told(ranks: Ranks, data: Path) -> None:
+    run = make_run(data, (1, 1, 1), deterministic=True, log_level="error", seed=5)
+    assert ranks(1, set_up_as_told, run) == [(True, logging.ERROR, 5)]
+    assert ranks(1, set_up_as_told, make_run(data, (1, 1, 1))) == [(False, logging.INFO, 1)]
+
+
+def test_data_are_loaded_by_processes_of_their_own(data: Path) -> None:
+    def processes(workers: int) -> int:
+        batches = iter(load(make_run(data, (1, 1, 1), workers=workers), 0).train)
+        next(batches)
+        return len(psutil.Process().children()) - others
+
+    others = len(psutil.Process().children())
+    assert [processes(0), processes(2)] == [0, 2]
 
 
 class Events(TorchDispatchMode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -209,6 +210,8 @@ def test_a_checkpoint_says_what_it_is_of(ranks: Ranks, data: Path, checkpoint: P
         schedule_steps=WHOLE,
         step_samples=4,
         seed=1,
+        data=hashlib.sha256((data / "source.json").read_bytes()).hexdigest(),
+        sequence_length=32,
         shape=asked.shape,
         layout=asked.layout,
         held="fp32",

@@ -8,7 +8,9 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +28,27 @@ from tests.bench.runs import make_run
 
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
-NOWHERE = "http://127.0.0.1:9"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A W&B that takes nothing from anyone, and says so at once: a network that is gone is waited for."""
+
+    def do_POST(self) -> None:
+        self.send_error(403)
+
+    do_GET = do_POST  # noqa: N815 - the names that the server looks for
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
 
 
 def records(file: Path) -> Iterator[Any]:
@@ -211,21 +233,22 @@ def test_a_rank_never_imports_wandb() -> None:
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("key", [None, "0123456789" * 4], ids=["no key", "no network"])
+@pytest.mark.parametrize("key", [None, "0123456789" * 4], ids=["no key", "refused"])
 def test_what_cannot_be_made_online_is_kept_on_the_disk(
     run: Run,
     attempt: AttemptFolder,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    refusing: str,
     key: str | None,
 ) -> None:
     monkeypatch.setenv("HOME", str(attempt.path))  # where no key lies
-    monkeypatch.setenv("WANDB_BASE_URL", NOWHERE)
+    monkeypatch.setenv("WANDB_BASE_URL", refusing)
     if key is None:
         monkeypatch.delenv("WANDB_API_KEY", raising=False)
     else:
         monkeypatch.setenv("WANDB_API_KEY", key)
-    hand(with_mode(run, "online"), attempt, longest=12)
+    hand(with_mode(run, "online"), attempt)
     assert cautions(attempt)[-1] is Caution.WANDB_FAILED
     assert "not handed to Weights & Biases" in caplog.text
     kept = Tracked(attempt)

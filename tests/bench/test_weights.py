@@ -117,6 +117,35 @@ def test_a_tied_head_is_not_in_the_files(ranks: Ranks, data: Path, tmp_path: Pat
         build(starting_from(tmp_path, make_run(data, (1, 1, 1))), ALONE, CPU, NoProgress().alive)
 
 
+def test_a_tied_head_in_the_files_is_the_embedding_once_more(ranks: Ranks, data: Path, tmp_path: Path) -> None:
+    model = saved(tmp_path, "llama-tiny", tie_embeddings=True)
+    index, name = json.loads((tmp_path / INDEX).read_text()), "lm_head.weight"
+    head = model.get_input_embeddings().weight.detach().clone()
+
+    def write(values: torch.Tensor) -> None:
+        save_file({name: values}, tmp_path / "head.safetensors")
+        index["weight_map"][name] = "head.safetensors"
+        (tmp_path / INDEX).write_text(json.dumps(index))
+
+    with torch.no_grad():
+        expected = model(input_ids=tokens()).logits
+    write(head)
+    for layout in [(1, 1, 1), (1, 1, 2)]:
+        run = make_run(data, layout)
+        for _, logits in ranks(run.world, built, starting_from(tmp_path, run, tie_embeddings=True)):
+            torch.testing.assert_close(logits, expected)
+    alone = starting_from(tmp_path, make_run(data, (1, 1, 1)), tie_embeddings=True)
+    write(head[:-1].contiguous())
+    with pytest.raises(ValueError, match=r"lm_head\.weight is no parameter of the model$"):
+        build(alone, ALONE, CPU, NoProgress().alive)
+    head[-1, -1] += 1
+    write(head)
+    with pytest.raises(
+        ValueError, match=r"head\.safetensors: lm_head\.weight differs from model\.embed_tokens\.weight"
+    ):
+        build(alone, ALONE, CPU, NoProgress().alive)
+
+
 def changed(folder: Path, name: str, value: torch.Tensor | None) -> None:
     """Another tensor in the place of one, or none."""
     if (folder / INDEX).exists():

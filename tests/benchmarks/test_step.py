@@ -31,7 +31,7 @@ from tests.ranks import Ranks
 
 STEPS = 120
 WARMUP = 20
-PAIRS = 4
+PAIRS = 8
 ADAMW: dict[str, Any] = {"lr": 1.0, "betas": (0.9, 0.95), "weight_decay": 0.1, "fused": True}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from matrix.plan import check_data
 ONE_NODE = Layout(federation=1, replicate=1, shard=4)
 
 
-def checkpoint(folder: Path, layout: Layout = ONE_NODE, step_samples: int = 8) -> None:
+def checkpoint(folder: Path, layout: Layout = ONE_NODE, step_samples: int = 8, **other) -> None:
     """What planning reads of a checkpoint."""
     folder.mkdir(parents=True)
     (folder / ".metadata").write_bytes(b"")
     reached = Reached(
         run="before",
+        data=None,
+        sequence_length=128,
         step=24,
         schedule_steps=48,
         step_samples=step_samples,
@@ -31,7 +34,7 @@ def checkpoint(folder: Path, layout: Layout = ONE_NODE, step_samples: int = 8) -
         held="fp32",
         optimizer="adamw",
     )
-    write_document(folder / "checkpoint.json", reached)
+    write_document(folder / "checkpoint.json", reached.model_copy(update=other))
 
 
 def starts(planned) -> set[str]:
@@ -101,3 +104,16 @@ def test_what_would_be_another_training_is_impossible(plan, small, tmp_path):
         plan(text.replace("[8, 16]", "8") + "training: {start_from: before/checkpoint}\n")
     steps = "training: {steps: 24, schedule_steps: 24, start_from: before/checkpoint}\n"
     assert plan(text.replace("[8, 16]", "8") + steps).runs, "the schedule's length was said"
+
+
+def test_another_data_set_or_sequence_length_is_another_training(plan, small, tmp_path):
+    text = small.replace("[2, 4]", "2").replace("[1, 2]", "1")
+    text += "training: {schedule_steps: 48, start_from: before/checkpoint}\n"
+    there = tmp_path / "before" / "checkpoint"
+    checkpoint(there)
+    assert plan(text).runs
+    for other in ({"data": "0123"}, {"sequence_length": 64}):
+        shutil.rmtree(there)
+        checkpoint(there, **other)
+        with pytest.raises(InputError, match="trained on another data set or sequence length"):
+            plan(text)

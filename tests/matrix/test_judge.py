@@ -42,6 +42,7 @@ def test_completed_takes_a_whole_result_and_every_rank(run: Run, folder: Attempt
     ended(folder, 0)
     verdict = judge(run, folder, CLEAN)
     assert verdict.outcome == "crashed", "rank 1 did not reach the end"
+    assert verdict.measured == a_measurement(1000.0, nodes=1), "what was measured is not lost"
     ended(folder, 1)
     assert judge(run, folder, FAILED).outcome == "completed", "a status is no proof of failure either"
     folder.measured.write_text(folder.measured.read_text()[:100])

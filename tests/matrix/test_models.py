@@ -1,6 +1,7 @@
 """Models that lie elsewhere: their config.json becomes a shape, or a sentence that says why not."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -149,6 +150,7 @@ def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path, kind):
     [
         ({"hidden_act": "gelu"}, "hidden_act: should be \"silu\", not 'gelu'"),
         ({"model_type": "qwen2"}, "model_type: should be one of llama, mixtral, not 'qwen2'"),
+        ({"model_type": ["llama"]}, "model_type: should be one of llama, mixtral, not ['llama']"),
         ({"model_type": None}, "model_type: should be one of llama, mixtral, not None"),
         (
             {"architectures": ["LlamaForSequenceClassification"]},
@@ -296,7 +298,9 @@ def test_the_network_is_used_only_where_online_asks_for_it(load, small, cache, a
     with pytest.raises(InputError, match="add `online: true`"):
         load(with_models(small, "{name: m, hub: some/other}"))
     assert not asked
-    with pytest.raises(InputError, match=r"some/other \(revision main\) is not in .*, and the hub cannot be reached$"):
+    with pytest.raises(
+        InputError, match=r"some/other \(revision main\) cannot be downloaded: the hub could not be reached$"
+    ):
         load(with_models(small, "{name: m, hub: some/other, online: true}"))
     assert asked
 
@@ -333,8 +337,36 @@ def test_a_sweep_does_not_go_on_with_another_model(tmp_path, small, models):
     begin()
     begin()
     written(models / "bare", SMALL | {"num_hidden_layers": 3})
-    with pytest.raises(InputError, match="begun with something else \\(the models' configurations or weights\\)"):
+    with pytest.raises(InputError, match=r"with something else \(the models' configurations or weights: m\):"):
         begin()
+
+
+def test_a_sweep_does_not_go_on_with_other_weights(tmp_path, small, models):
+    from matrix.prepare import prepare
+    from matrix.store import SweepFolder
+
+    weights = models / "whole" / "model.safetensors"
+    (tmp_path / "sweep.yaml").write_text(with_models(small, "{name: m, path: models/whole, weights: true}"))
+
+    def begin(results: str, *, accept_changes: bool = False) -> None:
+        (tmp_path / results).mkdir(exist_ok=True)
+        prepared = prepare(tmp_path / "sweep.yaml", None, [], [])
+        SweepFolder(tmp_path / results).begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
+
+    def lay(header: bytes, values: bytes, changed: int) -> None:
+        weights.write_bytes(len(header).to_bytes(8, "little") + header + values)
+        os.utime(weights, (changed, changed))
+
+    others = {"size": (b"{a}", b"01", 1), "time": (b"{a}", b"1", 2), "header": (b"{b}", b"0", 1)}
+    for results, other in others.items():
+        lay(b"{a}", b"0", 1)
+        begin(results)
+        begin(results)
+        lay(*other)
+        with pytest.raises(InputError, match=r"the models' configurations or weights: m/model\.safetensors\)"):
+            begin(results)
+        begin(results, accept_changes=True)
+        begin(results)
 
 
 PLAN = """

@@ -28,6 +28,8 @@ def cells(plan, small, axis, values, *, model="llama-tiny", strategy="fsdp", tra
         ("reshard_after_forward", ["true", "false"], {"strategy": "ddp"},
          "reshard_after_forward is not used where nothing is sharded"),
         ("lr_scaling", ["none", "linear"], {"ranks": 1}, "lr_scaling is not used by a group of one rank"),
+        ("reshard_after_forward", ["true", "false"],
+         {"strategy": "ddp", "training": "training: {precision: bf16, reduce_dtype: fp32}\n"}, None),
         ("val_batch_size", ["2", "1"], {}, None),
         ("checkpointed_layers", ["2", "3"], {"training": "training: {activation_checkpointing: selective}\n"}, None),
         ("prefetch", ["0", "2"], {}, None),
@@ -72,6 +74,13 @@ def test_epochs_become_steps_in_whole_blocks(plan, small, data):
     assert steps == {(1, 2): 380, (1, 4): 190, (2, 2): 190, (2, 4): 90}
     fewer = epochs(small, data, "1.5", ", sequence_length: 32, subsample: 1024, accumulation: 2") + "block: 10\n"
     assert {run.training.steps for run in plan(fewer).runs.values()} == {90, 40, 20}
+
+
+def test_epochs_of_as_many_steps_are_one_run(plan, small, data):
+    text = small.replace("path: data", f"path: {data}").replace("[1, 2]", "1").replace(TWO_BATCHES, "2")
+    axis = text.replace("data:", "  epochs: [1, 1.01]\ndata:", 1)
+    first, second = plan(axis + "training: {sequence_length: 32}\nblock: 8\n").plan.cells
+    assert (first.status, second.status, second.reason) == ("run", "same", "epochs comes to the same here")
 
 
 def test_epochs_that_cannot_be_counted(plan, small, data, tmp_path):

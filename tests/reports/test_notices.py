@@ -1,3 +1,5 @@
+from bench.contract import Run
+from bench.folder import write_document
 from bench.outcomes import Caution
 from reports.frame import load
 from reports.tables import tables
@@ -25,6 +27,14 @@ def test_strategies_that_differ_in_precision_are_not_comparable(sweep):
     sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     sweep.run("federated", 1, speeds=[1000.0] * 3, training={"precision": "bf16"})
     assert found(sweep) == {Caution.NOT_COMPARABLE: "training.precision: bf16, fp32"}
+
+
+def test_strategies_that_start_from_other_weights_are_not_comparable(sweep):
+    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
+    for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
+        file = sweep.folder(run_id).run
+        write_document(file, Run.model_validate_json(file.read_text()).model_copy(update={"weights": "elsewhere"}))
+    assert found(sweep) == {Caution.NOT_COMPARABLE: "weights: None, elsewhere"}
 
 
 def test_node_counts_that_differ_in_software_are_not_comparable_and_the_package_is_named(sweep):

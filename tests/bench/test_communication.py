@@ -78,7 +78,7 @@ def predicted_for(run: Run) -> Counted:
     return dict(predicted)
 
 
-BRIEF = {"every": 1, "block": 1, "steps": 4, "warmup_steps": 0}
+BRIEF = {"every": 1, "block": 1, "steps": 3, "warmup_steps": 0}
 
 
 @pytest.mark.parametrize(("model", "precision"), [("llama-tiny", "bf16"), ("mixtral-tiny", "fp32")])

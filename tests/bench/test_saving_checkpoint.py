@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,24 +225,23 @@ def test_a_checkpoint_says_what_it_is_of(ranks: Ranks, data: Path, checkpoint: P
 
 
 def cut_off(rank: int, run: Run, folder: Path) -> str:
-    """The error of a rank when one of them cannot write its third part."""
-    calls = iter(range(2 if rank else 1_000))
-
-    def alive() -> None:
-        if next(calls, None) is None:
-            raise OSError("no space left")
-
+    """The error of a rank when one of them can write small files only."""
     _, model = prepare(run, rank)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500 if rank else soft, hard))
     try:
-        save(run, AttemptFolder(folder), model, build_optimizer(model, run.training), rank, 0, alive)
+        save(run, AttemptFolder(folder), model, build_optimizer(model, run.training), rank, 0, lambda: None)
     except RuntimeError as error:
         return str(error)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     return ""
 
 
 def test_a_checkpoint_that_was_cut_off_does_not_appear(ranks: Ranks, data: Path, tmp_path: Path) -> None:
-    sentence = "the checkpoint could not be written: rank 1: OSError: no space left"
-    assert ranks(2, cut_off, half(data, (1, 1, 2)), tmp_path) == [sentence] * 2
+    sentence = "the checkpoint could not be written: rank 1: "
+    for said in ranks(2, cut_off, half(data, (1, 1, 2)), tmp_path):
+        assert said.startswith(sentence), said
     assert not (tmp_path / "checkpoint").exists()
     with pytest.raises(CheckpointError, match="holds no whole checkpoint"):
         read_checkpoint(tmp_path / ".checkpoint.part")

@@ -19,9 +19,23 @@ ELSEWHERE = {("attention", "flash")}
 """Choices that a CPU does not have."""
 
 
+def options(data: Path) -> str:
+    """The example on a data set of samples of 32 tokens, beside a system file."""
+    matrix = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    matrix |= {"name": "small", "system": "system.yaml", "data": {"path": str(data)}}
+    matrix["axes"]["sequence_length"] = 32
+    matrix["training"]["subsample"] = 64  # on two ranks the same number of steps as the example's on four
+    return yaml.safe_dump(matrix, sort_keys=False)
+
+
 @pytest.mark.parametrize("example", ["demo", "options", "one-gpu"])
-def test_examples_can_be_planned(example: str) -> None:
-    sweep = load_sweep(EXAMPLE.with_name(f"{example}.yaml"))
+def test_examples_can_be_planned(example: str, tmp_path: Path, data: Path) -> None:
+    file = EXAMPLE.with_name(f"{example}.yaml")
+    if example == "options":  # it counts in epochs, and so in samples of its data
+        SmallSweep(tmp_path, data).write()
+        file = tmp_path / "sweep.yaml"
+        file.write_text(options(data), encoding="utf-8")
+    sweep = load_sweep(file)
     planned = make_plan(sweep, load_system(Path(sweep.system)))
     assert planned.runs
     assert not [cell for cell in planned.plan.cells if cell.status == "impossible"]
@@ -59,12 +73,9 @@ def test_every_setting_is_there() -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_every_option_runs(tmp_path: Path, data: Path) -> None:
-    sweep = SmallSweep(tmp_path, data, ranks_per_node=4)
+    sweep = SmallSweep(tmp_path, data)
     sweep.write()
-    matrix = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
-    matrix |= {"name": "small", "system": "system.yaml", "data": {"path": str(data)}}
-    matrix["axes"]["sequence_length"] = 32
-    sweep.matrix.write_text(yaml.safe_dump(matrix, sort_keys=False), encoding="utf-8")
+    sweep.matrix.write_text(options(data), encoding="utf-8")
     sweep.run(timeout=900)
     found = {run_id: result.measured for run_id, result in sweep.found().items()}
     assert all(found.values())
@@ -77,6 +88,9 @@ def test_every_option_runs(tmp_path: Path, data: Path) -> None:
         assert one(found, same).loss == usual.loss, same
     for other in ("precision=bf16-mixed.r0", "clip_norm", "lr_scaling=linear", "optimizer=sgd"):
         assert one(found, other).loss.validation != usual.loss.validation, other
+    compiled = one(found, "compile=true")
+    assert compiled.loss.validation == pytest.approx(usual.loss.validation, rel=1e-5)
+    assert compiled.startup.first_step > 10 * usual.startup.first_step, "no compiler was at work"
     levels = {run_id: "step 3 of " in log(sweep, run_id) for run_id in found}
     assert [run_id for run_id, told in levels.items() if told] == [run_id for run_id in found if "debug" in run_id]
     assert all("training" in log(sweep, run_id) for run_id in found)

@@ -75,6 +75,12 @@ def test_distinct_samples_are_those_that_are_read(first_step: int, steps: int) -
     assert [order.distinct for order in orders] == [len(read)] * 2
 
 
+def test_a_subsample_is_all_that_is_read(data: Path) -> None:
+    loaded = load(make_run(data, (1, 1, 1), subsample=10, batch_size=4, steps=8, warmup_steps=0), 0)
+    read = {tuple(tokens) for batch in loaded.train for tokens in batch.tokens.tolist()}
+    assert (len(read), loaded.order.distinct) == (10, 10)
+
+
 def groups_read(rank: int, run: Run) -> list[list[int]]:
     return [batch.tokens[:, 0].tolist() + batch.tokens.sum(1).tolist() for batch in load(run, rank).train]
 

@@ -7,6 +7,7 @@ import logging
 import mmap
 import os
 import shutil
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,6 @@ from bench import preload as module
 from bench.contract import Run
 from bench.preload import Preload, files, preload
 from tests.bench.runs import NoProgress, make_run
-from tests.needs import missing
 
 
 def resident(path: Path) -> float:
@@ -32,12 +32,23 @@ def resident(path: Path) -> float:
     return sum(page & 1 for page in held) / pages
 
 
+def is_in(path: Path) -> bool:
+    """But for pages that the kernel has taken back meanwhile."""
+    return resident(path) > 0.9
+
+
+def is_out(path: Path) -> bool:
+    return resident(path) < 0.1
+
+
 def evict(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    if resident(path) > 0:
-        missing("a disk under the temporary folder", "its files stay in memory; set TMPDIR to a folder on one")
+    if not is_out(path):
+        sentence = "not tested: files under the temporary folder stay in memory; set TMPDIR to a folder on a disk"
+        warnings.warn(sentence, stacklevel=2)
+        pytest.skip(sentence)
 
 
 @pytest.fixture
@@ -65,8 +76,8 @@ def test_weights_and_training_samples_come_into_the_page_cache(run: Run, caplog:
     evict(unread)
     beats: list[int] = []
     Preload(run).wait(lambda: beats.append(1))
-    assert [resident(path) for path in read] == [1.0, 1.0, 1.0]
-    assert resident(unread) == 0.0
+    assert all(is_in(path) for path in read)
+    assert is_out(unread)
     assert f"preload: {sum(path.stat().st_size for path in read)} bytes in" in caplog.text
 
 
@@ -76,7 +87,8 @@ def test_no_more_is_read_than_memory_is_available(
     monkeypatch.setattr(module.psutil, "virtual_memory", lambda: SimpleNamespace(available=5 * 2**20))
     Preload(run).wait(NoProgress().alive)
     first, second, _ = files(run)
-    assert (resident(first), resident(second)) == (1.0, 0.0)
+    assert is_in(first)
+    assert is_out(second)
     assert f"preload stops before {second}" in caplog.text
 
 
@@ -99,4 +111,4 @@ def test_local_rank_0_alone_and_only_where_it_is_asked_for(run: Run) -> None:
     reading = preload(run, 0)
     assert reading is not None
     reading.wait(NoProgress().alive)
-    assert resident(files(run)[0]) == 1.0
+    assert is_in(files(run)[0])

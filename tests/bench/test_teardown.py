@@ -12,8 +12,8 @@ import pytest
 from tests.bench.runs import make_run
 
 LAYOUTS = {
-    "ddp": (1, 4, 1),
-    "fsdp": (1, 1, 4),
+    "ddp": (1, 2, 1),
+    "fsdp": (1, 1, 2),
     "hsdp": (1, 2, 2),
     "federated": (2, 1, 2),
     "federated-hsdp": (2, 2, 1),

@@ -109,6 +109,7 @@ class _WeightFiles:
     def _write(self) -> None:
         path = self._part(len(self._names))
         save_file(self._pending, path, metadata={"format": "pt"})
+        path.chmod(0o644)  # the library makes it its owner's alone, unlike the files beside it
         with path.open("rb") as file:
             os.fsync(file.fileno())
         self._names.append(list(self._pending))

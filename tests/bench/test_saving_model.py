@@ -134,6 +134,7 @@ def test_a_large_model_comes_in_files_of_the_size_and_an_index(data: Path, tmp_p
     write_model(run, tmp_path, model, 0, NoProgress().alive, limit)
     files = sorted(tmp_path.glob("*.safetensors"))
     assert len(files) > 2
+    assert all(file.stat().st_mode & 0o044 for file in files), "others of the project read the model too"
     assert files[0].name == f"model-00001-of-{len(files):05d}.safetensors"
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
     sizes = {file.name: sum(t.numel() * t.element_size() for t in contents(file).values()) for file in files}

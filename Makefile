@@ -11,13 +11,13 @@ demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machin
 	$(BIN)/xffl-bench run matrix/examples/demo.yaml
 	$(BIN)/xffl-bench report results/demo
 
-test: $(VENV)/.installed-test ## everything that checks the project
+test: $(VENV)/.installed-test ## everything that checks the project, but for what takes long
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-soak: $(VENV)/.installed-test ## tests that take long: 20 clean ends of every strategy, plain torchrun killed
+soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, every option, checkpoints, corpora, W&B
 	$(BIN)/pytest -m soak
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails

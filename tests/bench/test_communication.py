@@ -89,6 +89,7 @@ def test_collectives_are_the_predicted_ones(ranks: Ranks, data: Path, model: str
             assert counted == predicted_for(run), layout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "settings",
     [

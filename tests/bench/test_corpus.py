@@ -136,6 +136,8 @@ PREPARE = """
 import sys
 from bench.corpus.prepare import prepare
 from tests.bench.corpora import Sentences, corpus
+
+pytestmark = pytest.mark.soak  # a minute of small trainings; CI runs it
 prepare(__import__("pathlib").Path(sys.argv[2]), corpus(sys.argv[1], piece_bytes=3000, workers=2), Sentences())
 """
 

@@ -116,6 +116,7 @@ def activations(rank: int, run: Run) -> tuple[list[float], int]:
     return losses, peak
 
 
+@pytest.mark.soak
 def test_checkpointing_gives_the_same_loss_to_the_bit_and_takes_less_memory(ranks: Ranks, data: Path) -> None:
     deep = STOCK["llama-tiny"].model_copy(update={"layers": 6, "intermediate_size": 1024, "vocab_size": 256})
     found = {}

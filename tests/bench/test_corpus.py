@@ -137,11 +137,11 @@ import sys
 from bench.corpus.prepare import prepare
 from tests.bench.corpora import Sentences, corpus
 
-pytestmark = pytest.mark.soak  # a minute of small trainings; CI runs it
 prepare(__import__("pathlib").Path(sys.argv[2]), corpus(sys.argv[1], piece_bytes=3000, workers=2), Sentences())
 """
 
 
+@pytest.mark.soak
 def test_after_a_kill_finished_pieces_are_not_made_again(tmp_path: Path) -> None:
     text = write_text(tmp_path / "molte.txt", stories(1500))
     out, part = tmp_path / "data", tmp_path / ".data.part"

@@ -30,6 +30,8 @@ from bench.strategy import Layout, StrategyName
 Precision = Literal["fp32", "bf16", "bf16-mixed"]
 DType = Literal["fp32", "bf16"]
 Regime = Literal["micro-batch", "global-batch"]
+Engine = Literal["native", "xffl"]
+Launcher = Literal["torchrun", "xffl"]
 AxisValue = bool | int | float | str
 
 SOURCE_FILE = "source.json"
@@ -172,6 +174,31 @@ class Wandb(Document):
     tags: list[str] = Field(default_factory=list, description="tags of every run")
 
 
+class Library(Document):
+    """What a probe found the installed xFFL library to do. "unknown" is what could not be tried on the probing machine;
+    how each is found out stands in `bench.xffl.probe`.
+    """
+
+    version: str = Field(description="version that the package states")
+    commit: str | None = Field(description="commit that it was installed from, where the installation says so")
+    digest: str = Field(description="SHA-256 over the package's files, which tells two installations apart")
+    averaging: Literal["mean", "sum", "nothing", "unknown"] = Field(
+        description="what groups hold after the training loop has averaged them"
+    )
+    group_data: Literal["different", "same", "unknown"] = Field(
+        description="whether its data loaders give federated groups different samples"
+    )
+    streams: Literal["used", "inert", "unknown"] = Field(
+        description="whether cuda_streams changes which communicators the averaging uses"
+    )
+    unequal_groups: Literal["mean", "wrong", "deadlock", "unknown"] = Field(
+        description="what groups of unequal sizes hold after averaging"
+    )
+    image_mode: Literal["starts", "crashes", "unknown"] = Field(
+        description="whether `xffl exec --image` reaches a node"
+    )
+
+
 class Run(Document):
     """One execution of one combination, wholly resolved: enough to repeat it by hand."""
 
@@ -194,8 +221,11 @@ class Run(Document):
     data: str = Field(description="folder of the data set, made by save_to_disk")
     weights: str | None = Field(None, description="folder of safetensors to start from; null: made from the seed")
     wandb: Wandb = Wandb()
-    engine: Literal["native"] = "native"
-    launcher: Literal["torchrun"] = "torchrun"
+    engine: Engine = "native"
+    launcher: Launcher = "torchrun"
+    library: Library | None = Field(
+        None, description="what the installed xFFL was found to do; only with engine xffl, and only once it was probed"
+    )
     system: System
     limits: Limits
 
@@ -263,7 +293,7 @@ class Run(Document):
             mode="json",
             exclude={
                 **dict.fromkeys(
-                    ("version", "sweep", "id", "labels", "model", "regime", "data", "limits", "wandb"), True
+                    ("version", "sweep", "id", "labels", "model", "regime", "data", "limits", "wandb", "library"), True
                 ),
                 "training": {"epochs"},  # `steps` says what is executed
             },
@@ -358,6 +388,7 @@ class Provenance(Document):
     packages: dict[str, str]
     commit: str | None
     dirty: bool | None
+    xffl: str | None = Field(None, description="commit (or digest) of the xFFL library that trained")
     hosts: list[str] = Field(description="host of every node, in rank order")
     cores: int = Field(description="processor cores a host's ranks may use")
     devices: list[str]
@@ -381,6 +412,7 @@ class Measured(Document):
     saved: Saved = Saved()
     provenance: Provenance
     cautions: list[Caution]
+    invalid: str = Field("", description="why the figures mean nothing, empty where they do")
 
 
 class RankEnd(Document):

@@ -33,7 +33,7 @@ def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], No
     prepare_layers(model, run.training)
     if groups.shard_mesh is not None:
         shard(model, run.training, groups.shard_mesh, run.layout.shard)
-    materialise(model, _values(run, model, device), device, alive)
+    materialise(model, first_values(run, model, device), device, alive)
     counted = sum(parameter.numel() for parameter in model.parameters())
     if counted != run.shape.parameters:
         raise RuntimeError(f"{type(model).__name__} has {counted} parameters, the shape says {run.shape.parameters}")
@@ -49,7 +49,8 @@ def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], No
     return built
 
 
-def _values(run: Run, model: nn.Module, device: torch.device) -> Values:
+def first_values(run: Run, model: nn.Module, device: torch.device) -> Values:
+    """What the parameters of a run's model begin with: drawn on `device`, or read from `run.weights`."""
     if run.weights is None:
         return NewValues(run.seed, run.shape.initializer_range, device)
     return Checkpoint(Path(run.weights), {name: parameter.shape for name, parameter in model.named_parameters()})

@@ -145,6 +145,10 @@ class Training(Document):
         return self.reduce_dtype or self.held
 
 
+SETTINGS = frozenset({*Training.model_fields, "engine", "launcher"})
+"""Axes beside the model, the strategy, the nodes, the batch size and the streams."""
+
+
 class System(Document):
     """The facts of the system file that a rank or a report needs."""
 
@@ -483,10 +487,10 @@ class Plan(Document):
     order: list[str] = Field(description="run ids, randomised inside each repeat, repeats one after the other")
 
     def settings(self, labels: dict[str, AxisValue]) -> dict[str, AxisValue]:
-        """The settings of training that tell a cell from others, for people to read: all that vary, but of more than
-        three only those that have not their axis's first value.
+        """The settings that tell a cell from others, for people to read: all that vary, but of more than three only
+        those that have not their axis's first value.
         """
-        varying = [axis for axis, values in self.axes.items() if len(values) > 1 and axis in Training.model_fields]
+        varying = [axis for axis, values in self.axes.items() if len(values) > 1 and axis in SETTINGS]
         if len(varying) > 3:
             varying = [axis for axis in varying if labels[axis] != self.axes[axis][0]]
         return {axis: labels[axis] for axis in varying}

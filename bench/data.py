@@ -117,17 +117,21 @@ class Order:
 
     def __iter__(self) -> Iterator[list[int]]:
         """The sample numbers of every micro-batch, made one by one: a long training must not wait for its last."""
-        pass_number, permutation = -1, self._permutation(0)
-        for turn in range(self.steps * self.accumulation):
-            step, micro = divmod(turn, self.accumulation)
-            place = ((self.first_step + step) * self.readers + self.place) * self.accumulation + micro
-            batch = []
-            for index in range(place * self.micro_batch, (place + 1) * self.micro_batch):
-                if index // self.samples != pass_number:
-                    pass_number = index // self.samples
-                    permutation = self._permutation(pass_number)
-                batch.append(int(permutation[index % self.samples]))
-            yield batch
+        numbers = SampleNumbers(self)
+        for turn in range(self.turns):
+            yield [numbers[turn * self.micro_batch + place] for place in range(self.micro_batch)]
+
+    @property
+    def turns(self) -> int:
+        """Micro-batches of a rank."""
+        return self.steps * self.accumulation
+
+    def index(self, number: int) -> int:
+        """Global index of the rank's `number`-th sample."""
+        turn, place = divmod(number, self.micro_batch)
+        step, micro = divmod(turn, self.accumulation)
+        batch = ((self.first_step + step) * self.readers + self.place) * self.accumulation + micro
+        return batch * self.micro_batch + place
 
     @property
     def distinct(self) -> int:
@@ -139,11 +143,31 @@ class Order:
             return end - begin
         if last > first + 1 or begin % self.samples == 0:  # a whole pass is among them
             return self.samples
-        rest, new = self._permutation(first)[begin % self.samples :], self._permutation(last)[: end % self.samples]
+        rest, new = self.permutation(first)[begin % self.samples :], self.permutation(last)[: end % self.samples]
         return self.samples if end % self.samples == 0 else len(np.union1d(rest, new))
 
-    def _permutation(self, pass_number: int) -> npt.NDArray[np.int64]:
+    def permutation(self, pass_number: int) -> npt.NDArray[np.int64]:
+        """The data set's sample numbers in the order of a pass over them."""
         return np.random.default_rng((self.seed, pass_number)).permutation(self.samples)
+
+
+class SampleNumbers:
+    """Which sample of the data set a rank reads at its `n`-th turn; the permutation of one pass is kept."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._pass = 0
+        self._permutation = order.permutation(0)
+
+    def __len__(self) -> int:
+        return self._order.turns * self._order.micro_batch
+
+    def __getitem__(self, number: int) -> int:
+        index = self._order.index(number)
+        if index // self._order.samples != self._pass:
+            self._pass = index // self._order.samples
+            self._permutation = self._order.permutation(self._pass)
+        return int(self._permutation[index % self._order.samples])
 
 
 @dataclass(frozen=True)
@@ -201,28 +225,10 @@ def validation_batches(samples: int, batch_size: int, world: int, rank: int) -> 
     return [own[i * batch_size : (i + 1) * batch_size] for i in range(rounds)]
 
 
-def load(run: Run, rank: int, first_step: int = 0) -> RunData:
-    """Open the data set of a run for one rank, where `first_step` optimizer steps have read from it already.
-
-    Raises:
-        ValueError: the data set lacks a split, or a split is too small.
-        FileNotFoundError: there is no data set at `run.data`.
-
-    """
-    dataset = datasets.load_from_disk(run.data)
-    for split in ("train", "val"):
-        if split not in dataset:
-            raise ValueError(f"the data set {run.data} has no split '{split}'")
-    train, validation = dataset["train"], dataset["val"]
-    if run.training.subsample is not None:
-        train = train.select(range(min(run.training.subsample, len(train))))
-    if len(validation) < run.training.val_samples:
-        raise ValueError(
-            f"the data set {run.data} has {len(validation)} validation samples, "
-            f"training.val_samples asks for {run.training.val_samples}"
-        )
-    order = Order(
-        samples=len(train),
+def rank_order(run: Run, rank: int, samples: int, first_step: int = 0) -> Order:
+    """What a rank reads of a training split of so many samples, after `first_step` optimizer steps."""
+    return Order(
+        samples=samples,
         seed=run.seed,
         steps=run.training.steps,
         micro_batch=run.batch_size,
@@ -232,6 +238,49 @@ def load(run: Run, rank: int, first_step: int = 0) -> RunData:
         place=rank
         % run.readers,  # groups are consecutive ranks, so this is the place in the group where data is shared
     )
+
+
+def _splits(run: Run) -> datasets.DatasetDict:
+    dataset = datasets.load_from_disk(run.data)
+    for split in ("train", "val"):
+        if split not in dataset:
+            raise ValueError(f"the data set {run.data} has no split '{split}'")
+    return dataset
+
+
+def training_split(run: Run) -> datasets.Dataset:
+    """The samples that a run trains on.
+
+    Raises:
+        ValueError: the data set lacks a split.
+        FileNotFoundError: there is no data set at `run.data`.
+
+    """
+    return _trained_on(run, _splits(run)["train"])
+
+
+def _trained_on(run: Run, split: datasets.Dataset) -> datasets.Dataset:
+    if run.training.subsample is None:
+        return split
+    return split.select(range(min(run.training.subsample, len(split))))
+
+
+def load(run: Run, rank: int, first_step: int = 0) -> RunData:
+    """Open the data set of a run for one rank, where `first_step` optimizer steps have read from it already.
+
+    Raises:
+        ValueError: the data set lacks a split, or a split is too small.
+        FileNotFoundError: there is no data set at `run.data`.
+
+    """
+    dataset = _splits(run)
+    train, validation = _trained_on(run, dataset["train"]), dataset["val"]
+    if len(validation) < run.training.val_samples:
+        raise ValueError(
+            f"the data set {run.data} has {len(validation)} validation samples, "
+            f"training.val_samples asks for {run.training.val_samples}"
+        )
+    order = rank_order(run, rank, len(train), first_step)
     val_batches = validation_batches(
         run.training.val_samples, run.training.val_batch_size or run.batch_size, run.world, rank
     )

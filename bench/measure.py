@@ -32,6 +32,7 @@ class RankRecord:
     begins: list[float]
     ends: list[float]
     aggregations: list[float]
+    averaged: list[list[list[float]]]
     memory: dict[str, int | None]
     startup: Startup
     matmul: float
@@ -72,7 +73,7 @@ def window(run: Run, steps: Steps) -> Window:
     groups = [_slowest(run, steps, group)[first:] for group in range(run.layout.federation)]
     quartiles = np.percentile(np.concatenate(groups), [25, 50, 75])
     averaging = steps.aggregations[:, first:].max(axis=0)
-    averaging = averaging[averaging > 0]
+    averaging = averaging[averaging != 0]  # NaN: there was one, and nobody timed it
     return Window(
         first_step=first,
         steps=run.window_steps,
@@ -82,8 +83,13 @@ def window(run: Run, steps: Steps) -> Window:
         block_tokens_per_s=[float(rate) for rate in block_tokens / np.diff(ends)],
         step_s_quartiles=(float(quartiles[0]), float(quartiles[1]), float(quartiles[2])),
         aggregations=len(averaging),
-        aggregation_s_median=float(np.median(averaging)) if len(averaging) else None,
+        aggregation_s_median=_median(averaging),
     )
+
+
+def _median(seconds: Floats) -> float | None:
+    """None where there is nothing, or nothing was timed."""
+    return float(np.median(seconds)) if len(seconds) and np.isfinite(seconds).all() else None
 
 
 def _members(run: Run, group: int) -> slice:

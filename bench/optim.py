@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -12,11 +13,16 @@ from bench.contract import Run, Training
 
 def build_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
     """AdamW over all parameters with the kernels that are asked for, or plain SGD."""
+    return optimizer_over(model.parameters(), training, training.learning_rate)
+
+
+def optimizer_over(parameters: Iterable[nn.Parameter], training: Training, first_rate: float) -> torch.optim.Optimizer:
+    """The same over parameters that are given."""
     if training.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=training.learning_rate)
+        return torch.optim.SGD(parameters, lr=first_rate)
     return torch.optim.AdamW(
-        model.parameters(),
-        lr=training.learning_rate,
+        parameters,
+        lr=first_rate,
         betas=(training.beta1, training.beta2),
         weight_decay=training.weight_decay,
         fused=training.adamw_kernels == "fused",
@@ -35,14 +41,15 @@ def peak_learning_rate(run: Run) -> float:
 
 def learning_rate(run: Run, step: int) -> float:
     """The rate of an optimizer step (0 is the schedule's first): linear warm-up, then cosine decay to
-    `lr_decay_ratio`, where it stays.
+    `lr_decay_ratio`, where it stays. The peak is the warm-up's last step, and the schedule's last step has the lowest
+    rate: the numbers of the xFFL library's `warmup_cosine_decay`, so that both engines train alike.
     """
     training, peak = run.training, peak_learning_rate(run)
     steps = training.schedule_steps or training.steps
-    warmup = math.ceil(training.lr_warmup_fraction * steps)
-    if step < warmup:
+    warmup = max(1, int(steps * training.lr_warmup_fraction))
+    if step + 1 < warmup:
         return peak * (step + 1) / warmup
-    progress = min(1.0, (step - warmup) / max(1, steps - 1 - warmup))
+    progress = min(1.0, (step + 1 - warmup) / max(1, steps - warmup))
     cosine = 0.5 * (1.0 + math.cos(math.pi * progress))
     return peak * (training.lr_decay_ratio + (1.0 - training.lr_decay_ratio) * cosine)
 

@@ -56,6 +56,7 @@ class Caution(StrEnum):
     SHARED_DATA = "shared-data"
     REPEATED_DATA = "repeated-data"
     INERT_STREAMS = "inert-streams"
+    IGNORED_STREAMS = "ignored-streams"
     DETERMINISTIC = "deterministic"
     DEBUG_LEVEL = "debug-level"
     DIRTY_COMMIT = "dirty-commit"
@@ -111,6 +112,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.INERT_STREAMS: (
         "concurrent communicators are not expected to matter on a CPU",
         "compare `cuda_streams` on GPUs only",
+    ),
+    Caution.IGNORED_STREAMS: (
+        "the installed xFFL averages over one communicator, whatever cuda_streams says",
+        "read these rows as repetitions of the one with one stream, or use the native engine",
     ),
     Caution.DETERMINISTIC: (
         "deterministic algorithms were forced, which costs speed",

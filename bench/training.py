@@ -2,40 +2,44 @@
 
     torchrun --nproc-per-node 4 -m bench.training RUN.json FOLDER
 
-repeats a run by hand; what it measures goes into FOLDER.
+repeats a run by hand; what it measures goes into FOLDER. Without arguments it is the script of xFFL's example:
+
+    xffl exec bench/training.py bench/config.py
+
+trains what `bench/config.py` says through the xFFL library.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import logging
 import os
+import sys
 import time
 from pathlib import Path
+
+if __name__ == "__main__" and sys.path[0] == str(Path(__file__).resolve().parent):
+    del sys.path[0]  # started as a file: what lies beside it (bench/xffl, bench/data.py) is not to hide other packages
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
-from bench import provenance
-from bench.build import build
-from bench.checkpoint import go_on
+from bench import averaging, provenance
 from bench.contract import Loss, Measured, Memory, Provenance, Run, Saved, Startup
-from bench.data import RunData, entropy_rate, load
-from bench.engines.native import train, validate
-from bench.federation import FederatedAverage
+from bench.data import RunData, entropy_rate
+from bench.engines.engine import engine_of
 from bench.folder import AttemptFolder, write_document
+from bench.loss import validate
 from bench.measure import RankRecord, Steps, largest_memory, mean_loss, slowest_startup, step_table, window, write_steps
 from bench.memory import MemoryMeter
-from bench.mesh import Position, check_world, make_groups, process_group, wait_for_all
-from bench.optim import build_optimizer, learning_rate
+from bench.mesh import Position, check_world
+from bench.optim import learning_rate
 from bench.outcomes import Caution
-from bench.preload import preload
 from bench.progress import Progress
-from bench.saving import save
 from bench.speed import measure_matmul, published_peak, utilisation
-from bench.state import local_parameters, state_bytes
 from bench.tracking import hand_over
 
 
@@ -81,44 +85,31 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
     device = position.device(run.system.device)
     check_world(run, position)
     set_up(run, position.rank)
+    engine = engine_of(run, position, device)
     # 2. Process group and the layout's groups
-    with process_group(device, timeout=run.limits.run_seconds):  # a hang is the runner's to see
-        groups = make_groups(run, position.rank, device)
+    with engine.world():
         ready = time.perf_counter()
         progress.enter("matmul")
         matmul = measure_matmul(run.training.computation, device)
-        reading = preload(run, position.local_rank)
+        engine.preload()
         meter = MemoryMeter(device)
-        # 3. Model and optimizer: built, sharded, initialised or taken from a checkpoint
+        # 3. Model: built, sharded, initialised
         progress.enter("model")
         building = time.perf_counter()
-        model = build(run, groups, device, progress.alive)
-        optimizer = build_optimizer(model, run.training)
-        first_step = go_on(run, model, optimizer, position.rank, progress.alive)
+        engine.build(progress.alive)
         built = time.perf_counter()
         # 4. Data
         progress.enter("data")
-        data = load(run, position.rank, first_step)
-        # 5. The averaging of federated groups
-        average = FederatedAverage(local_parameters(model), groups.holders) if groups.holders else None
-        if reading is not None:  # it must not disturb the steps
-            progress.enter("preload")
-            reading.wait(progress.alive)
-        if run.training.preload:  # the others' first step does not begin before every node's local rank 0 has read
-            wait_for_all(progress.alive)
+        data = engine.load(progress.alive)
         loaded = time.perf_counter()
-        # 6. Training
+        # 5. Training, with the averaging of federated groups
         progress.enter("training")
-        trained = train(run, model, optimizer, average, data, device, progress)
-        # 7. Validation on the averaged model
+        trained = engine.train(progress)
+        # 6. Validation on the averaged model
         progress.enter("validation")
-        memory = {
-            **meter.read(),
-            "state": state_bytes(model, optimizer),
-            "averaging_buffers": average.buffer_bytes if average else 0,
-        }
-        validation = validate(run, model, data, device, position.rank, progress)
-        # 8. The account
+        memory = meter.read() | engine.memory()
+        validation = validate(run, engine.model, data, device, position.rank, progress)
+        # 7. The account
         progress.enter("account")
         record = RankRecord(
             rank=position.rank,
@@ -130,6 +121,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
             begins=trained.begins,
             ends=trained.ends,
             aggregations=trained.aggregations,
+            averaged=trained.averaged,
             memory=memory,
             startup=Startup(
                 rendezvous=ready - begin, model=built - building, data=loaded - built, first_step=trained.first_step
@@ -142,15 +134,15 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         if records is not None:
             whole = [each for each in records if each is not None]
             measured = account(run, folder, device, whole, data, validation)
-        # 9. Saving, after the account: where the disk is full, the figures are there
+        # 8. Saving, after the account: where the disk is full, the figures are there
         progress.enter("saving")
-        saved = save(run, folder, model, optimizer, position.rank, first_step, progress.alive)
+        saved = engine.save(folder, progress.alive)
         if measured is not None and saved != Saved():
             write_document(folder.measured, measured.model_copy(update={"saved": saved}))
-        # 10. Clean-up: wrappers and optimizer first, then the communicators they use
+        # 9. Clean-up: wrappers and optimizer first, then the communicators they use
         progress.enter("clean-up")
-        del model, optimizer, average, groups, data
-        gc.collect()
+        del data
+        engine.release()
 
 
 def set_up(run: Run, rank: int) -> None:
@@ -199,6 +191,7 @@ def account(
         startup=slowest_startup(records),
         provenance=_provenance(run, records),
         cautions=cautions(run, records, measured_window.steps // run.block, distinct_samples < samples),
+        invalid=averaging.fault(run.layout, run.training.held, [record.averaged for record in records]),
     )
     write_document(folder.measured, measured)
     return measured
@@ -211,6 +204,7 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
         packages=provenance.package_versions(),
         commit=commit,
         dirty=dirty,
+        xffl=(run.library.commit or run.library.digest) if run.library else None,
         hosts=[record.host for record in records[:: run.ranks_per_node]],
         cores=records[0].cores,
         devices=sorted({record.device for record in records}),
@@ -235,6 +229,7 @@ def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -
         Caution.SHARED_DATA: shared,
         Caution.REPEATED_DATA: repeated and not shared,
         Caution.INERT_STREAMS: run.cuda_streams > 1 and run.system.device == "cpu",
+        Caution.IGNORED_STREAMS: run.cuda_streams > 1 and run.library is not None and run.library.streams == "inert",
         Caution.DETERMINISTIC: run.training.deterministic,
         Caution.DEBUG_LEVEL: os.environ.get("TORCH_DISTRIBUTED_DEBUG", "OFF") not in ("", "OFF"),
         Caution.DIRTY_COMMIT: bool(provenance.commit()[1]),
@@ -246,7 +241,23 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def _as_configured() -> None:
+    """Train what the file `config.py` beside this one says."""
+    specification = importlib.util.spec_from_file_location("config", Path(__file__).with_name("config.py"))
+    assert specification is not None
+    assert specification.loader is not None
+    config = importlib.util.module_from_spec(specification)
+    sys.modules["config"] = config  # dataclasses look their module up
+    specification.loader.exec_module(config)
+    from bench.xffl.pretraining import pretraining  # noqa: PLC0415 - an optional dependency
+
+    pretraining(config.xffl_config())
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        _as_configured()
+        sys.exit()
     parser = argparse.ArgumentParser(description="Train one run on this rank (start it with torchrun or xffl exec).")
     parser.add_argument("run", type=Path, help="run.json")
     parser.add_argument("folder", type=Path, help="where the account goes")

@@ -1,4 +1,4 @@
-"""The axes of a matrix: five of its own, and every field of `training` by its name."""
+"""The axes of a matrix: some of its own, and every field of `training` by its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from pydantic import ModelWrapValidatorHandler, PositiveInt, PrivateAttr, create_model, model_validator
 from pydantic.fields import Field, FieldInfo
 
-from bench.contract import AxisValue, Document, Training
+from bench.contract import AxisValue, Document, Engine, Launcher, Training
 from matrix.values import ModelValue, OneOrMore, StrategyValue, Value, label
 
 
@@ -55,6 +55,8 @@ _OWN: dict[str, tuple[Any, str]] = {
     "nodes": (OneOrMore[PositiveInt], "numbers of nodes"),
     "batch_size": (OneOrMore[PositiveInt], "sequences per rank and step; over the world with `regime: global-batch`"),
     "cuda_streams": (OneOrMore[PositiveInt], "concurrent communicators of the federated averaging (1)"),
+    "engine": (OneOrMore[Engine], "what trains: the harness itself, or the xFFL library (native)"),
+    "launcher": (OneOrMore[Launcher], "what starts the ranks (the system file's launcher)"),
 }
 _FROM_TRAINING = {
     name: (_list_of(field), f"training.{name} as an axis: {field.description}")
@@ -64,9 +66,8 @@ _FROM_TRAINING = {
 _optional: dict[str, Any] = {
     name: (kind, Field(None, description=text)) for name, (kind, text) in (_OWN | _FROM_TRAINING).items()
 }
-_required: dict[str, Any] = {
-    name: (kind, Field(description=text)) for name, (kind, text) in _OWN.items() if name != "cuda_streams"
-}
+_NEEDED = ("model", "strategy", "nodes", "batch_size")
+_required: dict[str, Any] = {name: (_OWN[name][0], Field(description=_OWN[name][1])) for name in _NEEDED}
 
 SOME_AXES: type[AxisLists] = create_model("SomeAxes", __base__=AxisLists, **_optional)
 """Any axes: what an `include` gives."""

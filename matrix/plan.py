@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract import AxisValue, Cell, Plan, Run, Training
+from bench.contract import SETTINGS, AxisValue, Cell, Plan, Run
 from bench.going_on import CheckpointError, read_checkpoint
 from bench.strategy import ImpossibleError
 from matrix.collapse import Resolved, collapse, why_same
@@ -127,7 +127,7 @@ def _repeats(cell: Resolved, sweep: Sweep) -> list[Run]:
 def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
     """A name for people that is unique in the sweep by its labels, and over all sweeps by its digest.
 
-    Of the settings of training only those are named that have not their axis's `first` value, or a sweep over many
+    Of the settings only those are named that have not their axis's `first` value, or a sweep over many
     axes would have names that no file system takes.
     """
     labels = run.labels
@@ -137,7 +137,7 @@ def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
     parts += [
         f"{axis}={as_text(value)}"
         for axis, value in labels.items()
-        if axis in Training.model_fields and value != first[axis] and axis != "start_from"  # a path is no name
+        if axis in SETTINGS and value != first[axis] and axis != "start_from"  # a path is no name
     ]
     name = ".".join(str(part) for part in parts)
     if len(name) > LONGEST_NAME:

@@ -17,6 +17,7 @@ from matrix.source import read_source, train_samples
 from matrix.sweep import Sweep
 from matrix.system import SystemFile
 from matrix.unused import without_unused
+from matrix.xffl_limits import unsupported
 
 
 class Resolver:
@@ -57,6 +58,8 @@ class Resolver:
         training = self._plainest(asked, model.shape, layout, batch_size)
         self._check_length(training, model.shape)
         self._check_attention(training)
+        if point.get("engine") == "xffl" and (reason := unsupported(training, layout)):
+            raise ImpossibleError(f"the xFFL library {reason}")
         try:
             run = Run(
                 sweep=self._sweep.name,
@@ -77,7 +80,8 @@ class Resolver:
                 training=training,
                 data=self._sweep.data.path,
                 wandb=self._sweep.wandb,
-                launcher=self._system.launcher,
+                engine=point.get("engine", "native"),
+                launcher=point.get("launcher", self._system.launcher),
                 system=self._facts,
                 limits=self._sweep.limits,
             )

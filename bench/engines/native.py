@@ -5,57 +5,101 @@ One training path serves every strategy; with one group the second half is empty
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from bench.averaging import Witness
+from bench.build import build
+from bench.checkpoint import go_on
 from bench.clock import StepClock
-from bench.contract import Run
-from bench.data import IGNORED_LABEL, Batch, RunData
-from bench.optim import clip, learning_rate, set_learning_rate
+from bench.contract import Run, Saved
+from bench.data import IGNORED_LABEL, RunData, load
+from bench.engines.engine import Trained
+from bench.federation import FederatedAverage
+from bench.folder import AttemptFolder
+from bench.loss import LossFunction, batch_loss, cross_entropy
+from bench.mesh import Position, make_groups, process_group, wait_for_all
+from bench.optim import build_optimizer, clip, learning_rate, set_learning_rate
+from bench.preload import Preload, preload
 from bench.progress import Watcher
+from bench.saving import save
+from bench.state import local_parameters, state_bytes
 
-LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
+class NativeEngine:
+    """The steps of a run on this rank (see `bench.engines.engine.Engine`)."""
 
-@dataclass(frozen=True)
-class Trained:
-    """What one rank saw.
+    def __init__(self, run: Run, position: Position, device: torch.device) -> None:
+        self._run = run
+        self._position = position
+        self._device = device
+        self._reading: Preload | None = None
+        self._average: FederatedAverage | None = None
+        self._first_step = 0
 
-    Attributes:
-        losses: mean loss of the rank's own labels at every step, nats per token.
-        tokens: labels that were trained on at every step.
-        begins, ends: seconds from the start of the window; aggregations: seconds of averaging inside each step.
-        first_step: seconds of the first step, compilation and lazy set-up included.
+    @contextmanager
+    def world(self) -> Iterator[None]:
+        """The process group and the layout's groups."""
+        with process_group(self._device, timeout=self._run.limits.run_seconds):  # a hang is the runner's to see
+            self._groups = make_groups(self._run, self._position.rank, self._device)
+            yield
 
-    """
+    def preload(self) -> None:
+        """In a thread of local rank 0."""
+        self._reading = preload(self._run, self._position.local_rank)
 
-    losses: list[float]
-    tokens: list[int]
-    begins: list[float]
-    ends: list[float]
-    aggregations: list[float]
+    def build(self, alive: Callable[[], None]) -> None:
+        """Model and optimizer: built, sharded, initialised or taken from a checkpoint."""
+        self._model: nn.Module = build(self._run, self._groups, self._device, alive)
+        self._optimizer = build_optimizer(self._model, self._run.training)
+        self._first_step = go_on(self._run, self._model, self._optimizer, self._position.rank, alive)
+
+    def load(self, alive: Callable[[], None]) -> RunData:
+        """The data, and the averaging of federated groups."""
+        self._data = load(self._run, self._position.rank, self._first_step)
+        if self._groups.holders:
+            self._average = FederatedAverage(local_parameters(self._model), self._groups.holders)
+        if self._reading is not None:  # it must not disturb the steps
+            self._reading.wait(alive)
+        if (
+            self._run.training.preload
+        ):  # the others' first step does not begin before every node's local rank 0 has read
+            wait_for_all(alive)
+        return self._data
+
+    def train(self, watcher: Watcher) -> Trained:
+        """All steps, with a witness of every averaging."""
+        run, average = self._run, self._average
+        witness = Witness(average.parameters) if average else None
+        return train(run, self._model, self._optimizer, average, self._data, self._device, watcher, witness)
 
     @property
-    def first_step(self) -> float:
-        """Seconds of the first step, with all that is set up on the way."""
-        return self.ends[0] - self.begins[0]
+    def model(self) -> nn.Module:
+        """Sharded, or wrapped in DDP."""
+        return self._model
 
+    def memory(self) -> dict[str, int]:
+        """Counted bytes."""
+        return {
+            "state": state_bytes(self._model, self._optimizer),
+            "averaging_buffers": self._average.buffer_bytes if self._average else 0,
+        }
 
-def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over the labels, taken in fp32; a scalar. Shapes (sequences, length, vocabulary) and (sequences, length)."""
-    return functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)
+    def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
+        """Model and checkpoint, where they are asked for."""
+        rank, first = self._position.rank, self._first_step
+        return save(self._run, folder, self._model, self._optimizer, rank, first, alive)
 
-
-def batch_loss(model: nn.Module, batch: Batch, loss: LossFunction = cross_entropy) -> torch.Tensor:
-    """The model's mean loss on a batch, a scalar."""
-    return loss(model(input_ids=batch.tokens, use_cache=False).logits, batch.labels)
+    def release(self) -> None:
+        """Wrappers and optimizer first."""
+        del self._model, self._optimizer, self._average, self._groups, self._data
+        gc.collect()
 
 
 def _reduce_replicas(model: nn.Module, wanted: bool) -> None:
@@ -78,8 +122,10 @@ def train(
     data: RunData,
     device: torch.device,
     watcher: Watcher,
+    witness: Witness | None = None,
 ) -> Trained:
-    """Train `run.training.steps` optimizer steps. `average` averages the groups, None where there is one group.
+    """Train `run.training.steps` optimizer steps. `average` averages the groups, None where there is one group, and
+    `witness` looks on.
 
     Losses stay on the device until the last step is over: reading one makes the device wait.
     """
@@ -107,7 +153,11 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if average and (step + 1) % run.every == 0:  # also after the last step, a multiple of every interval
+            if witness:
+                witness.before()
             clock.aggregation(average)
+            if witness:
+                witness.after()
         clock.end()
         watcher.finished(step)
     begins, ends, aggregations = clock.read()
@@ -119,26 +169,5 @@ def train(
         begins=begins,
         ends=ends,
         aggregations=aggregations,
+        averaged=witness.read() if witness else [],
     )
-
-
-@torch.no_grad()
-def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, rank: int, watcher: Watcher) -> float:
-    """Mean loss over the fixed validation samples, nats per token; the same number on every rank.
-
-    All ranks must call together, and the groups must hold one model.
-    """
-    model.eval()
-    total = torch.zeros(2, dtype=torch.float64, device=device)
-    remaining = len(range(rank, run.training.val_samples, run.world))  # samples of this rank: r, r + W, ...
-    for loaded in data.validation:
-        watcher.alive()
-        batch = loaded.to(device)
-        loss = batch_loss(model, batch).double()
-        if remaining > 0:  # else the batch only keeps the ranks in step
-            labels = (batch.labels != IGNORED_LABEL).sum()
-            total += torch.stack([loss * labels, labels.double()])
-            remaining -= len(batch.tokens)
-    dist.all_reduce(total)
-    model.train()
-    return float(total[0] / total[1])

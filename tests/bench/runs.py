@@ -14,7 +14,8 @@ from torch.distributed.tensor import DTensor
 from bench.build import build
 from bench.contract import Limits, Run, System, Training
 from bench.data import load
-from bench.engines.native import Trained, train
+from bench.engines.engine import Trained
+from bench.engines.native import train
 from bench.federation import FederatedAverage
 from bench.measure import Steps
 from bench.mesh import Groups, make_groups

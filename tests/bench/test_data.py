@@ -10,7 +10,7 @@ import torch
 
 from bench.contract import Run
 from bench.data import IGNORED_LABEL, Collate, Order, SyntheticData, load, make_synthetic, validation_batches
-from bench.engines.native import validate
+from bench.loss import validate
 from bench.markov import MarkovSource
 from bench.measure import mean_loss
 from tests.bench.runs import CPU, NoProgress, make_run, prepare, steps_of, train_rank

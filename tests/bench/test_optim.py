@@ -17,8 +17,8 @@ def test_schedule_by_hand() -> None:
     rates = [learning_rate(run, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == pytest.approx(1.0)
-    assert rates[10] == pytest.approx(1.0)
-    assert (rates[54] + rates[55]) / 2 == pytest.approx(0.505, abs=1e-3)
+    assert rates[10] < 1.0
+    assert rates[54] == pytest.approx(0.505)
     assert rates[99] == pytest.approx(0.01)
     assert learning_rate(run, 120) == rates[99]
     part = make_run(Path(), (1, 1, 1), steps=40, schedule_steps=100, **settings)

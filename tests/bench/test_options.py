@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.contract import Run, Training
 from bench.data import load
-from bench.engines.native import batch_loss
+from bench.loss import batch_loss
 from bench.memory import MemoryMeter
 from bench.model import on_meta
 from bench.optim import clip

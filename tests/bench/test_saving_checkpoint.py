@@ -16,9 +16,10 @@ import torch
 from bench.checkpoint import go_on
 from bench.contract import Run
 from bench.data import load
-from bench.engines.native import train, validate
+from bench.engines.native import train
 from bench.folder import AttemptFolder
 from bench.going_on import CheckpointError, Reached, read_checkpoint
+from bench.loss import validate
 from bench.optim import build_optimizer, learning_rate
 from bench.saving import save
 from bench.shapes import STOCK

@@ -1,0 +1,191 @@
+"""What `xffl exec bench/training.py bench/config.py` trains. Edit it, or choose by variables of the environment.
+
+`xffl exec` forwards no environment, so variables go into the facility script that it is given by `-f`:
+XFFL_BENCH_CONFIG (llama, mixtral or tiny), XFFL_BENCH_MODELS, XFFL_BENCH_DATASETS and XFFL_BENCH_OUTPUT (folders).
+Sweeps do not read this file: a matrix file says what they train.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed.fsdp import MixedPrecision
+from torch.optim import AdamW
+from transformers import LlamaForCausalLM, MixtralForCausalLM
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+from transformers.models.mixtral.modeling_mixtral import MixtralDecoderLayer
+
+from bench.shapes import STOCK
+from bench.xffl.causal import loss_of, pairs
+from bench.xffl.pretrained import from_folder, from_shape
+from bench.xffl.stand_ins import prepare_import
+
+prepare_import()
+
+from xffl.custom.config import DatasetInfo, ModelInfo, OptimizerInfo, XFFLConfig  # noqa: E402
+from xffl.learning.data import load_datasets_from_disk  # noqa: E402
+from xffl.learning.optim import warmup_cosine_decay  # noqa: E402
+
+HERE = Path(__file__).resolve().parent.parent
+MODELS = Path(os.environ.get("XFFL_BENCH_MODELS", HERE / "models"))
+DATASETS = Path(os.environ.get("XFFL_BENCH_DATASETS", HERE / "data"))
+OUTPUT = os.environ.get("XFFL_BENCH_OUTPUT")
+CHOICE = os.environ.get("XFFL_BENCH_CONFIG", "llama")
+
+
+def _pure_bf16() -> MixedPrecision:
+    # Rotary frequencies are buffers: in bf16 they would lose what tells far positions apart.
+    return MixedPrecision(param_dtype=torch.bfloat16, reduce_dtype=torch.bfloat16)
+
+
+@dataclass
+class llama(ModelInfo):
+    """Llama 3.1 8B."""
+
+    name: str = "llama3.1-8b"
+    model_type: type[nn.Module] = LlamaForCausalLM
+    decoder_layers: tuple[type[nn.Module], ...] = (LlamaDecoderLayer,)
+    decoder_layer: Any = None  # what activation checkpointing and FSDP take: `decoder_layers`
+    wrapping_policy: Callable[..., bool] | None = None  # None: each decoder layer
+    attention: str = "sdpa"
+    activation_checkpointing: bool = True
+    mixed_precision: MixedPrecision = field(default_factory=_pure_bf16)
+    path: Path | None = MODELS / "llama3.1-8b"  # config.json and, unless they are made anew, weights
+    online: bool = False
+    new_weights: bool = True  # pre-training proper: the folder's configuration with weights from the seed
+    model: Callable[..., nn.Module] = from_folder
+
+    def __post_init__(self) -> None:
+        """What the library checks."""
+        self.decoder_layer = self.decoder_layer or self.decoder_layers
+        super().__post_init__()
+
+
+@dataclass
+class mixtral(llama):
+    """Mixtral 8x7B."""
+
+    name: str = "mixtral-8x7b-v0.1"
+    model_type: type[nn.Module] = MixtralForCausalLM
+    decoder_layers: tuple[type[nn.Module], ...] = (MixtralDecoderLayer,)
+    path: Path | None = MODELS / "mixtral-8x7b-v0.1"
+
+
+def _tiny(*, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
+    return from_shape(STOCK["llama-tiny"], config, state)
+
+
+@dataclass
+class tiny(llama):
+    """A Llama for a laptop's CPU, without a folder."""
+
+    name: str = "llama-tiny"
+    activation_checkpointing: bool = False
+    path: Path | None = None
+    model: Callable[..., nn.Module] = _tiny
+
+
+def _splits(*, config: XFFLConfig, state: object) -> Mapping[str, Any]:
+    info = config.dataset_info
+    splits: Mapping[str, Any] = load_datasets_from_disk(splits=info.split_folders, base_path=info.path)
+    return splits
+
+
+@dataclass
+class cleanmc4it(DatasetInfo):
+    """The Italian part of mC4, cleaned: tokenised, packed and saved by `save_to_disk` (docs/data.md)."""
+
+    name: str = "clean_mc4_it"
+    split_folders: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "val": "val"})
+    path: Path = DATASETS / "clean_mc4_it"
+    splits: Callable[..., Mapping[str, Any]] = _splits
+    subsampling: int | Mapping[str, int] | None = None  # samples of every split, for debugging
+    batch_sizes: Mapping[str, int] = field(default_factory=lambda: {"train": 2, "val": 2})
+    workers: int = 2
+    shuffle_train_split: bool = True
+    collate_fn: Callable[..., Any] = pairs
+
+
+@dataclass
+class synthetic(cleanmc4it):
+    """What `xffl-bench data synthetic data/synthetic-tiny` makes."""
+
+    name: str = "synthetic-tiny"
+    path: Path = DATASETS / "synthetic-tiny"
+    subsampling: int | Mapping[str, int] | None = field(default_factory=lambda: {"train": 256, "val": 32})
+    workers: int = 0
+
+
+@dataclass
+class adamw(OptimizerInfo):
+    """AdamW with a warm-up and a cosine decay."""
+
+    optimizer: Callable[..., torch.optim.Optimizer] = AdamW
+    learning_rate: float = 3e-4
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    warmup_fraction: float = 0.01
+    final_lr_ratio: float = 0.01
+    interleaved_optim: bool = False  # with FSDP the library's example has it on, and fails
+
+    def __post_init__(self) -> None:
+        """In the library's words; it looks for `lr_scheduler_params` in another place, so the schedule brings them."""
+        self.optimizer_params = {"lr": self.learning_rate, "betas": self.betas, "weight_decay": self.weight_decay}
+        parameters = {"warmup_fraction": self.warmup_fraction, "final_lr_ratio": self.final_lr_ratio}
+        self.lr_scheduler = partial(warmup_cosine_decay, lr_scheduler_params=parameters)
+        super().__post_init__()
+
+
+_MODELS: dict[str, type[llama]] = {"llama": llama, "mixtral": mixtral, "tiny": tiny}
+
+
+@dataclass
+class xffl_config(XFFLConfig):
+    """The whole of it: what `-c` names by default."""
+
+    model_info: ModelInfo = field(default_factory=_MODELS[CHOICE])
+    dataset_info: DatasetInfo = field(default_factory=synthetic if CHOICE == "tiny" else cleanmc4it)
+    optimizer_info: OptimizerInfo = field(default_factory=adamw)
+
+    loglevel: int = logging.INFO
+    seed: int | None = 42  # forces deterministic algorithms; None for speed
+
+    hsdp: int | None = None  # ranks of a shard group
+    federated_scaling: int | None = None  # ranks of a federated group (the library calls it `federated`)
+    federated_batches: int | None = None  # batches between two averagings
+    cuda_streams: int | None = None
+
+    epochs: int = 1
+    scale_learning_rate: bool = False  # with the ranks that update one model
+    criterion: Callable[..., Any] = loss_of
+
+    output_folder: Path | None = Path(OUTPUT) if OUTPUT else None
+    output_model: str | None = "model" if OUTPUT else None
+
+    wandb_params: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            "entity": None,
+            "project": "xffl-bench",
+            "group": "pretraining",
+            "name": CHOICE,
+            "notes": "",
+            "tags": [],
+            "mode": "disabled",
+        }
+    )
+
+    def __post_init__(self) -> None:
+        """What the library checks, and the learning rate, which it does not scale itself."""
+        self.federated = self.federated_scaling
+        if self.scale_learning_rate:
+            ranks = self.federated_scaling or int(os.environ.get("WORLD_SIZE", "1"))
+            self.optimizer_info.optimizer_params["lr"] *= ranks
+        super().__post_init__()

@@ -1,0 +1,86 @@
+"""What a training engine does, step by step, for the run of one rank: the native one and the xFFL library's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from bench.contract import Run, Saved
+from bench.data import RunData
+from bench.folder import AttemptFolder
+from bench.mesh import Position
+from bench.progress import Watcher
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one rank saw.
+
+    Attributes:
+        losses: mean loss of the rank's own labels at every step, nats per token.
+        tokens: labels that were trained on at every step.
+        begins, ends: seconds from the start of the window.
+        aggregations: seconds of averaging inside each step: 0 where there was none, NaN where it was not timed.
+        averaged: [before, after] of a few elements for every averaging (see `bench.averaging`).
+
+    """
+
+    losses: list[float]
+    tokens: list[int]
+    begins: list[float]
+    ends: list[float]
+    aggregations: list[float]
+    averaged: list[list[list[float]]]
+
+    @property
+    def first_step(self) -> float:
+        """Seconds of the first step, with all that is set up on the way."""
+        return self.ends[0] - self.begins[0]
+
+
+class Engine(Protocol):
+    """Trains one run on this rank. The steps are called once each, in this order, by all ranks together."""
+
+    def world(self) -> AbstractContextManager[None]:
+        """The process group and the layout's groups, for as long as the block runs."""
+
+    def preload(self) -> None:
+        """Begin to read weights and data into the page cache, where the run asks for it."""
+
+    def build(self, alive: Callable[[], None]) -> None:
+        """The model on this rank, with its first values."""
+
+    def load(self, alive: Callable[[], None]) -> RunData:
+        """The data, and whatever else must be ready before the first step."""
+
+    def train(self, watcher: Watcher) -> Trained:
+        """All steps."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, once it is built."""
+
+    def memory(self) -> dict[str, int]:
+        """Counted bytes on this rank: `state` and `averaging_buffers` of `bench.contract.Memory`."""
+
+    def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
+        """What the run leaves besides its figures."""
+
+    def release(self) -> None:
+        """Drop wrappers and optimizer, before the communicators that they use."""
+
+
+def engine_of(run: Run, position: Position, device: torch.device) -> Engine:
+    """The engine that a run asks for; the other one is not imported."""
+    if run.engine == "xffl":
+        from bench.xffl.engine import XfflEngine  # noqa: PLC0415 - an optional dependency
+
+        return XfflEngine(run, position, device)
+    from bench.engines.native import NativeEngine  # noqa: PLC0415
+
+    return NativeEngine(run, position, device)

@@ -70,11 +70,23 @@ def send_output_to(path: Path) -> None:
 def rank(run: Path, folder: Path, parent: int) -> None:
     """One rank of an agent of ours (pid `parent`)."""
     end_with(parent)
+    _train(Run.model_validate_json(run.read_text(encoding="utf-8")), AttemptFolder(folder))
+
+
+def rank_of_another_launcher(run: Run, folder: Path) -> None:
+    """One rank that something else than an agent of ours has started: `xffl exec`. Ends with what started it."""
+    end_with(os.getppid())
+    print_stack_on_request()
     attempt = AttemptFolder(folder)
+    attempt.create()
+    _train(run, attempt)
+
+
+def _train(run: Run, attempt: AttemptFolder) -> None:
     send_output_to(attempt.rank_log(int(os.environ["RANK"])))
     from bench.training import main  # noqa: PLC0415 - torch is imported once the output has its place
 
-    main(Run.model_validate_json(run.read_text(encoding="utf-8")), attempt)
+    main(run, attempt)
 
 
 def agent(order: AgentOrder, *, fork: bool) -> int:

@@ -100,7 +100,7 @@ def run(
     from matrix.systems.local import check_hosts
 
     prepared = prepare(matrix, system, only or [], excepted or [])
-    check_hosts(prepared.selected_runs)
+    check_hosts(prepared.selected_runs, prepared.system.xffl)
     folder = SweepFolder(results / prepared.sweep.name)
     console = Console()
     if dry_run:
@@ -145,6 +145,26 @@ def report(
         print_report(write_report(sweep, out or sweep / "report"), Console())
     except ReportError as error:
         raise InputError(str(error)) from error
+
+
+@app.command()
+def check(
+    system: Annotated[
+        str, typer.Option("--system", help="system file, or a built-in system", metavar="FILE")
+    ] = "local",
+    image: Annotated[
+        Path | None, typer.Option("--image", help="container image that ranks would run in", metavar="SIF")
+    ] = None,
+    results: Results = Path("results"),
+    probe: Annotated[bool, typer.Option("--probe", help="try out again what the installed xFFL does")] = False,
+) -> None:
+    """Look whether all is there that a system needs: torch and devices, xFFL, hosts, containers, room."""
+    from matrix.check.everything import check as check_all
+    from matrix.system import BUILT_IN, built_in_path, load_system
+
+    path = built_in_path(system) if system in BUILT_IN else Path(system)
+    if not check_all(load_system(path), image, results, Console(), anew=probe):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -35,13 +35,14 @@ class Attempted:
     """What the runner saw of an attempt.
 
     Attributes:
-        statuses: exit statuses of the agents that ended by themselves, by node.
+        statuses: exit statuses of the processes that ended by themselves, by what people call them; negative for a
+            signal.
         oom_kills: processes that the kernel killed on this machine for want of memory while it ran.
 
     """
 
     ending: Ending
-    statuses: dict[int, int]
+    statuses: dict[str, int]
     oom_kills: int
 
 
@@ -88,6 +89,8 @@ def _unfinished(
 
 
 def _finished(measured: Measured) -> Verdict:
+    if measured.invalid:
+        return Verdict(Outcome.INVALID, measured.invalid, measured=measured)
     losses = {"first": measured.loss.first, "final": measured.loss.final, "validation": measured.loss.validation}
     bad = [f"{name} loss is {value}" for name, value in losses.items() if not math.isfinite(value)]
     if bad:
@@ -103,32 +106,27 @@ def _failed(
     reached: str,
     evidence: list[str],
 ) -> Verdict:
-    killed = _killed(folder)
-    shot = [f"the agent of node {node}" for node, status in attempted.statuses.items() if status == -9]
-    if (killed or shot) and attempted.oom_kills:
-        which = ", ".join([*(f"rank {rank}" for rank in killed), *shot])
+    killed = _killed(folder, attempted)
+    if 9 in killed.values() and attempted.oom_kills:
+        which = ", ".join(name for name, number in killed.items() if number == 9)
         return Verdict(Outcome.OOM, f"the kernel killed {which} for want of host memory {reached}", evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 
 
-def _cause(ends: dict[int, RankEnd], killed: dict[int, int], attempted: Attempted) -> str:
-    if killed:
-        which = ", ".join(f"rank {rank} by signal {number}" for rank, number in killed.items())
-        return f"killed: {which} (the kernel counted no out-of-memory kill)"
-    shot = [
-        f"the agent of node {node} by signal {-status}" for node, status in attempted.statuses.items() if status < 0
-    ]
-    if shot:  # what its ranks and the other nodes say is the consequence
-        return f"killed: {', '.join(shot)}"
+def _cause(ends: dict[int, RankEnd], killed: dict[str, int], attempted: Attempted) -> str:
+    if killed:  # what the others say is the consequence
+        ranks = {name: number for name, number in killed.items() if name.startswith("rank ")}
+        which = ", ".join(f"{name} by signal {number}" for name, number in (ranks or killed).items())
+        return f"killed: {which}" + " (the kernel counted no out-of-memory kill)" * bool(ranks)
     failed = [end for end in ends.values() if end.error]
     if failed:
         first = failed[0]
         message = (first.error or "").splitlines()[0]
         return f"rank {first.rank} failed in {first.phase}: {message}"
-    bad = {node: status for node, status in attempted.statuses.items() if status != 0}
+    bad = {name: status for name, status in attempted.statuses.items() if status != 0}
     if bad:
-        return "; ".join(f"the agent of node {node} ended with status {status}" for node, status in bad.items())
+        return "; ".join(f"{name} ended with status {status}" for name, status in bad.items())
     return "the ranks ended without a whole result"
 
 
@@ -166,13 +164,15 @@ def _steps_reached(folder: AttemptFolder, ends: dict[int, RankEnd]) -> int:
 _CHILD = re.compile(r"rank\s*: (\d+) \(local_rank: \d+\)\s+exitcode\s*: -(\d+)")
 
 
-def _killed(folder: AttemptFolder) -> dict[int, int]:
-    """Ranks that a signal ended before their agent ended the rest, from torchrun's failure report: the root cause."""
-    killed: dict[int, int] = {}
+def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
+    """What a signal ended before its launcher ended the rest: by exit status, and by the root cause that torchrun
+    reports.
+    """
+    killed: dict[str, int] = {}
     for log in sorted(folder.logs.glob("node*.log")):
         report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
-        killed |= {int(rank): int(number) for rank, number in _CHILD.findall(report) if number != "15"}
-    return killed
+        killed |= {f"rank {rank}": int(number) for rank, number in _CHILD.findall(report) if number != "15"}
+    return killed | {name: -status for name, status in attempted.statuses.items() if status < 0}
 
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:
@@ -182,7 +182,8 @@ def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attemp
         lines.append(
             f"rank 0 was last heard of {age:.1f} s ago, in {beat.phase}, {beat.step + 1} of {beat.steps} steps"
         )
-    lines += [f"node {node}: the agent ended with status {status}" for node, status in attempted.statuses.items()]
+    statuses = [f"{name} ended with status {status}" for name, status in attempted.statuses.items() if status != 0]
+    lines += statuses[:4]
     failed = next((end.rank for end in ends.values() if end.error), None)
     logs = [folder.rank_log(failed)] if failed is not None else sorted(folder.logs.glob("*.log"))
     for log in logs:

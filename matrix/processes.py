@@ -1,10 +1,18 @@
-"""Processes, found by what they carry in their environment and never by their command line. Linux."""
+"""Processes, found by what they carry in their environment and never by their command line. Linux.
+
+    python -m matrix.processes end OWNER
+
+ends those of an owner (see `owned`) on the machine that it is called on: so the hosts of a run are cleaned over ssh.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
+import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,13 +48,28 @@ def oom_kills() -> int:
     return 0  # kernels before 4.13 do not count
 
 
+_FACILITY = re.compile(rb"XFFL_FACILITY=.*/facility\.owner-([0-9a-f]+)-([^/]+)\.sh")
+
+
+def facility_name(owner: str) -> str:
+    """Name of the script that `xffl exec` is given. The shells that xFFL starts on a node have xFFL's own variables in
+    their environment and none of ours, so the name of that script carries the owner.
+    """
+    sweep, _, number = owner.partition("/")
+    return f"facility.owner-{sweep}-{number}.sh"
+
+
 def _owner(pid: int) -> str | None:
     prefix = f"{OWNER}=".encode()
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or another user's: not ours
         return None
-    return next((each[len(prefix) :].decode() for each in environment.split(b"\0") if each.startswith(prefix)), None)
+    for each in environment:
+        if each.startswith(prefix):
+            return each[len(prefix) :].decode()
+    shells = (_FACILITY.fullmatch(each) for each in environment)
+    return next((f"{match[1].decode()}/{match[2].decode()}" for match in shells if match), None)
 
 
 def owned(asked: str) -> Iterator[tuple[int, str]]:
@@ -73,11 +96,22 @@ def _kill(pid: int, owner: str) -> None:
         os.close(handle)
 
 
+def _listens(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal; others would be ended by it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 def ask_for_stacks(asked: str) -> None:
-    """Have every process of an owner print where it is into its log (see `bench.start`)."""
+    """Have every rank of an owner print where it is into its log (see `bench.start`)."""
     for pid, _ in owned(asked):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGUSR1)
+        if _listens(pid, signal.SIGUSR1):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGUSR1)
 
 
 def end_all(asked: str, *, spare: frozenset[int] = frozenset(), spare_owner: str | None = None) -> int:
@@ -89,9 +123,13 @@ def end_all(asked: str, *, spare: frozenset[int] = frozenset(), spare_owner: str
     """
     found: set[int] = set()
     deadline = time.monotonic() + 10
+    looks = 0
     while True:
         alive = [(pid, owner) for pid, owner in owned(asked) if pid not in spare and owner != spare_owner]
-        if not alive:
+        # Twice nothing: a process that is just being executed shows no environment, and one that was just forked may
+        # have come behind the look.
+        looks = 0 if alive else looks + 1
+        if looks == 2:
             return len(found)
         if time.monotonic() > deadline:
             raise StuckError(
@@ -101,3 +139,28 @@ def end_all(asked: str, *, spare: frozenset[int] = frozenset(), spare_owner: str
             found.add(pid)
             _kill(pid, owner)
         time.sleep(0.01)
+
+
+def main() -> int:
+    """Command line of this module; returns an exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    end = commands.add_parser("end", help="kill them")
+    end.add_argument("--spare-owner", help="but for those of this owner")
+    commands.add_parser("stacks", help="have ranks print where they are into their logs")
+    for command in commands.choices.values():
+        command.add_argument("owner", help="<sweep>/<number>, or <sweep>/ for all of a sweep")
+    arguments = parser.parse_args()
+    if arguments.command == "stacks":
+        ask_for_stacks(arguments.owner)
+        return 0
+    try:
+        print(end_all(arguments.owner, spare_owner=arguments.spare_owner))
+    except StuckError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

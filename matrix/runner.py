@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,14 +12,16 @@ from bench.contract import Heartbeat, Result, Run
 from bench.folder import AttemptFolder, RunFolder, write_document
 from bench.outcomes import Outcome
 from matrix.judge import Attempted, Ending, Verdict, judge
-from matrix.launchers.torchrun import Launched, Launcher, LaunchError
+from matrix.launchers.launcher import Launched, Launcher, LaunchError
 from matrix.ownership import Claim
+from matrix.probe import refusal
 from matrix.processes import StuckError, oom_kills
+from matrix.rankends import FailedRanks
 from matrix.store import SweepFolder, timestamp
 
 POLL = 0.02  # seconds
 STACKS = 0.5  # seconds for the processes of a stuck run to print where they are
-GRACE = 5.0  # seconds that the other nodes get to leave their evidence once one has failed
+GRACE = 5.0  # seconds that the others get to leave their evidence once a process of the run has failed
 
 
 class Observer(Protocol):
@@ -81,8 +83,11 @@ class SweepRunner:
                 self._observer.kept(result)
             elif max_runs is not None and len(summary.started) >= max_runs:
                 continue
+            elif reason := refusal(run):
+                result = self._without_running(run, Outcome.INVALID, reason)
             elif smaller := self._smaller_out_of_memory(run):
-                result = self._infer(run, smaller)
+                reason = f"{smaller.id} ran out of memory with batch size {smaller.batch_size}"
+                result = self._without_running(run, Outcome.OOM_INFERRED, reason)
             else:
                 summary.started.append(run.id)
                 result = self._attempt(run)
@@ -121,26 +126,28 @@ class SweepRunner:
                 launched.dump_stacks()
                 time.sleep(STACKS)
             stuck: StuckError | None = None
+            left: list[str] = []
             try:
-                launched.stop()
+                left = launched.stop()
             except StuckError as error:
                 stuck = error
             verdict = judge(run, attempt, Attempted(ending, statuses, oom_kills() - kills))
+            verdict = replace(verdict, evidence=[*verdict.evidence, *left])
             if stuck or interrupted:
                 self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
                 raise stuck or KeyboardInterrupt
         return self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
 
     def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
-        """Watch a run until its agents have ended, or it must be ended."""
+        """Watch a run until its processes have ended, or it must be ended."""
         begin = time.monotonic()
         sign_of_life, last_sign, failed_at = 0, begin, None
+        ranks = FailedRanks(attempt)
         while True:
-            statuses = launched.statuses()
-            now = time.monotonic()
-            if len(statuses) == run.nodes:
+            if launched.is_over():
                 return Ending.ITSELF
-            if failed_at is None and any(statuses.values()):
+            now = time.monotonic()
+            if failed_at is None and (any(launched.statuses().values()) or ranks.any()):
                 failed_at = now
             if failed_at is not None and now - failed_at > GRACE:
                 return Ending.ITSELF
@@ -172,10 +179,9 @@ class SweepRunner:
         self._observer.ended(result)
         return result
 
-    def _infer(self, run: Run, smaller: Run) -> Result:
+    def _without_running(self, run: Run, outcome: Outcome, reason: str) -> Result:
         folder, attempt = self._new_attempt(run)
-        reason = f"{smaller.id} ran out of memory with batch size {smaller.batch_size}"
-        return self._write(folder, attempt.number, Verdict(Outcome.OOM_INFERRED, reason), timestamp(), 0.0)
+        return self._write(folder, attempt.number, Verdict(outcome, reason), timestamp(), 0.0)
 
     def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder]:
         self._claim.check()

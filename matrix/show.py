@@ -10,22 +10,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.contract import Cell, Training
+from bench.contract import SETTINGS, Cell
 from bench.outcomes import Outcome
 from bench.strategy import Layout
 from matrix.errors import as_text
-from matrix.launchers.torchrun import agent_command, environment, orders
+from matrix.launchers.launcher import environment
+from matrix.launchers.script import Scripts
+from matrix.launchers.torchrun import agent_command, orders
 from matrix.ownership import holder
 from matrix.prepare import Prepared
 from matrix.runner import Summary
 from matrix.store import SweepFolder
+from matrix.systems.xffl import find_site
 
 
 def print_plan(prepared: Prepared, console: Console) -> None:
     """Every cell with its layout and runs; below, once each, the reasons why others do not run by themselves."""
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
-    varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in Training.model_fields]
+    varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
     has_settings = any(plan.settings(cell.labels) for cell in plan.cells)
     table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left")
     for axis in varying:
@@ -72,14 +75,23 @@ def _in_short(cell: Cell) -> str:
 
 
 def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
-    """What would be started, run by run: the agents' commands and their environment. They start the same run by hand
-    once its run.json is there.
+    """What would be started, run by run: the agents' commands and their environment, or the call of `xffl exec`. They
+    start the same run by hand once its run.json, and for `xffl exec` the scripts, are there.
+
+    Raises:
+        InputError: `xffl exec` is to start runs, and is not there.
+
     """
-    settings = prepared.system.facts
-    threads = environment(settings.environment, settings.threads_per_rank, {})
+    threads = environment(prepared.system.facts, {})
     console.print(f"# environment: {shlex.join(f'{name}={value}' for name, value in threads.items())}", highlight=False)
     for run_id in prepared.selected:
         run, run_folder = prepared.planned.runs[run_id], folder.run(run_id)
+        if run.launcher == "xffl":
+            console.print(f"# {run_id}: {run.nodes} nodes, {run.world} ranks", highlight=False)
+            print(
+                shlex.join(Scripts(run, run_folder, run_folder.attempt(0), find_site(prepared.system.xffl)).by_hand())
+            )
+            continue
         console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
         for order in orders(run, run_folder, run_folder.attempt(0)):
             print(shlex.join(agent_command(order)))

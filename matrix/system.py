@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
-from bench.contract import Document, System
+from bench.contract import Document, Launcher, System
+from matrix.systems.xffl import XfflSettings
 from matrix.validation import Fault, refuse, validate
 from matrix.values import Name
 from matrix.yamlfile import read_yaml
@@ -43,7 +44,9 @@ class SystemFile(Document):
     """A system file."""
 
     name: Name = Field(description="what tables call the system")
-    launcher: Literal["torchrun"] = Field("torchrun", description="what starts the ranks of a node")
+    launcher: Launcher = Field(
+        "torchrun", description="what starts the ranks of a node: torch's own agents, or `xffl exec` over ssh"
+    )
     scheduler: Literal["local"] = Field(
         "local", description="where nodes come from; local: this machine plays them all"
     )
@@ -64,6 +67,7 @@ class SystemFile(Document):
     peak_flops: PositiveFloat | None = Field(
         None, description="peak dense bf16 FLOP/s per device, where it is not the stock part's"
     )
+    xffl: XfflSettings = Field(default=XfflSettings(), description="how `xffl exec` is called, for the runs it starts")
 
     @property
     def is_warm(self) -> bool:
@@ -96,8 +100,8 @@ def load_system(path: Path) -> SystemFile:
     """
     file = read_yaml(path)
     system = validate(SystemFile, file)
-    refuse(file, _environment_faults(system))
-    return system
+    refuse(file, [*_environment_faults(system), *_host_faults(system)])
+    return system.model_copy(update={"xffl": system.xffl.from_folder(path.absolute().parent)})
 
 
 def _environment_faults(system: SystemFile) -> Iterator[Fault]:
@@ -106,3 +110,12 @@ def _environment_faults(system: SystemFile) -> Iterator[Fault]:
             yield ("environment", name), "is set by the launcher for each rank: leave it out"
         elif name == "OMP_NUM_THREADS":
             yield ("environment", name), "follows from 'threads_per_rank': set that instead"
+
+
+def _host_faults(system: SystemFile) -> Iterator[Fault]:
+    hosts = system.xffl.hosts
+    if hosts and len(hosts) < system.nodes:
+        yield (
+            ("xffl", "hosts"),
+            f"names {len(hosts)} hosts for {system.nodes} nodes: name one for each node, or lower 'nodes'",
+        )

@@ -162,6 +162,7 @@ def _origin(found: Measured) -> dict[str, Scalar]:
         "packages": json.dumps(origin.packages, sort_keys=True),
         "commit": origin.commit,
         "dirty": origin.dirty,
+        "xffl": origin.xffl,
         "hosts": ", ".join(origin.hosts),
         "cores": origin.cores,
         "devices": ", ".join(origin.devices),

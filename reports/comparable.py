@@ -36,6 +36,7 @@ _OF_MEASURED = (
     "provenance.python",
     "provenance.packages",
     "provenance.commit",
+    "provenance.xffl",
     "provenance.threads",
     "provenance.cores",
     "provenance.environment",

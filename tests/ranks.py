@@ -13,7 +13,7 @@ import torch
 from torch.distributed.tensor.debug import _clear_sharding_prop_cache
 
 from bench.mesh import process_group
-from matrix.launchers.torchrun import free_port
+from matrix.launchers.launcher import free_port
 
 RANKS = 8
 NODE = 4  # ranks that tests put on a node

@@ -8,58 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import select
-import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
-from bench.start import OWNER, AgentOrder
+from bench.start import AgentOrder
+from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks
 from matrix.processes import ask_for_stacks, end_all
 from matrix.systems.local import hosts
-
-
-class LaunchError(RuntimeError):
-    """The launcher itself failed, before any rank could."""
-
-
-class Launched(Protocol):
-    """A run under way."""
-
-    def statuses(self) -> dict[int, int]:
-        """Exit statuses of the agents that have ended, by node; negative for a signal."""
-
-    def dump_stacks(self) -> None:
-        """Have every process print where it is into its log."""
-
-    def stop(self) -> None:
-        """End everything that belongs to the run, now, and return when it is gone."""
-
-
-class Launcher(Protocol):
-    """Starts runs, one at a time."""
-
-    def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
-        """Raises LaunchError: nothing was started."""
-
-    def close(self) -> None:
-        """End what the launcher keeps between runs."""
-
-
-def free_port() -> int:
-    """A port nobody listens on, from below the range that the kernel deals out by itself."""
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-            return port
-    raise LaunchError("100 ports between 20000 and 32000 were all taken")
 
 
 def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrder]:
@@ -84,20 +44,12 @@ def agent_command(order: AgentOrder) -> list[str]:
     return [sys.executable, "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
 
 
-def environment(asked: dict[str, str], threads: int, marks: dict[str, str]) -> dict[str, str]:
-    """What agents and ranks get on top of the caller's environment: threads, the system's variables, our marks."""
-    return {
-        "OMP_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": "1",  # numpy's own pool would only compete with torch's
-        "TOKENIZERS_PARALLELISM": "false",
-        **asked,
-        **marks,
-    }
-
-
 def _variables(run: Run, owner: str, commit: str) -> dict[str, str]:
-    marks = {OWNER: owner, "XFFL_BENCH_COMMIT": commit}
-    return {**os.environ, **environment(run.system.environment, run.system.threads_per_rank, marks)}
+    return {**os.environ, **environment(run.system, marks(owner, commit))}
+
+
+def _named(statuses: dict[int, int]) -> dict[str, int]:
+    return {f"the agent of node {node}": status for node, status in statuses.items()}
 
 
 class _Agents:
@@ -107,20 +59,26 @@ class _Agents:
         self._processes = processes
         self._owner = owner
 
-    def statuses(self) -> dict[int, int]:
+    def statuses(self) -> dict[str, int]:
         """By node."""
-        return {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
+        found = {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
+        return _named(found)
+
+    def is_over(self) -> bool:
+        """Once every agent has ended."""
+        return len(self.statuses()) == len(self._processes)
 
     def dump_stacks(self) -> None:
         """By signal."""
         ask_for_stacks(self._owner)
 
-    def stop(self) -> None:
+    def stop(self) -> list[str]:
         """Kill agents and ranks."""
         for process in self._processes:
             process.kill()
             process.wait()
         end_all(self._owner)
+        return []
 
 
 class TorchrunLauncher:
@@ -168,24 +126,29 @@ class _ForkedAgents:
         self._server = server
         self._statuses: dict[int, int] = {}
 
-    def statuses(self) -> dict[int, int]:
+    def statuses(self) -> dict[str, int]:
         """By node. Where the warm process itself is gone, all its agents are."""
         try:
             while (answer := self._answers.next(timeout=0.0)) is not None:
                 self._statuses[answer["ended"]] = answer["status"]
         except LaunchError:
-            return {node: self._statuses.get(node, -9) for node in range(len(self._pids))}
-        return dict(self._statuses)
+            return _named({node: self._statuses.get(node, -9) for node in range(len(self._pids))})
+        return _named(self._statuses)
+
+    def is_over(self) -> bool:
+        """Once every agent has ended."""
+        return len(self.statuses()) == len(self._pids)
 
     def dump_stacks(self) -> None:
         """By signal."""
         ask_for_stacks(self._owner)
 
-    def stop(self) -> None:
+    def stop(self) -> list[str]:
         """Kill agents and ranks, but not the warm process."""
         end_all(self._owner, spare=frozenset({self._server}))
-        while len(self.statuses()) < len(self._pids):
+        while not self.is_over():
             self._answers.wait(0.05)
+        return []
 
 
 class _Answers:

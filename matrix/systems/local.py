@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from bench.contract import Run
 from matrix.errors import InputError
+from matrix.systems.xffl import XfflSettings
 
 LOOPBACK = "127.0.0.1"
 
@@ -15,11 +16,13 @@ def hosts(nodes: int) -> list[str]:
     return [LOOPBACK] * nodes
 
 
-def check_hosts(runs: Iterable[Run]) -> None:
+def check_hosts(runs: Iterable[Run], over_ssh: XfflSettings) -> None:
     """Raises InputError: a run wants the GPUs of several nodes, and one machine has its own only."""
     for run in runs:
-        if run.system.device == "cuda" and run.nodes > 1:
+        elsewhere = run.launcher == "xffl" and not over_ssh.is_loopback
+        if run.system.device == "cuda" and run.nodes > 1 and not elsewhere:
             raise InputError(
                 f"system {run.system.name}: scheduler: 'local' has the GPUs of one machine, and {run.id} wants "
                 f"{run.nodes} nodes: leave these runs out with --only nodes=1"
+                + (", or name other hosts under xffl.hosts" if run.launcher == "xffl" else "")
             )

@@ -16,7 +16,7 @@ from bench.contract import Run
 from bench.folder import AttemptFolder
 from bench.start import send_output_to
 from bench.training import main
-from matrix.launchers.torchrun import free_port
+from matrix.launchers.launcher import free_port
 
 
 def fork_world(run: Run, folder: Path) -> list[int] | None:

@@ -25,7 +25,15 @@ class SmallSweep:
     """A sweep of tiny runs, by default on one node of two ranks."""
 
     def __init__(
-        self, folder: Path, data: Path, *, start: str = "warm", nodes: int = 1, ranks_per_node: int = 2
+        self,
+        folder: Path,
+        data: Path,
+        *,
+        start: str = "warm",
+        nodes: int = 1,
+        ranks_per_node: int = 2,
+        system: dict[str, object] | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         self.matrix = folder / "sweep.yaml"
         self.system = folder / "system.yaml"
@@ -35,6 +43,8 @@ class SmallSweep:
         self._start = start
         self._nodes = nodes
         self._ranks_per_node = ranks_per_node
+        self._more = system or {}
+        self._variables = {**os.environ, "COLUMNS": "200", **(variables or {})}
 
     def write(
         self,
@@ -62,7 +72,7 @@ class SmallSweep:
             "data": {"path": str(self._data)},
         }
         system = {"name": "test", "device": "cpu", "nodes": self._nodes, "start": self._start}
-        system["ranks_per_node"] = self._ranks_per_node
+        system |= {"ranks_per_node": self._ranks_per_node, **self._more}
         self.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
         self.system.write_text(yaml.safe_dump(system), encoding="utf-8")
 
@@ -72,7 +82,7 @@ class SmallSweep:
     def run(self, *options: str, expect: int = 0, timeout: float = 100) -> str:
         """Run to the end; returns what was printed."""
         done = subprocess.run(
-            self.command(*options), capture_output=True, text=True, timeout=timeout, env=_wide(), check=False
+            self.command(*options), capture_output=True, text=True, timeout=timeout, env=self._variables, check=False
         )
         assert done.returncode == expect, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
@@ -80,7 +90,7 @@ class SmallSweep:
     def begin(self, *options: str) -> subprocess.Popen[str]:
         """Start a runner and leave it running."""
         return subprocess.Popen(
-            self.command(*options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_wide()
+            self.command(*options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._variables
         )
 
     def outcomes(self) -> dict[str, str]:
@@ -135,10 +145,6 @@ def wait_for(condition: Callable[[], object], timeout: float = 60) -> object:
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return value
-
-
-def _wide() -> dict[str, str]:
-    return {**os.environ, "COLUMNS": "200"}
 
 
 def _command_line(pid: int) -> str:

@@ -12,8 +12,8 @@ from matrix.judge import Attempted, Ending, judge
 from tests.bench.runs import make_run
 from tests.reports.documents import a_measurement
 
-CLEAN = Attempted(Ending.ITSELF, {0: 0}, oom_kills=0)
-FAILED = Attempted(Ending.ITSELF, {0: 1}, oom_kills=0)
+CLEAN = Attempted(Ending.ITSELF, {"the agent of node 0": 0}, oom_kills=0)
+FAILED = Attempted(Ending.ITSELF, {"the agent of node 0": 1}, oom_kills=0)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_killed_rank_is_out_of_memory_only_if_the_kernel_says_so(
 ) -> None:
     write_document(folder.heartbeat, Heartbeat(phase="training", step=4, steps=20))
     folder.node_log(0).write_text(REPORT)
-    verdict = judge(run, folder, Attempted(Ending.ITSELF, {0: 1}, oom_kills=kills))
+    verdict = judge(run, folder, Attempted(Ending.ITSELF, {"the agent of node 0": 1}, oom_kills=kills))
     assert verdict.outcome == outcome
     assert "after step 5 of 20" in verdict.reason
 

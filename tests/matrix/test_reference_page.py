@@ -69,6 +69,7 @@ def table(place: dict) -> str:
         ("Models by shape", SHAPE),
         ("Rotary scaling", SHAPE["properties"]["rope_scaling"]["anyOf"][0]),
         ("The system file", SYSTEM),
+        ("`xffl`", SYSTEM["$defs"]["XfflSettings"]),
     ],
 )
 def test_every_key_is_there_with_its_default(heading, place):

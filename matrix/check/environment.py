@@ -1,0 +1,97 @@
+"""The environment of the ranks: interpreter, torch and its devices, xFFL. Its own interpreter is asked each time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.contract import Library
+from bench.devices import Devices
+from bench.xffl.installation import Installation
+from matrix.check.item import Item, State, optional
+from matrix.errors import InputError
+from matrix.interpreter import ask
+from matrix.probe import INSTALL, is_known, named, probe
+from matrix.system import SystemFile
+from matrix.systems.xffl import find_site
+
+
+def python(interpreter: Path, found: Installation) -> Item:
+    """The interpreter, and the harness in it."""
+    at = f", commit {found.commit[:7]}{' with changes' if found.dirty else ''}" if found.commit else ""
+    return Item("Python", State.OK, f"{found.python}, {interpreter}, with xffl-bench {found.xffl_bench}{at}")
+
+
+def torch(interpreter: Path, system: SystemFile) -> tuple[Item, Item]:
+    """The build of torch, and the GPUs that it finds on this machine."""
+    needs_gpus = system.device == "cuda" and (system.launcher == "torchrun" or system.xffl.is_loopback)
+    try:
+        found = Devices.model_validate_json(ask(interpreter, "bench.devices"))
+    except InputError as error:
+        return (
+            Item("torch", State.MISSING, str(error), f"{interpreter} -m pip install torch"),
+            optional("GPUs", "not looked for", is_there=False, needed=needs_gpus, remedy="first of all, torch"),
+        )
+    build = f"for CUDA {found.cuda}" if found.cuda else f"for ROCm {found.rocm}" if found.rocm else "for CPUs"
+    enough = len(found.gpus) >= system.ranks_per_node
+    kinds = ", ".join(f"{found.gpus.count(kind)} x {kind}" for kind in dict.fromkeys(found.gpus)) or "none"
+    return (
+        Item("torch", State.OK, f"{found.torch}, built {build}"),
+        optional(
+            "GPUs",
+            kinds,
+            is_there=bool(found.gpus) and (enough or not needs_gpus),
+            needed=needs_gpus,
+            remedy=f"the system has {system.ranks_per_node} ranks per node, and each wants a GPU of its own: lower "
+            "'ranks_per_node', or call this where the GPUs are",
+        ),
+    )
+
+
+def xffl(interpreter: Path, found: Installation, system: SystemFile, say: Callable[[str], None], *, anew: bool) -> Item:
+    """The xFFL library, and what the probe finds that it does."""
+    if found.xffl is None:
+        return optional(
+            "xFFL",
+            f"{interpreter} finds no package xffl",
+            is_there=False,
+            needed=system.launcher == "xffl",
+            remedy=f"{interpreter} -m pip install {INSTALL}",
+        )
+    asked = system.xffl.command and shutil.which(system.xffl.command)
+    command = Path(asked) if asked else None
+    if anew or not is_known(interpreter, found, command, system.device):
+        say("trying out what xFFL does, for about half a minute ...")
+    try:
+        known = probe(interpreter, command, system.device, anew=anew).library
+    except InputError as error:
+        return optional("xFFL", str(error), is_there=False, needed=system.launcher == "xffl", remedy="")
+    refused = known.averaging in ("sum", "nothing")
+    return Item(
+        "xFFL",
+        State.OK,
+        f"{named(known)} on {system.device}: {_behaviour(known)}",
+        "federated runs of engine xffl are refused: their models would mean nothing" if refused else "",
+    )
+
+
+def _behaviour(known: Library) -> str:
+    facts = {
+        "averaging": known.averaging,
+        "data of groups": known.group_data,
+        "cuda_streams": known.streams,
+        "unequal groups": known.unequal_groups,
+        "image mode": known.image_mode,
+    }
+    return ", ".join(f"{name} {fact}" for name, fact in facts.items())
+
+
+def xffl_exec(system: SystemFile) -> Item:
+    """The program that starts ranks over ssh, and what it is called with."""
+    try:
+        return Item("xffl exec", State.OK, str(find_site(system.xffl).command))
+    except InputError as error:
+        if system.launcher == "xffl":
+            return Item("xffl exec", State.MISSING, str(error))
+        return Item("xffl exec", State.NOT_NEEDED, "not there")

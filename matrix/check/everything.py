@@ -1,0 +1,67 @@
+"""All that a system file needs, looked at one after the other."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from matrix.check import environment, hosts, machine
+from matrix.check.item import Item, State
+from matrix.errors import InputError
+from matrix.interpreter import installation
+from matrix.system import SystemFile
+
+_MARKS = {State.OK: ("✓", "green"), State.MISSING: ("✗", "red"), State.NOT_NEEDED: ("-", "dim")}
+
+
+def items(
+    system: SystemFile, image: Path | None, results: Path, say: Callable[[str], None], *, anew: bool
+) -> Iterator[Item]:
+    """What a sweep on a system would find; `say` is told of what takes long, `anew` tries xFFL out once more.
+
+    Raises:
+        OSError: what xFFL was found to do cannot be kept.
+
+    """
+    over_ssh = system.launcher == "xffl"
+    interpreter = Path(sys.executable)
+    if over_ssh and system.xffl.venv:
+        interpreter = Path(system.xffl.venv) / "bin" / "python"
+    try:
+        found = installation(interpreter)
+    except InputError as error:
+        yield Item("Python", State.MISSING, str(error), "nothing of it was looked at")
+    else:
+        yield environment.python(interpreter, found)
+        yield from environment.torch(interpreter, system)
+        yield environment.xffl(interpreter, found, system, say, anew=anew)
+        yield environment.xffl_exec(system)
+        yield hosts.client(system)
+        yield from hosts.hosts(system, interpreter, found)
+    yield machine.containers(image)
+    yield machine.image(image)
+    yield machine.slurm()
+    yield machine.room("results", results)
+    yield machine.room("TMPDIR", Path(tempfile.gettempdir()))
+
+
+def check(system: SystemFile, image: Path | None, results: Path, console: Console, *, anew: bool) -> bool:
+    """Print a line for each; returns whether all is there that the system needs. Raises as `items`."""
+
+    def say(sentence: str) -> None:
+        console.print(sentence, style="dim", soft_wrap=True)
+
+    all_there = True
+    for item in items(system, image, results, say, anew=anew):
+        mark, style = _MARKS[item.state]
+        line = Text.assemble((f"{mark} {item.name}", style), f"  {item.state}: {item.found}")
+        if item.remedy:
+            line.append(f" -> {item.remedy}", "bold")
+        console.print(line, soft_wrap=True)
+        all_there &= item.state is not State.MISSING
+    return all_there

@@ -1,0 +1,80 @@
+"""What a machine offers beside the environment: containers, a scheduler, room on disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from matrix.check.item import Item, State, optional, said_by
+
+LEAST_ROOM = 1 << 30
+"""Bytes below which a disk is no place for a sweep."""
+
+_ENGINES = ("apptainer", "singularity")
+
+
+def containers(image: Path | None) -> Item:
+    """Apptainer, or Singularity."""
+    engine = _engine()
+    return optional(
+        "containers",
+        said_by([engine, "--version"])[1] if engine else "neither Apptainer nor Singularity is in PATH",
+        is_there=engine is not None,
+        needed=image is not None,
+        remedy="apptainer.org/docs/admin/main/installation.html, or a module of the site",
+    )
+
+
+def slurm() -> Item:
+    """The scheduler; no system file names it yet."""
+    missing = [tool for tool in ("sbatch", "sinfo") if shutil.which(tool) is None]
+    if missing:
+        return Item("Slurm", State.NOT_NEEDED, f"no {' and no '.join(missing)} in PATH")
+    is_there, said = said_by(["sbatch", "--version"])
+    return Item("Slurm", State.OK if is_there else State.NOT_NEEDED, said)
+
+
+def room(name: str, folder: Path) -> Item:
+    """Free space where a folder is, or would be made."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        return Item(name, State.MISSING, f"{place} cannot be written to", "name another folder")
+    free = shutil.disk_usage(place).free
+    said = f"{free / (1 << 30):.1f} GiB free in {place}"
+    if free < LEAST_ROOM:
+        return Item(name, State.MISSING, said, f"make room, at least {LEAST_ROOM >> 30} GiB, or name another folder")
+    return Item(name, State.OK, said)
+
+
+def image(path: Path | None) -> Item:
+    """The container image: whether it can be read, and what it says of itself."""
+    if path is None:
+        return Item("image", State.NOT_NEEDED, "none was named")
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return Item("image", State.MISSING, f"{path} is no file that can be read", "name a SIF with --image")
+    size = f"{path}, {path.stat().st_size / (1 << 20):.0f} MiB"
+    engine = _engine()
+    if engine is None:
+        return Item("image", State.OK, f"{size}; without Apptainer its labels stay unknown")
+    asked = subprocess.run(
+        [engine, "inspect", "--json", str(path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    try:
+        labels = json.loads(asked.stdout)["data"]["attributes"]["labels"] or {}
+    except (ValueError, KeyError, TypeError):
+        lines = asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"]
+        return Item("image", State.MISSING, f"{size}: {lines[-1]}", "it should be a SIF that Apptainer built")
+    own = {name: value for name, value in labels.items() if not name.startswith("org.label-schema")}
+    return Item("image", State.OK, f"{size}; " + (", ".join(f"{k}={v}" for k, v in own.items()) or "no labels"))
+
+
+def _engine() -> str | None:
+    return next((found for name in _ENGINES if (found := shutil.which(name))), None)

@@ -1,0 +1,58 @@
+"""Questions to another environment, answered by its own interpreter: it may be another than that of xffl-bench."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.xffl.installation import Installation
+from matrix.errors import InputError
+
+LIMIT = 600.0
+"""Seconds for an answer. What takes long knows limits of its own: this one is for a machine that stands still."""
+
+
+def installation(python: Path) -> Installation:
+    """What the environment of an interpreter has.
+
+    Raises:
+        InputError: it cannot be asked.
+
+    """
+    return Installation.model_validate_json(ask(python, "bench.xffl.installation"))
+
+
+def ask(python: Path, module: str, words: Sequence[str] = (), *, log: Path | None = None) -> str:
+    """The last line that a module of `bench` prints there. What it complains of is kept in a file where one is named.
+
+    Raises:
+        InputError: the interpreter cannot be started, has no such module, or the module failed.
+        OSError: the file cannot be written.
+
+    """
+    command = [str(python), "-m", module, *words]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LIMIT,
+            check=False,
+        )
+    except OSError as error:
+        raise InputError(
+            f"{python}: cannot be started ({error.strerror}): under xffl.venv should stand an environment"
+        ) from error
+    except subprocess.TimeoutExpired:
+        raise InputError(f"`{' '.join(command)}` had not ended after {LIMIT:g} s") from None
+    if log is not None:
+        log.write_text(done.stderr, encoding="utf-8")
+    if done.returncode == 0:
+        return done.stdout.strip().rpartition("\n")[2]
+    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+    if "No module named 'bench" in said[-1]:
+        raise InputError(f"{python}: this environment has no xffl-bench, which ranks need: install it there too")
+    raise InputError(f"`{' '.join(command)}` failed: {said[-1]}" + (f" (the rest of it: {log})" if log else ""))

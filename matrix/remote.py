@@ -1,0 +1,63 @@
+"""Processes on other hosts: ended, and asked for their stacks, over the same ssh that started them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+LIMIT = 40.0
+"""Seconds for one command on one host; connecting may take ten, and ending processes ten."""
+
+
+class Hosts:
+    """Calls `matrix.processes` on hosts, all of them at once."""
+
+    def __init__(self, ssh: Path, options: Sequence[str], python: Path) -> None:
+        unattended = ["-oBatchMode=yes", "-oConnectTimeout=10", "-oStrictHostKeyChecking=no"]
+        self._ssh = [str(ssh), *options, *unattended]
+        self._python = python
+
+    def end(self, hosts: Sequence[str], owner: str, *, spare_owner: str | None = None) -> dict[str, str]:
+        """End an owner's processes (see `matrix.processes.owned`); returns what went wrong, by host."""
+        spare = ["--spare-owner", spare_owner] if spare_owner else []
+        return self._on_all(hosts, ["end", *spare, owner])
+
+    def ask_for_stacks(self, hosts: Sequence[str], owner: str) -> None:
+        """Have an owner's ranks print where they are into their logs, where that can be asked for."""
+        self._on_all(hosts, ["stacks", owner])
+
+    def _on_all(self, hosts: Sequence[str], words: list[str]) -> dict[str, str]:
+        each = list(dict.fromkeys(hosts))
+        if not each:
+            return {}
+        with ThreadPoolExecutor(max_workers=min(32, len(each))) as pool:
+            said = pool.map(lambda host: self._call(host, words), each)
+            return {host: wrong for host, wrong in zip(each, said, strict=True) if wrong}
+
+    def _call(self, host: str, words: list[str]) -> str:
+        """What went wrong, in one line."""
+        path = os.environ.get("PYTHONPATH")
+        variables = [f"PYTHONPATH={path}"] if path else []
+        command = shlex.join(["env", *variables, str(self._python), "-m", "matrix.processes", *words])
+        try:
+            done = subprocess.run(
+                [*self._ssh, host, command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no answer in {LIMIT:g} s"
+        except OSError as error:
+            return f"{self._ssh[0]}: {error.strerror}"
+        if done.returncode == 0:
+            return ""
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        return lines[-1] if lines else f"ssh ended with status {done.returncode}"

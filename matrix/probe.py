@@ -86,8 +86,8 @@ def refusal(run: Run) -> str:
         "nothing": "leaves the parameters of federated groups as they are",
     }[known.averaging]
     return (
-        f"{named(known)} {does} on this system ({run.system.device}), so the {run.layout.federation} groups of "
-        f"{run.id} would train no model"
+        f"{named(known)} {does} on this system ({run.system.device}), so the {run.layout.federation} groups "
+        "would train no model"
     )
 
 

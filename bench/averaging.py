@@ -55,19 +55,35 @@ def fault(layout: Layout, held: str, noted: Sequence[list[list[list[float]]]]) -
     """What is wrong with the averagings that the ranks noted, in rank order; empty where nothing is.
 
     All ranks that hold the same shard index must hold their mean. Sums are rounded once per member at most, so what is
-    allowed grows with their number, up to a quarter of the largest element: a sum instead of a mean is further off.
+    allowed grows with their number, up to a quarter of the largest element: a sum instead of a mean is further off. In
+    bf16 that is more than the groups may differ by, so ranks that one all-reduce may serve, those with the same replica
+    index, must also hold the same value: to the bit in bf16, and to four units in the last place in fp32.
     """
     for shard in range(layout.shard):
         holders = range(shard, layout.world, layout.shard)
         values = np.array([noted[rank] for rank in holders], dtype=np.float64)  # (holders, averagings, 2, elements)
         for averaging in range(values.shape[1] if values.ndim == 4 else 0):
-            found = _worst(holders, values[:, averaging, 0], values[:, averaging, 1], _EPSILON[held])
+            before, after = values[:, averaging, 0], values[:, averaging, 1]
+            found = _off_the_mean(holders, before, after, _EPSILON[held]) or _apart(layout, holders, after, held)
             if found:
                 return f"averaging {averaging + 1} of {values.shape[1]} did not leave the mean: {found}"
     return ""
 
 
-def _worst(holders: range, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], epsilon: float) -> str:
+def _apart(layout: Layout, holders: range, after: npt.NDArray[np.float64], held: str) -> str:
+    allowed = 0.0 if held == "bf16" else 4 * _EPSILON[held]
+    for replica in range(layout.replicate):
+        line, ranks = after[replica :: layout.replicate], holders[replica :: layout.replicate]
+        excess = np.abs(line - line[0]) - allowed * np.abs(line).max(axis=0)
+        if excess.size and excess.max() > 0:
+            rank, element = np.unravel_index(int(excess.argmax()), excess.shape)
+            return f"rank {ranks[int(rank)]} holds {line[rank, element]:.9g} and rank {ranks[0]} {line[0, element]:.9g}"
+    return ""
+
+
+def _off_the_mean(
+    holders: range, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], epsilon: float
+) -> str:
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
         return ""  # a loss that is not finite says so itself
     mean = before.mean(axis=0)

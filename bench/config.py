@@ -156,7 +156,8 @@ class xffl_config(XFFLConfig):
     optimizer_info: OptimizerInfo = field(default_factory=adamw)
 
     loglevel: int = logging.INFO
-    seed: int | None = 42  # forces deterministic algorithms; None for speed
+    seed: int | None = 42  # forces deterministic algorithms; None (for speed) only with shuffle_train_split False,
+    # because without a seed every rank would shuffle in another order
 
     hsdp: int | None = None  # ranks of a shard group
     federated_scaling: int | None = None  # ranks of a federated group (the library calls it `federated`)

@@ -30,14 +30,24 @@ def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on."""
+    """Versions of the packages that a result depends on; of xFFL, which is installed from its repository, also the
+    commit.
+    """
     found = {}
     for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # run from a source tree that was not installed
             found[name] = "not installed"
+    found["xffl"] = _xffl()
     return found
+
+
+def _xffl() -> str:
+    from bench.xffl.installation import xffl_package  # noqa: PLC0415 - it asks this module
+
+    package = xffl_package()
+    return f"{package.version} ({package.commit or package.digest})" if package else "not installed"
 
 
 def commit() -> tuple[str | None, bool | None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from rich.console import Console
 
@@ -101,12 +103,16 @@ def _with_library(prepared: Prepared, site: Site | None, console: Console) -> li
     runs = prepared.selected_runs
     if all(run.engine != "xffl" for run in runs):
         return runs
-    console.print("looking at what the installed xFFL does (the first time, half a minute)", highlight=False)
+    console.print("looking at what the installed xFFL does (the first time, up to half a minute)", highlight=False)
     command = site.command if site else None
+
+    @functools.cache
+    def found(python: Path, device: Literal["cpu", "cuda"]) -> Library:
+        return library(python, command, device)
 
     def known(run: Run) -> Library:
         python = site.python if site and run.launcher == "xffl" else Path(sys.executable)
-        return library(python, command, run.system.device)
+        return found(python, run.system.device)
 
     return [run.model_copy(update={"library": known(run)}) if run.engine == "xffl" else run for run in runs]
 

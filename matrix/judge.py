@@ -37,13 +37,14 @@ class Attempted:
     Attributes:
         statuses: exit statuses of the processes that ended by themselves, by what people call them; negative for a
             signal.
-        oom_kills: processes that the kernel killed on this machine for want of memory while it ran.
+        oom_kills: processes that the kernel killed on this machine for want of memory while it ran; None where the run
+            was on other machines too.
 
     """
 
     ending: Ending
     statuses: dict[str, int]
-    oom_kills: int
+    oom_kills: int | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ def _cause(ends: dict[int, RankEnd], killed: dict[str, int], attempted: Attempte
     if killed:  # what the others say is the consequence
         ranks = {name: number for name, number in killed.items() if name.startswith("rank ")}
         which = ", ".join(f"{name} by signal {number}" for name, number in (ranks or killed).items())
-        return f"killed: {which}" + " (the kernel counted no out-of-memory kill)" * bool(ranks)
+        return f"killed: {which}" + " (the kernel counted no out-of-memory kill)" * bool(
+            ranks and attempted.oom_kills == 0
+        )
     failed = [end for end in ends.values() if end.error]
     if failed:
         first = failed[0]
@@ -185,12 +188,17 @@ def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attemp
     statuses = [f"{name} ended with status {status}" for name, status in attempted.statuses.items() if status != 0]
     lines += statuses[:4]
     failed = next((end.rank for end in ends.values() if end.error), None)
-    logs = [folder.rank_log(failed)] if failed is not None else sorted(folder.logs.glob("*.log"))
+    logs = [folder.rank_log(failed)] if failed is not None else sorted(folder.logs.glob("*.log"), key=_launcher_first)
     for log in logs:
         room = EVIDENCE_LINES - len(lines)
         if room > 0:
             lines += [f"{log.name}: {line}" for line in _last_lines(log, min(room, 6))]
     return lines
+
+
+def _launcher_first(log: Path) -> tuple[bool, str]:
+    """Where no rank says why, it is the launcher's log that does."""
+    return log.name != "xffl.log", log.name
 
 
 def _last_lines(log: Path, count: int) -> list[str]:

@@ -19,7 +19,7 @@ from matrix.interpreter import ask, installation
 
 Device = Literal["cpu", "cuda"]
 
-INSTALL = "git+https://github.com/alpha-unito/xffl"
+INSTALL = "see docs/xffl.md for the commands that install the commit this harness was tried with"
 
 
 def library(python: Path, command: Path | None, device: Device) -> Library:
@@ -69,8 +69,8 @@ def is_known(python: Path, found: Installation, command: Path | None, device: De
 def missing(python: Path) -> str:
     """That an interpreter has no xFFL, and the remedy."""
     return (
-        f"engine xffl: {python} finds no package xffl: install it there (`{python} -m pip install {INSTALL}`), or name "
-        "an environment that has it under xffl.venv in the system file"
+        f"engine xffl: {python} finds no package xffl: install it there ({INSTALL}), or name an environment that has "
+        "it under xffl.venv in the system file"
     )
 
 
@@ -109,9 +109,13 @@ def _path(found: Installation, xffl: XfflPackage, device: Device) -> Path:
 
 
 def _kept(path: Path, command: Path | None) -> Probe | None:
-    """What was found before, unless another program `xffl` is to be tried now or it cannot be read any more."""
+    """What was found before, unless another program `xffl` is to be tried now or it cannot be read any more. What a
+    machine had too few GPUs for is looked for again: the cache may be shared with one that has more.
+    """
     try:
         found = Probe.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
+        return None
+    if found.device == "cuda" and "unknown" in (found.library.averaging, found.library.streams):
         return None
     return found if found.command == (str(command) if command else None) else None

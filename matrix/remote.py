@@ -13,12 +13,24 @@ LIMIT = 40.0
 """Seconds for one command on one host; connecting may take ten, and ending processes ten."""
 
 
+UNATTENDED = ("-oBatchMode=yes", "-oConnectTimeout=10", "-oStrictHostKeyChecking=no")
+"""Options of an ssh that nobody answers: `xffl exec` itself gives the last one alone."""
+
+
+def module_call(python: Path, module: str, words: Sequence[str] = ()) -> str:
+    """A module of ours as a command for another host's shell, found where this process finds its own; what lies in the
+    home folder there cannot take its place.
+    """
+    path = os.environ.get("PYTHONPATH")
+    variables = [f"PYTHONPATH={os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))}"] if path else []
+    return shlex.join(["env", *variables, str(python), "-P", "-m", module, *words])
+
+
 class Hosts:
     """Calls `matrix.processes` on hosts, all of them at once."""
 
     def __init__(self, ssh: Path, options: Sequence[str], python: Path) -> None:
-        unattended = ["-oBatchMode=yes", "-oConnectTimeout=10", "-oStrictHostKeyChecking=no"]
-        self._ssh = [str(ssh), *options, *unattended]
+        self._ssh = [str(ssh), *options, *UNATTENDED]
         self._python = python
 
     def end(self, hosts: Sequence[str], owner: str, *, spare_owner: str | None = None) -> dict[str, str]:
@@ -40,9 +52,7 @@ class Hosts:
 
     def _call(self, host: str, words: list[str]) -> str:
         """What went wrong, in one line."""
-        path = os.environ.get("PYTHONPATH")
-        variables = [f"PYTHONPATH={path}"] if path else []
-        command = shlex.join(["env", *variables, str(self._python), "-m", "matrix.processes", *words])
+        command = module_call(self._python, "matrix.processes", words)
         try:
             done = subprocess.run(
                 [*self._ssh, host, command],
@@ -52,6 +62,7 @@ class Hosts:
                 errors="replace",
                 timeout=LIMIT,
                 check=False,
+                start_new_session=True,  # a Ctrl-C in the terminal must not end the ending
             )
         except subprocess.TimeoutExpired:
             return f"no answer in {LIMIT:g} s"

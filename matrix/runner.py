@@ -131,7 +131,9 @@ class SweepRunner:
                 left = launched.stop()
             except StuckError as error:
                 stuck = error
-            verdict = judge(run, attempt, Attempted(ending, statuses, oom_kills() - kills))
+            verdict = judge(
+                run, attempt, Attempted(ending, statuses, oom_kills() - kills if launched.is_here else None)
+            )
             verdict = replace(verdict, evidence=[*verdict.evidence, *left])
             if stuck or interrupted:
                 self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)

@@ -46,7 +46,7 @@ def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
     return XFFLConfig(
         model_info=ModelInfo(
             name=run.model,
-            model=partial(_model, run),
+            model=partial(_model, run, seen),
             path=run.weights,
             attention=_ATTENTION[training.attention],
             decoder_layer=_LAYERS[run.shape.architecture],
@@ -81,19 +81,15 @@ def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
     )
 
 
-def _model(run: Run, *, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
+def _model(run: Run, seen: Recorder, *, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
     """The run's model on the device that xFFL wants it on; on ranks that get it from others it has no memory."""
     model = on_meta(run.shape, run.training)
     if state.init_device.type != "meta":
         # Values are drawn where the native engine draws them: another device's generator gives other numbers.
-        materialise(model, first_values(run, model, state.current_device), state.init_device, _quiet)
+        materialise(model, first_values(run, model, state.current_device), state.init_device, seen.alive)
     model.train()
     whole: nn.Module = model
     return whole
-
-
-def _quiet() -> None:
-    """Nobody is told: xFFL builds a model in one go."""
 
 
 def _types(run: Run) -> MixedPrecision | None:

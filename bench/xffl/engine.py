@@ -53,6 +53,7 @@ class XfflEngine:
 
     def build(self, alive: Callable[[], None]) -> None:
         """The model in FSDP."""
+        self._recorder.alive = alive
         self._model: nn.Module = modelling.create_fsdp_model(state=self._state, config=self._config)
 
     def load(self, alive: Callable[[], None]) -> RunData:

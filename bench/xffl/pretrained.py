@@ -33,9 +33,9 @@ def from_folder(config: Any, state: Any) -> nn.Module:  # noqa: ANN401
 def from_shape(shape: Shape, config: Any, state: Any) -> nn.Module:  # noqa: ANN401
     """A model in bf16 with new weights."""
     model = on_meta(shape, Training(precision="bf16"))
-    materialise(
-        model, NewValues(config.seed or 0, shape.initializer_range, state.init_device), state.init_device, _quiet
-    )
+    if state.init_device.type != "meta":  # else the values come from another rank
+        values = NewValues(config.seed or 0, shape.initializer_range, state.init_device)
+        materialise(model, values, state.init_device, _quiet)
     model.train()
     whole: nn.Module = model
     return whole

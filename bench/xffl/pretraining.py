@@ -32,10 +32,12 @@ class _Steps:
 
     def __init__(self, wandb_run: Any | None) -> None:  # noqa: ANN401
         self._wandb = wandb_run
+        self._over = False
         self.ends: list[float] = []
 
     def log(self, metrics: Mapping[str, Any], **options: Any) -> None:  # noqa: ANN401
-        if "train/Step" in metrics:
+        self._over = self._over or "train/Epoch" in metrics  # later epochs have validation between them
+        if "train/Step" in metrics and not self._over:
             self.ends.append(time.perf_counter())
         if self._wandb is not None:
             self._wandb.log(metrics, **options)
@@ -95,5 +97,5 @@ def _say(results: Mapping[str, float], ends: list[float], tokens_per_step: int, 
         print(f"{name.rstrip().rstrip(':')}: {value:.4g}")
     if len(ends) > 1:
         rate = tokens_per_step * (len(ends) - 1) / (ends[-1] - ends[0])
-        print(f"Tokens/s over {len(ends) - 1} steps after the first, as rank 0 saw them: {rate:.4g}")
+        print(f"Tokens/s over the first epoch's {len(ends) - 1} steps after the first, as rank 0 saw them: {rate:.4g}")
     print(f"Peak memory of rank 0: {(meter.read()['peak'] or 0) / 2**30:.3g} GiB")

@@ -23,11 +23,17 @@ from bench.progress import Watcher
 Forward = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
+def _nobody() -> None:
+    """Nobody watches."""
+
+
 class Recorder:
     """Notes the steps of one rank. Losses come as numbers: xFFL reads them from the device in every micro-batch."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.alive: Callable[[], None] = _nobody
+        """Called while the model gets its values, for whoever watches for a hang."""
         self._clock: StepClock | None = None
         self._watcher: Watcher | None = None
         self._witness: Witness | None = None

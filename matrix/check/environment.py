@@ -56,8 +56,8 @@ def xffl(interpreter: Path, found: Installation, system: SystemFile, say: Callab
             "xFFL",
             f"{interpreter} finds no package xffl",
             is_there=False,
-            needed=system.launcher == "xffl",
-            remedy=f"{interpreter} -m pip install {INSTALL}",
+            needed=False,  # a system file says nothing of engines
+            remedy=f"engine xffl would need it: {INSTALL}",
         )
     asked = system.xffl.command and shutil.which(system.xffl.command)
     command = Path(asked) if asked else None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.xffl.installation import Installation
 from matrix.check.item import Item, State, optional, said_by
+from matrix.remote import UNATTENDED, module_call
 from matrix.system import SystemFile
 
-_UNATTENDED = ("-oBatchMode=yes", "-oConnectTimeout=10", "-oStrictHostKeyChecking=no")  # as `xffl exec` calls it
 _LIMIT = 60.0  # seconds
 
 
@@ -31,13 +30,16 @@ def hosts(system: SystemFile, interpreter: Path, here: Installation) -> list[Ite
 
 
 def _host(name: str, system: SystemFile, interpreter: Path, here: Installation) -> Item:
-    path = os.environ.get("PYTHONPATH")
-    variables = [f"PYTHONPATH={os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))}"] if path else []
-    command = shlex.join(["env", *variables, str(interpreter), "-m", "bench.xffl.installation"])
-    answered, said = said_by(["ssh", *system.xffl.ssh_options, *_UNATTENDED, name, command], _LIMIT)
+    command = module_call(interpreter, "bench.xffl.installation")
+    answered, said = said_by(["ssh", *system.xffl.ssh_options, *UNATTENDED, name, command], _LIMIT)
     title = f"host {name}"
     if not answered:
-        return Item(title, State.MISSING, said, f"`{shlex.join(['ssh', *system.xffl.ssh_options, name, command])}`")
+        return Item(
+            title,
+            State.MISSING,
+            said,
+            f"look at what this says: {shlex.join(['ssh', *system.xffl.ssh_options, name, command])}",
+        )
     try:
         there = Installation.model_validate_json(said)
     except ValueError:

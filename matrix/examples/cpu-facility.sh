@@ -8,3 +8,5 @@ Reset_visible_devices() { VISIBLE_DEVICES=""; }
 # More ranks than cores would get none: a thread for each, and no cores of their own.
 Limit_PyTorch_threads() { export OMP_NUM_THREADS=1; }
 taskset() { shift 2 && "$@"; }
+# TORCH_DISTRIBUTED_DEBUG=DETAIL is among what xFFL would set, and makes every collective slower.
+LLaMA_default_env() { :; }

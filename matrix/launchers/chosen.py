@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 
 from bench import contract
 from bench.contract import Run
@@ -25,5 +26,6 @@ class ChosenLauncher:
 
     def close(self) -> None:
         """Close all that were made."""
-        for launcher in self._made.values():
-            launcher.close()
+        with ExitStack() as each:  # where one fails, the others are still closed
+            for launcher in self._made.values():
+                each.callback(launcher.close)

@@ -18,6 +18,10 @@ class LaunchError(RuntimeError):
 class Launched(Protocol):
     """A run under way."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether all its processes are on this machine, whose kernel counts what it kills for want of memory."""
+
     def statuses(self) -> dict[str, int]:
         """Exit statuses of the processes that have ended, by what people call them; negative for a signal."""
 
@@ -69,7 +73,10 @@ def environment(system: System, more: dict[str, str]) -> dict[str, str]:
     """What ranks get on top of the caller's environment, whatever starts them: threads, the system's variables, and
     `more`.
     """
+    # xFFL takes a GPU where it finds one, whatever it is asked for.
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""} if system.device == "cpu" else {}
     return {
+        **hidden,
         "OMP_NUM_THREADS": str(system.threads_per_rank),
         "OPENBLAS_NUM_THREADS": "1",  # numpy's own pool would only compete with torch's
         "TOKENIZERS_PARALLELISM": "false",

@@ -3,7 +3,7 @@
 runs/<id>/training.py, config.py   what a rank executes
 runs/<id>/facility.sh              what every node's shell sources before it
 runs/<id>/launch.sh                the whole call, for a repetition by hand
-runs/<id>/ssh/ssh                  ssh with the system file's options, where it has some
+runs/<id>/ssh/ssh                  ssh with the system file's options, which keeps its exit status
 attempts/<n>/facility.owner-*.sh   whose attempt it is, and its port
 """
 
@@ -43,9 +43,9 @@ class Scripts:
         return self.folder.path.absolute()
 
     @property
-    def ssh_folder(self) -> Path | None:
-        """What has to be first in PATH when `xffl exec` is called, None where it finds the right ssh anyway."""
-        return self._place / "ssh" if self.site.settings.ssh_options else None
+    def ssh_folder(self) -> Path:
+        """What has to be first in PATH when `xffl exec` is called."""
+        return self._place / "ssh"
 
     def facility(self, owner: str) -> Path:
         """The script of the attempt."""
@@ -78,14 +78,9 @@ class Scripts:
         )
         facility = self.facility(owner)
         call = " \\\n    ".join(_lines(self.by_hand()))
-        if self.ssh_folder is not None:
-            call = f'export PATH={shlex.quote(str(self.ssh_folder))}:"$PATH"\n{call}'
-            self._write(
-                place / "ssh" / "ssh",
-                "ssh",
-                ssh=shlex.join([str(self.site.ssh), *settings.ssh_options]),
-                executable=True,
-            )
+        call = f'export PATH={shlex.quote(str(self.ssh_folder))}:"$PATH"\n{call}'
+        ssh = shlex.join([str(self.site.ssh), *settings.ssh_options])
+        self._write(self.ssh_folder / "ssh", "ssh", ssh=ssh, executable=True)
         self._write(place / "training.py", "training.py")
         self._write(place / "config.py", "config.py")
         self._write(

@@ -59,6 +59,11 @@ class _Agents:
         self._processes = processes
         self._owner = owner
 
+    @property
+    def is_here(self) -> bool:
+        """Agents are children of this process, or of one of its children."""
+        return True
+
     def statuses(self) -> dict[str, int]:
         """By node."""
         found = {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
@@ -125,6 +130,11 @@ class _ForkedAgents:
         self._owner = owner
         self._server = server
         self._statuses: dict[int, int] = {}
+
+    @property
+    def is_here(self) -> bool:
+        """Agents are children of this process, or of one of its children."""
+        return True
 
     def statuses(self) -> dict[str, int]:
         """By node. Where the warm process itself is gone, all its agents are."""

@@ -46,18 +46,27 @@ class _Run:
         self._world = run.world
         self._attempt = attempt
         self._ranks: dict[int, int] = {}
+        self._nodes: dict[int, int] = {}
         self._looked = self._ended = 0.0
 
+    @property
+    def is_here(self) -> bool:
+        """Where this machine plays all nodes."""
+        return self._launcher.is_loopback
+
     def statuses(self) -> dict[str, int]:
-        """Of the ranks, as their nodes' shells have kept them, and of `xffl exec`."""
+        """Of the ranks, as their nodes' shells have kept them, of each node's ssh, and of `xffl exec`."""
         now = time.monotonic()
         if len(self._ranks) < self._world and now - self._looked >= LOOK_EVERY:
             self._looked = now
-            self._ranks |= _rank_statuses(self._attempt, known=self._ranks)
-        found = {f"rank {rank}": status for rank, status in sorted(self._ranks.items())}
-        if (status := self._process.poll()) is not None:
+            self._ranks |= _kept(self._attempt, _OF_RANK, known=self._ranks)
+            self._nodes |= _kept(self._attempt, _OF_NODE, known=self._nodes)
+        found = {f"rank {rank}": _signalled(status) for rank, status in sorted(self._ranks.items())}
+        if not self._attempt.heartbeat.exists():  # until all ranks have met, a node that is missing is the end
+            found |= {f"ssh to node {node} ({self._hosts[node]})": status for node, status in self._nodes.items()}
+        if (ended := self._process.poll()) is not None:
             self._ended = self._ended or now
-            found[PROGRAM] = status
+            found[PROGRAM] = ended
         return found
 
     def is_over(self) -> bool:
@@ -96,6 +105,11 @@ class XfflLauncher:
         """Where the nodes of a run are, in node order."""
         return self._site.settings.hosts_of(run.nodes)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether this machine plays all nodes."""
+        return self._site.settings.is_loopback
+
     def end_earlier(self, sweep: str, hosts: Sequence[str]) -> list[str]:
         """End what earlier runners of a sweep (its owners begin with `sweep`) left on hosts; returns a sentence for
         each host that could not be reached. No run starts there before it was.
@@ -109,8 +123,8 @@ class XfflLauncher:
         scripts = Scripts(run, folder, attempt, self._site)
         try:
             scripts.write(self._owner, free_port(), self._marks)
-            path = [str(scripts.ssh_folder)] if scripts.ssh_folder else []
-            path.append(os.environ.get("PATH", os.defpath))
+            path = [str(scripts.ssh_folder), os.environ.get("PATH", os.defpath)]
+            own = {"PATH": os.pathsep.join(path), "XFFL_BENCH_ATTEMPT": str(attempt.path.absolute())}
             self._under_way = hosts
             with (attempt.logs / "xffl.log").open("wb") as log:
                 process = subprocess.Popen(
@@ -118,7 +132,7 @@ class XfflLauncher:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | self._marks | {"PATH": os.pathsep.join(path)},
+                    env=os.environ | self._marks | own,
                     start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
                 )
         except OSError as error:
@@ -133,9 +147,12 @@ class XfflLauncher:
 
     def end(self, hosts: Sequence[str]) -> list[str]:
         """End everything of this runner here and on hosts; returns a sentence for each that could not be reached."""
-        end_all(self._owner)
-        self._under_way = []
-        return self._end(hosts, self._owner)
+        try:
+            end_all(self._owner)
+        finally:  # where something is stuck here, the other hosts are still to be cleaned
+            wrong = self._end(hosts, self._owner)
+            self._under_way = []  # only now: an interruption on the way leaves them to `close`
+        return wrong
 
     def close(self) -> None:
         """Nothing is kept between runs; what an interruption left half started is ended, and hosts that could not be
@@ -159,14 +176,18 @@ class XfflLauncher:
         ]
 
 
-_STATUS = re.compile(r"rank(\d{5,})\.status")
+_OF_RANK, _OF_NODE = re.compile(r"rank(\d{5,})\.status"), re.compile(r"node(\d{4,})\.status")
 
 
-def _rank_statuses(attempt: AttemptFolder, known: dict[int, int]) -> dict[int, int]:
-    """New ones; negative for a signal, of which a shell says 128 more."""
-    found: dict[int, int] = {}
-    for file in attempt.ends.iterdir():
-        if (match := _STATUS.fullmatch(file.name)) and int(match[1]) not in known:
-            status = int(file.read_text(encoding="ascii"))
-            found[int(match[1])] = 128 - status if status > 128 else status
-    return found
+def _kept(attempt: AttemptFolder, name: re.Pattern[str], known: dict[int, int]) -> dict[int, int]:
+    """New exit statuses that shells have kept in the attempt's folder, by number."""
+    return {
+        int(match[1]): int(file.read_text(encoding="ascii"))
+        for file in attempt.ends.iterdir()
+        if (match := name.fullmatch(file.name)) and int(match[1]) not in known
+    }
+
+
+def _signalled(status: int) -> int:
+    """Negative for a signal, of which a shell says 128 more."""
+    return 128 - status if status > 128 else status

@@ -17,7 +17,16 @@ def hosts(nodes: int) -> list[str]:
 
 
 def check_hosts(runs: Iterable[Run], over_ssh: XfflSettings) -> None:
-    """Raises InputError: a run wants the GPUs of several nodes, and one machine has its own only."""
+    """Raises InputError: a run wants the GPUs of several nodes, and one machine has its own only; or runs of one sweep
+    would be on other machines by their launcher alone.
+    """
+    runs = list(runs)
+    if not over_ssh.is_loopback and {run.launcher for run in runs} == {"torchrun", "xffl"}:
+        raise InputError(
+            f"system {runs[0].system.name}: xffl.hosts: launcher torchrun has this machine only, and xffl would use "
+            f"{', '.join(over_ssh.hosts)}, so their figures would be of different machines: leave one out with "
+            "--only launcher=xffl"
+        )
     for run in runs:
         elsewhere = run.launcher == "xffl" and not over_ssh.is_loopback
         if run.system.device == "cuda" and run.nodes > 1 and not elsewhere:

@@ -45,8 +45,16 @@ def test_a_fault_names_the_rank(after: tuple[float, ...], said: str) -> None:
 
 
 def test_bf16_may_round_more_but_not_sum() -> None:
-    assert fault(TWO_GROUPS, "bf16", noted(2.0, 15.0, 2.0, 15.1)) == ""
+    assert fault(TWO_GROUPS, "bf16", noted(2.0, 15.1, 2.0, 15.1)) == ""
     assert "rank 1 holds 30" in fault(TWO_GROUPS, "bf16", noted(2.0, 30.0, 2.0, 30.0))
+
+
+def test_groups_that_were_not_averaged_are_seen_where_rounding_is_coarse() -> None:
+    """In bf16 groups may differ by less than what a rounded mean may be off."""
+    apart = [[[[value], [value]]] for value in (1.0, 1.0078125)]
+    assert "rank 1 holds 1.0078125 and rank 0 1" in fault(Layout(federation=2, replicate=1, shard=1), "bf16", apart)
+    replicas = [[[[1.0], [value]]] for value in (1.0, 1.0078125, 1.0, 1.0078125)]  # each replica averaged by itself
+    assert fault(Layout(federation=2, replicate=2, shard=1), "bf16", replicas) == ""
 
 
 def test_many_holders_do_not_hide_a_sum() -> None:

@@ -23,9 +23,10 @@ import json, os, sys
 here = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(here, "answers.json")) as file:
     answers = json.load(file)
+words = [word for word in sys.argv[1:] if word not in ("-P", "-m")]
 with open(os.path.join(here, "asked"), "a") as file:
-    print(*sys.argv[2:], file=file)
-answer = answers[sys.argv[2]]
+    print(*words, file=file)
+answer = answers[words[0]]
 print("what xFFL has printed", file=sys.stderr)
 sys.exit(print(json.dumps(answer)) if isinstance(answer, dict) else answer)
 """

@@ -95,7 +95,7 @@ def test_a_host_that_cannot_be_reached_is_missing(
         all_there, said = lines(environment.system())
         assert not all_there
         assert "✓ host 127.0.0.1" in said
-        assert "Connection refused -> `ssh 127.0.0.2 " in said["✗ host 127.0.0.2"]
+        assert "Connection refused -> look at what this says: ssh 127.0.0.2 " in said["✗ host 127.0.0.2"]
 
 
 def test_a_host_with_another_environment_is_told(
@@ -119,7 +119,7 @@ def test_what_is_missing_is_named_with_its_remedy(environment: Environment) -> N
     (environment.path.parent / "xffl").unlink()
     all_there, said = lines(environment.system(nodes=1, device="cuda"))
     assert not all_there
-    assert f"-> {environment.path} -m pip install git+https://" in said["✗ xFFL"]
+    assert "not needed" in said["- xFFL"], "the program may come from another environment"
     assert "there is no program" in said["✗ xffl exec"]
     assert "none -> the system has 2 ranks per node" in said["✗ GPUs"]
     assert "✓ torch" in said, "one fault hides no other item"

@@ -59,7 +59,7 @@ def test_another_program_or_a_damaged_file_is_probed_again(interpreter: Interpre
 def test_an_environment_without_xffl_says_what_to_install(interpreter: Interpreter) -> None:
     interpreter.answers(xffl=False)
     with pytest.raises(
-        InputError, match=r"finds no package xffl: install it there .*pip install git\+https.*xffl.venv"
+        InputError, match=r"finds no package xffl: install it there .*docs/xffl.md.*xffl.venv"
     ):
         library(interpreter.path, None, "cpu")
     with pytest.raises(InputError, match="none: cannot be started"):
@@ -93,8 +93,8 @@ def test_runs_whose_groups_are_not_averaged_are_refused(run: Run, plan, small: s
         return refusal(run.model_copy(update={"library": LIBRARY.model_copy(update={"averaging": averaging})}))
 
     assert with_averaging("sum") == (
-        f"xFFL 0.2.2 (commit 2819740) adds up the parameters of federated groups and does not divide them on this "
-        f"system (cpu), so the 2 groups would train no model"
+        "xFFL 0.2.2 (commit 2819740) adds up the parameters of federated groups and does not divide them on this "
+        "system (cpu), so the 2 groups would train no model"
     )
     assert "leaves the parameters of federated groups as they are" in with_averaging("nothing")
     assert with_averaging("mean") == with_averaging("unknown") == ""

@@ -212,6 +212,20 @@ def test_a_run_over_ssh_is_repeated_by_hand(tmp_path: Path, data: Path, over_ssh
     assert before == {file: file.read_bytes() for file in folder.glob("attempts/**/*") if file.is_file()}
 
 
+def test_a_node_that_starts_no_ranks_is_a_failed_launch(tmp_path: Path, data: Path, nearby: Place) -> None:
+    """Seen at once: `xffl exec` waits for the first node, whose rank waits for the second node's."""
+    script = tmp_path / "site.sh"
+    script.write_text('if [ "$XFFL_NODEID" = 1 ]; then echo "no such module" >&2; exit 3; fi\n')
+    system = {**nearby.system, "xffl": {**nearby.system["xffl"], "facility": str(script)}}  # type: ignore[dict-item]
+    sweep = SmallSweep(tmp_path, data, nodes=2, ranks_per_node=1, system=system, variables=nearby.variables)
+    sweep.write(["fsdp"])
+    sweep.run(expect=1)
+    (result,) = sweep.found().values()
+    assert (result.outcome, "ssh to node 1 (127.0.0.2) ended with status 3" in result.reason) == ("launch-failed", True)
+    assert any("no such module" in line for line in result.evidence), result.evidence
+    sweep.assert_nothing_left()
+
+
 @pytest.mark.soak
 def test_ranks_that_failed_and_do_not_end(tmp_path: Path, data: Path) -> None:
     """What a rank wrote is enough: nothing is waited for that cannot come."""

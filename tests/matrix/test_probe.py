@@ -58,9 +58,7 @@ def test_another_program_or_a_damaged_file_is_probed_again(interpreter: Interpre
 
 def test_an_environment_without_xffl_says_what_to_install(interpreter: Interpreter) -> None:
     interpreter.answers(xffl=False)
-    with pytest.raises(
-        InputError, match=r"finds no package xffl: install it there .*docs/xffl.md.*xffl.venv"
-    ):
+    with pytest.raises(InputError, match=r"finds no package xffl: install it there .*docs/xffl.md.*xffl.venv"):
         library(interpreter.path, None, "cpu")
     with pytest.raises(InputError, match="none: cannot be started"):
         library(interpreter.path.with_name("none"), None, "cpu")

@@ -30,7 +30,7 @@ import torch.distributed as dist
 from bench import averaging, provenance
 from bench.contract import Loss, Measured, Memory, Provenance, Run, Saved, Startup
 from bench.data import RunData, entropy_rate
-from bench.engines.engine import engine_of
+from bench.engines.chosen import engine_of
 from bench.folder import AttemptFolder, write_document
 from bench.loss import validate
 from bench.measure import RankRecord, Steps, largest_memory, mean_loss, slowest_startup, step_table, window, write_steps

@@ -7,13 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import nn
 
-from bench.contract import Run, Saved
+from bench.contract import Saved
 from bench.data import RunData
 from bench.folder import AttemptFolder
-from bench.mesh import Position
 from bench.progress import Watcher
 
 
@@ -73,14 +71,3 @@ class Engine(Protocol):
 
     def release(self) -> None:
         """Drop wrappers and optimizer, before the communicators that they use."""
-
-
-def engine_of(run: Run, position: Position, device: torch.device) -> Engine:
-    """The engine that a run asks for; the other one is not imported."""
-    if run.engine == "xffl":
-        from bench.xffl.engine import XfflEngine  # noqa: PLC0415 - an optional dependency
-
-        return XfflEngine(run, position, device)
-    from bench.engines.native import NativeEngine  # noqa: PLC0415
-
-    return NativeEngine(run, position, device)

@@ -94,7 +94,7 @@ def test_a_killed_rank_under_plain_torchrun(tmp_path: Path, data: Path) -> None:
     sweep.assert_nothing_left()
 
 
-@pytest.mark.parametrize("start", ["warm", pytest.param("exec", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("start", ["warm", pytest.param("exec", marks=[pytest.mark.soak, pytest.mark.long])])
 def test_a_killed_runner_loses_the_run_in_flight_at_most(tmp_path: Path, data: Path, start: str) -> None:
     sweep = SmallSweep(tmp_path, data, start=start)
     sweep.write(["fsdp"], repeats=2, steps=30)

@@ -67,6 +67,7 @@ def test_a_run_over_ssh_learns_what_torchrun_s_learns(tmp_path: Path, data: Path
 
 
 @pytest.mark.soak
+@pytest.mark.long
 def test_a_run_over_real_ssh_learns_what_torchrun_s_learns(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     learns_the_same(tmp_path, data, over_ssh)
 
@@ -160,6 +161,7 @@ def processes_of(sweep: SmallSweep, run_id: str) -> set[int]:
 
 
 @pytest.mark.soak
+@pytest.mark.long
 def test_a_run_that_hangs_over_ssh(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     sweep = small(tmp_path / "over", data, over_ssh)
     sweep.write(["fsdp"], limits={"hang_seconds": 40.0}, **LONG)
@@ -195,6 +197,7 @@ def test_two_sweeps_at_once_and_what_a_killed_runner_leaves(tmp_path: Path, data
 
 
 @pytest.mark.soak
+@pytest.mark.long
 def test_a_run_over_ssh_is_repeated_by_hand(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     sweep = small(tmp_path / "over", data, over_ssh)
     sweep.write(["fsdp"])

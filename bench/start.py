@@ -44,6 +44,8 @@ class AgentOrder(BaseModel):
     node: int
     master_addr: str
     master_port: int
+    store_port: int | None = None
+    """Where rank 0 serves the store that ranks meet at; None: the agent of node 0 does, at `master_port`."""
 
 
 def end_with(parent: int) -> None:
@@ -67,9 +69,11 @@ def send_output_to(path: Path) -> None:
     os.close(log)
 
 
-def rank(run: Path, folder: Path, parent: int) -> None:
+def rank(run: Path, folder: Path, parent: int, store_port: int | None = None) -> None:
     """One rank of an agent of ours (pid `parent`)."""
     end_with(parent)
+    if store_port is not None:
+        os.environ |= {"MASTER_PORT": str(store_port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
     _train(Run.model_validate_json(run.read_text(encoding="utf-8")), AttemptFolder(folder))
 
 
@@ -115,7 +119,7 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
     command = ["-m", "bench.start", "rank", str(order.run), str(order.folder), "--parent", str(here)]
     try:
         if fork:
-            elastic_launch(config, rank)(order.run, order.folder, here)
+            elastic_launch(config, rank)(order.run, order.folder, here, order.store_port)
         else:
             elastic_launch(config, sys.executable)("-u", *command)
     except ChildFailedError as error:

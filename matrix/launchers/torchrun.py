@@ -233,9 +233,14 @@ class WarmLauncher:
         variables = _variables(run, self._owner, self._commit)
         try:
             process, answers = self._ready(variables)
-            asked = [order.model_dump(mode="json") for order in orders(run, folder, attempt)]
+            # An agent forks its ranks one after the other. If the first ones met at the agent's own store, a thread of
+            # it would look their addresses up meanwhile, and a rank forked then waits for glibc's resolver for ever.
+            asked = orders(run, folder, attempt)
+            while (port := free_port()) == asked[0].master_port:
+                pass
+            asked = [order.model_copy(update={"store_port": port}) for order in asked]
             assert process.stdin is not None
-            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            process.stdin.write(json.dumps([order.model_dump(mode="json") for order in asked]).encode() + b"\n")
             started = answers.next(timeout=60.0)
         except (OSError, LaunchError) as error:
             self.close()

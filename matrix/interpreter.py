@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.xffl.installation import Installation
+from matrix.calls import call
 from matrix.errors import InputError
 
 LIMIT = 600.0
@@ -33,15 +34,7 @@ def ask(python: Path, module: str, words: Sequence[str] = (), *, log: Path | Non
     """
     command = [str(python), "-m", module, *words]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT,
-            check=False,
-        )
+        done = call(command, limit=LIMIT)
     except OSError as error:
         raise InputError(
             f"{python}: cannot be started ({error.strerror}): under xffl.venv should stand an environment"

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from matrix.calls import call
+
 LIMIT = 40.0
 """Seconds for one command on one host; connecting may take ten, and ending processes ten."""
 
@@ -54,15 +56,8 @@ class Hosts:
         """What went wrong, in one line."""
         command = module_call(self._python, "matrix.processes", words)
         try:
-            done = subprocess.run(
-                [*self._ssh, host, command],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=LIMIT,
-                check=False,
-                start_new_session=True,  # a Ctrl-C in the terminal must not end the ending
+            done = call(  # a Ctrl-C in the terminal must not end the ending
+                [*self._ssh, host, command], limit=LIMIT, own_session=True
             )
         except subprocess.TimeoutExpired:
             return f"no answer in {LIMIT:g} s"

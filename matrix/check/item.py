@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from matrix.calls import call
+
 
 class State(StrEnum):
     """Of an item."""
@@ -43,15 +45,7 @@ def optional(name: str, found: str, *, is_there: bool, needed: bool, remedy: str
 def said_by(command: Sequence[str], limit: float = 20.0) -> tuple[bool, str]:
     """(whether a program ended well, its last line); what it prints counts, else what it complains of."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit,
-            check=False,
-        )
+        done = call(command, limit=limit)
     except subprocess.TimeoutExpired:
         return False, f"no answer in {limit:g} s"
     except OSError as error:

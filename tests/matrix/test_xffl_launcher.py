@@ -39,7 +39,7 @@ def over_ssh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def small(folder: Path, data: Path, hosts: Place) -> SmallSweep:
     """Two nodes of one rank."""
     folder.mkdir(exist_ok=True)
-    return SmallSweep(folder, data, nodes=2, ranks_per_node=1, system=hosts.system, variables=hosts.variables)
+    return SmallSweep(folder, data, nodes=2, ranks_per_node=1, system=hosts.system(), variables=hosts.variables)
 
 
 def environment_of(pid: int) -> dict[str, str]:
@@ -219,7 +219,7 @@ def test_a_node_that_starts_no_ranks_is_a_failed_launch(tmp_path: Path, data: Pa
     """Seen at once: `xffl exec` waits for the first node, whose rank waits for the second node's."""
     script = tmp_path / "site.sh"
     script.write_text('if [ "$XFFL_NODEID" = 1 ]; then echo "no such module" >&2; exit 3; fi\n')
-    system = {**nearby.system, "xffl": {**nearby.system["xffl"], "facility": str(script)}}  # type: ignore[dict-item]
+    system = nearby.system(facility=str(script))
     sweep = SmallSweep(tmp_path, data, nodes=2, ranks_per_node=1, system=system, variables=nearby.variables)
     sweep.write(["fsdp"])
     sweep.run(expect=1)

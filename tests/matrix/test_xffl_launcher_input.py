@@ -109,7 +109,7 @@ def test_nothing_is_started_where_a_path_cannot_be_passed_on(tmp_path: Path, dat
     folder = tmp_path / "my sweeps"
     folder.mkdir()
     with place(tmp_path, "standin", "standin") as over_ssh:
-        sweep = SmallSweep(folder, data, nodes=2, system=over_ssh.system, variables=over_ssh.variables)
+        sweep = SmallSweep(folder, data, nodes=2, system=over_ssh.system(), variables=over_ssh.variables)
         sweep.write(["fsdp"])
         assert "does not quote paths" in sweep.run(expect=2)
         assert not sweep.results.exists()

@@ -37,10 +37,10 @@ class Place:
     home: Path
     variables: dict[str, str]
 
-    @property
-    def system(self) -> dict[str, object]:
-        """Keys of a system file."""
-        return {"launcher": "xffl", "xffl": {"command": str(self.command), "ssh_options": self.ssh_options}}
+    def system(self, **xffl: object) -> dict[str, object]:
+        """Keys of a system file, with more keys of its block `xffl`."""
+        own = {"command": str(self.command), "ssh_options": self.ssh_options}
+        return {"launcher": "xffl", "xffl": {**own, **xffl}}
 
 
 def real_xffl() -> Path:

@@ -1,0 +1,27 @@
+"""Programs that are called for what they say: nobody types, and what they print is text."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def call(command: Sequence[str | Path], *, limit: float, own_session: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and keep what it prints. In a session of its own no Ctrl-C of the terminal reaches it.
+
+    Raises:
+        OSError: it cannot be started.
+        subprocess.TimeoutExpired: it had not ended after `limit` seconds, and was killed.
+
+    """
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=limit,
+        check=False,
+        start_new_session=own_session,
+    )

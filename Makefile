@@ -4,7 +4,7 @@ VENV := .venv
 SOAK ?= soak# CI leaves some out: "soak and not long"
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak bench clean
+.PHONY: demo test soak cluster-test bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -20,6 +20,9 @@ test: $(VENV)/.installed-test ## everything that checks the project, but for wha
 
 soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, every option, checkpoints, corpora, W&B
 	$(BIN)/pytest -m "$(SOAK)" -n 2 --dist worksteal # much of it waits
+
+cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
+	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(BIN)/pytest -m cluster
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc
@@ -42,4 +45,12 @@ $(VENV)/.installed-bench: $(VENV)/.installed-test
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-cluster: tests/containers/apptainer.sh | $(VENV)/bin/python
+	@[ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] || \
+	  { echo "cluster-test installs packages: it needs root on Debian" >&2; exit 2; }
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends mmdebstrap patchelf squashfs-tools >/dev/null
+	tests/containers/apptainer.sh $(VENV)/apptainer
 	touch $@

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from matrix.errors import InputError
+from matrix.image.cli import app as image_app
 from matrix.ownership import LostClaimError
 from matrix.processes import StuckError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make data sets.")
 app.add_typer(data_app, name="data")
+app.add_typer(image_app, name="image")
 
 MatrixFile = Annotated[Path, typer.Argument(help="matrix file (YAML)", metavar="MATRIX")]
 SweepPath = Annotated[Path, typer.Argument(help="folder of a sweep, e.g. results/demo", metavar="SWEEP")]

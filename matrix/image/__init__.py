@@ -1,0 +1,1 @@
+"""The container image that ranks can run in: built, looked into, tried out and entered."""

@@ -20,19 +20,40 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class RankRecord:
-    """One rank's share of the account; lists have one entry per step."""
+class Trained:
+    """What one rank saw.
 
-    rank: int
-    host: str
-    device: str
-    cores: int
+    Attributes:
+        losses: mean loss of the rank's own labels at every step, nats per token.
+        tokens: labels that were trained on at every step.
+        begins, ends: seconds from the start of the window.
+        aggregations: seconds of averaging inside each step: 0 where there was none, NaN where it was not timed.
+        averaged: [before, after] of a few elements for every averaging (see `bench.averaging`).
+
+    """
+
     losses: list[float]
     tokens: list[int]
     begins: list[float]
     ends: list[float]
     aggregations: list[float]
     averaged: list[list[list[float]]]
+
+    @property
+    def first_step(self) -> float:
+        """Seconds of the first step, with all that is set up on the way."""
+        return self.ends[0] - self.begins[0]
+
+
+@dataclass(frozen=True)
+class RankRecord:
+    """One rank's share of the account."""
+
+    rank: int
+    host: str
+    device: str
+    cores: int
+    trained: Trained
     memory: dict[str, int | None]
     startup: Startup
     matmul: float
@@ -49,11 +70,11 @@ class Steps:
     tokens: Floats
 
     @classmethod
-    def of(cls, records: Sequence[RankRecord]) -> Steps:
+    def of(cls, ranks: Sequence[Trained]) -> Steps:
         """Stack the ranks' lists, in rank order."""
         return cls(
             *(
-                np.array([getattr(record, name) for record in records], dtype=np.float64)
+                np.array([getattr(rank, name) for rank in ranks], dtype=np.float64)
                 for name in ("begins", "ends", "aggregations", "losses", "tokens")
             )
         )

@@ -20,12 +20,15 @@ _ALLOWED = re.compile(
 _SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
+def is_secret(name: str) -> bool:
+    """Whether a variable's name says that its value is nobody's business."""
+    return _SECRET.search(name) is not None
+
+
 def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Variables that can change a measurement, sorted by name."""
     return {
-        name: value
-        for name, value in sorted(environment.items())
-        if _ALLOWED.fullmatch(name) and not _SECRET.search(name)
+        name: value for name, value in sorted(environment.items()) if _ALLOWED.fullmatch(name) and not is_secret(name)
     }
 
 

@@ -116,12 +116,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
             host=provenance.host(),
             device=_device_name(device),
             cores=provenance.cores(),
-            losses=trained.losses,
-            tokens=trained.tokens,
-            begins=trained.begins,
-            ends=trained.ends,
-            aggregations=trained.aggregations,
-            averaged=trained.averaged,
+            trained=trained,
             memory=memory,
             startup=Startup(
                 rendezvous=ready - begin, model=built - building, data=loaded - built, first_step=trained.first_step
@@ -164,7 +159,7 @@ def account(
     run: Run, folder: AttemptFolder, device: torch.device, records: list[RankRecord], data: RunData, validation: float
 ) -> Measured:
     """Write `steps.parquet` and `measured.json`, and return the latter; on rank 0."""
-    steps = Steps.of(records)
+    steps = Steps.of([record.trained for record in records])
     rates = [learning_rate(run, data.order.first_step + step) for step in range(run.training.steps)]
     write_steps(folder.steps, step_table(run, steps, rates))
     measured_window = window(run, steps)
@@ -191,7 +186,7 @@ def account(
         startup=slowest_startup(records),
         provenance=_provenance(run, records),
         cautions=cautions(run, records, measured_window.steps // run.block, distinct_samples < samples),
-        invalid=averaging.fault(run.layout, run.training.held, [record.averaged for record in records]),
+        invalid=averaging.fault(run.layout, run.training.held, [record.trained.averaged for record in records]),
     )
     write_document(folder.measured, measured)
     return measured

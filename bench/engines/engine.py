@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from torch import nn
@@ -12,33 +11,8 @@ from torch import nn
 from bench.contract import Saved
 from bench.data import RunData
 from bench.folder import AttemptFolder
+from bench.measure import Trained
 from bench.progress import Watcher
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What one rank saw.
-
-    Attributes:
-        losses: mean loss of the rank's own labels at every step, nats per token.
-        tokens: labels that were trained on at every step.
-        begins, ends: seconds from the start of the window.
-        aggregations: seconds of averaging inside each step: 0 where there was none, NaN where it was not timed.
-        averaged: [before, after] of a few elements for every averaging (see `bench.averaging`).
-
-    """
-
-    losses: list[float]
-    tokens: list[int]
-    begins: list[float]
-    ends: list[float]
-    aggregations: list[float]
-    averaged: list[list[list[float]]]
-
-    @property
-    def first_step(self) -> float:
-        """Seconds of the first step, with all that is set up on the way."""
-        return self.ends[0] - self.begins[0]
 
 
 class Engine(Protocol):

@@ -20,10 +20,10 @@ from bench.checkpoint import go_on
 from bench.clock import StepClock
 from bench.contract import Run, Saved
 from bench.data import IGNORED_LABEL, RunData, load
-from bench.engines.engine import Trained
 from bench.federation import FederatedAverage
 from bench.folder import AttemptFolder
 from bench.loss import LossFunction, batch_loss, cross_entropy
+from bench.measure import Trained
 from bench.mesh import Position, make_groups, process_group, wait_for_all
 from bench.optim import build_optimizer, clip, learning_rate, set_learning_rate
 from bench.preload import Preload, preload

@@ -64,7 +64,7 @@ def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
             shuffle_train_split=False,  # the samples come in the run's own order
         ),
         optimizer_info=OptimizerInfo(
-            optimizer=seen.optimizer,
+            optimizer=seen.make_optimizer,
             lr_scheduler=partial(_schedule, run),
             gradient_clipping=training.clip_norm or None,
             gradient_accumulation=training.accumulation,

@@ -14,10 +14,11 @@ from torch import nn
 
 from bench.contract import Run, Saved
 from bench.data import RunData, load
-from bench.engines.engine import Trained
 from bench.folder import AttemptFolder
+from bench.measure import Trained
 from bench.mesh import Position
 from bench.progress import Watcher
+from bench.state import state_bytes
 from bench.xffl.configuration import configuration
 from bench.xffl.recorder import Recorder
 
@@ -81,9 +82,8 @@ class XfflEngine:
 
     def memory(self) -> dict[str, int]:
         """Counted bytes; xFFL averages the parameters themselves, without buffers."""
-        parameters = sum(parameter.numel() * parameter.element_size() for parameter in self._model.parameters())
-        state = sum(tensor.numel() * tensor.element_size() for tensor in self._recorder.state())
-        return {"state": 2 * parameters + state, "averaging_buffers": 0}
+        assert self._recorder.optimizer is not None
+        return {"state": state_bytes(self._model, self._recorder.optimizer), "averaging_buffers": 0}
 
     def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
         """Nothing: planning refuses runs of this engine that ask for it."""

@@ -15,8 +15,8 @@ from bench.averaging import Witness
 from bench.clock import StepClock
 from bench.contract import Run
 from bench.data import IGNORED_LABEL
-from bench.engines.engine import Trained
 from bench.loss import cross_entropy
+from bench.measure import Trained
 from bench.optim import optimizer_over, peak_learning_rate
 from bench.progress import Watcher
 
@@ -37,7 +37,8 @@ class Recorder:
         self._clock: StepClock | None = None
         self._watcher: Watcher | None = None
         self._witness: Witness | None = None
-        self._optimizer: torch.optim.Optimizer | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+        """What xFFL was given, once it has asked."""
         self._steps = 0
         self._losses: list[float] = []
         self._tokens: list[torch.Tensor] = []
@@ -52,14 +53,14 @@ class Recorder:
             clock.align()
         clock.begin()
 
-    def optimizer(self, parameters: Iterable[torch.nn.Parameter], **settings: Any) -> torch.optim.Optimizer:  # noqa: ANN401
+    def make_optimizer(self, parameters: Iterable[torch.nn.Parameter], **settings: Any) -> torch.optim.Optimizer:  # noqa: ANN401
         """What xFFL calls in the place of an optimizer's class; `settings` are those of the configuration."""
         held = list(parameters)
-        self._optimizer = optimizer_over(held, self._run.training, peak_learning_rate(self._run))
+        optimizer = self.optimizer = optimizer_over(held, self._run.training, peak_learning_rate(self._run))
         if self._run.layout.federation > 1:
             self._witness = Witness(held)
-            self._optimizer.register_step_post_hook(self._stepped)
-        return self._optimizer
+            optimizer.register_step_post_hook(self._stepped)
+        return optimizer
 
     def _stepped(self, *_: object) -> None:
         """After every optimizer step, which xFFL's averaging follows at once."""
@@ -92,13 +93,6 @@ class Recorder:
         self._steps += 1
         if self._steps < self._run.training.steps:
             self._begin_step(self._clock)
-
-    def state(self) -> Iterable[torch.Tensor]:
-        """Tensors of the optimizer's state on this rank."""
-        if self._optimizer is None:
-            return
-        for slots in self._optimizer.state.values():
-            yield from (value for value in slots.values() if isinstance(value, torch.Tensor) and value.dim() > 0)
 
     def read(self) -> Trained:
         """All steps; waits for the device.

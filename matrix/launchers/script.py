@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder, write_whole
-from bench.provenance import allowed_environment
+from bench.provenance import allowed_environment, is_secret
 from matrix.launchers.launcher import environment
 from matrix.processes import facility_name
 from matrix.systems.xffl import Site
@@ -26,7 +26,6 @@ from matrix.systems.xffl import Site
 TEMPLATES = Path(__file__).parent / "templates"
 
 _PASSED_ON = re.compile(r"(HF|TRANSFORMERS|WANDB)_\w+|XDG_CACHE_HOME|PYTHONPATH")
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,7 @@ def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
     """What of the runner's environment ranks get, which ssh does not carry: what a result records, and what caches,
     W&B and packages are found by. Never a secret: it would lie in a file.
     """
-    found = {
-        name: value for name, value in variables.items() if _PASSED_ON.fullmatch(name) and not _SECRET.search(name)
-    }
+    found = {name: value for name, value in variables.items() if _PASSED_ON.fullmatch(name) and not is_secret(name)}
     return dict(sorted((allowed_environment(variables) | found).items()))
 
 

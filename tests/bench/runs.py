@@ -14,10 +14,9 @@ from torch.distributed.tensor import DTensor
 from bench.build import build
 from bench.contract import Limits, Run, System, Training
 from bench.data import load
-from bench.engines.engine import Trained
 from bench.engines.native import train
 from bench.federation import FederatedAverage
-from bench.measure import Steps
+from bench.measure import Trained
 from bench.mesh import Groups, make_groups
 from bench.optim import build_optimizer
 from bench.progress import Watcher
@@ -119,18 +118,6 @@ def full_parameters(model: nn.Module) -> dict[str, torch.Tensor]:
         name.removeprefix("module."): (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone()
         for name, p in model.named_parameters()
     }
-
-
-def steps_of(answers: list[Trained]) -> Steps:
-    """Stack what the ranks saw."""
-    import numpy as np
-
-    return Steps(
-        *(
-            np.array([getattr(each, name) for each in answers], dtype=np.float64)
-            for name in ("begins", "ends", "aggregations", "losses", "tokens")
-        )
-    )
 
 
 def world_barrier() -> None:

@@ -12,8 +12,8 @@ from bench.contract import Run
 from bench.data import IGNORED_LABEL, Collate, Order, SyntheticData, load, make_synthetic, validation_batches
 from bench.loss import validate
 from bench.markov import MarkovSource
-from bench.measure import mean_loss
-from tests.bench.runs import CPU, NoProgress, make_run, prepare, steps_of, train_rank
+from bench.measure import Steps, mean_loss
+from tests.bench.runs import CPU, NoProgress, make_run, prepare, train_rank
 from tests.ranks import Ranks
 
 
@@ -139,7 +139,7 @@ def test_loss_falls_towards_the_entropy_rate_and_not_below(ranks: Ranks, tmp_pat
         SyntheticData(vocab_size=256, sequence_length=32, train_samples=40_000, val_samples=64, branching=2),
     )
     run = make_run(tmp_path / "easy", (2, 1, 1), batch_size=32, steps=240, learning_rate=1e-2, lr_warmup_fraction=0.1)
-    steps = steps_of(ranks(2, trained_on, run))
+    steps = Steps.of(ranks(2, trained_on, run))
     curve = [mean_loss(steps.losses[:, step], steps.tokens[:, step]) for step in range(240)]
     noise = 3 * float(np.std(curve[-40:]))
     assert curve[0] == pytest.approx(np.log(256), rel=0.05), "an untrained model knows nothing"

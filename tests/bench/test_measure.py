@@ -15,7 +15,7 @@ from bench.data import load
 from bench.engines.native import train
 from bench.measure import Steps, mean_loss, step_table, window
 from bench.optim import build_optimizer
-from tests.bench.runs import CPU, NoProgress, averaging, make_run, prepare, steps_of, train_rank
+from tests.bench.runs import CPU, NoProgress, averaging, make_run, prepare, train_rank
 from tests.ranks import Ranks
 
 STEP = 0.1
@@ -113,7 +113,7 @@ def watched(rank: int, run: Run, delay_in_averaging: float, delay_in_group: floa
 def measured(ranks: Ranks, run: Run, averaging: float = 0.0, group: float = 0.0) -> tuple[float, float]:
     """(seconds of the window as measured, as seen from outside)."""
     answers = ranks(run.world, watched, run, averaging, group)
-    found = window(run, steps_of([trained for trained, _ in answers]))
+    found = window(run, Steps.of([trained for trained, _ in answers]))
     assert found.tokens == 4 * 2 * 32 * found.steps
     return found.seconds, float(np.mean([outside for _, outside in answers]))
 
@@ -136,7 +136,7 @@ def begun_late(rank: int, run: Run, delay: float) -> object:
 def test_clocks_agree_at_the_window(ranks: Ranks, data: Path, warmup: int) -> None:
     """A group that is late is waited for before the window, and its clock has the others' zero."""
     run = make_run(data, (2, 1, 2), every=8, block=8, steps=warmup + 8, warmup_steps=warmup)
-    plain, late = (window(run, steps_of(ranks(4, begun_late, run, delay))).seconds for delay in (0.0, 1.0))
+    plain, late = (window(run, Steps.of(ranks(4, begun_late, run, delay))).seconds for delay in (0.0, 1.0))
     assert abs(late - plain) < 0.5
 
 

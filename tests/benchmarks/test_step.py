@@ -22,11 +22,11 @@ from transformers import LlamaForCausalLM
 
 from bench.contract import Run
 from bench.data import load
-from bench.measure import window
+from bench.measure import Steps, window
 from bench.model import configuration
 from bench.optim import learning_rate
 from reports.statistics import ratio
-from tests.bench.runs import make_run, steps_of, train_rank
+from tests.bench.runs import make_run, train_rank
 from tests.ranks import Ranks
 
 STEPS = 120
@@ -111,7 +111,7 @@ def test_native_engine_beside_others(benchmark: BenchmarkFixture, ranks: Ranks, 
             seconds = {}
             for kind in kinds[turn % 3 :] + kinds[: turn % 3]:
                 answers = ranks(world, kind, run)
-                seconds[kind] = window(run, steps_of(answers)).seconds if kind is native else max(answers)
+                seconds[kind] = window(run, Steps.of(answers)).seconds if kind is native else max(answers)
             found.append([seconds[kind] for kind in kinds])
         return found
 

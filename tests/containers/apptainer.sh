@@ -14,7 +14,7 @@ mkdir -p "$work"/{lists/partial,archives/partial,packages,files,none}
 touch "$work/status"
 
 mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources | head -n 1)
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} sid main" \
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:?no URIs in debian.sources} sid main" \
     >"$work/sources.list"
 options=(-qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts="$work/none"
     -o Dir::Etc::PreferencesParts="$work/none" -o Dir::State::Lists="$work/lists" -o Dir::State::Status="$work/status"

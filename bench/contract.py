@@ -163,6 +163,9 @@ class Limits(Document):
     """When a run is given up."""
 
     run_seconds: PositiveFloat = Field(1800.0, description="wall time of one run")
+    expected_seconds: PositiveFloat | None = Field(
+        None, description="wall time that a run is expected to take; batch jobs are packed by it (run_seconds)"
+    )
     hang_seconds: PositiveFloat = Field(300.0, description="time without progress of any kind")
 
 
@@ -438,6 +441,29 @@ class Heartbeat(Document):
     steps: int
 
 
+class Allocation(Document):
+    """Where a scheduler put a run."""
+
+    job: str = Field(description="id of the job")
+    hosts: list[str] = Field(description="hosts of the allocation, in node order; a run has the first of them")
+    switches: dict[str, str] = Field(description="lowest switch over each host, where the scheduler knows it")
+
+
+class JobEnd(Document):
+    """What became of a batch job."""
+
+    id: str
+    state: str = Field(description="as Slurm names it; GONE where it no longer knows the job")
+    said: str = Field(description="what that means, for people, with the last line of the job's log where it failed")
+    seconds: NonNegativeFloat = Field(description="wall time of the allocation")
+    nodes: PositiveInt
+
+    @property
+    def node_hours(self) -> float:
+        """What it cost."""
+        return self.nodes * self.seconds / 3600
+
+
 class Result(Document):
     """What became of a run. `measured` is there when the window was measured to its end, whatever came after it."""
 
@@ -449,6 +475,10 @@ class Result(Document):
     evidence: list[str] = Field(default_factory=list, description="lines of logs and exit statuses behind the reason")
     started: str = Field(description="ISO 8601, UTC")
     seconds: NonNegativeFloat = Field(description="wall time of the attempt, as the runner saw it")
+    allocation: Allocation | None = Field(None, description="where a scheduler put it")
+    lost_to: str | None = Field(
+        None, description="state of the job that ended while this attempt was under way, where that may be its doing"
+    )
     measured: Measured | None = None
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ Runners take numbers. A number is taken by linking a whole file to a name that m
 do; the holder is the one with the highest number. It hands over by marking its number as released, or by dying. No
 file is ever deleted or replaced, so on one host there is no moment at which two could hold the sweep; a runner on
 another host that gives no sign of life for two minutes is taken for dead, and stops before its next run if it was not.
+One whose Slurm job was started again is dead at once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Runner(Document):
     start: int
     since: str
     command: list[str]
+    job: str | None = None
+    restarts: int = 0
 
     @classmethod
     def this(cls) -> Runner:
@@ -45,7 +48,24 @@ class Runner(Document):
         start = start_time(pid)
         if start is None:
             raise RuntimeError("this process is not in /proc")
-        return cls(host=host(), boot=boot_id(), pid=pid, start=start, since=timestamp(), command=sys.argv)
+        return cls(
+            host=host(),
+            boot=boot_id(),
+            pid=pid,
+            start=start,
+            since=timestamp(),
+            command=sys.argv,
+            job=os.environ.get("SLURM_JOB_ID"),
+            restarts=int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+        )
+
+    @property
+    def was_restarted(self) -> bool:
+        """Whether Slurm has started this runner's job again since, in which the calling process is: it does so only
+        once all of a job has ended.
+        """
+        job, restarts = os.environ.get("SLURM_JOB_ID"), int(os.environ.get("SLURM_RESTART_COUNT", 0))
+        return self.job is not None and self.job == job and self.restarts < restarts
 
 
 class LostClaimError(RuntimeError):
@@ -57,7 +77,7 @@ class Claim:
 
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
-        self._folder = folder
+        self.folder = folder
         self._file = folder / f"{number:06d}.json"
         self._over = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)
@@ -69,8 +89,8 @@ class Claim:
 
     def check(self) -> None:
         """Raises LostClaimError: another runner has taken the sweep."""
-        if (newest := _newest(self._folder)) != self.number:
-            raise LostClaimError(f"runner {newest} has taken this sweep over; see {self._folder}/{newest:06d}.json")
+        if (newest := _newest(self.folder)) != self.number:
+            raise LostClaimError(f"runner {newest} has taken this sweep over; see {self.folder}/{newest:06d}.json")
 
     def release(self) -> None:
         """Hand over."""
@@ -96,6 +116,8 @@ def holder(folder: Path) -> Runner | None:
         if not _beats(file):
             return None
         raise InputError(f"{file}: cannot be read, and is not {LOST_AFTER:g} s old: wait, or delete it") from error
+    if runner.was_restarted:
+        return None
     if runner.host == host() and runner.boot == boot_id():
         return runner if start_time(runner.pid) == runner.start else None
     return runner if _beats(file) else None

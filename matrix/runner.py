@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from bench.contract import Heartbeat, Result, Run
+from bench.contract import Allocation, Heartbeat, Result, Run
 from bench.folder import AttemptFolder, RunFolder, write_document
 from bench.outcomes import Outcome
 from matrix.judge import Attempted, Ending, Verdict, judge
@@ -17,6 +17,7 @@ from matrix.ownership import Claim
 from matrix.probe import refusal
 from matrix.processes import StuckError, oom_kills
 from matrix.rankends import FailedRanks
+from matrix.settle import set_aside, write_result
 from matrix.store import SweepFolder, timestamp
 
 POLL = 0.02  # seconds
@@ -46,21 +47,45 @@ class Summary:
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+    """Runs that could not start any more, each with the reason."""
 
     def all_completed(self, *, only_started: bool) -> bool:
         """Whether every run completed; with `only_started` those count that this call started."""
-        considered = self.started if only_started else list(self.outcomes)
-        return all(self.outcomes[run_id] is Outcome.COMPLETED for run_id in considered)
+        considered = self.started if only_started else [*self.outcomes, *self.left]
+        return all(self.outcomes.get(run_id) is Outcome.COMPLETED for run_id in considered)
+
+
+def always(run: Run) -> str:
+    """Nothing keeps a run from starting."""
+    return ""
 
 
 class SweepRunner:
-    """Runs what a sweep lacks. The caller holds the claim on the sweep."""
+    """Runs what a sweep lacks. The caller holds the claim on the sweep, or on the job that the runs belong to.
 
-    def __init__(self, sweep: SweepFolder, launcher: Launcher, claim: Claim, observer: Observer) -> None:
+    Args:
+        allocation: where a scheduler has put this runner.
+        hindrance: why a run must not start now, empty where nothing is in its way.
+
+    """
+
+    def __init__(
+        self,
+        sweep: SweepFolder,
+        launcher: Launcher,
+        claim: Claim,
+        observer: Observer,
+        *,
+        allocation: Allocation | None = None,
+        hindrance: Callable[[Run], str] = always,
+    ) -> None:
         self._sweep = sweep
         self._launcher = launcher
         self._claim = claim
         self._observer = observer
+        self._allocation = allocation
+        self._hindrance = hindrance
         self._out_of_memory: list[Run] = []
 
     def run_all(self, runs: Sequence[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
@@ -79,7 +104,7 @@ class SweepRunner:
             self._out_of_memory += [run for run in runs if _is_out_of_memory(found[run.id])]
         for run in runs:
             result = found[run.id]
-            if result is not None and (result.outcome.is_final if not retry_failed else _is_kept(result)):
+            if result is not None and self._is_kept(result, retry_failed=retry_failed):
                 self._observer.kept(result)
             elif max_runs is not None and len(summary.started) >= max_runs:
                 continue
@@ -88,6 +113,9 @@ class SweepRunner:
             elif smaller := self._smaller_out_of_memory(run):
                 reason = f"{smaller.id} ran out of memory with batch size {smaller.batch_size}"
                 result = self._without_running(run, Outcome.OOM_INFERRED, reason)
+            elif reason := self._hindrance(run):
+                summary.left[run.id] = reason
+                continue
             else:
                 summary.started.append(run.id)
                 result = self._attempt(run)
@@ -96,16 +124,11 @@ class SweepRunner:
                 self._out_of_memory.append(run)
         return summary
 
-    def settle(self, run_ids: Iterable[str]) -> None:
-        """Give attempts that a dead runner left without an outcome theirs: interrupted, unless they had come to their
-        end. Their processes are gone.
-        """
-        for run_id in run_ids:
-            folder = self._sweep.run(run_id)
-            attempts = folder.attempts()
-            if attempts and not folder.result.exists() and folder.run.exists():
-                verdict = judge(self._sweep.asked(run_id), attempts[-1], Attempted(Ending.INTERRUPTION, {}, 0))
-                self._write(folder, attempts[-1].number, verdict, timestamp(), 0.0)
+    def _is_kept(self, result: Result, *, retry_failed: bool) -> bool:
+        """A job that is run again after it was interrupted keeps also what failed in it before."""
+        here = self._allocation is not None and result.allocation is not None
+        before = here and self._allocation.job == result.allocation.job
+        return result.outcome is Outcome.COMPLETED or (result.outcome.is_final and (before or not retry_failed))
 
     def _attempt(self, run: Run) -> Result:
         folder, attempt = self._new_attempt(run)
@@ -164,20 +187,9 @@ class SweepRunner:
             time.sleep(POLL)
 
     def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, started: str, seconds: float) -> Result:
-        steps = folder.attempt(attempt).steps
-        if verdict.measured is not None and steps.exists():  # a runner that was killed right here has moved them
-            steps.replace(folder.steps)
-        result = Result(
-            run=folder.path.name,
-            attempt=attempt,
-            outcome=verdict.outcome,
-            reason=verdict.reason,
-            evidence=verdict.evidence,
-            started=started,
-            seconds=seconds,
-            measured=verdict.measured,
+        result = write_result(
+            folder, verdict, attempt=attempt, started=started, seconds=seconds, allocation=self._allocation
         )
-        write_document(folder.result, result)
         self._observer.ended(result)
         return result
 
@@ -190,7 +202,7 @@ class SweepRunner:
         folder = self._sweep.run(run.id)
         attempts = folder.attempts()
         attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
-        _set_aside(folder)
+        set_aside(folder)
         folder.path.mkdir(parents=True, exist_ok=True)
         write_document(folder.run, run)
         attempt.create()
@@ -211,26 +223,8 @@ def _is_out_of_memory(result: Result | None) -> bool:
     return result is not None and result.outcome is Outcome.OOM and result.measured is None
 
 
-def _is_kept(result: Result) -> bool:
-    return result.outcome is Outcome.COMPLETED
-
-
 def _written(file: Path) -> int:
     try:
         return file.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-def _set_aside(folder: RunFolder) -> None:
-    """Keep the result of an earlier attempt with its logs; one that cannot be read is kept beside it, under a name
-    that says so.
-    """
-    if not folder.result.exists():
-        return
-    try:
-        earlier = Result.model_validate_json(folder.result.read_text(encoding="utf-8"))
-    except ValueError:
-        folder.result.replace(folder.path / f"damaged-{len(folder.attempts())}.json")
-    else:
-        folder.result.replace(folder.attempt(earlier.attempt).path / "result.json")

@@ -59,6 +59,18 @@ class SweepRecord(Document):
             packages=provenance.package_versions(),
         )
 
+    def with_software_of_this_machine(self) -> SweepRecord:
+        """The same, if it were begun here with what is installed here."""
+        commit, dirty = provenance.commit()
+        return self.model_copy(
+            update={
+                "python": provenance.python(),
+                "commit": commit,
+                "dirty": dirty,
+                "packages": provenance.package_versions(),
+            }
+        )
+
     def changes(self, other: SweepRecord) -> list[str]:
         """What `other` has that this one has not, a line each; the files by name, the software by version."""
         files = {"matrix": "the matrix file", "system": "the system file", "data": "the data set"}
@@ -106,13 +118,13 @@ class SweepFolder:
         """
         if not self.record_file.exists():
             return None
-        return _read(self.record_file, SweepRecord)
+        return read_document(self.record_file, SweepRecord)
 
     def plan(self) -> Plan:
         """Raises InputError: there is no plan here, or it cannot be read."""
         if not self.plan_file.exists():
             raise InputError(f"{self.path}: no sweep here (it has no plan.json)")
-        return _read(self.plan_file, Plan)
+        return read_document(self.plan_file, Plan)
 
     def owner(self, record: SweepRecord) -> str:
         """What the owners of this sweep's processes begin with: a copy of the folder is another sweep."""
@@ -161,13 +173,19 @@ class SweepFolder:
 
     def asked(self, run_id: str) -> Run:
         """The run as it was asked for."""
-        return _read(self.run(run_id).run, Run)
+        return read_document(self.run(run_id).run, Run)
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
-def _read(file: Path, kind: type[DocumentT]) -> DocumentT:
+def read_document(file: Path, kind: type[DocumentT]) -> DocumentT:
+    """A document of a sweep's folder.
+
+    Raises:
+        InputError: it cannot be read.
+
+    """
     try:
         return kind.model_validate_json(file.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:

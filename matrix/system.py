@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from bench.contract import Document, Launcher, System
+from matrix.systems.slurm.settings import SlurmSettings
 from matrix.systems.xffl import XfflSettings
 from matrix.validation import Fault, refuse, validate
 from matrix.values import Name
@@ -47,8 +48,10 @@ class SystemFile(Document):
     launcher: Launcher = Field(
         "torchrun", description="what starts the ranks of a node: torch's own agents, or `xffl exec` over ssh"
     )
-    scheduler: Literal["local"] = Field(
-        "local", description="where nodes come from; local: this machine plays them all"
+    scheduler: Literal["local", "slurm"] = Field(
+        "local",
+        description="where nodes come from: this machine plays them all (local), or jobs of a cluster (slurm); inside "
+        "an allocation slurm takes that one",
     )
     device: Literal["cpu", "cuda"] = Field(description="what a rank computes on")
     nodes: PositiveInt = Field(
@@ -68,11 +71,16 @@ class SystemFile(Document):
         None, description="peak dense bf16 FLOP/s per device, where it is not the stock part's"
     )
     xffl: XfflSettings = Field(default=XfflSettings(), description="how `xffl exec` is called, for the runs it starts")
+    slurm: SlurmSettings = Field(default=SlurmSettings(), description="what jobs ask for, with scheduler: slurm")
 
     @property
     def is_warm(self) -> bool:
         """Whether ranks are forked from a process that has imported torch."""
         return self.start == "warm" or (self.start == "auto" and self.device == "cpu")
+
+    def on(self, hosts: list[str]) -> SystemFile:
+        """The same on the hosts of an allocation."""
+        return self.model_copy(update={"xffl": self.xffl.model_copy(update={"hosts": hosts})})
 
     @property
     def facts(self) -> System:
@@ -100,7 +108,7 @@ def load_system(path: Path) -> SystemFile:
     """
     file = read_yaml(path)
     system = validate(SystemFile, file)
-    refuse(file, [*_environment_faults(system), *_host_faults(system)])
+    refuse(file, [*_environment_faults(system), *_host_faults(system), *_slurm_faults(system)])
     return system.model_copy(update={"xffl": system.xffl.from_folder(path.absolute().parent)})
 
 
@@ -114,8 +122,23 @@ def _environment_faults(system: SystemFile) -> Iterator[Fault]:
 
 def _host_faults(system: SystemFile) -> Iterator[Fault]:
     hosts = system.xffl.hosts
-    if hosts and len(hosts) < system.nodes:
+    if hosts and system.scheduler == "slurm":
+        yield ("xffl", "hosts"), "with scheduler: slurm the hosts are those of a job: leave it out"
+    elif hosts and len(hosts) < system.nodes:
         yield (
             ("xffl", "hosts"),
             f"names {len(hosts)} hosts for {system.nodes} nodes: name one for each node, or lower 'nodes'",
         )
+
+
+def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
+    if "slurm" in system.model_fields_set and system.scheduler != "slurm":
+        yield ("slurm",), "holds with scheduler: slurm only: set that, or leave this block out"
+    named = ("account", "partition", "qos", "constraint", "gres")
+    texts = {name: value for name in named if (value := getattr(system.slurm, name)) is not None}
+    for name, text in texts.items():
+        if not text or text != "".join(text.split()):
+            yield ("slurm", name), f"{text!r} should be one word, as sbatch takes it"
+    for number, option in enumerate(system.slurm.sbatch):
+        if not option.startswith("-"):
+            yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for instance --mail-type=END"

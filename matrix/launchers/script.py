@@ -22,6 +22,7 @@ from bench.provenance import allowed_environment, is_secret
 from matrix.launchers.launcher import environment
 from matrix.processes import facility_name
 from matrix.systems.xffl import Site
+from matrix.template import filled
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -111,16 +112,6 @@ class Scripts:
         write_whole(path, filled((TEMPLATES / f"{template}.in").read_text(encoding="utf-8"), values), durable=False)
         if executable:
             path.chmod(0o755)
-
-
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """A template with its {{names}} replaced.
-
-    Raises:
-        KeyError: it has a name that no value is given for.
-
-    """
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)
 
 
 def passed_on(variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,173 @@
+"""Runs on hosts that the runner has: this machine, those behind ssh, or those of an allocation it is in."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from bench import contract
+from bench.contract import Library, Run
+from matrix.display import Display
+from matrix.launchers.chosen import ChosenLauncher
+from matrix.launchers.launcher import Launcher
+from matrix.launchers.srun import SrunLauncher
+from matrix.launchers.torchrun import TorchrunLauncher, WarmLauncher
+from matrix.launchers.xffl import XfflLauncher
+from matrix.ownership import Claim
+from matrix.probe import library
+from matrix.processes import end_all
+from matrix.runner import Summary, SweepRunner, always
+from matrix.settle import Death, settle
+from matrix.store import SweepFolder, SweepRecord
+from matrix.system import SystemFile
+from matrix.systems.slurm.allocation import Held
+from matrix.systems.xffl import Site, check_paths, find_site
+
+
+@dataclass(frozen=True)
+class Here:
+    """Where runs are run, and by whom.
+
+    Attributes:
+        system: with `held` its xffl.hosts are the allocation's.
+        claim: on the sweep, or on a job of it.
+        owners: what the owners of this claim's processes begin with.
+        held: the allocation, None without one.
+
+    """
+
+    folder: SweepFolder
+    record: SweepRecord
+    system: SystemFile
+    claim: Claim
+    owners: str
+    held: Held | None
+    console: Console
+
+    @property
+    def owner(self) -> str:
+        """Of this runner's processes."""
+        return f"{self.owners}{self.claim.number}"
+
+    @property
+    def commit(self) -> str:
+        """Of the code that trains, and its state."""
+        record = self.record
+        return f"{record.commit} {'dirty' if record.dirty else 'clean'}" if record.commit else ""
+
+    @property
+    def agents_log(self) -> Path:
+        """What a process that outlives runs prints."""
+        return self.claim.folder / f"{self.claim.number:06d}.log"
+
+
+def site_of(system: SystemFile, folder: SweepFolder, runs: list[Run]) -> Site | None:
+    """Where `xffl exec` starts runs, None where none of them wants it.
+
+    Raises:
+        InputError: xFFL is not there, or cannot take the paths of this machine.
+
+    """
+    over_ssh = [run for run in runs if run.launcher == "xffl"]
+    if not over_ssh:
+        return None
+    site = find_site(system.xffl)
+    check_paths(site, folder.path, over_ssh)
+    return site
+
+
+def with_library(runs: list[Run], site: Site | None, console: Console) -> list[Run]:
+    """The runs; those that the xFFL library trains know what the one that is installed really does.
+
+    Raises:
+        InputError: it is not there.
+
+    """
+    if all(run.engine != "xffl" for run in runs):
+        return runs
+    console.print("looking at what the installed xFFL does (the first time, up to half a minute)", highlight=False)
+    command = site.command if site else None
+
+    @functools.cache
+    def found(python: Path, device: Literal["cpu", "cuda"]) -> Library:
+        return library(python, command, device)
+
+    def known(run: Run) -> Library:
+        python = site.python if site and run.launcher == "xffl" else Path(sys.executable)
+        return found(python, run.system.device)
+
+    return [run.model_copy(update={"library": known(run)}) if run.engine == "xffl" else run for run in runs]
+
+
+def run_here(
+    here: Here,
+    runs: list[Run],
+    site: Site | None,
+    *,
+    to_settle: list[str],
+    max_runs: int | None = None,
+    retry_failed: bool = False,
+    death: Death | None = None,
+    hindrance: Callable[[Run], str] = always,
+) -> Summary:
+    """Clean up after earlier runners, then run what has no final result.
+
+    Args:
+        to_settle: runs that a dead runner may have left without an outcome.
+        death: what became of that runner, where it is known.
+
+    Raises:
+        LostClaimError: another runner has taken over.
+        StuckError: processes could not be ended.
+        KeyboardInterrupt: interrupted; everything that was started is ended.
+        OSError: results could not be written; what was measured before is kept.
+
+    """
+    launchers = _launchers(here, site, runs)
+    launcher = ChosenLauncher(launchers)
+    try:
+        with Display(here.console, len(runs)) as display:
+            for result in settle(here.folder, to_settle, death):
+                display.ended(result)
+            runner = SweepRunner(
+                here.folder,
+                launcher,
+                here.claim,
+                display,
+                allocation=here.held.allocation if here.held else None,
+                hindrance=hindrance,
+            )
+            return runner.run_all(runs, max_runs=max_runs, retry_failed=retry_failed)
+    finally:
+        launcher.close()
+
+
+def _launchers(
+    here: Here, site: Site | None, runs: list[Run]
+) -> dict[contract.Launcher, Callable[[], Launcher]]:
+    """Every launcher that runs want, once what earlier runners left behind was ended."""
+    orphans = end_all(here.owners, spare_owner=here.owner)
+    if orphans:
+        here.console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
+    makers: dict[contract.Launcher, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
+    if site is not None:
+        over_ssh = XfflLauncher(here.owner, here.commit, site)
+        most = max(run.nodes for run in runs if run.launcher == "xffl")
+        for sentence in over_ssh.end_earlier(here.owners, site.settings.hosts_of(most)):
+            here.console.print(sentence, highlight=False)
+        makers["xffl"] = lambda: over_ssh
+    return makers
+
+
+def _agents(here: Here) -> Launcher:
+    if here.held is not None:
+        return SrunLauncher(here.owner, here.commit, here.system, here.held.allocation.hosts)
+    if here.system.is_warm:
+        return WarmLauncher(here.owner, here.commit, here.agents_log)
+    return TorchrunLauncher(here.owner, here.commit)

@@ -1,0 +1,163 @@
+"""Torchrun agents on the hosts of a Slurm allocation: one `srun` per run, one task of it per node.
+
+Slurm ends what a step has left where the step's own processes end. Where a run must be ended, all that carries its
+owner's mark is, on every host, by a second step beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from bench.contract import Run, System
+from bench.folder import AttemptFolder, RunFolder
+from matrix.calls import call
+from matrix.launchers.kept import KeptStatuses
+from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks
+from matrix.processes import end_all
+from matrix.system import SystemFile
+from matrix.systems.slurm.script import cores_per_node
+
+STARTED = 60.0
+"""Seconds for the steps that end processes; a node that does not answer takes that long."""
+
+LEAVING = 10.0
+"""Seconds for an srun to end by itself once its tasks are gone."""
+
+
+def step(hosts: Sequence[str], system: SystemFile) -> list[str]:
+    """The words before a command that each of the hosts is to run once."""
+    return [
+        "srun",
+        "--export=ALL",
+        f"--nodes={len(hosts)}",
+        f"--ntasks={len(hosts)}",
+        "--ntasks-per-node=1",
+        f"--nodelist={','.join(hosts)}",
+        f"--cpus-per-task={cores_per_node(system)}",
+        "--cpu-bind=none",  # ranks bind themselves, the same under every launcher
+        "--overlap",
+        "--kill-on-bad-exit=0",  # the others get their time to say why
+        "--mpi=none",
+        *system.slurm.srun,
+    ]
+
+
+def agent_words(hosts: Sequence[str], port: int, store_port: int | None) -> list[str]:
+    """The end of an agent's command on every host."""
+    return [
+        *("--among", ",".join(hosts), "--master-addr", hosts[0], "--master-port", str(port), "--with-parent"),
+        *(("--fork", "--store-port", str(store_port)) if store_port is not None else ()),
+    ]
+
+
+class _Step:
+    """A run whose agents srun has begun to start."""
+
+    def __init__(self, launcher: SrunLauncher, process: subprocess.Popen[bytes], run: Run, kept: KeptStatuses) -> None:
+        self._launcher = launcher
+        self._process = process
+        self._nodes = run.nodes
+        self._kept = kept
+
+    @property
+    def is_here(self) -> bool:
+        """Other hosts' kernels count for themselves."""
+        return False
+
+    def statuses(self) -> dict[str, int]:
+        """Of the agents, as they kept them, and of srun."""
+        found = {f"the agent of node {node}": status for node, status in sorted(self._kept.look().items())}
+        if (ended := self._process.poll()) is not None:
+            found["srun"] = ended
+        return found
+
+    def is_over(self) -> bool:
+        """Once srun has ended: it waits for every task."""
+        return self._process.poll() is not None
+
+    def dump_stacks(self) -> None:
+        """By signal, on every host."""
+        self._launcher.on_hosts("stacks", self._nodes)
+
+    def stop(self) -> list[str]:
+        """End agents and ranks on every host, then srun."""
+        if self._process.poll() == 0:
+            return []  # every task has ended well, and Slurm ends what they left
+        wrong = self._launcher.on_hosts("end", self._nodes)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(LEAVING)
+        self._process.kill()
+        self._process.wait()
+        return wrong
+
+
+class SrunLauncher:
+    """Calls srun inside an allocation, run after run."""
+
+    def __init__(self, owner: str, commit: str, system: SystemFile, hosts: Sequence[str]) -> None:
+        self._owner = owner
+        self._marks = marks(owner, commit)
+        self._system = system
+        self._hosts = list(hosts)
+        self._under_way = 0
+
+    def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
+        """One step."""
+        hosts = self._hosts[: run.nodes]
+        port = free_port()
+        store_port = None
+        if self._system.is_warm:
+            while (store_port := free_port()) == port:
+                pass
+        command = [
+            *step(hosts, self._system),
+            f"--output={attempt.logs.absolute()}/node%4n.log",
+            *(sys.executable, "-P", "-m", "bench.start", "agent", str(folder.run.absolute())),
+            *(str(attempt.path.absolute()), *agent_words(hosts, port, store_port)),
+        ]
+        self._under_way = run.nodes
+        try:
+            with (attempt.logs / "srun.log").open("wb") as log:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self._variables(run.system),
+                    start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
+                )
+        except OSError as error:
+            raise LaunchError(f"cannot start srun: {error}") from error
+        return _Step(self, process, run, KeptStatuses(attempt))
+
+    def _variables(self, system: System) -> Mapping[str, str]:
+        return {**os.environ, **environment(system, self._marks)}
+
+    def on_hosts(self, what: str, nodes: int, owner: str | None = None) -> list[str]:
+        """Have `matrix.processes` do something about an owner's processes on the first hosts; returns what went wrong."""
+        if nodes == 0:
+            return []
+        words = [sys.executable, "-P", "-m", "matrix.processes", what, owner or self._owner]
+        command = [*step(self._hosts[:nodes], self._system), "--quiet", *words]
+        try:
+            done = call(command, limit=STARTED, own_session=True)
+        except subprocess.TimeoutExpired:
+            return [f"the hosts {', '.join(self._hosts[:nodes])} did not all answer in {STARTED:g} s"]
+        except OSError as error:
+            return [f"srun: {error.strerror}"]
+        if done.returncode == 0:
+            return []
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        return [lines[-1] if lines else f"srun ended with status {done.returncode}"]
+
+    def end_earlier(self, owner: str) -> list[str]:
+        """End what earlier runners in this allocation left; Slurm does it itself only where the job has ended."""
+        return self.on_hosts("end", len(self._hosts), owner)
+
+    def close(self) -> None:
+        """Nothing is kept between runs; what an interruption left half started is ended."""
+        end_all(self._owner)

@@ -1,0 +1,295 @@
+"""A sweep as jobs, from a login node: packed, submitted, followed, and what they left undone submitted again.
+
+All it knows lies in the sweep's folder and in Slurm: whoever starts it again finds its jobs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from bench.contract import Result, Run
+from bench.outcomes import Outcome
+from matrix.display import Display
+from matrix.errors import InputError
+from matrix.expected import Expected
+from matrix.prepare import Prepared
+from matrix.runner import Summary
+from matrix.store import SweepFolder, SweepRecord, timestamp
+from matrix.systems.slurm import commands
+from matrix.systems.slurm.closing import close
+from matrix.systems.slurm.commands import Seen, SlurmError
+from matrix.systems.slurm.jobs import JobFolder, JobOrder, Submitted, job_folders, new_job
+from matrix.systems.slurm.packing import Pack, by_nodes, pack
+from matrix.systems.slurm.script import write_script
+from matrix.systems.slurm.states import ENDS, meaning, will_not_start
+
+SURE = 2
+"""Looks in a row that must find a job ended: one that Slurm starts again has ended for a moment."""
+
+
+@dataclass
+class _Live:
+    """A job that may still do something."""
+
+    folder: JobFolder
+    order: JobOrder
+    submitted: Submitted
+    said: str = ""
+    looks: int = 0
+    pending_since: float = field(default_factory=time.monotonic)
+
+
+class Campaign:
+    """One call of `run`. The caller holds the claim on the sweep."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        folder: SweepFolder,
+        record: SweepRecord,
+        console: Console,
+        *,
+        max_runs: int | None,
+        retry_failed: bool,
+    ) -> None:
+        self._system = prepared.system
+        self._settings = prepared.system.slurm
+        self._runs = by_nodes(prepared.selected_runs)
+        self._folder = folder
+        self._record = record
+        self._console = console
+        self._max_runs = max_runs
+        self._retry_failed = retry_failed
+        self._live: dict[int, _Live] = {}
+        self._undone: dict[int, JobOrder] = {}
+        self._first = 0
+        self._taken: set[str] = set()
+        self._left: dict[str, str] = {}
+        self._seen: dict[str, Result | None] = {}
+
+    def find(self) -> None:
+        """Find the jobs that earlier calls submitted; what they had prepared and not submitted is thrown away.
+
+        Raises:
+            SlurmError: Slurm does not answer.
+
+        """
+        for folder in job_folders(self._folder):
+            order = folder.order()
+            if folder.end is None:
+                submitted = folder.submitted or self._adopted(folder, order)
+                if submitted is None:
+                    shutil.rmtree(folder.path)
+                    continue
+                self._live[folder.number] = _Live(folder, order, submitted)
+            elif folder.end.state != "COMPLETED":
+                self._undone[folder.number] = order
+        self._seen = {run.id: self._folder.result(run.id) for run in self._runs}
+        self._first = max((folder.number for folder in job_folders(self._folder)), default=0) + 1
+
+    def packs(self) -> list[Pack]:
+        """What has to be submitted now.
+
+        Raises:
+            InputError: a run does not fit into a job.
+
+        """
+        expected = Expected(self._folder.result, self._runs)
+        return pack(self._wanted(), expected.seconds, self._settings)
+
+    def write(self, packs: Sequence[Pack]) -> list[JobFolder]:
+        """Prepare jobs without submitting them."""
+        return [self._prepare(each) for each in packs]
+
+    def submit(self, packs: Sequence[Pack]) -> None:
+        """Submit as many as may be in the queue.
+
+        Raises:
+            InputError: sbatch refuses a job.
+
+        """
+        room = len(packs) if self._settings.max_jobs is None else max(0, self._settings.max_jobs - len(self._live))
+        for each in packs[:room]:
+            folder = self._prepare(each)
+            try:
+                submitted = folder.submitted_as(commands.submit(folder.script))
+            except SlurmError as error:
+                shutil.rmtree(folder.path)
+                raise InputError(f"sbatch refused a job of {each.nodes} nodes: {error}") from error
+            live = _Live(folder, folder.order(), submitted)
+            self._live[folder.number] = live
+            self._taken |= {run.id for run in each.runs}
+            self._say(live, f"submitted: {_size(each)}")
+
+    def follow(self, display: Display) -> None:
+        """Wait until no job is left, submitting what jobs left undone.
+
+        Raises:
+            InputError: sbatch refuses a job.
+            KeyboardInterrupt: the jobs go on.
+
+        """
+        trouble = ""
+        while True:
+            try:
+                self._look(display)
+                self.submit(self.packs())
+                trouble = ""
+            except SlurmError as error:
+                if str(error) != trouble:
+                    self._console.print(f"Slurm does not answer ({error}); asking again", highlight=False)
+                trouble = str(error)
+            self._show(display)
+            if not self._live:
+                return
+            time.sleep(self._settings.poll_seconds)
+
+    def catch_up(self, display: Display) -> None:
+        """Take note of jobs that have ended.
+
+        Raises:
+            SlurmError: Slurm does not answer.
+
+        """
+        for run in self._runs:
+            if (result := self._seen[run.id]) is not None and self._is_kept(run, result):
+                display.kept(result)
+        for _ in range(SURE):
+            self._look(display)
+
+    @property
+    def live_ids(self) -> list[str]:
+        """Ids of the jobs in Slurm's hands."""
+        return [live.submitted.id for live in self._live.values()]
+
+    def summary(self) -> Summary:
+        """What has become of the runs."""
+        summary = Summary(left=dict(self._left))
+        for run in self._runs:
+            result = self._folder.result(run.id)
+            if result is not None:
+                summary.outcomes[run.id] = result.outcome
+                if run.id in self._taken:
+                    summary.started.append(run.id)
+        return summary
+
+    def _adopted(self, folder: JobFolder, order: JobOrder) -> Submitted | None:
+        """A job that Slurm got although its id was not kept: by hand, or from a runner that died right there."""
+        ids = commands.named(order.name)
+        return folder.submitted_as(ids[-1]) if ids else None
+
+    def _prepare(self, each: Pack) -> JobFolder:
+        number = max((folder.number for folder in job_folders(self._folder)), default=0) + 1
+        folder = new_job(self._folder, number)
+        owner = folder.owner(self._record).removesuffix("/")
+        order = JobOrder(
+            number=number,
+            name=f"xffl-bench.{self._folder.path.name}.{number}-{owner[:8]}",
+            nodes=each.nodes,
+            minutes=each.minutes,
+            runs=list(each.runs),
+            system=self._system,
+            retry_failed=self._retry_failed,
+            created=timestamp(),
+        )
+        folder.keep(order)
+        write_script(folder, order)
+        return folder
+
+    def _wanted(self) -> list[Run]:
+        busy = {run.id for live in self._live.values() for run in live.order.runs}
+        self._left = {}
+        wanted = []
+        for run in self._runs:
+            result = self._folder.result(run.id)
+            if run.id in busy or (result is not None and self._is_kept(run, result)):
+                continue
+            if reason := self._why_left(run):
+                self._left[run.id] = reason
+                continue
+            wanted.append(run)
+        if self._max_runs is not None:
+            old = [run for run in wanted if run.id in self._taken]
+            new = [run for run in wanted if run.id not in self._taken]
+            wanted = by_nodes(old + new[: max(0, self._max_runs - len(self._taken))])
+        return wanted
+
+    def _is_kept(self, run: Run, result: Result) -> bool:
+        return result.outcome.is_final and (
+            not self._retry_failed or run.id in self._taken or result.outcome is Outcome.COMPLETED
+        )
+
+    def _why_left(self, run: Run) -> str:
+        """Why a run is not submitted again, empty where it is."""
+        tried = []
+        for number, order in self._undone.items():
+            if any(each.id == run.id for each in order.runs):
+                end = JobFolder(self._folder.path / "jobs" / f"{number:04d}").end
+                assert end is not None
+                if ENDS[end.state].again:
+                    tried.append(end)
+                elif number >= self._first:
+                    return f"job {end.id} was cancelled"
+        if self._retry_failed:
+            tried = [end for end in tried if run.id in self._taken]
+        if len(tried) > self._settings.retries:
+            ends = ", ".join(f"{end.id} {end.state}" for end in tried)
+            return f"{len(tried)} jobs did not finish it ({ends}), slurm.retries is {self._settings.retries}"
+        return ""
+
+    def _look(self, display: Display) -> None:
+        seen = commands.look(self.live_ids)
+        for number, live in list(self._live.items()):
+            found = seen.get(live.submitted.id) or Seen("GONE", "", 0.0, "")
+            if meaning(found.state) is None:
+                live.looks = 0
+                self._waits(live, found)
+                continue
+            live.looks += 1
+            if live.looks < SURE:
+                continue
+            results = close(live.folder, live.order, live.submitted.id, found)
+            del self._live[number]
+            self._undone[number] = live.order
+            end = live.folder.end
+            assert end is not None
+            self._say(live, f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours")
+            for result in results:
+                self._seen[result.run] = result
+                display.ended(result)
+            self._show(display)
+
+    def _waits(self, live: _Live, found: Seen) -> None:
+        """A job that has not ended: say what is new, and cancel one that has waited too long."""
+        if found.state != "PENDING":
+            live.pending_since = time.monotonic()
+            self._say(live, f"{found.state} on {found.nodes}" if found.nodes else found.state)
+            return
+        never = "; it will not start by itself" if will_not_start(found.reason) else ""
+        self._say(live, f"PENDING ({found.reason}){never}")
+        hours = self._settings.queue_hours
+        if hours is not None and time.monotonic() - live.pending_since > 3600 * hours:
+            self._say(live, f"has not started within slurm.queue_hours = {hours:g}: cancelled")
+            commands.cancel([live.submitted.id])
+
+    def _show(self, display: Display) -> None:
+        """Results that have come since the last look."""
+        for run in self._runs:
+            result, before = self._folder.result(run.id), self._seen.get(run.id)
+            if result is not None and result != before:
+                display.ended(result)
+            self._seen[run.id] = result
+
+    def _say(self, live: _Live, what: str) -> None:
+        if what != live.said:
+            live.said = what
+            self._console.print(f"job {live.submitted.id} ({live.folder.path.name}) {what}", highlight=False)
+
+
+def _size(each: Pack) -> str:
+    return f"{each.nodes} nodes, {len(each.runs)} runs, at most {each.minutes} minutes, {each.node_hours:.2f} node-hours"

@@ -1,0 +1,67 @@
+"""The end of a job, taken down: what became of it, and of the runs that were under way in it."""
+
+from __future__ import annotations
+
+from bench.contract import JobEnd, Result
+from bench.outcomes import Outcome
+from matrix.judge import Verdict
+from matrix.settle import Death, blamed, settle, write_result
+from matrix.systems.slurm import commands
+from matrix.systems.slurm.commands import Seen
+from matrix.systems.slurm.jobs import JobFolder, JobOrder
+from matrix.systems.slurm.states import ENDS
+
+
+def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Result]:
+    """Write a job's end, and give its runs without one their outcome; returns those.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+        OSError: something could not be written; the next look does it again.
+
+    """
+    if seen.state != "COMPLETED":
+        commands.cancel([job])  # what ended so does not come back: Slurm might start it again on other nodes
+    meaning = ENDS[seen.state]
+    said = meaning.said
+    if seen.state == "FAILED" and (last := _last_line(folder, job)):
+        said = f"{said}: {last}"
+    death = Death(job, seen.state, said, meaning.counts)
+    run_ids = [run.id for run in order.runs]
+    written = [*_explained(folder, run_ids, death), *settle(folder.sweep, run_ids, death)]
+    folder.ended(JobEnd(id=job, state=seen.state, said=said, seconds=seen.seconds, nodes=order.nodes))
+    return written
+
+
+def _explained(folder: JobFolder, run_ids: list[str], death: Death) -> list[Result]:
+    """Runs that the job's own process ended when it was told to end: it did not know why."""
+    found = []
+    for run_id in run_ids:
+        result = folder.sweep.result(run_id)
+        if result is None or result.outcome is not Outcome.INTERRUPTED or result.lost_to is not None:
+            continue
+        if result.allocation is None or result.allocation.job != death.job or f"job {death.job} ended" in result.reason:
+            continue
+        run_folder = folder.sweep.run(run_id)
+        verdict = Verdict(result.outcome, result.reason, result.evidence, result.measured)
+        verdict, lost_to = blamed(run_folder, verdict, death)
+        found.append(
+            write_result(
+                run_folder,
+                verdict,
+                attempt=result.attempt,
+                started=result.started,
+                seconds=result.seconds,
+                allocation=result.allocation,
+                lost_to=lost_to,
+            )
+        )
+    return found
+
+
+def _last_line(folder: JobFolder, job: str) -> str:
+    log = folder.log(job)
+    if not log.exists():
+        return ""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,116 @@
+"""`xffl-bench job`: the process of a batch job, on its first node. It runs the job's runs and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from bench.contract import Run
+from matrix.errors import InputError
+from matrix.execute import waiting_at
+from matrix.expected import Expected
+from matrix.here import Here, run_here, site_of, with_library
+from matrix.interruption import stop_signals
+from matrix.ownership import claim
+from matrix.runner import Summary
+from matrix.settle import Death
+from matrix.store import SweepFolder, SweepRecord
+from matrix.systems.slurm.allocation import Held, held
+from matrix.systems.slurm.jobs import JobFolder, JobOrder
+from matrix.systems.slurm.preflight import look_before
+
+
+def run_job(path: Path, console: Console) -> Summary:
+    """Run what a job still lacks.
+
+    Raises:
+        InputError: this is no job of a sweep, or what is installed on this node differs from what the sweep was begun
+            with.
+        SlurmError: Slurm does not answer.
+        LostClaimError, StuckError, KeyboardInterrupt, OSError: as `run_here`.
+
+    """
+    folder = JobFolder(path)
+    order, sweep = folder.order(), folder.sweep
+    allocated, record = held(os.environ), sweep.record()
+    if allocated is None:
+        raise InputError(f"{path}: runs inside a Slurm job only: sbatch {folder.script}")
+    if record is None:
+        raise InputError(f"{sweep.path}: no sweep was begun here")
+    _check_software(record, allocated)
+    system = order.system.on(allocated.allocation.hosts)
+    with _warning() as is_warned, stop_signals(), claim(folder.runners, waiting_at(sweep, console)) as own:
+        folder.submitted_as(allocated.allocation.job)  # also where it was submitted by hand
+        console.print(
+            f"job {allocated.allocation.job}: {len(order.runs)} runs on {', '.join(allocated.allocation.hosts)}, "
+            f"{allocated.left / 60:.0f} minutes left",
+            highlight=False,
+        )
+        here = Here(sweep, record, system, own, folder.owner(record), allocated, console)
+        for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
+            console.print(sentence, highlight=False)
+        site = site_of(system, sweep, order.runs)
+        return run_here(
+            here,
+            with_library(order.runs, site, console),
+            site,
+            to_settle=[run.id for run in order.runs],
+            retry_failed=order.retry_failed,
+            death=_earlier_start(allocated),
+            hindrance=_hindrance(order, sweep, allocated, is_warned),
+        )
+
+
+def _check_software(record: SweepRecord, allocated: Held) -> None:
+    """Raises InputError: this node has other software than the sweep was begun with."""
+    changes = record.changes(record.with_software_of_this_machine())
+    if changes:
+        raise InputError(
+            f"{allocated.allocation.hosts[0]}: has other software than the sweep was begun with "
+            f"({'; '.join(changes)}): submit from where the same is installed, on a file system that all nodes see"
+        )
+
+
+def _earlier_start(allocated: Held) -> Death | None:
+    """What became of the runner before, where Slurm has started this job again."""
+    if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
+        return None
+    return Death(allocated.allocation.job, "REQUEUED", "Slurm started the job again, after a node failed", counts=True)
+
+
+def _hindrance(
+    order: JobOrder, sweep: SweepFolder, allocated: Held, is_warned: Callable[[], bool]
+) -> Callable[[Run], str]:
+    """Why a run must not start: it may not be over when the job ends."""
+
+    def hindrance(run: Run) -> str:
+        if is_warned():
+            return "the job's time is nearly over"
+        needed = Expected(sweep.result, order.runs).seconds(run)
+        if needed > allocated.left:
+            return f"it may take {needed:.0f} s, and the job ends in {allocated.left:.0f} s"
+        return ""
+
+    return hindrance
+
+
+@contextmanager
+def _warning() -> Iterator[Callable[[], bool]]:
+    """Whether Slurm's warning signal (sbatch --signal) has come."""
+    came = False
+
+    def warned(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+
+    before = signal.signal(signal.SIGUSR1, warned)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGUSR1, before)

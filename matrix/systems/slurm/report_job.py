@@ -1,0 +1,57 @@
+"""The report as a job of its own, after all others: nobody needs to wait on a login node, where processes are killed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.folder import write_whole
+from matrix.store import SweepFolder
+from matrix.system import SystemFile
+from matrix.systems.slurm import commands
+from matrix.template import filled
+
+TEMPLATE = Path(__file__).parent / "report.sh.in"
+MINUTES = 15
+
+
+def submit_report(folder: SweepFolder, system: SystemFile, ids: Sequence[str], console: Console) -> None:
+    """Submit it.
+
+    Raises:
+        SlurmError: it was refused.
+
+    """
+    script = folder.path.absolute() / "report.sh"
+    write_report_script(script, folder, system, ids)
+    console.print(f"job {commands.submit(script)} writes the report after them", highlight=False)
+
+
+def write_report_script(script: Path, folder: SweepFolder, system: SystemFile, ids: Sequence[str]) -> None:
+    """Write the script for sbatch."""
+    settings, place = system.slurm, folder.path.absolute()
+    chosen = {name: getattr(settings, name) for name in ("account", "partition", "qos", "constraint")}
+    options = [
+        f"--job-name=xffl-bench.{folder.path.name}.report",
+        "--nodes=1",
+        "--ntasks=1",
+        f"--time={MINUTES}",
+        f"--dependency=afterany:{':'.join(ids)}",
+        f"--output={place}/report-%j.log",
+        *(f"--{name}={value}" for name, value in chosen.items() if value is not None),
+    ]
+    text = filled(
+        TEMPLATE.read_text(encoding="utf-8"),
+        {
+            "options": "\n".join(f"#SBATCH {option}" for option in options),
+            "site": "\n".join([*(f"module load {shlex.quote(module)}" for module in settings.modules), *settings.setup])
+            or "# The site needs nothing.",
+            "folder": shlex.quote(str(Path.cwd())),
+            "command": shlex.join([sys.executable, "-P", "-m", "matrix", "report", str(place)]),
+        },
+    )
+    write_whole(script, text)

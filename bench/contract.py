@@ -25,7 +25,7 @@ from pydantic import (
 
 from bench.outcomes import Caution, Outcome
 from bench.shapes import Shape
-from bench.strategy import Layout, StrategyName
+from bench.strategy import Layout, StrategyName, canonical_name
 
 Precision = Literal["fp32", "bf16", "bf16-mixed"]
 DType = Literal["fp32", "bf16"]
@@ -284,6 +284,16 @@ class Run(Document):
     def is_sharded(self) -> bool:
         """Whether FSDP2 holds the model."""
         return self.training.is_sharded(self.layout)
+
+    @property
+    def shard_groups_cross_nodes(self) -> bool:
+        """Whether some shard group has ranks on several nodes: groups are consecutive ranks, and so are nodes."""
+        return self.ranks_per_node % self.layout.shard != 0
+
+    @property
+    def crosses_by_size(self) -> bool:
+        """The same where another shard size would not; what fsdp shards over is the world."""
+        return self.shard_groups_cross_nodes and canonical_name(self.layout) != "fsdp"
 
     @property
     def step_sequences(self) -> int:

@@ -4,7 +4,7 @@ is better known before a night of runs than after it.
     python -m bench.start agent RUN.json FOLDER ... --preflight
 
 starts ranks as for training, and each of them comes here. Bandwidths of an all-reduce are bus bandwidths by the formula
-of nccl-tests (PERFORMANCE.md there): 2 (n - 1) / n x bytes / time.
+of nccl-tests (doc/PERFORMANCE.md there): 2 (n - 1) / n x bytes / time.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _links(
     found = {}
     for pairs in rounds(nodes):
         own = next((pair for pair in pairs if position.node in pair), None)
-        times, size = _timed(_there_and_back(own, position, heads), heads, device)
+        times, size = timed(_there_and_back(own, position, heads), heads, device)
         if own is not None and own[0] == position.node:
             found[own] = Bandwidth(bytes_per_s=2 * size / median(times), message_bytes=size)
     return found
@@ -141,12 +141,12 @@ def _all_reduce(group: dist.ProcessGroup, device: torch.device) -> Bandwidth | N
     ranks = group.size()
     if ranks == 1:
         return None
-    times, size = _timed(lambda message: dist.all_reduce(message, group=group), group, device)
+    times, size = timed(lambda message: dist.all_reduce(message, group=group), group, device)
     moved = 2 * (ranks - 1) / ranks * size
     return Bandwidth(bytes_per_s=moved / median(_slowest(times, group, device)), message_bytes=size)
 
 
-def _timed(
+def timed(
     exchange: Callable[[torch.Tensor], object], group: dist.ProcessGroup, device: torch.device
 ) -> tuple[list[float], int]:
     """Seconds of some exchanges on this rank, and the bytes of a message, on which the group agrees."""

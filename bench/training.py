@@ -246,6 +246,7 @@ def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -
         Caution.REPEATED_DATA: repeated and not shared,
         Caution.INERT_STREAMS: run.cuda_streams > 1 and run.system.device == "cpu",
         Caution.IGNORED_STREAMS: run.cuda_streams > 1 and run.library is not None and run.library.streams == "inert",
+        Caution.CROSSING_SHARDS: run.crosses_by_size,
         Caution.DETERMINISTIC: run.training.deterministic,
         Caution.DEBUG_LEVEL: os.environ.get("TORCH_DISTRIBUTED_DEBUG", "OFF") not in ("", "OFF"),
         Caution.DIRTY_COMMIT: bool(provenance.commit()[1]),

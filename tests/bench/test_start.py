@@ -11,30 +11,43 @@ from pathlib import Path
 
 import pytest
 
+from bench.affinity import compact, own_cores, share
+from bench.contract import Measured, Seat
 from bench.folder import AttemptFolder
+from bench.provenance import cores
 from bench.start import node_among
 from matrix.launchers.kept import OF_NODE, kept, signalled
 from tests.bench.agents import Agents
 from tests.bench.runs import make_run
 
-TWO_NODES = {"nodes": 2, "ranks_per_node": 1}
-
 
 def test_the_same_command_on_every_node_trains_and_leaves_each_nodes_status(data: Path, tmp_path: Path) -> None:
-    run = make_run(data, (1, 1, 2), steps=4, warmup_steps=0, val_samples=4).model_copy(update=TWO_NODES)
-    agents = Agents(run, tmp_path / "attempt")
+    run = make_run(data, (1, 1, 4), steps=4, warmup_steps=0, val_samples=4)
+    system = run.system.model_copy(update={"affinity": "cores"})
+    agents = Agents(run.model_copy(update={"nodes": 2, "ranks_per_node": 2, "system": system}), tmp_path / "attempt")
     options = ["--among", "one,two", *agents.forking, "--with-parent"]
     nodes = [agents.start(*options, SLURMD_NODENAME=name) for name in ("two", "one")]
     said = [node.communicate(timeout=200)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     attempt = AttemptFolder(agents.folder)
-    assert attempt.measured.exists()
     assert kept(attempt, OF_NODE, known={}) == {0: 0, 1: 0}
+    origin = Measured.model_validate_json(attempt.measured.read_bytes()).provenance
+    assert origin.cores == cores(), "those of the host, not of rank 0"
+    assert origin.seats == [
+        Seat(
+            rank=rank,
+            host=socket.gethostname(),
+            local_rank=rank % 2,
+            device="cpu",
+            cores=compact(share(own_cores(), rank % 2, 2)),
+        )
+        for rank in range(4)
+    ]
 
 
 def test_ranks_that_fail_leave_the_status_of_their_agent(tmp_path: Path) -> None:
     agents = Agents(make_run(tmp_path / "no-data", (1, 1, 1)), tmp_path / "attempt")
-    said, _ = (agent := agents.start("--node", "0")).communicate(timeout=200)
+    said, _ = (agent := agents.start("--node", "0", *agents.forking)).communicate(timeout=200)
     assert agent.returncode == 1, said
     assert kept(AttemptFolder(agents.folder), OF_NODE, known={}) == {0: 1}
 
@@ -59,7 +72,8 @@ def is_alive(pid: int) -> bool:
 
 
 def test_an_agent_ends_with_what_started_it(tmp_path: Path) -> None:
-    agents = Agents(make_run(tmp_path, (1, 1, 2)).model_copy(update=TWO_NODES), tmp_path / "attempt")
+    run = make_run(tmp_path, (1, 1, 2)).model_copy(update={"nodes": 2, "ranks_per_node": 1})
+    agents = Agents(run, tmp_path / "attempt")
     words = agents.command("--node", "0", "--with-parent")  # it waits for the second node
     shell = subprocess.Popen(["sh", "-c", '"$@" & echo $!; wait $!', "sh", *words], stdout=subprocess.PIPE, text=True)
     until(lambda: is_listening(agents.port))

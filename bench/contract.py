@@ -25,13 +25,14 @@ from pydantic import (
 
 from bench.outcomes import Caution, Outcome
 from bench.shapes import Shape
-from bench.strategy import Layout, StrategyName
+from bench.strategy import Layout, StrategyName, canonical_name
 
 Precision = Literal["fp32", "bf16", "bf16-mixed"]
 DType = Literal["fp32", "bf16"]
 Regime = Literal["micro-batch", "global-batch"]
 Engine = Literal["native", "xffl"]
 Launcher = Literal["torchrun", "xffl"]
+Affinity = Literal["none", "cores"]
 AxisValue = bool | int | float | str
 
 SOURCE_FILE = "source.json"
@@ -157,6 +158,7 @@ class System(Document):
     threads_per_rank: PositiveInt
     peak_flops: PositiveFloat | None = Field(None, description="peak dense bf16 FLOP/s per device, where not stock")
     environment: dict[str, str] = Field(default_factory=dict)
+    affinity: Affinity = "none"
 
 
 class Limits(Document):
@@ -287,6 +289,16 @@ class Run(Document):
         return self.training.is_sharded(self.layout)
 
     @property
+    def shard_groups_cross_nodes(self) -> bool:
+        """Whether some shard group has ranks on several nodes: groups are consecutive ranks, and so are nodes."""
+        return self.ranks_per_node % self.layout.shard != 0
+
+    @property
+    def crosses_by_size(self) -> bool:
+        """The same where another shard size would not; what fsdp shards over is the world."""
+        return self.shard_groups_cross_nodes and canonical_name(self.layout) != "fsdp"
+
+    @property
     def step_sequences(self) -> int:
         """Sequences that a rank trains on in a step: its micro-batches together."""
         return self.batch_size * self.training.accumulation
@@ -388,6 +400,16 @@ class Saved(Document):
     checkpoint_bytes: NonNegativeInt | None = None
 
 
+class Seat(Document):
+    """Where a rank ran."""
+
+    rank: NonNegativeInt
+    host: str
+    local_rank: NonNegativeInt
+    device: str
+    cores: str = Field(description="processor cores that it could use, as 0-3,8")
+
+
 class Provenance(Document):
     """Where and with what a run was made; environment variables by an allow-list."""
 
@@ -399,6 +421,7 @@ class Provenance(Document):
     hosts: list[str] = Field(description="host of every node, in rank order")
     cores: int = Field(description="processor cores a host's ranks may use")
     devices: list[str]
+    seats: list[Seat] = Field(default_factory=list, description="where each rank ran, in rank order")
     threads: int = Field(description="intra-op threads of a rank, as torch reports them")
     environment: dict[str, str]
 
@@ -486,6 +509,49 @@ class Result(Document):
         if self.outcome is Outcome.COMPLETED and self.measured is None:
             raise ValueError("a completed run has measured figures")
         return self
+
+
+class DeviceSpeed(Document):
+    """What a rank's device did in a matrix product, all ranks at once."""
+
+    rank: NonNegativeInt
+    host: str
+    local_rank: NonNegativeInt
+    device: str
+    matmul_flops: PositiveFloat = Field(description="FLOP/s")
+
+
+class Bandwidth(Document):
+    """How fast messages of a size went."""
+
+    bytes_per_s: PositiveFloat
+    message_bytes: PositiveInt = Field(description="smaller where a small message was slow already")
+
+
+class NodeSpeed(Document):
+    """What the ranks of a node did among themselves, all nodes at once."""
+
+    host: str
+    inside: Bandwidth | None = Field(description="bus bandwidth of an all-reduce; None with one rank")
+
+
+class LinkSpeed(Bandwidth):
+    """What two nodes did that are neighbours in the ring of nodes, one rank on each: a message there and back."""
+
+    hosts: tuple[str, str]
+
+
+class Preflight(Document):
+    """What the machines of an allocation and the links between them did before any run."""
+
+    version: Literal[1] = 1
+    seconds: PositiveFloat = Field(description="that it took, without the ranks' start")
+    devices: list[DeviceSpeed] = Field(description="in rank order")
+    nodes: list[NodeSpeed] = Field(description="in node order")
+    between_nodes: Bandwidth | None = Field(
+        description="bus bandwidth of an all-reduce among one rank of each node; None with one node"
+    )
+    links: list[LinkSpeed] = Field(description="by the first node of each pair; the last one is closed to a ring")
 
 
 class Cell(Document):

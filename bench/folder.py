@@ -80,6 +80,10 @@ class AttemptFolder:
         """What the node's agent printed."""
         return self.logs / f"node{node:04d}.log"
 
+    def node_status(self, node: int) -> Path:
+        """The exit status of what started the node's ranks."""
+        return self.ends / f"node{node:04d}.status"
+
 
 class RunFolder:
     """`runs/<id>`: the run asked for, its attempts and, in the end, its result."""

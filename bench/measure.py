@@ -5,8 +5,10 @@ Runs on rank 0 after the training. No torch here, so that the definitions can be
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +49,20 @@ class Trained:
 
 @dataclass(frozen=True)
 class RankRecord:
-    """One rank's share of the account."""
+    """One rank's share of the account.
+
+    Attributes:
+        cores: how many the host's ranks may use together.
+        own_cores: which of them this rank may use.
+
+    """
 
     rank: int
     host: str
+    local_rank: int
     device: str
     cores: int
+    own_cores: list[int]
     trained: Trained
     memory: dict[str, int | None]
     startup: Startup
@@ -162,6 +172,18 @@ def write_steps(path: Path, table: pa.Table) -> None:
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def oversubscribed(records: Sequence[RankRecord], threads: int) -> bool:
+    """Whether ranks of so many threads each had more of them than cores: on a host, or on a core if a rank's threads
+    are spread evenly over the cores that it may use.
+    """
+    on_host, on_core = defaultdict[str, int](int), defaultdict[tuple[str, int], Fraction](Fraction)
+    for record in records:
+        on_host[record.host] += threads
+        for core in record.own_cores:
+            on_core[record.host, core] += Fraction(threads, len(record.own_cores))
+    return any(on_host[record.host] > record.cores for record in records) or any(load > 1 for load in on_core.values())
 
 
 def slowest_startup(records: Sequence[RankRecord]) -> Startup:

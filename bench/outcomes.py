@@ -57,6 +57,7 @@ class Caution(StrEnum):
     REPEATED_DATA = "repeated-data"
     INERT_STREAMS = "inert-streams"
     IGNORED_STREAMS = "ignored-streams"
+    CROSSING_SHARDS = "crossing-shards"
     DETERMINISTIC = "deterministic"
     DEBUG_LEVEL = "debug-level"
     DIRTY_COMMIT = "dirty-commit"
@@ -116,6 +117,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.IGNORED_STREAMS: (
         "the installed xFFL averages over one communicator, whatever cuda_streams says",
         "read these rows as repetitions of the one with one stream, or use the native engine",
+    ),
+    Caution.CROSSING_SHARDS: (
+        "a shard group has ranks on several nodes, so the shards of every layer go over the network",
+        "choose a shard size that divides the ranks of a node, or read the row as a measure of the network too",
     ),
     Caution.DETERMINISTIC: (
         "deterministic algorithms were forced, which costs speed",

@@ -29,6 +29,11 @@ def published_peak(run: Run, device: torch.device) -> float | None:
     return PEAK_BF16.get(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
 
+def device_name(device: torch.device) -> str:
+    """What a report calls it: the part's name, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def measure_matmul(dtype: DType, device: torch.device) -> float:
     """FLOP/s of this rank in a square matrix product in `dtype`, while all ranks do the same.
 

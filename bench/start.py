@@ -2,14 +2,15 @@
 
     python -m bench.start agent RUN.json FOLDER --node N --master-addr A --master-port P
 
-is torchrun with a static rendezvous, so that rank order is host order. On a local CPU, where importing torch in every
-rank costs more than a small run,
+is torchrun with a static rendezvous, so that rank order is host order. Where the same command is started on every node,
+`--among HOST,HOST,...` in place of `--node` tells each agent which node it is. On a CPU, where importing torch in every
+rank costs more than a small run, `--fork` has the agent import everything once and fork its ranks, and
 
     python -m bench.start serve --parent PID
 
-imports everything once and then forks agents, and they their ranks, for every line of JSON it reads on its standard
-input; it answers in lines of JSON. Either way the agent is torch's own elastic agent, without restarts, and every
-rank ends in `bench.training.main`.
+forks whole agents, for every line of JSON it reads on its standard input; it answers in lines of JSON. Either way the
+agent is torch's own elastic agent, without restarts, and every rank ends in `bench.training.main`, or with
+`--preflight` in `bench.preflight.main`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ import gc
 import json
 import os
 import signal
+import socket
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from bench.contract import Run
-from bench.folder import AttemptFolder
+from bench.folder import AttemptFolder, write_whole
 
 OWNER = "XFFL_BENCH_OWNER"
 """Names the sweep and the runner that a process belongs to; whoever cleans up after a runner finds processes by it."""
@@ -46,6 +49,8 @@ class AgentOrder(BaseModel):
     master_port: int
     store_port: int | None = None
     """Where rank 0 serves the store that ranks meet at; None: the agent of node 0 does, at `master_port`."""
+    preflight: bool = False
+    """Whether the ranks measure the machines and the links between them instead of training."""
 
 
 def end_with(parent: int) -> None:
@@ -69,12 +74,29 @@ def send_output_to(path: Path) -> None:
     os.close(log)
 
 
-def rank(run: Path, folder: Path, parent: int, store_port: int | None = None) -> None:
+def node_among(hosts: list[str], environment: Mapping[str, str]) -> int:
+    """Which of the hosts this node is: by the name that Slurm gives it, else by its own.
+
+    Raises:
+        ValueError: it is none of them; the message is for a person.
+
+    """
+    name = environment.get("SLURMD_NODENAME") or socket.gethostname()
+    if name not in hosts:
+        raise ValueError(f"--among: this node is {name}, which is not among {', '.join(hosts)}: name it as it is here")
+    return hosts.index(name)
+
+
+def rank(run: Path, folder: Path, parent: int, store_port: int | None = None, preflight: bool = False) -> None:
     """One rank of an agent of ours (pid `parent`)."""
     end_with(parent)
     if store_port is not None:
         os.environ |= {"MASTER_PORT": str(store_port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
-    _train(Run.model_validate_json(run.read_text(encoding="utf-8")), AttemptFolder(folder))
+    asked, attempt = Run.model_validate_json(run.read_text(encoding="utf-8")), AttemptFolder(folder)
+    if preflight:
+        _look(asked, attempt)
+    else:
+        _train(asked, attempt)
 
 
 def rank_of_another_launcher(run: Run, folder: Path) -> None:
@@ -93,11 +115,20 @@ def _train(run: Run, attempt: AttemptFolder) -> None:
     main(run, attempt)
 
 
+def _look(run: Run, attempt: AttemptFolder) -> None:
+    attempt.create()
+    send_output_to(attempt.rank_log(int(os.environ["RANK"])))
+    from bench.preflight import main  # noqa: PLC0415 - as above
+
+    main(run, attempt.path)
+
+
 def agent(order: AgentOrder, *, fork: bool) -> int:
     """Run torch's elastic agent for one node until its ranks have ended; returns an exit status.
 
     With `fork` the ranks are forked from this process, which has imported all they need.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
@@ -116,16 +147,43 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
         start_method="fork" if fork else "spawn",
     )
     here = os.getpid()
+    options = ["-u", *(["-P"] if sys.flags.safe_path else [])]
     command = ["-m", "bench.start", "rank", str(order.run), str(order.folder), "--parent", str(here)]
     try:
         if fork:
-            elastic_launch(config, rank)(order.run, order.folder, here, order.store_port)
+            elastic_launch(config, rank)(order.run, order.folder, here, order.store_port, order.preflight)
         else:
-            elastic_launch(config, sys.executable)("-u", *command)
+            elastic_launch(config, sys.executable)(*options, *command, *(["--preflight"] if order.preflight else []))
     except ChildFailedError as error:
         print(error, file=sys.stderr)
         return 1
+    except SignalException as error:
+        print(error, file=sys.stderr)
+        return 128 + error.sigval  # as a shell says it
     return 0
+
+
+def _kept_agent(order: AgentOrder, *, fork: bool) -> int:
+    """The same; its exit status is also left as a file, for a runner on another host."""
+    attempt = AttemptFolder(order.folder)
+    attempt.create()
+    status = 1
+    try:
+        if fork:
+            _import_for_forks()
+        status = agent(order, fork=fork)
+    finally:
+        write_whole(attempt.node_status(order.node), f"{status}\n", durable=False)
+    return status
+
+
+def _import_for_forks() -> None:
+    import torch.distributed.launcher.api  # noqa: PLC0415, F401
+
+    import bench.training  # noqa: PLC0415, F401
+
+    gc.collect()
+    gc.freeze()  # no collection in a fork looks through, and so copies, what the imports made
 
 
 def _forked_agent(order: AgentOrder, parent: int) -> None:
@@ -153,14 +211,7 @@ def serve(parent: int) -> None:
     end_with(parent)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints must not get between the answers
-
-    import torch.distributed.launcher.api  # noqa: PLC0415, F401 - imported for the forks
-
-    import bench.training  # noqa: PLC0415, F401
-
-    gc.collect()
-    gc.freeze()  # no collection in a fork looks through, and so copies, what the imports made
-
+    _import_for_forks()
     print(json.dumps({"ready": os.getpid()}), file=answers)
     here = os.getpid()
     for line in sys.stdin:
@@ -190,20 +241,37 @@ def main() -> int:
         command.add_argument("run", type=Path)
         command.add_argument("folder", type=Path)
         command.add_argument("--parent", type=int, required=name == "rank", help="end with this process")
-    commands.choices["agent"].add_argument("--node", type=int, required=True)
-    commands.choices["agent"].add_argument("--master-addr", required=True)
-    commands.choices["agent"].add_argument("--master-port", type=int, required=True)
+        command.add_argument("--preflight", action="store_true", help="measure the machines instead of training")
+    command = commands.choices["agent"]
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("--node", type=int, help="number of this node, from 0")
+    which.add_argument("--among", metavar="HOST,HOST,...", help="all nodes in their order; this one knows its name")
+    command.add_argument("--master-addr", required=True)
+    command.add_argument("--master-port", type=int, required=True)
+    command.add_argument("--with-parent", action="store_true", help="end with whatever started this process")
+    command.add_argument("--fork", action="store_true", help="import torch once, and fork the ranks; for CPUs")
+    command.add_argument("--store-port", type=int, help="where rank 0 serves the store that forked ranks meet at")
     arguments = parser.parse_args()
     print_stack_on_request()
     if arguments.command == "serve":
         serve(arguments.parent)
         return 0
     if arguments.command == "rank":
-        rank(arguments.run, arguments.folder, arguments.parent)
+        rank(arguments.run, arguments.folder, arguments.parent, preflight=arguments.preflight)
         return 0
+    if arguments.fork != (arguments.store_port is not None):
+        command.error("--fork and --store-port go together: ranks that are forked meet at a store of rank 0")
+    if arguments.with_parent:
+        arguments.parent = os.getppid()
     if arguments.parent is not None:
         end_with(arguments.parent)
-    return agent(AgentOrder.model_validate(vars(arguments)), fork=False)
+    if arguments.among is not None:
+        try:
+            arguments.node = node_among(arguments.among.split(","), os.environ)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 2
+    return _kept_agent(AgentOrder.model_validate(vars(arguments)), fork=arguments.fork)
 
 
 if __name__ == "__main__":

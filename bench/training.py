@@ -28,18 +28,29 @@ import torch
 import torch.distributed as dist
 
 from bench import averaging, provenance
-from bench.contract import Loss, Measured, Memory, Provenance, Run, Saved, Startup
+from bench.affinity import bind, compact, own_cores
+from bench.contract import Loss, Measured, Memory, Provenance, Run, Saved, Seat, Startup
 from bench.data import RunData, entropy_rate
 from bench.engines.chosen import engine_of
 from bench.folder import AttemptFolder, write_document
 from bench.loss import validate
-from bench.measure import RankRecord, Steps, largest_memory, mean_loss, slowest_startup, step_table, window, write_steps
+from bench.measure import (
+    RankRecord,
+    Steps,
+    largest_memory,
+    mean_loss,
+    oversubscribed,
+    slowest_startup,
+    step_table,
+    window,
+    write_steps,
+)
 from bench.memory import MemoryMeter
 from bench.mesh import Position, check_world
 from bench.optim import learning_rate
 from bench.outcomes import Caution
 from bench.progress import Progress
-from bench.speed import measure_matmul, published_peak, utilisation
+from bench.speed import device_name, measure_matmul, published_peak, utilisation
 from bench.tracking import hand_over
 
 
@@ -54,9 +65,11 @@ def main(run: Run, folder: AttemptFolder) -> None:
     gc.freeze()  # collections leave out what the imports made: shorter pauses inside steps
     folder.create()
     position = Position.from_environment()
+    cores = provenance.cores()  # before this rank is kept to some of them
+    bind(run.system, position.local_rank, position.local_world)
     progress = Progress(folder, position.rank, run.training.steps)
     try:
-        _run(run, folder, position, progress, begin)
+        _run(run, folder, position, progress, cores, begin)
     except BaseException as error:
         progress.end(error, out_of_memory=is_out_of_memory(error))
         raise
@@ -80,7 +93,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
-def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress, begin: float) -> None:
+def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress, cores: int, begin: float) -> None:
     # 1. Deterministic set-up (optional), threads
     device = position.device(run.system.device)
     check_world(run, position)
@@ -114,8 +127,10 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         record = RankRecord(
             rank=position.rank,
             host=provenance.host(),
-            device=_device_name(device),
-            cores=provenance.cores(),
+            local_rank=position.local_rank,
+            device=device_name(device),
+            cores=cores,
+            own_cores=own_cores(),
             trained=trained,
             memory=memory,
             startup=Startup(
@@ -203,6 +218,16 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
         hosts=[record.host for record in records[:: run.ranks_per_node]],
         cores=records[0].cores,
         devices=sorted({record.device for record in records}),
+        seats=[
+            Seat(
+                rank=record.rank,
+                host=record.host,
+                local_rank=record.local_rank,
+                device=record.device,
+                cores=compact(record.own_cores),
+            )
+            for record in records
+        ],
         threads=torch.get_num_threads(),
         environment=provenance.allowed_environment(os.environ),
     )
@@ -210,13 +235,9 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
 
 def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -> list[Caution]:
     """What a reader of this run's numbers must know."""
-    ranks_of = {host: sum(record.host == host for record in records) for host in {record.host for record in records}}
-    oversubscribed = run.system.device == "cpu" and any(
-        ranks_of[record.host] * run.system.threads_per_rank > record.cores for record in records
-    )
     shared = run.layout.federation > 1 and run.training.federated_data == "share"
     found = {
-        Caution.OVERSUBSCRIBED: oversubscribed,
+        Caution.OVERSUBSCRIBED: run.system.device == "cpu" and oversubscribed(records, run.system.threads_per_rank),
         Caution.FEW_BLOCKS: blocks < 3,
         Caution.CPU_MEMORY: run.system.device == "cpu",
         Caution.BF16_LOSS: run.training.precision == "bf16",
@@ -225,15 +246,12 @@ def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -
         Caution.REPEATED_DATA: repeated and not shared,
         Caution.INERT_STREAMS: run.cuda_streams > 1 and run.system.device == "cpu",
         Caution.IGNORED_STREAMS: run.cuda_streams > 1 and run.library is not None and run.library.streams == "inert",
+        Caution.CROSSING_SHARDS: run.crosses_by_size,
         Caution.DETERMINISTIC: run.training.deterministic,
         Caution.DEBUG_LEVEL: os.environ.get("TORCH_DISTRIBUTED_DEBUG", "OFF") not in ("", "OFF"),
         Caution.DIRTY_COMMIT: bool(provenance.commit()[1]),
     }
     return [caution for caution, holds in found.items() if holds]
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def _as_configured() -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from bench.contract import SETTINGS, Cell
 from bench.outcomes import Outcome
 from bench.strategy import Layout
+from matrix.crossing import crossing
 from matrix.errors import as_text
 from matrix.launchers.launcher import environment
 from matrix.launchers.script import Scripts
@@ -54,6 +55,8 @@ def print_plan(prepared: Prepared, console: Console) -> None:
     everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if len(values) == 1]
     if everywhere:
         console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
+    for line in crossing(prepared.planned.runs[run] for run in plan.order if run in chosen):
+        console.print(escape(line), highlight=False)
     counts = Counter(cell.status for cell in shown)
     console.print(
         f"{len(chosen)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "

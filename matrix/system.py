@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
-from bench.contract import Document, Launcher, System
+from bench.contract import Affinity, Document, Launcher, System
 from matrix.systems.slurm.settings import SlurmSettings
 from matrix.systems.xffl import XfflSettings
 from matrix.validation import Fault, refuse, validate
@@ -64,6 +64,11 @@ class SystemFile(Document):
         description="how ranks come to life: forked from a process that has imported torch (warm), or started by the "
         "launcher (exec); auto is warm on a CPU and exec on GPUs",
     )
+    affinity: Affinity = Field(
+        "none",
+        description="cores binds each rank to its own share of the node's processor cores; none leaves it to the "
+        "operating system",
+    )
     environment: dict[str, Annotated[str, BeforeValidator(_number_as_text)]] = Field(
         default_factory=dict, description="variables for every rank; those that the launcher sets are refused"
     )
@@ -91,6 +96,7 @@ class SystemFile(Document):
             threads_per_rank=self.threads_per_rank,
             peak_flops=self.peak_flops,
             environment=self.environment,
+            affinity=self.affinity,
         )
 
 

@@ -36,6 +36,7 @@ def asked(run: Run) -> dict[str, Scalar]:
         "model": run.model,
         "nodes": run.nodes,
         "ranks_per_node": run.ranks_per_node,
+        "shard_groups_cross_nodes": run.shard_groups_cross_nodes,
         "every": run.every,
         "cuda_streams": run.cuda_streams,
         "regime": run.regime,
@@ -55,6 +56,7 @@ def asked(run: Run) -> dict[str, Scalar]:
         "launcher": run.launcher,
         "system": run.system.name,
         "device": run.system.device,
+        "affinity": run.system.affinity,
     }
 
 
@@ -166,6 +168,9 @@ def _origin(found: Measured) -> dict[str, Scalar]:
         "hosts": ", ".join(origin.hosts),
         "cores": origin.cores,
         "devices": ", ".join(origin.devices),
+        "seats": "; ".join(
+            f"{seat.rank}: {seat.host} {seat.local_rank}, {seat.device}, cores {seat.cores}" for seat in origin.seats
+        ),
         "threads": origin.threads,
         "environment": json.dumps(origin.environment, sort_keys=True),
     }

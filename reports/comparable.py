@@ -31,6 +31,7 @@ _OF_RUN = (
     "system.device",
     "system.threads_per_rank",
     "system.environment",
+    "system.affinity",
 )
 _OF_MEASURED = (
     "provenance.python",

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import time
 from collections.abc import Sequence
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
+from matrix.launchers.kept import OF_NODE, OF_RANK, kept, signalled
 from matrix.launchers.launcher import Launched, LaunchError, free_port, marks
 from matrix.launchers.script import Scripts
 from matrix.processes import ask_for_stacks, end_all
@@ -59,9 +59,9 @@ class _Run:
         now = time.monotonic()
         if len(self._ranks) < self._world and now - self._looked >= LOOK_EVERY:
             self._looked = now
-            self._ranks |= _kept(self._attempt, _OF_RANK, known=self._ranks)
-            self._nodes |= _kept(self._attempt, _OF_NODE, known=self._nodes)
-        found = {f"rank {rank}": _signalled(status) for rank, status in sorted(self._ranks.items())}
+            self._ranks |= kept(self._attempt, OF_RANK, known=self._ranks)
+            self._nodes |= kept(self._attempt, OF_NODE, known=self._nodes)
+        found = {f"rank {rank}": signalled(status) for rank, status in sorted(self._ranks.items())}
         if not self._attempt.heartbeat.exists():  # until all ranks have met, a node that is missing is the end
             found |= {f"ssh to node {node} ({self._hosts[node]})": status for node, status in self._nodes.items()}
         if (ended := self._process.poll()) is not None:
@@ -174,20 +174,3 @@ class XfflLauncher:
             f"host {host} could not be reached to end what is left of earlier runs there: {why}"
             for host, why in wrong.items()
         ]
-
-
-_OF_RANK, _OF_NODE = re.compile(r"rank(\d{5,})\.status"), re.compile(r"node(\d{4,})\.status")
-
-
-def _kept(attempt: AttemptFolder, name: re.Pattern[str], known: dict[int, int]) -> dict[int, int]:
-    """New exit statuses that shells have kept in the attempt's folder, by number."""
-    return {
-        int(match[1]): int(file.read_text(encoding="ascii"))
-        for file in attempt.ends.iterdir()
-        if (match := name.fullmatch(file.name)) and int(match[1]) not in known
-    }
-
-
-def _signalled(status: int) -> int:
-    """Negative for a signal, of which a shell says 128 more."""
-    return 128 - status if status > 128 else status

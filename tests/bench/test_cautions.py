@@ -36,3 +36,25 @@ FOUND = Library(
 def test_streams_that_the_library_ignores_are_told(streams: int, change: dict[str, Any], warned: bool) -> None:
     run = make_run(Path(), (2, 1, 2), cuda_streams=streams).model_copy(update=change)
     assert (Caution.IGNORED_STREAMS in cautions(run, [], blocks=4, repeated=False)) == warned
+
+
+@pytest.mark.parametrize(
+    ("layout", "crosses", "warned"),
+    [
+        ((1, 1, 8), True, False),  # fsdp, which has no other size
+        ((1, 2, 4), False, False),
+        ((1, 1, 4), False, False),
+        ((2, 1, 8), True, True),
+        ((1, 4, 3), True, True),
+        ((1, 8, 1), False, False),
+    ],
+)
+def test_shard_groups_that_cross_nodes(layout: tuple[int, int, int], crosses: bool, warned: bool) -> None:
+    run = make_run(Path(), layout)
+    assert run.ranks_per_node == 4
+    nodes_of = [
+        {rank // 4 for rank in range(run.world) if run.layout.coordinates(rank)[:2] == group}
+        for group in {run.layout.coordinates(rank)[:2] for rank in range(run.world)}
+    ]
+    assert run.shard_groups_cross_nodes == any(len(nodes) > 1 for nodes in nodes_of) == crosses
+    assert (Caution.CROSSING_SHARDS in cautions(run, [], blocks=4, repeated=False)) == warned

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from matrix.crossing import crossing
 from matrix.errors import InputError
 from matrix.plan import check_data
 from matrix.select import parse_filter, select
@@ -138,6 +139,17 @@ def test_filters_that_are_wrong(plan, small, text, message):
 def test_filters_that_leave_nothing(plan, small):
     with pytest.raises(InputError, match="leave no run"):
         select(plan(small), [parse_filter("nodes=1")], [parse_filter("batch_size=2,4")])
+
+
+def test_shard_groups_that_cross_nodes_are_said(plan, small):
+    text = small.replace("[1, 2]", "[1, 2, 4]").replace(
+        "[fsdp]", "[fsdp, {name: h, hsdp: {shard: 8}}, {name: f, federated: {group: 2 nodes, every: 4}}]"
+    )
+    assert crossing(plan(text, nodes=4).runs.values()) == [
+        "h on 4 nodes: shard groups of 8 ranks cross nodes of 4, so the shards of every layer go over the network",
+        "f on 4 nodes: shard groups of 8 ranks cross nodes of 4, so the shards of every layer go over the network",
+    ]
+    assert crossing(plan(text.replace("shard: 8", "shard: 2").replace("2 nodes", "node"), nodes=4).runs.values()) == []
 
 
 def test_ten_thousand_combinations_are_planned_in_seconds(plan, small):

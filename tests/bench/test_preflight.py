@@ -1,0 +1,119 @@
+"""What is measured of machines and links before any run, and what is said of it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from bench.contract import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
+from bench.mesh import Position
+from bench.outliers import outliers
+from bench.preflight import LARGE, QUICK, SMALL, TIMES, measure, rounds, timed
+from tests.bench.agents import Agents
+from tests.bench.runs import CPU, make_run
+from tests.ranks import Ranks
+
+
+def measured_on(rank: int, world: int, on_a_node: int) -> Preflight | None:
+    return measure(Position(rank, world, rank % on_a_node, on_a_node, rank // on_a_node), "fp32", CPU)
+
+
+def test_ranks_measure_their_devices_nodes_and_the_links_between_them(ranks: Ranks) -> None:
+    found, *others = ranks(6, measured_on, 6, 2)
+    assert others == [None] * 5
+    here = socket.gethostname()
+    assert [(each.rank, each.local_rank, each.host, each.device) for each in found.devices] == [
+        (rank, rank % 2, here, "cpu") for rank in range(6)
+    ]
+    assert [node.host for node in found.nodes] == [here] * 3
+    assert len(found.links) == 3
+    for bandwidth in [*(node.inside for node in found.nodes), found.between_nodes, *found.links]:
+        assert bandwidth.message_bytes in (SMALL, LARGE)
+        assert 1e6 < bandwidth.bytes_per_s < 1e12
+
+
+@pytest.mark.parametrize("options", [lambda _: [], lambda agents: agents.forking], ids=["exec", "fork"])
+def test_an_agent_starts_it_in_place_of_the_training(options: Callable[[Agents], list[str]], tmp_path: Path) -> None:
+    agents = Agents(make_run(tmp_path / "no-data", (1, 1, 2)), tmp_path / "preflight")
+    agent = agents.start("--node", "0", "--preflight", *options(agents))
+    said, _ = agent.communicate(timeout=200)
+    assert agent.returncode == 0, said
+    found = Preflight.model_validate_json((agents.folder / "preflight.json").read_bytes())
+    assert [each.rank for each in found.devices] == [0, 1]
+    assert found.nodes[0].inside is not None
+    assert (found.between_nodes, found.links) == (None, [])
+
+
+def timed_on(_: int, delay: float) -> tuple[list[float], int]:
+    def exchange(_: torch.Tensor) -> None:
+        time.sleep(delay)
+
+    assert dist.group.WORLD is not None
+    return timed(exchange, dist.group.WORLD, CPU)
+
+
+def test_large_messages_go_only_where_a_small_one_was_quick(ranks: Ranks) -> None:
+    for times, size in ranks(2, timed_on, 0.0):
+        assert (len(times), size) == (TIMES, LARGE)
+    for times, size in ranks(2, timed_on, 2 * QUICK):
+        assert (len(times), size) == (1, SMALL)
+
+
+@pytest.mark.parametrize("nodes", range(1, 9))
+def test_every_pair_of_neighbours_has_its_round_and_no_node_two_at_once(nodes: int) -> None:
+    found = rounds(nodes)
+    ring = {frozenset((node, (node + 1) % nodes)) for node in range(nodes)} if nodes > 1 else set()
+    assert sorted(map(sorted, ring)) == sorted(sorted(pair) for pairs in found for pair in pairs)
+    assert len(found) <= 3
+    for pairs in found:
+        asked = [node for pair in pairs for node in pair]
+        assert len(asked) == len(set(asked))
+
+
+def healthy() -> Preflight:
+    """Four nodes of two ranks that are all alike."""
+    hosts = ["a", "b", "c", "d"]
+    speed = Bandwidth(bytes_per_s=1e9, message_bytes=LARGE)
+    return Preflight(
+        seconds=1.0,
+        devices=[
+            DeviceSpeed(rank=rank, host=hosts[rank // 2], local_rank=rank % 2, device="H200", matmul_flops=1e12)
+            for rank in range(8)
+        ],
+        nodes=[NodeSpeed(host=host, inside=speed) for host in hosts],
+        between_nodes=speed,
+        links=[LinkSpeed(hosts=pair, **speed.model_dump()) for pair in zip(hosts, [*hosts[1:], hosts[0]], strict=True)],
+    )
+
+
+def changed(found: Preflight, part: str, index: int, **values: object) -> Preflight:
+    parts = list(getattr(found, part))
+    parts[index] = parts[index].model_copy(update=values)
+    return found.model_copy(update={part: parts})
+
+
+def test_what_is_slower_than_its_like_is_named() -> None:
+    slow = Bandwidth(bytes_per_s=4.9e8, message_bytes=LARGE)
+    found = healthy()
+    assert outliers(found) == []
+    for part, index, values in [
+        ("devices", 3, {"matmul_flops": 7.9e11}),
+        ("devices", 0, {"matmul_flops": 8.1e11}),
+        ("devices", 7, {"matmul_flops": 1e11, "device": "another kind"}),
+        ("nodes", 2, {"inside": slow}),
+        ("links", 0, {"bytes_per_s": slow.bytes_per_s}),
+        ("links", 3, {"bytes_per_s": slow.bytes_per_s}),
+    ]:
+        found = changed(found, part, index, **values)
+    assert outliers(found) == [
+        "rank 3 (host b, local rank 1): a matrix product runs at 79 % of what is usual here for H200",
+        "node 2 (c): its ranks reach each other at 49 % of the bandwidth that is usual here",
+        "the link between a and b has 49 % of the bandwidth that is usual here",
+        "the link between d and a has 49 % of the bandwidth that is usual here",
+    ]

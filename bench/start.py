@@ -15,7 +15,6 @@ rank ends in `bench.training.main`.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import faulthandler
 import gc
 import json
@@ -29,11 +28,10 @@ from pydantic import BaseModel
 
 from bench.contract import Run
 from bench.folder import AttemptFolder
+from bench.parent import end_with
 
 OWNER = "XFFL_BENCH_OWNER"
 """Names the sweep and the runner that a process belongs to; whoever cleans up after a runner finds processes by it."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 class AgentOrder(BaseModel):
@@ -46,14 +44,6 @@ class AgentOrder(BaseModel):
     master_port: int
     store_port: int | None = None
     """Where rank 0 serves the store that ranks meet at; None: the agent of node 0 does, at `master_port`."""
-
-
-def end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent (pid `parent`) dies. Not inherited: every level asks."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it died before the kernel was asked
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def print_stack_on_request() -> None:
@@ -190,6 +180,9 @@ def main() -> int:
         command.add_argument("run", type=Path)
         command.add_argument("folder", type=Path)
         command.add_argument("--parent", type=int, required=name == "rank", help="end with this process")
+    commands.choices["agent"].add_argument(
+        "--with-parent", action="store_true", help="end with whatever started this process"
+    )
     commands.choices["agent"].add_argument("--node", type=int, required=True)
     commands.choices["agent"].add_argument("--master-addr", required=True)
     commands.choices["agent"].add_argument("--master-port", type=int, required=True)
@@ -203,6 +196,8 @@ def main() -> int:
         return 0
     if arguments.parent is not None:
         end_with(arguments.parent)
+    if arguments.with_parent:
+        end_with(os.getppid())
     return agent(AgentOrder.model_validate(vars(arguments)), fork=False)
 
 

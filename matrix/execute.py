@@ -26,7 +26,6 @@ from matrix.probe import library
 from matrix.processes import end_all
 from matrix.runner import Summary, SweepRunner
 from matrix.store import SweepFolder
-from matrix.system import SystemFile
 from matrix.systems.xffl import Site, check_paths, find_site
 
 
@@ -67,10 +66,10 @@ def execute(
             console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
         commit = f"{frozen.commit} {'dirty' if frozen.dirty else 'clean'}" if frozen.commit else ""
         makers: dict[contract.Launcher, Callable[[], Launcher]] = {
-            "torchrun": lambda: _agents(prepared.system, owner, commit, folder.runners / f"{own.number:06d}.log")
+            "torchrun": lambda: _agents(prepared, owner, commit, folder.runners / f"{own.number:06d}.log")
         }
         if site is not None:
-            over_ssh = XfflLauncher(owner, commit, site)
+            over_ssh = XfflLauncher(owner, commit, site, prepared.image)
             for sentence in over_ssh.end_earlier(folder.owner(frozen), _hosts(prepared, site)):
                 console.print(sentence, highlight=False)
             makers["xffl"] = lambda: over_ssh
@@ -121,8 +120,10 @@ def _hosts(prepared: Prepared, site: Site) -> list[str]:
     return site.settings.hosts_of(max(run.nodes for run in _over_ssh(prepared)))
 
 
-def _agents(system: SystemFile, owner: str, commit: str, log: Path) -> Launcher:
-    return WarmLauncher(owner, commit, log) if system.is_warm else TorchrunLauncher(owner, commit)
+def _agents(prepared: Prepared, owner: str, commit: str, log: Path) -> Launcher:
+    if prepared.system.is_warm:
+        return WarmLauncher(owner, commit, log)
+    return TorchrunLauncher(owner, commit, prepared.image)
 
 
 @contextmanager

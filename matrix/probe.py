@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from bench.contract import Library, Run
 from bench.folder import write_document
 from bench.xffl.findings import Findings, Probe
 from bench.xffl.installation import Installation, XfflPackage
+from matrix.caches import cache
 from matrix.errors import InputError
 from matrix.interpreter import ask, installation
 
@@ -103,9 +103,7 @@ def _beside(python: Path) -> Path | None:
 
 
 def _path(found: Installation, xffl: XfflPackage, device: Device) -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(caches) if caches else Path.home() / ".cache") / "xffl-bench" / "probes"
-    return folder / f"{xffl.digest}-{found.torch}-{device}.json"
+    return cache("probes") / f"{xffl.digest}-{found.torch}-{device}.json"
 
 
 def _kept(path: Path, command: Path | None) -> Probe | None:

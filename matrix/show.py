@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections import Counter
 
 from rich import box
@@ -14,6 +15,7 @@ from bench.contract import SETTINGS, Cell
 from bench.outcomes import Outcome
 from bench.strategy import Layout
 from matrix.errors import as_text
+from matrix.image.chosen import words
 from matrix.launchers.launcher import environment
 from matrix.launchers.script import Scripts
 from matrix.launchers.torchrun import agent_command, orders
@@ -93,8 +95,9 @@ def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) ->
             )
             continue
         console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
+        python = [*words(run_folder), "python"] if prepared.image else [sys.executable]
         for order in orders(run, run_folder, run_folder.attempt(0)):
-            print(shlex.join(agent_command(order)))
+            print(shlex.join(agent_command(order, python)))
     console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from bench.contract import Document, Launcher, System
+from matrix.image.settings import ImageSettings
 from matrix.systems.xffl import XfflSettings
 from matrix.validation import Fault, refuse, validate
 from matrix.values import Name
@@ -69,10 +70,12 @@ class SystemFile(Document):
     )
     xffl: XfflSettings = Field(default=XfflSettings(), description="how `xffl exec` is called, for the runs it starts")
 
+    image: ImageSettings | None = Field(None, description="image that every rank runs in (docs/image.md)")
+
     @property
     def is_warm(self) -> bool:
         """Whether ranks are forked from a process that has imported torch."""
-        return self.start == "warm" or (self.start == "auto" and self.device == "cpu")
+        return self.start == "warm" or (self.start == "auto" and self.device == "cpu" and self.image is None)
 
     @property
     def facts(self) -> System:
@@ -100,8 +103,10 @@ def load_system(path: Path) -> SystemFile:
     """
     file = read_yaml(path)
     system = validate(SystemFile, file)
-    refuse(file, [*_environment_faults(system), *_host_faults(system)])
-    return system.model_copy(update={"xffl": system.xffl.from_folder(path.absolute().parent)})
+    refuse(file, [*_environment_faults(system), *_host_faults(system), *_image_faults(system)])
+    folder = path.absolute().parent
+    image = system.image.from_folder(folder) if system.image else None
+    return system.model_copy(update={"xffl": system.xffl.from_folder(folder), "image": image})
 
 
 def _environment_faults(system: SystemFile) -> Iterator[Fault]:
@@ -119,3 +124,8 @@ def _host_faults(system: SystemFile) -> Iterator[Fault]:
             ("xffl", "hosts"),
             f"names {len(hosts)} hosts for {system.nodes} nodes: name one for each node, or lower 'nodes'",
         )
+
+
+def _image_faults(system: SystemFile) -> Iterator[Fault]:
+    if system.image is not None and system.start == "warm":
+        yield ("start",), "forks ranks from a process outside of the image: choose exec, or leave 'image' out"

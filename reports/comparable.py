@@ -37,6 +37,7 @@ _OF_MEASURED = (
     "provenance.packages",
     "provenance.commit",
     "provenance.xffl",
+    "provenance.image",
     "provenance.threads",
     "provenance.cores",
     "provenance.environment",

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
-from matrix.launchers.launcher import Launched, LaunchError, free_port, marks
+from matrix.image.chosen import Image
+from matrix.launchers.launcher import Launched, LaunchError, free_port, marks, signalled
 from matrix.launchers.script import Scripts
 from matrix.processes import ask_for_stacks, end_all
 from matrix.remote import Hosts
@@ -61,7 +62,7 @@ class _Run:
             self._looked = now
             self._ranks |= _kept(self._attempt, _OF_RANK, known=self._ranks)
             self._nodes |= _kept(self._attempt, _OF_NODE, known=self._nodes)
-        found = {f"rank {rank}": _signalled(status) for rank, status in sorted(self._ranks.items())}
+        found = {f"rank {rank}": signalled(status) for rank, status in sorted(self._ranks.items())}
         if not self._attempt.heartbeat.exists():  # until all ranks have met, a node that is missing is the end
             found |= {f"ssh to node {node} ({self._hosts[node]})": status for node, status in self._nodes.items()}
         if (ended := self._process.poll()) is not None:
@@ -93,10 +94,11 @@ class _Run:
 class XfflLauncher:
     """Calls `xffl exec`, run after run."""
 
-    def __init__(self, owner: str, commit: str, site: Site) -> None:
+    def __init__(self, owner: str, commit: str, site: Site, image: Image | None = None) -> None:
         self._owner = f"{owner}{SUFFIX}"
         self._marks = marks(self._owner, commit)
         self._site = site
+        self._image = image
         self._reached = Hosts(site.ssh, site.settings.ssh_options, site.python)
         self._unclean: set[str] = set()
         self._under_way: list[str] = []
@@ -120,7 +122,7 @@ class XfflLauncher:
         """Write the scripts, and call it."""
         hosts = self.hosts_of(run)
         self._clean(hosts)
-        scripts = Scripts(run, folder, attempt, self._site)
+        scripts = Scripts(run, folder, attempt, self._site, self._image)
         try:
             scripts.write(self._owner, free_port(), self._marks)
             path = [str(scripts.ssh_folder), os.environ.get("PATH", os.defpath)]
@@ -186,8 +188,3 @@ def _kept(attempt: AttemptFolder, name: re.Pattern[str], known: dict[int, int]) 
         for file in attempt.ends.iterdir()
         if (match := name.fullmatch(file.name)) and int(match[1]) not in known
     }
-
-
-def _signalled(status: int) -> int:
-    """Negative for a signal, of which a shell says 128 more."""
-    return 128 - status if status > 128 else status

@@ -15,6 +15,7 @@ rank ends in `bench.training.main`.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import faulthandler
 import gc
 import json
@@ -28,10 +29,11 @@ from pydantic import BaseModel
 
 from bench.contract import Run
 from bench.folder import AttemptFolder
-from bench.parent import end_with
 
 OWNER = "XFFL_BENCH_OWNER"
 """Names the sweep and the runner that a process belongs to; whoever cleans up after a runner finds processes by it."""
+
+_PR_SET_PDEATHSIG = 1
 
 
 class AgentOrder(BaseModel):
@@ -44,6 +46,14 @@ class AgentOrder(BaseModel):
     master_port: int
     store_port: int | None = None
     """Where rank 0 serves the store that ranks meet at; None: the agent of node 0 does, at `master_port`."""
+
+
+def end_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent (pid `parent`) dies. Not inherited: every level asks."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # it died before the kernel was asked
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def print_stack_on_request() -> None:

@@ -29,10 +29,9 @@ from bench.contract import Measured, Run
 from bench.folder import AttemptFolder, write_document
 from bench.measure import mean_loss
 from bench.outcomes import Caution
-from bench.parent import end_with
 from bench.progress import Progress
 from bench.provenance import allowed_environment
-from bench.start import print_stack_on_request
+from bench.start import end_with, print_stack_on_request
 
 if TYPE_CHECKING:
     import wandb

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from bench.corpus.errors import WorkerLostError
-from bench.parent import end_with
+from bench.start import end_with
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.parent import end_with
-from bench.start import print_stack_on_request, send_output_to
+from bench.start import end_with, print_stack_on_request, send_output_to
 
 QUIET = 20.0
 """Seconds in which no rank says that it has come further, after which they are taken to wait for each other."""

@@ -5,11 +5,11 @@
 takes of the variables that it finds those that ranks must know, and becomes Apptainer, which starts the command. It is
 started as often as ranks are, so it imports nothing that takes time.
 
-With the process that started it (`--parent`, where that one must be sure of it) it ends, and so does Apptainer after
-it: the kernel forgets the wish only where a program with rights of its own is executed. Seen with Apptainer 1.4.5 as
-root; an Apptainer that is installed setuid is such a program. Apptainer's own end by SIGKILL leaves what it started
-running, so an agent inside ends with its parent, which is Apptainer; and whoever cleans up finds agents and ranks by
-the owner in their environment. Apptainer itself writes its title over its own, and ends with what it started.
+All ends with the process that started this one (`--parent`, where that one must be sure of it). Apptainer cannot ask
+the kernel for that: it executes its starter from another thread than the first, and the wish is a thread's own (seen
+with 1.4.5). So a guard stays behind that watches both and kills Apptainer. SIGKILL to Apptainer leaves what it started
+running, so what is started in the image asks to end with its parent, which is Apptainer. Whoever cleans up finds the
+guard and what is inside by the owner in their environment; Apptainer has none there, and ends with what it started.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import argparse
 import json
 import os
 import re
+import select
+import signal
 import socket
 import stat
 import sys
@@ -26,7 +28,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from bench.parent import end_with
 from matrix.errors import InputError
 from matrix.image.base import Device
 from matrix.image.enter import Bind, carried, enter, hidden, scratch
@@ -128,6 +129,35 @@ def device(entry: Entry) -> Device:
     return "rocm" if Path("/dev/kfd").exists() else "cuda"
 
 
+def guard(parent: int) -> None:
+    """Leave a process behind that kills this one, whatever program it has become, when its parent has died.
+
+    Raises:
+        InputError: it has died already.
+
+    """
+    here = os.getpid()
+    own = os.pidfd_open(here)
+    try:
+        other = os.pidfd_open(parent)
+    except ProcessLookupError:
+        other = None
+    if other is None or os.getppid() != parent:
+        raise InputError(f"process {parent}, which started this one, has ended")
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return
+    if os.fork() == 0:  # a child of nobody's: Apptainer waits for its own
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):  # a log's reader would wait for it
+            os.dup2(nothing, stream)
+        ended, _, _ = select.select([own, other], [], [])
+        if own not in ended:
+            signal.pidfd_send_signal(own, signal.SIGKILL)
+    os._exit(0)
+
+
 def main() -> NoReturn:
     """Command line of this module; returns only where something is missing, in one sentence."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -135,8 +165,8 @@ def main() -> NoReturn:
     parser.add_argument("entry", type=Path, help="image.json of a run")
     parser.add_argument("command", nargs="+", help="what is started in the image")
     arguments = parser.parse_args()
-    end_with(os.getppid() if arguments.parent is None else arguments.parent)
     try:
+        guard(arguments.parent or os.getppid())
         become(Entry.from_json(arguments.entry.read_text(encoding="utf-8")), arguments.command)
     except InputError as error:
         sys.exit(f"node {socket.gethostname()}: {error}")

@@ -16,6 +16,7 @@ from rich.console import Console
 from bench import contract
 from bench.contract import Library, Run
 from matrix.display import Display
+from matrix.interpreter import Python
 from matrix.launchers.chosen import ChosenLauncher
 from matrix.launchers.launcher import Launcher
 from matrix.launchers.torchrun import TorchrunLauncher, WarmLauncher
@@ -103,15 +104,16 @@ def _with_library(prepared: Prepared, site: Site | None, console: Console) -> li
     if all(run.engine != "xffl" for run in runs):
         return runs
     console.print("looking at what the installed xFFL does (the first time, up to half a minute)", highlight=False)
-    command = site.command if site else None
+    command = site.command if site and prepared.image is None else None
 
     @functools.cache
-    def found(python: Path, device: Literal["cpu", "cuda"]) -> Library:
+    def found(python: Python, device: Literal["cpu", "cuda"]) -> Library:
         return library(python, command, device)
 
     def known(run: Run) -> Library:
         python = site.python if site and run.launcher == "xffl" else Path(sys.executable)
-        return found(python, run.system.device)
+        device = run.system.device
+        return found(prepared.image.python(device) if prepared.image else python, device)
 
     return [run.model_copy(update={"library": known(run)}) if run.engine == "xffl" else run for run in runs]
 

@@ -6,15 +6,19 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from bench.contract import Run
 from bench.folder import RunFolder, write_whole
 from bench.provenance import commit_of
 from matrix.errors import InputError
 from matrix.image.digests import digest
-from matrix.image.enter import Bind
+from matrix.image.enter import Bind, enter
 from matrix.image.into import Entry
+from matrix.image.into import device as device_here
+from matrix.image.program import find_program
 from matrix.image.settings import ImageSettings
+from matrix.interpreter import InImage
 from matrix.launchers.launcher import environment
 
 
@@ -35,6 +39,19 @@ class Image:
         """SHA-256 of the file."""
         return digest(self.path)
 
+    def python(self, device: Literal["cpu", "cuda"]) -> InImage:
+        """Its interpreter, to be asked on this machine.
+
+        Raises:
+            InputError: neither Apptainer nor Singularity is here.
+
+        """
+        program = find_program(self.settings.program, key="image.program")
+        binds = [Bind(Path(self.settings.code))] if self.settings.code else []
+        gpu = device_here(on_gpus=device == "cuda")
+        words = enter(self.path, gpu, binds, self._code(), workdir=Path("/"), program=str(program))
+        return InImage(self.path, (*words, "python"))
+
     def into(self, run: Run, folder: RunFolder, python: Path | None = None) -> list[str]:
         """Write the run's `image.json`; returns the words before the command of an agent or a rank on any node, where
         `python` is the interpreter of xffl-bench.
@@ -47,11 +64,6 @@ class Image:
         return words(folder, python)
 
     def _entry(self, run: Run, folder: RunFolder) -> Entry:
-        variables = {"XFFL_BENCH_IMAGE": self.digest}
-        if self.settings.code is not None:
-            commit, dirty = commit_of(Path(self.settings.code))
-            state = f"{commit} {'dirty' if dirty else 'clean'}" if commit else ""
-            variables |= {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
         return Entry(
             image=str(self.path),
             program=self.settings.program,
@@ -59,8 +71,16 @@ class Image:
             workdir=str(folder.path.absolute()),
             scratch=self.settings.scratch,
             binds=tuple(self._binds(run, folder)),
-            environment=environment(run.system, variables),
+            environment=environment(run.system, {"XFFL_BENCH_IMAGE": self.digest, **self._code()}),
         )
+
+    def _code(self) -> dict[str, str]:
+        """Variables by which a checkout's code is found before the image's, and its commit known."""
+        if self.settings.code is None:
+            return {}
+        commit, dirty = commit_of(Path(self.settings.code))
+        state = f"{commit} {'dirty' if dirty else 'clean'}" if commit else ""
+        return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:
         """What ranks see of the host; of several for one place the last counts."""

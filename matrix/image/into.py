@@ -82,7 +82,9 @@ def become(entry: Entry, command: Sequence[str]) -> NoReturn:
         if not path.exists():
             raise InputError(f"{path} is not there, and ranks in the image need it: mount it, or name another")
     variables = {**carried(os.environ), **scratch(own), **entry.environment}
-    words = enter(Path(entry.image), device(entry), binds, variables, workdir=Path(entry.workdir), program=program)
+    words = enter(
+        Path(entry.image), device(on_gpus=entry.on_gpus), binds, variables, workdir=Path(entry.workdir), program=program
+    )
     os.execve(program, [*words, *command], {**os.environ, **hidden(os.environ, program=program)})
 
 
@@ -122,9 +124,9 @@ def own_folder(place: Path) -> Path:
     return folder
 
 
-def device(entry: Entry) -> Device:
-    """What the container gets of the node's devices: AMD's driver has a file of its own."""
-    if not entry.on_gpus:
+def device(*, on_gpus: bool) -> Device:
+    """What a container gets of this machine's devices: AMD's driver has a file of its own."""
+    if not on_gpus:
         return "cpu"
     return "rocm" if Path("/dev/kfd").exists() else "cuda"
 

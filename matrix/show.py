@@ -78,12 +78,13 @@ def _in_short(cell: Cell) -> str:
 
 def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
     """What would be started, run by run: the agents' commands and their environment, or the call of `xffl exec`. They
-    start the same run by hand once its run.json, and for `xffl exec` the scripts, are there.
+    start the same run by hand once its run.json, and for an image or `xffl exec` what goes with it, is there.
 
     Raises:
-        InputError: `xffl exec` is to start runs, and is not there.
+        InputError: `xffl exec` is to start runs, and is not there; or the image is not.
 
     """
+    image = prepared.image
     threads = environment(prepared.system.facts, {})
     console.print(f"# environment: {shlex.join(f'{name}={value}' for name, value in threads.items())}", highlight=False)
     for run_id in prepared.selected:
@@ -95,7 +96,7 @@ def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) ->
             )
             continue
         console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
-        python = [*words(run_folder), "python"] if prepared.image else [sys.executable]
+        python = [*words(run_folder), "python"] if image else [sys.executable]
         for order in orders(run, run_folder, run_folder.attempt(0)):
             print(shlex.join(agent_command(order, python)))
     console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)

@@ -55,15 +55,14 @@ class Entry:
 
     def as_json(self) -> str:
         """The file's content."""
-        return json.dumps(
-            vars(self) | {"binds": [[str(bind.path), bind.writable, str(bind.place)] for bind in self.binds]}, indent=2
-        )
+        binds = [[str(bind.path), bind.writable, bind.at and str(bind.at)] for bind in self.binds]
+        return json.dumps(vars(self) | {"binds": binds}, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Entry:
         """Read the file's content."""
         found = json.loads(text)
-        binds = tuple(Bind(Path(path), writable, Path(at)) for path, writable, at in found.pop("binds"))
+        binds = tuple(Bind(Path(path), writable, at and Path(at)) for path, writable, at in found.pop("binds"))
         return cls(**found, binds=binds)
 
 
@@ -165,11 +164,14 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parent", type=int, help="end with this process (the one that started it)")
     parser.add_argument("entry", type=Path, help="image.json of a run")
-    parser.add_argument("command", nargs="+", help="what is started in the image")
-    arguments = parser.parse_args()
+    parser.usage = "%(prog)s [--parent PARENT] ENTRY -- COMMAND..."
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]  # which may have a `--` of its own
+    if not command:
+        parser.error("no command: what stands behind -- is started in the image")
     try:
         guard(arguments.parent or os.getppid())
-        become(Entry.from_json(arguments.entry.read_text(encoding="utf-8")), arguments.command)
+        become(Entry.from_json(arguments.entry.read_text(encoding="utf-8")), command)
     except InputError as error:
         sys.exit(f"node {socket.gethostname()}: {error}")
     except OSError as error:

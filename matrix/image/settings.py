@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from bench.contract import Document
+
+
+def _starting_at_the_root(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"should be an absolute path, not {path!r}")
+    return path
 
 
 class BindSettings(Document):
@@ -16,12 +23,21 @@ class BindSettings(Document):
     path: str = Field(
         description="folder or file of every host, relative to this file; `~` and environment variables are expanded"
     )
-    at: str | None = Field(None, pattern="^/", description="absolute path inside (the same as outside)")
+    at: Annotated[str, AfterValidator(_starting_at_the_root)] | None = Field(
+        None, description="absolute path inside (the same as outside)"
+    )
     writable: bool = Field(False, description="whether ranks may write there")
 
     def from_folder(self, folder: Path) -> BindSettings:
         """The same with a path that does not depend on the working directory."""
         return self.model_copy(update={"path": _absolute(folder, self.path)})
+
+
+def _form(value: object) -> str:
+    return "path" if isinstance(value, str) else "mapping"
+
+
+_Bind = Annotated[Annotated[str, Tag("path")] | Annotated[BindSettings, Tag("mapping")], Discriminator(_form)]
 
 
 class ImageSettings(Document):
@@ -39,7 +55,7 @@ class ImageSettings(Document):
         description="folder of the host for temporary files and caches; variables are expanded on the host, so that "
         "$SLURM_JOB_ID can be a part of it",
     )
-    binds: list[str | BindSettings] = Field(
+    binds: list[_Bind] = Field(
         default_factory=list, description="more that ranks see of the host: a path, or a mapping of the keys below"
     )
     code: str | None = Field(

@@ -418,6 +418,7 @@ class Provenance(Document):
     commit: str | None
     dirty: bool | None
     xffl: str | None = Field(None, description="commit (or digest) of the xFFL library that trained")
+    image: str | None = Field(None, description="SHA-256 of the image that ranks ran in, None where they ran in none")
     hosts: list[str] = Field(description="host of every node, in rank order")
     cores: int = Field(description="processor cores a host's ranks may use")
     devices: list[str]

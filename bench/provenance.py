@@ -62,7 +62,11 @@ def commit() -> tuple[str | None, bool | None]:
     if told:
         name, _, state = told.partition(" ")
         return name, state == "dirty"
-    root = Path(__file__).resolve().parent.parent
+    return commit_of(Path(__file__).resolve().parent.parent)
+
+
+def commit_of(root: Path) -> tuple[str | None, bool | None]:
+    """(commit, dirty) of a checkout; (None, None) where it is none that git can be asked about."""
     if not (root / ".git").exists():
         return None, None
     try:
@@ -71,6 +75,11 @@ def commit() -> tuple[str | None, bool | None]:
     except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout that git trusts
         return None, None
     return head.stdout.strip(), bool(changes.stdout.strip())
+
+
+def image() -> str | None:
+    """SHA-256 of the image that this process runs in, as its launcher says; None where it runs in none."""
+    return os.environ.get("XFFL_BENCH_IMAGE")
 
 
 def host() -> str:

@@ -215,6 +215,7 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
         commit=commit,
         dirty=dirty,
         xffl=(run.library.commit or run.library.digest) if run.library else None,
+        image=provenance.image(),
         hosts=[record.host for record in records[:: run.ranks_per_node]],
         cores=records[0].cores,
         devices=sorted({record.device for record in records}),

@@ -109,7 +109,7 @@ def run(
         print_commands(prepared, folder, console)
         return
     check_data(prepared.planned)
-    check_wandb(prepared.selected_runs)
+    check_wandb(prepared.selected_runs, prepared.image)
     try:
         summary = execute(
             prepared, folder, console, max_runs=max_runs, retry_failed=retry_failed, accept_changes=accept_changes

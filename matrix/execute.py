@@ -47,11 +47,11 @@ def execute(
         runs = by_nodes(runs)
         _check_size(prepared, held)
     site = site_of(system, folder, runs)
-    runs = with_library(runs, site, console)
+    runs = with_library(runs, site, prepared.image, console)
     with stop_signals(), claim(folder.runners, waiting_at(folder, console)) as own:
         frozen = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
         return run_here(
-            Here(folder, frozen, system, own, folder.owner(frozen), held, console),
+            Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console),
             runs,
             site,
             to_settle=prepared.planned.plan.order,

@@ -14,6 +14,8 @@ from rich.console import Console
 from bench import contract
 from bench.contract import Library, Run
 from matrix.display import Display
+from matrix.image.chosen import Image
+from matrix.interpreter import Python
 from matrix.launchers.chosen import ChosenLauncher
 from matrix.launchers.launcher import Launcher
 from matrix.launchers.srun import SrunLauncher
@@ -39,16 +41,19 @@ class Here:
         claim: on the sweep, or on a job of it.
         owners: what the owners of this claim's processes begin with.
         held: the allocation, None without one.
+        dead: owners of earlier jobs, whose processes behind ssh the scheduler may not have ended.
 
     """
 
     folder: SweepFolder
     record: SweepRecord
     system: SystemFile
+    image: Image | None
     claim: Claim
     owners: str
     held: Held | None
     console: Console
+    dead: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -82,7 +87,7 @@ def site_of(system: SystemFile, folder: SweepFolder, runs: list[Run]) -> Site | 
     return site
 
 
-def with_library(runs: list[Run], site: Site | None, console: Console) -> list[Run]:
+def with_library(runs: list[Run], site: Site | None, image: Image | None, console: Console) -> list[Run]:
     """The runs; those that the xFFL library trains know what the one that is installed really does.
 
     Raises:
@@ -92,15 +97,16 @@ def with_library(runs: list[Run], site: Site | None, console: Console) -> list[R
     if all(run.engine != "xffl" for run in runs):
         return runs
     console.print("looking at what the installed xFFL does (the first time, up to half a minute)", highlight=False)
-    command = site.command if site else None
+    command = site.command if site and image is None else None
 
     @functools.cache
-    def found(python: Path, device: Literal["cpu", "cuda"]) -> Library:
+    def found(python: Python, device: Literal["cpu", "cuda"]) -> Library:
         return library(python, command, device)
 
     def known(run: Run) -> Library:
         python = site.python if site and run.launcher == "xffl" else Path(sys.executable)
-        return found(python, run.system.device)
+        device = run.system.device
+        return found(image.python(device) if image else python, device)
 
     return [run.model_copy(update={"library": known(run)}) if run.engine == "xffl" else run for run in runs]
 
@@ -157,17 +163,24 @@ def _launchers(
         here.console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
     makers: dict[contract.Launcher, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
     if site is not None:
-        over_ssh = XfflLauncher(here.owner, here.commit, site)
+        over_ssh = XfflLauncher(here.owner, here.commit, site, here.image)
         most = max(run.nodes for run in runs if run.launcher == "xffl")
-        for sentence in over_ssh.end_earlier(here.owners, site.settings.hosts_of(most)):
-            here.console.print(sentence, highlight=False)
+        for owners in (here.owners, *here.dead):
+            for sentence in over_ssh.end_earlier(owners, site.settings.hosts_of(most)):
+                here.console.print(sentence, highlight=False)
         makers["xffl"] = lambda: over_ssh
     return makers
 
 
 def _agents(here: Here) -> Launcher:
     if here.held is not None:
-        return SrunLauncher(here.owner, here.commit, here.system, here.held.allocation.hosts)
+        return srun_of(here)
     if here.system.is_warm:
         return WarmLauncher(here.owner, here.commit, here.agents_log)
-    return TorchrunLauncher(here.owner, here.commit)
+    return TorchrunLauncher(here.owner, here.commit, here.image)
+
+
+def srun_of(here: Here) -> SrunLauncher:
+    """What starts agents on the hosts of an allocation, which `here` must have."""
+    assert here.held is not None
+    return SrunLauncher(here.owner, here.commit, here.system, here.held.allocation.hosts, here.image)

@@ -1,9 +1,12 @@
-"""Questions to another environment, answered by its own interpreter: it may be another than that of xffl-bench."""
+"""Questions to another environment, answered by its own interpreter: it may be another than that of xffl-bench, and lie
+in an image.
+"""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.xffl.installation import Installation
@@ -14,7 +17,26 @@ LIMIT = 600.0
 """Seconds for an answer. What takes long knows limits of its own: this one is for a machine that stands still."""
 
 
-def installation(python: Path) -> Installation:
+@dataclass(frozen=True)
+class InImage:
+    """The interpreter of an image.
+
+    Attributes:
+        words: what calls it, from outside.
+
+    """
+
+    image: Path
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the interpreter of {self.image}"
+
+
+Python = Path | InImage
+
+
+def installation(python: Python) -> Installation:
     """What the environment of an interpreter has.
 
     Raises:
@@ -24,7 +46,7 @@ def installation(python: Path) -> Installation:
     return Installation.model_validate_json(ask(python, "bench.xffl.installation"))
 
 
-def ask(python: Path, module: str, words: Sequence[str] = (), *, log: Path | None = None) -> str:
+def ask(python: Python, module: str, words: Sequence[str] = (), *, log: Path | None = None) -> str:
     """The last line that a module of `bench` prints there. What it complains of is kept in a file where one is named.
 
     Raises:
@@ -32,15 +54,14 @@ def ask(python: Path, module: str, words: Sequence[str] = (), *, log: Path | Non
         OSError: the file cannot be written.
 
     """
-    command = [str(python), "-m", module, *words]
+    command = [*(python.words if isinstance(python, InImage) else [str(python)]), "-m", module, *words]
     try:
         done = call(command, limit=LIMIT)
     except OSError as error:
-        raise InputError(
-            f"{python}: cannot be started ({error.strerror}): under xffl.venv should stand an environment"
-        ) from error
+        remedy = "" if isinstance(python, InImage) else ": under xffl.venv should stand an environment"
+        raise InputError(f"{python}: cannot be started ({error.strerror}){remedy}") from error
     except subprocess.TimeoutExpired:
-        raise InputError(f"`{' '.join(command)}` had not ended after {LIMIT:g} s") from None
+        raise InputError(f"{python}: {module} had not ended after {LIMIT:g} s") from None
     if log is not None:
         log.write_text(done.stderr, encoding="utf-8")
     if done.returncode == 0:
@@ -48,4 +69,4 @@ def ask(python: Path, module: str, words: Sequence[str] = (), *, log: Path | Non
     said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
     if "No module named 'bench" in said[-1]:
         raise InputError(f"{python}: this environment has no xffl-bench, which ranks need: install it there too")
-    raise InputError(f"`{' '.join(command)}` failed: {said[-1]}" + (f" (the rest of it: {log})" if log else ""))
+    raise InputError(f"{python}: {module} failed: {said[-1]}" + (f" (the rest of it: {log})" if log else ""))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bench.contract import SOURCE_FILE, Run
+from matrix.image.chosen import Image
 from matrix.plan import PlannedSweep, make_plan
 from matrix.select import parse_filter, select
 from matrix.store import SweepRecord
@@ -29,6 +31,11 @@ class Prepared:
         """The runs that a call is about, in order."""
         return [self.planned.runs[run_id] for run_id in self.selected]
 
+    @cached_property
+    def image(self) -> Image | None:
+        """What ranks run in. Raises InputError: it is not there."""
+        return Image(self.system.image) if self.system.image else None
+
     def record(self) -> SweepRecord:
         """What the sweep would be begun with now."""
         source = Path(self.sweep.data.path) / SOURCE_FILE
@@ -38,6 +45,7 @@ class Prepared:
             self.system_path.read_text(encoding="utf-8"),
             source.read_text(encoding="utf-8") if source.exists() else "",
             self.sweep.found_models,
+            self.image.digest if self.image else None,
         )
 
 

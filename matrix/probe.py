@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -14,15 +13,16 @@ from bench.contract import Library, Run
 from bench.folder import write_document
 from bench.xffl.findings import Findings, Probe
 from bench.xffl.installation import Installation, XfflPackage
+from matrix.caches import cache
 from matrix.errors import InputError
-from matrix.interpreter import ask, installation
+from matrix.interpreter import InImage, Python, ask, installation
 
 Device = Literal["cpu", "cuda"]
 
 INSTALL = "see docs/xffl.md for the commands that install the commit this harness was tried with"
 
 
-def library(python: Path, command: Path | None, device: Device) -> Library:
+def library(python: Python, command: Path | None, device: Device) -> Library:
     """What the xFFL library of the interpreter `python` does on a device; `command` is the program `xffl`, None for the
     one beside the interpreter. Probes at the first call, for about half a minute.
 
@@ -34,7 +34,7 @@ def library(python: Path, command: Path | None, device: Device) -> Library:
     return probe(python, command, device).library
 
 
-def probe(python: Path, command: Path | None, device: Device, *, anew: bool = False) -> Probe:
+def probe(python: Python, command: Path | None, device: Device, *, anew: bool = False) -> Probe:
     """The same with its evidence; `anew` probes also where that was done before. Raises as `library`."""
     found = installation(python)
     if found.xffl is None:
@@ -59,15 +59,17 @@ def probe(python: Path, command: Path | None, device: Device, *, anew: bool = Fa
     return made
 
 
-def is_known(python: Path, found: Installation, command: Path | None, device: Device) -> bool:
+def is_known(python: Python, found: Installation, command: Path | None, device: Device) -> bool:
     """Whether `probe` would answer at once; `found` is what the environment has."""
     if found.xffl is None:
         return False
     return _kept(_path(found, found.xffl, device), command or _beside(python)) is not None
 
 
-def missing(python: Path) -> str:
+def missing(python: Python) -> str:
     """That an interpreter has no xFFL, and the remedy."""
+    if isinstance(python, InImage):
+        return f"engine xffl: {python} finds no package xffl: make the image with `xffl-bench image build --xffl`"
     return (
         f"engine xffl: {python} finds no package xffl: install it there ({INSTALL}), or name an environment that has "
         "it under xffl.venv in the system file"
@@ -97,15 +99,15 @@ def named(known: Library) -> str:
     return f"xFFL {known.version} ({origin})"
 
 
-def _beside(python: Path) -> Path | None:
+def _beside(python: Python) -> Path | None:
+    if isinstance(python, InImage):
+        return None  # `xffl exec` starts containers from outside
     command = python.parent / "xffl"
     return command if command.exists() else None
 
 
 def _path(found: Installation, xffl: XfflPackage, device: Device) -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(caches) if caches else Path.home() / ".cache") / "xffl-bench" / "probes"
-    return folder / f"{xffl.digest}-{found.torch}-{device}.json"
+    return cache("probes") / f"{xffl.digest}-{found.torch}-{device}.json"
 
 
 def _kept(path: Path, command: Path | None) -> Probe | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections import Counter
 
 from rich import box
@@ -15,6 +16,7 @@ from bench.outcomes import Outcome
 from bench.strategy import Layout
 from matrix.crossing import crossing
 from matrix.errors import as_text
+from matrix.image.chosen import words
 from matrix.launchers.launcher import environment
 from matrix.launchers.script import Scripts
 from matrix.launchers.torchrun import agent_command, orders
@@ -79,12 +81,13 @@ def _in_short(cell: Cell) -> str:
 
 def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
     """What would be started, run by run: the agents' commands and their environment, or the call of `xffl exec`. They
-    start the same run by hand once its run.json, and for `xffl exec` the scripts, are there.
+    start the same run by hand once its run.json, and for an image or `xffl exec` what goes with it, is there.
 
     Raises:
-        InputError: `xffl exec` is to start runs, and is not there.
+        InputError: `xffl exec` is to start runs, and is not there; or the image is not.
 
     """
+    image = prepared.image
     threads = environment(prepared.system.facts, {})
     console.print(f"# environment: {shlex.join(f'{name}={value}' for name, value in threads.items())}", highlight=False)
     for run_id in prepared.selected:
@@ -96,8 +99,9 @@ def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) ->
             )
             continue
         console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
+        python = [*words(run_folder), "python"] if image else [sys.executable]
         for order in orders(run, run_folder, run_folder.attempt(0)):
-            print(shlex.join(agent_command(order)))
+            print(shlex.join(agent_command(order, python)))
     console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)
 
 

@@ -36,13 +36,16 @@ class SweepRecord(Document):
         default_factory=dict,
         description="models that lie elsewhere, as they were found: shape and folder by name, weights by name/file",
     )
+    image: str | None = Field(None, description="SHA-256 of the image that ranks run in")
     python: str
     commit: str | None
     dirty: bool | None
     packages: dict[str, str]
 
     @classmethod
-    def now(cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str]) -> SweepRecord:
+    def now(
+        cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str], image: str | None
+    ) -> SweepRecord:
         """Take the record of a sweep that begins."""
         commit, dirty = provenance.commit()
         return cls(
@@ -53,17 +56,19 @@ class SweepRecord(Document):
             system=system,
             data=data,
             models=models,
+            image=image,
             python=provenance.python(),
             commit=commit,
             dirty=dirty,
             packages=provenance.package_versions(),
         )
 
-    def with_software_of_this_machine(self) -> SweepRecord:
+    def with_software_of_this_machine(self, image: str | None) -> SweepRecord:
         """The same, if it were begun here with what is installed here."""
         commit, dirty = provenance.commit()
         return self.model_copy(
             update={
+                "image": image,
                 "python": provenance.python(),
                 "commit": commit,
                 "dirty": dirty,
@@ -80,6 +85,8 @@ class SweepRecord(Document):
         if changed:
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             lines.append(f"the models' configurations or weights: {', '.join(changed[:SHOWN])}{more}")
+        if self.image != other.image:
+            lines.append(f"the image: {_short(self.image)} -> {_short(other.image)}")
         for name in ("python", "commit", "dirty"):
             old, new = getattr(self, name), getattr(other, name)
             if old != new:
@@ -89,6 +96,10 @@ class SweepRecord(Document):
             if old != new:
                 lines.append(f"{package}: {old} -> {new}")
         return lines
+
+
+def _short(digest: str | None) -> str:
+    return digest[:12] if digest else "none"
 
 
 def timestamp() -> str:

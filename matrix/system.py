@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from bench.contract import Affinity, Document, Launcher, System
+from matrix.image.settings import ImageSettings
 from matrix.systems.slurm.settings import SlurmSettings
 from matrix.systems.xffl import XfflSettings
 from matrix.validation import Fault, refuse, validate
@@ -78,10 +79,15 @@ class SystemFile(Document):
     xffl: XfflSettings = Field(default=XfflSettings(), description="how `xffl exec` is called, for the runs it starts")
     slurm: SlurmSettings = Field(default=SlurmSettings(), description="what jobs ask for, with scheduler: slurm")
 
+    image: ImageSettings | None = Field(None, description="image that every rank runs in (docs/image.md)")
+
     @property
     def is_warm(self) -> bool:
         """Whether ranks are forked from a process that has imported torch."""
-        return self.start == "warm" or (self.start == "auto" and self.device == "cpu")
+        if self.start != "auto":
+            return self.start == "warm"
+        # On a cluster it is the agent, inside the image, that imports torch and forks.
+        return self.device == "cpu" and (self.image is None or self.scheduler == "slurm")
 
     def on(self, hosts: list[str]) -> SystemFile:
         """The same on the hosts of an allocation."""
@@ -114,8 +120,11 @@ def load_system(path: Path) -> SystemFile:
     """
     file = read_yaml(path)
     system = validate(SystemFile, file)
-    refuse(file, [*_environment_faults(system), *_host_faults(system), *_slurm_faults(system)])
-    return system.model_copy(update={"xffl": system.xffl.from_folder(path.absolute().parent)})
+    faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_slurm_faults(system)]
+    refuse(file, faults)
+    folder = path.absolute().parent
+    image = system.image.from_folder(folder) if system.image else None
+    return system.model_copy(update={"xffl": system.xffl.from_folder(folder), "image": image})
 
 
 def _environment_faults(system: SystemFile) -> Iterator[Fault]:
@@ -148,3 +157,8 @@ def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
     for number, option in enumerate(system.slurm.sbatch):
         if not option.startswith("-"):
             yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for instance --mail-type=END"
+
+
+def _image_faults(system: SystemFile) -> Iterator[Fault]:
+    if system.image is not None and system.scheduler == "local" and system.start == "warm":
+        yield ("start",), "forks ranks from a process outside of the image: choose exec, or leave 'image' out"

@@ -165,6 +165,7 @@ def _origin(found: Measured) -> dict[str, Scalar]:
         "commit": origin.commit,
         "dirty": origin.dirty,
         "xffl": origin.xffl,
+        "image": origin.image,
         "hosts": ", ".join(origin.hosts),
         "cores": origin.cores,
         "devices": ", ".join(origin.devices),

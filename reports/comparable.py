@@ -38,6 +38,7 @@ _OF_MEASURED = (
     "provenance.packages",
     "provenance.commit",
     "provenance.xffl",
+    "provenance.image",
     "provenance.threads",
     "provenance.cores",
     "provenance.environment",

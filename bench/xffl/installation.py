@@ -36,6 +36,7 @@ class Installation(Document):
     dirty: bool | None
     torch: str | None
     xffl: XfflPackage | None
+    wandb: str | None = None
 
 
 def installation() -> Installation:
@@ -48,6 +49,7 @@ def installation() -> Installation:
         dirty=dirty,
         torch=_version("torch"),
         xffl=xffl_package(),
+        wandb=_version("wandb"),
     )
 
 

@@ -11,26 +11,31 @@ from bench.devices import Devices
 from bench.xffl.installation import Installation
 from matrix.check.item import Item, State, optional
 from matrix.errors import InputError
-from matrix.interpreter import ask
+from matrix.interpreter import InImage, Python, ask
 from matrix.probe import INSTALL, is_known, named, probe
 from matrix.system import SystemFile
 from matrix.systems.xffl import find_site
 
 
-def python(interpreter: Path, found: Installation) -> Item:
+def python(interpreter: Python, found: Installation) -> Item:
     """The interpreter, and the harness in it."""
     at = f", commit {found.commit[:7]}{' with changes' if found.dirty else ''}" if found.commit else ""
     return Item("Python", State.OK, f"{found.python}, {interpreter}, with xffl-bench {found.xffl_bench}{at}")
 
 
-def torch(interpreter: Path, system: SystemFile) -> tuple[Item, Item]:
+def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
     """The build of torch, and the GPUs that it finds on this machine."""
     needs_gpus = system.device == "cuda" and (system.launcher == "torchrun" or system.xffl.is_loopback)
     try:
         found = Devices.model_validate_json(ask(interpreter, "bench.devices"))
     except InputError as error:
         return (
-            Item("torch", State.MISSING, str(error), f"{interpreter} -m pip install torch"),
+            Item(
+                "torch",
+                State.MISSING,
+                str(error),
+                "make the image again" if isinstance(interpreter, InImage) else f"{interpreter} -m pip install torch",
+            ),
             optional("GPUs", "not looked for", is_there=False, needed=needs_gpus, remedy="first of all, torch"),
         )
     build = f"for CUDA {found.cuda}" if found.cuda else f"for ROCm {found.rocm}" if found.rocm else "for CPUs"
@@ -49,7 +54,9 @@ def torch(interpreter: Path, system: SystemFile) -> tuple[Item, Item]:
     )
 
 
-def xffl(interpreter: Path, found: Installation, system: SystemFile, say: Callable[[str], None], *, anew: bool) -> Item:
+def xffl(
+    interpreter: Python, found: Installation, system: SystemFile, say: Callable[[str], None], *, anew: bool
+) -> Item:
     """The xFFL library, and what the probe finds that it does."""
     if found.xffl is None:
         return optional(
@@ -59,7 +66,7 @@ def xffl(interpreter: Path, found: Installation, system: SystemFile, say: Callab
             needed=False,  # a system file says nothing of engines
             remedy=f"engine xffl would need it: {INSTALL}",
         )
-    asked = system.xffl.command and shutil.which(system.xffl.command)
+    asked = isinstance(interpreter, Path) and system.xffl.command and shutil.which(system.xffl.command)
     command = Path(asked) if asked else None
     if anew or not is_known(interpreter, found, command, system.device):
         say("trying out what xFFL does, for about half a minute ...")

@@ -13,6 +13,8 @@ from rich.text import Text
 from matrix.check import environment, hosts, machine
 from matrix.check.item import Item, State
 from matrix.errors import InputError
+from matrix.image.chosen import Image
+from matrix.image.settings import ImageSettings
 from matrix.interpreter import installation
 from matrix.system import SystemFile
 
@@ -28,9 +30,11 @@ def items(
         OSError: what xFFL was found to do cannot be kept.
 
     """
-    over_ssh = system.launcher == "xffl"
+    settings = system.image
+    if settings and image is None:
+        image = Path(settings.path)
     interpreter = Path(sys.executable)
-    if over_ssh and system.xffl.venv:
+    if system.launcher == "xffl" and system.xffl.venv:
         interpreter = Path(system.xffl.venv) / "bin" / "python"
     try:
         found = installation(interpreter)
@@ -38,16 +42,33 @@ def items(
         yield Item("Python", State.MISSING, str(error), "nothing of it was looked at")
     else:
         yield environment.python(interpreter, found)
-        yield from environment.torch(interpreter, system)
-        yield environment.xffl(interpreter, found, system, say, anew=anew)
+        if settings is None:
+            yield from environment.torch(interpreter, system)
+            yield environment.xffl(interpreter, found, system, say, anew=anew)
         yield environment.xffl_exec(system)
         yield hosts.client(system)
         yield from hosts.hosts(system, interpreter, found)
-    yield machine.containers(image)
-    yield machine.image(image)
+    program = settings.program if settings else None
+    outside = machine.containers(image, program), machine.image(image, program)
+    yield from outside
+    if settings and all(item.state is State.OK for item in outside):
+        yield from _in_image(settings, system, say, anew=anew)
     yield machine.slurm()
     yield machine.room("results", results)
     yield machine.room("TMPDIR", Path(tempfile.gettempdir()))
+
+
+def _in_image(settings: ImageSettings, system: SystemFile, say: Callable[[str], None], *, anew: bool) -> Iterator[Item]:
+    """What ranks find there."""
+    try:
+        interpreter = Image(settings).python(system.device)
+        found = installation(interpreter)
+    except InputError as error:
+        yield Item("Python", State.MISSING, str(error), "nothing of it was looked at")
+        return
+    yield environment.python(interpreter, found)
+    yield from environment.torch(interpreter, system)
+    yield environment.xffl(interpreter, found, system, say, anew=anew)
 
 
 def check(system: SystemFile, image: Path | None, results: Path, console: Console, *, anew: bool) -> bool:

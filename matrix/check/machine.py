@@ -5,27 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from matrix.check.item import Item, State, optional, said_by
+from matrix.errors import InputError
+from matrix.image.program import ImageError, find_program, output_of
 
 LEAST_ROOM = 1 << 30
 """Bytes below which a disk is no place for a sweep."""
 
-_ENGINES = ("apptainer", "singularity")
 
-
-def containers(image: Path | None) -> Item:
-    """Apptainer, or Singularity."""
-    engine = _engine()
-    return optional(
-        "containers",
-        said_by([engine, "--version"])[1] if engine else "neither Apptainer nor Singularity is in PATH",
-        is_there=engine is not None,
-        needed=image is not None,
-        remedy="apptainer.org/docs/admin/main/installation.html, or a module of the site",
-    )
+def containers(image: Path | None, program: str | None = None) -> Item:
+    """Apptainer, or Singularity, or what the system file names in their place."""
+    try:
+        engine = find_program(program, key="image.program")
+    except InputError as error:
+        return optional("containers", str(error), is_there=False, needed=image is not None, remedy="")
+    return Item("containers", State.OK, said_by([str(engine), "--version"])[1])
 
 
 def slurm() -> Item:
@@ -49,32 +45,26 @@ def room(name: str, folder: Path) -> Item:
     return Item(name, State.OK, said)
 
 
-def image(path: Path | None) -> Item:
+def image(path: Path | None, program: str | None = None) -> Item:
     """The container image: whether it can be read, and what it says of itself."""
     if path is None:
         return Item("image", State.NOT_NEEDED, "none was named")
     if not path.is_file() or not os.access(path, os.R_OK):
-        return Item("image", State.MISSING, f"{path} is no file that can be read", "name a SIF with --image")
+        return Item(
+            "image",
+            State.MISSING,
+            f"{path} is no file that can be read",
+            "name a SIF, with --image or under image.path in the system file",
+        )
     size = f"{path}, {path.stat().st_size / (1 << 20):.0f} MiB"
-    engine = _engine()
-    if engine is None:
-        return Item("image", State.OK, f"{size}; without Apptainer its labels stay unknown")
-    asked = subprocess.run(
-        [engine, "inspect", "--json", str(path)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
     try:
-        labels = json.loads(asked.stdout)["data"]["attributes"]["labels"] or {}
+        said = output_of([find_program(program), "inspect", "--json", path], limit=60.0)
+        labels = json.loads(said)["data"]["attributes"]["labels"] or {}
+    except InputError:
+        return Item("image", State.OK, f"{size}; without Apptainer its labels stay unknown")
+    except ImageError as error:
+        return Item("image", State.MISSING, f"{size}: {error}", "it should be a SIF that Apptainer built")
     except (ValueError, KeyError, TypeError):
-        lines = asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"]
-        return Item("image", State.MISSING, f"{size}: {lines[-1]}", "it should be a SIF that Apptainer built")
+        return Item("image", State.MISSING, f"{size}: has no labels that can be read", "it should be a SIF of ours")
     own = {name: value for name, value in labels.items() if not name.startswith("org.label-schema")}
     return Item("image", State.OK, f"{size}; " + (", ".join(f"{k}={v}" for k, v in own.items()) or "no labels"))
-
-
-def _engine() -> str | None:
-    return next((found for name in _ENGINES if (found := shutil.which(name))), None)

@@ -17,6 +17,9 @@ DEFAULTS: dict[Device, str] = {
 }
 """On Docker's hub. Those for GPUs have a torch of their maker's."""
 
+GPU_OPTION: dict[Device, tuple[str, ...]] = {"cpu": (), "cuda": ("--nv",), "rocm": ("--rocm",)}
+"""What lets a container have the host's GPUs and their driver."""
+
 FROM_REGISTRY = ("docker", "oras", "library")
 FROM_FILE = ("localimage", "docker-archive", "oci-archive", "oci")
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.provenance import allowed_environment
-from matrix.image.base import Device
+from matrix.image.base import GPU_OPTION, Device
 from matrix.image.program import crossing
-from matrix.image.sif import GPU_OPTION
 
 _LAUNCH = re.compile(
     r"(RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_\w+|ROLE_\w+|MASTER_ADDR|MASTER_PORT|TORCHELASTIC_\w+"
-    r"|SLURM_\w+|PMI_\w+|PMIX_\w+|XFFL_\w+|HF_\w+|HSA_\w+|IBV_\w+|WANDB_\w+|VISIBLE_DEVICES)"
+    r"|SLURM_\w+|SLURMD_NODENAME|PMI_\w+|PMIX_\w+|XFFL_\w+|HF_\w+|TRANSFORMERS_\w+|HSA_\w+|IBV_\w+|WANDB_\w+"
+    r"|VISIBLE_DEVICES)"
 )
 _LEFT_OUT = re.compile(
     r"LD_PRELOAD|XFFL_BENCH_COMMIT|XFFL_IMAGE|SLURM_JWT|\w*(KEY|TOKEN(?!IZERS)|SECRET|PASS|CREDENTIAL|AUTH)\w*"

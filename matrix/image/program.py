@@ -18,8 +18,8 @@ class ImageError(RuntimeError):
     """The program failed at what it was asked for."""
 
 
-def find_program(asked: str | None) -> Path:
-    """The program: the one asked for, else the first of both that is in PATH.
+def find_program(asked: str | None, *, key: str = "--program") -> Path:
+    """The program: the one asked for under `key`, else the first of both that is in PATH.
 
     Raises:
         InputError: there is none.
@@ -30,8 +30,8 @@ def find_program(asked: str | None) -> Path:
         return Path(found)
     remedy = "load the site's module, install it (apptainer.org/docs/admin/main/installation.html)"
     if asked:
-        raise InputError(f"--program {asked}: no such program: {remedy}, or leave the option out")
-    raise InputError(f"neither apptainer nor singularity is in PATH: {remedy}, or name it with --program")
+        raise InputError(f"{key} {asked}: no such program: {remedy}, or leave it out")
+    raise InputError(f"neither apptainer nor singularity is in PATH: {remedy}, or name it with {key}")
 
 
 def output_of(command: Sequence[str | Path], *, limit: float = 600.0) -> str:

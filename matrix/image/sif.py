@@ -11,12 +11,9 @@ from pathlib import Path
 
 from matrix.check.item import Item, State
 from matrix.errors import InputError
-from matrix.image.base import Device
+from matrix.image.base import GPU_OPTION, Device
 from matrix.image.build import FREEZE, digest_file, digest_of, inside
 from matrix.image.program import ImageError, last_line, output_of
-
-GPU_OPTION: dict[Device, tuple[str, ...]] = {"cpu": (), "cuda": ("--nv",), "rocm": ("--rocm",)}
-"""What lets a container have the host's GPUs and their driver."""
 
 _COMMANDS = (("torchrun", "--help"), ("python", "-m", "bench.training", "--help"), ("xffl-bench", "--version"))
 

@@ -16,8 +16,3 @@ def kept(attempt: AttemptFolder, name: re.Pattern[str], known: dict[int, int]) -
         for file in attempt.ends.iterdir()
         if (match := name.fullmatch(file.name)) and int(match[1]) not in known
     }
-
-
-def signalled(status: int) -> int:
-    """Negative for a signal, of which a shell says 128 more."""
-    return 128 - status if status > 128 else status

@@ -64,6 +64,11 @@ def free_port() -> int:
     raise LaunchError("100 ports between 20000 and 32000 were all taken")
 
 
+def signalled(status: int) -> int:
+    """Negative for a signal, of which a shell, and Apptainer, says 128 more."""
+    return 128 - status if status > 128 else status
+
+
 def marks(owner: str, commit: str) -> dict[str, str]:
     """What tells a process of ours from others, and from which commit it was started."""
     return {OWNER: owner, "XFFL_BENCH_COMMIT": commit}

@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder, write_whole
 from bench.provenance import allowed_environment, is_secret
+from matrix.image.chosen import Image
 from matrix.launchers.launcher import environment
 from matrix.processes import facility_name
 from matrix.systems.xffl import Site
@@ -37,6 +38,7 @@ class Scripts:
     folder: RunFolder
     attempt: AttemptFolder
     site: Site
+    image: Image | None = None
 
     @property
     def _place(self) -> Path:
@@ -76,6 +78,7 @@ class Scripts:
         source = (
             f"source {shlex.quote(settings.facility)}" if settings.facility else "# The site has no script of its own."
         )
+        into = self.image.into(self.run, self.folder, self.site.python) if self.image else []
         facility = self.facility(owner)
         call = " \\\n    ".join(_lines(self.by_hand()))
         call = f'export PATH={shlex.quote(str(self.ssh_folder))}:"$PATH"\n{call}'
@@ -91,6 +94,7 @@ class Scripts:
             folder=shlex.quote(str(Path.cwd())),
             by_hand=str(place / "by-hand"),
             exports=_exports(exported),
+            into=f"{shlex.join(into)} " if into else "",
             threads=str(self.run.system.threads_per_rank),
         )
         self._write(

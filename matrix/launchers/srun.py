@@ -10,19 +10,24 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 
-from bench.contract import Run, System
+from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
 from matrix.calls import call
-from matrix.launchers.kept import KeptStatuses
-from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks
+from matrix.image.chosen import Image
+from matrix.launchers.kept import OF_NODE, kept
+from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks, signalled
 from matrix.processes import end_all
 from matrix.system import SystemFile
 from matrix.systems.slurm.script import cores_per_node
 
 STARTED = 60.0
 """Seconds for the steps that end processes; a node that does not answer takes that long."""
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks into the folder of the agents' exit statuses, which is on a file system of the cluster."""
 
 LEAVING = 10.0
 """Seconds for an srun to end by itself once its tasks are gone."""
@@ -54,14 +59,18 @@ def agent_words(hosts: Sequence[str], port: int, store_port: int | None) -> list
     ]
 
 
-class _Step:
+class Step:
     """A run whose agents srun has begun to start."""
 
-    def __init__(self, launcher: SrunLauncher, process: subprocess.Popen[bytes], run: Run, kept: KeptStatuses) -> None:
+    def __init__(
+        self, launcher: SrunLauncher, process: subprocess.Popen[bytes], nodes: int, attempt: AttemptFolder
+    ) -> None:
         self._launcher = launcher
         self._process = process
-        self._nodes = run.nodes
-        self._kept = kept
+        self._total = nodes
+        self._attempt = attempt
+        self._nodes: dict[int, int] = {}
+        self._looked = 0.0
 
     @property
     def is_here(self) -> bool:
@@ -69,10 +78,14 @@ class _Step:
         return False
 
     def statuses(self) -> dict[str, int]:
-        """Of the agents, as they kept them, and of srun."""
-        found = {f"the agent of node {node}": status for node, status in sorted(self._kept.look().items())}
+        """Of the agents, as they have kept them, and of srun."""
+        now = time.monotonic()
+        if len(self._nodes) < self._total and now - self._looked >= LOOK_EVERY:
+            self._looked = now
+            self._nodes |= kept(self._attempt, OF_NODE, known=self._nodes)
+        found = {f"the agent of node {node}": signalled(status) for node, status in sorted(self._nodes.items())}
         if (ended := self._process.poll()) is not None:
-            found["srun"] = ended
+            found["srun"] = signalled(ended)
         return found
 
     def is_over(self) -> bool:
@@ -81,61 +94,73 @@ class _Step:
 
     def dump_stacks(self) -> None:
         """By signal, on every host."""
-        self._launcher.on_hosts("stacks", self._nodes)
+        self._launcher.on_hosts("stacks", self._total)
 
     def stop(self) -> list[str]:
         """End agents and ranks on every host, then srun."""
-        if self._process.poll() == 0:
-            return []  # every task has ended well, and Slurm ends what they left
-        wrong = self._launcher.on_hosts("end", self._nodes)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(LEAVING)
-        self._process.kill()
-        self._process.wait()
+        wrong: list[str] = []
+        if self._process.poll() != 0:  # where every task has ended well, Slurm ends what they left
+            wrong = self._launcher.on_hosts("end", self._total)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(LEAVING)
+            self._process.kill()
+            self._process.wait()
+        self._launcher.under_way = 0
         return wrong
 
 
 class SrunLauncher:
     """Calls srun inside an allocation, run after run."""
 
-    def __init__(self, owner: str, commit: str, system: SystemFile, hosts: Sequence[str]) -> None:
+    def __init__(
+        self, owner: str, commit: str, system: SystemFile, hosts: Sequence[str], image: Image | None = None
+    ) -> None:
         self._owner = owner
         self._marks = marks(owner, commit)
         self._system = system
         self._hosts = list(hosts)
-        self._under_way = 0
+        self._image = image
+        self.under_way = 0
+        """Nodes that may have processes of ours."""
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
-        """One step."""
+        """One step for the run."""
+        return self.step(run, folder, attempt)
+
+    def step(self, run: Run, folder: RunFolder, attempt: AttemptFolder, *more: str) -> Step:
+        """One step, whose agents get `more` options.
+
+        Raises:
+            LaunchError: nothing was started.
+
+        """
         hosts = self._hosts[: run.nodes]
         port = free_port()
         store_port = None
         if self._system.is_warm:
             while (store_port := free_port()) == port:
                 pass
-        command = [
-            *step(hosts, self._system),
-            f"--output={attempt.logs.absolute()}/node%4n.log",
-            *(sys.executable, "-P", "-m", "bench.start", "agent", str(folder.run.absolute())),
-            *(str(attempt.path.absolute()), *agent_words(hosts, port, store_port)),
-        ]
-        self._under_way = run.nodes
         try:
+            into = [*self._image.into(run, folder), "python"] if self._image else [sys.executable, "-P"]
+            command = [
+                *step(hosts, self._system),
+                f"--output={attempt.logs.absolute()}/node%4n.log",
+                *(*into, "-m", "bench.start", "agent", str(folder.run.absolute()), str(attempt.path.absolute())),
+                *(*agent_words(hosts, port, store_port), *more),
+            ]
+            self.under_way = run.nodes
             with (attempt.logs / "srun.log").open("wb") as log:
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=self._variables(run.system),
+                    env={**os.environ, **environment(run.system, self._marks)},
                     start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
                 )
         except OSError as error:
             raise LaunchError(f"cannot start srun: {error}") from error
-        return _Step(self, process, run, KeptStatuses(attempt))
-
-    def _variables(self, system: System) -> Mapping[str, str]:
-        return {**os.environ, **environment(system, self._marks)}
+        return Step(self, process, run.nodes, attempt)
 
     def on_hosts(self, what: str, nodes: int, owner: str | None = None) -> list[str]:
         """Have `matrix.processes` do something about an owner's processes on the first hosts; returns what went wrong."""
@@ -154,10 +179,7 @@ class SrunLauncher:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         return [lines[-1] if lines else f"srun ended with status {done.returncode}"]
 
-    def end_earlier(self, owner: str) -> list[str]:
-        """End what earlier runners in this allocation left; Slurm does it itself only where the job has ended."""
-        return self.on_hosts("end", len(self._hosts), owner)
-
     def close(self) -> None:
         """Nothing is kept between runs; what an interruption left half started is ended."""
+        self.on_hosts("end", self.under_way)
         end_all(self._owner)

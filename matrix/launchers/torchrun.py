@@ -11,13 +11,15 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
 from bench.start import AgentOrder
-from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks
+from matrix.image.chosen import Image
+from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks, signalled
 from matrix.processes import ask_for_stacks, end_all
 from matrix.systems.local import hosts
 
@@ -38,10 +40,12 @@ def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrd
     ]
 
 
-def agent_command(order: AgentOrder) -> list[str]:
-    """The command of one node's agent, as a person could give it."""
+def agent_command(order: AgentOrder, python: Sequence[str] = (sys.executable,)) -> list[str]:
+    """The command of one node's agent, as a person could give it; `python` is its interpreter and what stands before
+    that.
+    """
     options = ["--node", str(order.node), "--master-addr", order.master_addr, "--master-port", str(order.master_port)]
-    return [sys.executable, "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
+    return [*python, "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
 
 
 def _variables(run: Run, owner: str, commit: str) -> dict[str, str]:
@@ -50,6 +54,14 @@ def _variables(run: Run, owner: str, commit: str) -> dict[str, str]:
 
 def _named(statuses: dict[int, int]) -> dict[str, int]:
     return {f"the agent of node {node}": status for node, status in statuses.items()}
+
+
+def _ending_with_this(order: AgentOrder, into: list[str]) -> list[str]:
+    """An agent that ends with this process; in an image with Apptainer, and that with this process."""
+    parent = ["--parent", str(os.getpid())]
+    if not into:
+        return [*agent_command(order), *parent]
+    return [*agent_command(order, [*into[:-2], *parent, *into[-2:], "python"]), "--with-parent"]
 
 
 class _Agents:
@@ -66,8 +78,8 @@ class _Agents:
 
     def statuses(self) -> dict[str, int]:
         """By node."""
-        found = {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
-        return _named(found)
+        ended = {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
+        return _named({node: signalled(status) for node, status in ended.items()})
 
     def is_over(self) -> bool:
         """Once every agent has ended."""
@@ -89,9 +101,10 @@ class _Agents:
 class TorchrunLauncher:
     """Plain torchrun agents: every rank imports torch for itself. For GPUs."""
 
-    def __init__(self, owner: str, commit: str) -> None:
+    def __init__(self, owner: str, commit: str, image: Image | None = None) -> None:
         self._owner = owner
         self._commit = commit
+        self._image = image
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
         """Start one agent per node."""
@@ -99,11 +112,12 @@ class TorchrunLauncher:
         processes: list[subprocess.Popen[bytes]] = []
         agents = _Agents(processes, self._owner)
         try:
+            into = self._image.into(run, folder) if self._image else []
             for order in orders(run, folder, attempt):
                 with attempt.node_log(order.node).open("wb") as log:
                     processes.append(
                         subprocess.Popen(
-                            [*agent_command(order), "--parent", str(os.getpid())],
+                            _ending_with_this(order, into),
                             stdin=subprocess.DEVNULL,
                             stdout=log,
                             stderr=subprocess.STDOUT,

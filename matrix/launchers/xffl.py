@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
-from matrix.launchers.kept import OF_NODE, OF_RANK, kept, signalled
-from matrix.launchers.launcher import Launched, LaunchError, free_port, marks
+from matrix.image.chosen import Image
+from matrix.launchers.kept import OF_NODE, OF_RANK, kept
+from matrix.launchers.launcher import Launched, LaunchError, free_port, marks, signalled
 from matrix.launchers.script import Scripts
 from matrix.processes import ask_for_stacks, end_all
 from matrix.remote import Hosts
@@ -93,10 +94,11 @@ class _Run:
 class XfflLauncher:
     """Calls `xffl exec`, run after run."""
 
-    def __init__(self, owner: str, commit: str, site: Site) -> None:
+    def __init__(self, owner: str, commit: str, site: Site, image: Image | None = None) -> None:
         self._owner = f"{owner}{SUFFIX}"
         self._marks = marks(self._owner, commit)
         self._site = site
+        self._image = image
         self._reached = Hosts(site.ssh, site.settings.ssh_options, site.python)
         self._unclean: set[str] = set()
         self._under_way: list[str] = []
@@ -120,7 +122,7 @@ class XfflLauncher:
         """Write the scripts, and call it."""
         hosts = self.hosts_of(run)
         self._clean(hosts)
-        scripts = Scripts(run, folder, attempt, self._site)
+        scripts = Scripts(run, folder, attempt, self._site, self._image)
         try:
             scripts.write(self._owner, free_port(), self._marks)
             path = [str(scripts.ssh_folder), os.environ.get("PATH", os.defpath)]

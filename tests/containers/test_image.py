@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract import Measured
-from bench.folder import AttemptFolder
-from matrix.image.enter import Bind, carried, enter, hidden, scratch
+from matrix.image.enter import Bind, enter, hidden
 from tests.containers.conftest import Built, xffl_bench
 from tests.containers.images import ROOT, apptainer
 
@@ -165,32 +163,3 @@ print(json.dumps({{
         "inner": "Read-only file system",
         "image": "Read-only file system",
     }
-
-
-def test_ranks_train_in_the_image(built: Built, data: Path, tmp_path: Path) -> None:
-    """Two ranks of a run as a sweep makes it, each in a container of its own."""
-    from tests.bench.runs import make_run
-
-    folder, own = tmp_path / "run", tmp_path / "scratch"
-    folder.mkdir()
-    own.mkdir()
-    run = make_run(data, (1, 1, 2))
-    (folder / "run.json").write_text(run.model_dump_json())
-    port = 29_000 + os.getpid() % 1000
-    given = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GROUP_RANK": "0"}
-    given |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "PATH": "/nowhere"}
-    binds = [Bind(data), Bind(folder, writable=True), Bind(own, writable=True)]
-    ranks = []
-    for rank in ("0", "1"):
-        variables = carried({**given, "RANK": rank, "LOCAL_RANK": rank}) | scratch(own)
-        prefix = enter(built.image, "cpu", binds, variables, workdir=folder)
-        command = [*prefix, "python", "-m", "bench.training", str(folder / "run.json"), str(folder / "attempt")]
-        ranks.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    said = [rank.communicate(timeout=300)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], said
-    attempt = AttemptFolder(folder / "attempt")
-    measured = Measured.model_validate_json(attempt.measured.read_text())
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert measured.provenance.commit == head.strip()
-    assert measured.provenance.packages["xffl-bench"] == "0.1.0"
-    assert all(attempt.rank_end(rank).exists() for rank in (0, 1))

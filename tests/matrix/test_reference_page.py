@@ -38,7 +38,7 @@ def kind(value: dict) -> str:
         return " or ".join(f"`{choice}`" for choice in value.get("enum", [value.get("const")]))
     words = {"object": "mapping", "integer": "whole number", "boolean": "true or false", "string": "text"}
     if value.get("type") == "array" and "minItems" not in value:
-        return "list of texts" if value["items"].get("type") == "string" else "list of mappings"
+        return f"list of {kind(value['items']).replace(' or ', 's or ')}s"
     return "mapping" if "$ref" in value else words.get(value["type"], value["type"])
 
 
@@ -70,6 +70,8 @@ def table(place: dict) -> str:
         ("Rotary scaling", SHAPE["properties"]["rope_scaling"]["anyOf"][0]),
         ("The system file", SYSTEM),
         ("`xffl`", SYSTEM["$defs"]["XfflSettings"]),
+        ("`image`", SYSTEM["$defs"]["ImageSettings"]),
+        ("`binds`", SYSTEM["$defs"]["BindSettings"]),
     ],
 )
 def test_every_key_is_there_with_its_default(heading, place):

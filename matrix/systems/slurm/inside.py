@@ -15,6 +15,7 @@ from bench.contract import Run
 from matrix.errors import InputError
 from matrix.execute import waiting_at
 from matrix.expected import Expected
+from matrix.image.chosen import Image
 from matrix.here import Here, run_here, site_of, with_library
 from matrix.interruption import stop_signals
 from matrix.ownership import claim
@@ -22,7 +23,7 @@ from matrix.runner import Summary
 from matrix.settle import Death
 from matrix.store import SweepFolder, SweepRecord
 from matrix.systems.slurm.allocation import Held, held
-from matrix.systems.slurm.jobs import JobFolder, JobOrder
+from matrix.systems.slurm.jobs import JobFolder, JobOrder, job_folders
 from matrix.systems.slurm.preflight import look_before
 
 
@@ -43,8 +44,9 @@ def run_job(path: Path, console: Console) -> Summary:
         raise InputError(f"{path}: runs inside a Slurm job only: sbatch {folder.script}")
     if record is None:
         raise InputError(f"{sweep.path}: no sweep was begun here")
-    _check_software(record, allocated)
     system = order.system.on(allocated.allocation.hosts)
+    image = Image(system.image) if system.image else None
+    _check_software(record, image, allocated)
     with _warning() as is_warned, stop_signals(), claim(folder.runners, waiting_at(sweep, console)) as own:
         folder.submitted_as(allocated.allocation.job)  # also where it was submitted by hand
         console.print(
@@ -52,13 +54,15 @@ def run_job(path: Path, console: Console) -> Summary:
             f"{allocated.left / 60:.0f} minutes left",
             highlight=False,
         )
-        here = Here(sweep, record, system, own, folder.owner(record), allocated, console)
+        here = Here(
+            sweep, record, system, image, own, folder.owner(record), allocated, console, _dead(sweep, record)
+        )
         for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
             console.print(sentence, highlight=False)
         site = site_of(system, sweep, order.runs)
         return run_here(
             here,
-            with_library(order.runs, site, console),
+            with_library(order.runs, site, image, console),
             site,
             to_settle=[run.id for run in order.runs],
             retry_failed=order.retry_failed,
@@ -67,9 +71,15 @@ def run_job(path: Path, console: Console) -> Summary:
         )
 
 
-def _check_software(record: SweepRecord, allocated: Held) -> None:
+def _dead(sweep: SweepFolder, record: SweepRecord) -> tuple[str, ...]:
+    """Owners of jobs that did not come to their end."""
+    ended = ((job, job.end) for job in job_folders(sweep))
+    return tuple(job.owner(record) for job, end in ended if end is not None and end.state != "COMPLETED")
+
+
+def _check_software(record: SweepRecord, image: Image | None, allocated: Held) -> None:
     """Raises InputError: this node has other software than the sweep was begun with."""
-    changes = record.changes(record.with_software_of_this_machine())
+    changes = record.changes(record.with_software_of_this_machine(image.digest if image else None))
     if changes:
         raise InputError(
             f"{allocated.allocation.hosts[0]}: has other software than the sweep was begun with "

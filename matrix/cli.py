@@ -18,6 +18,7 @@ from matrix.errors import InputError
 from matrix.image.cli import app as image_app
 from matrix.ownership import LostClaimError
 from matrix.processes import StuckError
+from matrix.systems.slurm.commands import SlurmError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -85,41 +86,111 @@ def run(
     system: SystemOption = None,
     only: Only = None,
     excepted: Except = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and stop")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print what would be started (on Slurm: write the jobs), and stop")
+    ] = False,
     max_runs: Annotated[int | None, typer.Option("--max-runs", min=0, help="start at most N runs", metavar="N")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run again what did not complete")] = False,
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="go on although the matrix, the system or the software changed")
     ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Slurm: submit, and do not wait")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Slurm: whatever it costs")] = False,
 ) -> None:
     """Run a sweep; run it again to go on where it stopped."""
+    import os
+
     from matrix.execute import execute
     from matrix.plan import check_data
     from matrix.prepare import prepare
     from matrix.requirements import check_wandb
-    from matrix.show import print_commands, print_summary
+    from matrix.show import print_commands, print_jobs, print_summary
     from matrix.store import SweepFolder
     from matrix.systems.local import check_hosts
+    from matrix.systems.slurm.allocation import held
+    from matrix.systems.slurm.submit import run_in_jobs, write_jobs
 
     prepared = prepare(matrix, system, only or [], excepted or [])
-    check_hosts(prepared.selected_runs, prepared.system.xffl)
+    on_slurm = prepared.system.scheduler == "slurm"
+    allocation = held(os.environ) if on_slurm else None
+    if not on_slurm:
+        check_hosts(prepared.selected_runs, prepared.system.xffl)
+        for option, given in (("--detach", detach), ("--yes", yes)):
+            if given:
+                raise InputError(
+                    f"{option}: system {prepared.system.name} has no jobs (scheduler: local): leave it out"
+                )
     folder = SweepFolder(results / prepared.sweep.name)
     console = Console()
-    if dry_run:
+    if dry_run and not (on_slurm and allocation is None):
         print_commands(prepared, folder, console)
         return
     check_data(prepared.planned)
-    check_wandb(prepared.selected_runs, prepared.image)
+    check_wandb(prepared.selected_runs)
+    if dry_run:
+        print_jobs(write_jobs(prepared, folder, console, accept_changes=accept_changes), console)
+        return
+
+    def may_cost(hours: float) -> bool:
+        return yes or (sys.stdin.isatty() and typer.confirm(f"submit, for up to {hours:.2f} node-hours?"))
+
     try:
-        summary = execute(
-            prepared, folder, console, max_runs=max_runs, retry_failed=retry_failed, accept_changes=accept_changes
-        )
+        if on_slurm and allocation is None:
+            summary = run_in_jobs(
+                prepared,
+                folder,
+                console,
+                max_runs=max_runs,
+                retry_failed=retry_failed,
+                accept_changes=accept_changes,
+                detach=detach,
+                may_cost=may_cost,
+            )
+        else:
+            summary = execute(
+                prepared,
+                folder,
+                console,
+                held=allocation,
+                max_runs=max_runs,
+                retry_failed=retry_failed,
+                accept_changes=accept_changes,
+            )
     except KeyboardInterrupt:
-        typer.echo("xffl-bench: interrupted; run the same command again to go on", err=True)
+        jobs = "; its jobs go on (xffl-bench cancel ends them)" if on_slurm and allocation is None else ""
+        typer.echo(f"xffl-bench: interrupted{jobs}; run the same command again to go on", err=True)
         raise typer.Exit(130) from None
     print_summary(summary, folder, console)
-    if not summary.all_completed(only_started=max_runs is not None):
+    if not detach and not summary.all_completed(only_started=max_runs is not None):
         raise typer.Exit(1)
+
+
+@app.command()
+def cancel(sweep: SweepPath) -> None:
+    """Cancel the jobs of a sweep on Slurm; what they have finished stays."""
+    from matrix.store import SweepFolder
+    from matrix.systems.slurm.submit import cancel as cancel_jobs
+
+    folder = SweepFolder(sweep)
+    folder.plan()
+    ids = cancel_jobs(folder)
+    typer.echo(f"cancelled: {', '.join(ids)}" if ids else "this sweep has no job in the queue")
+
+
+@app.command(hidden=True)
+def job(path: Annotated[Path, typer.Argument(help="results/SWEEP/jobs/N", metavar="JOB")]) -> None:
+    """Run the runs of a batch job, inside it; `job.sh` calls this."""
+    from matrix.show import print_summary
+    from matrix.systems.slurm.inside import run_job
+    from matrix.systems.slurm.jobs import JobFolder
+
+    console = Console()
+    try:
+        summary = run_job(path, console)
+    except KeyboardInterrupt:
+        typer.echo("xffl-bench: told to end; what was under way runs again in another job", err=True)
+        raise typer.Exit(130) from None
+    print_summary(summary, JobFolder(path).sweep, console)
 
 
 @app.command()
@@ -287,7 +358,7 @@ def main() -> None:
     except InputError as error:
         print(f"xffl-bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except (LostClaimError, StuckError) as error:
+    except (LostClaimError, StuckError, SlurmError) as error:
         print(f"xffl-bench: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:

@@ -154,9 +154,7 @@ def run_here(
         launcher.close()
 
 
-def _launchers(
-    here: Here, site: Site | None, runs: list[Run]
-) -> dict[contract.Launcher, Callable[[], Launcher]]:
+def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[contract.Launcher, Callable[[], Launcher]]:
     """Every launcher that runs want, once what earlier runners left behind was ended."""
     orphans = end_all(here.owners, spare_owner=here.owner)
     if orphans:

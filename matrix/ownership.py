@@ -56,7 +56,7 @@ class Runner(Document):
             since=timestamp(),
             command=sys.argv,
             job=os.environ.get("SLURM_JOB_ID"),
-            restarts=int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+            restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
         )
 
     @property
@@ -64,7 +64,7 @@ class Runner(Document):
         """Whether Slurm has started this runner's job again since, in which the calling process is: it does so only
         once all of a job has ended.
         """
-        job, restarts = os.environ.get("SLURM_JOB_ID"), int(os.environ.get("SLURM_RESTART_COUNT", 0))
+        job, restarts = os.environ.get("SLURM_JOB_ID"), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         return self.job is not None and self.job == job and self.restarts < restarts
 
 

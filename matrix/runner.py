@@ -126,8 +126,8 @@ class SweepRunner:
 
     def _is_kept(self, result: Result, *, retry_failed: bool) -> bool:
         """A job that is run again after it was interrupted keeps also what failed in it before."""
-        here = self._allocation is not None and result.allocation is not None
-        before = here and self._allocation.job == result.allocation.job
+        job = self._allocation and self._allocation.job
+        before = job is not None and result.allocation is not None and result.allocation.job == job
         return result.outcome is Outcome.COMPLETED or (result.outcome.is_final and (before or not retry_failed))
 
     def _attempt(self, run: Run) -> Result:

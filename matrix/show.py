@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -24,6 +25,8 @@ from matrix.ownership import holder
 from matrix.prepare import Prepared
 from matrix.runner import Summary
 from matrix.store import SweepFolder
+from matrix.systems.slurm.commands import SlurmError, look
+from matrix.systems.slurm.jobs import JobFolder, job_folders
 from matrix.systems.xffl import find_site
 
 
@@ -110,7 +113,28 @@ def print_summary(summary: Summary, folder: SweepFolder, console: Console) -> No
     counts = Counter(summary.outcomes.values())
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
+    for reason, runs in _by_reason(summary.left).items():
+        console.print(
+            f"{len(runs)} runs left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})", highlight=False
+        )
     console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
+
+
+def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for run_id, reason in left.items():
+        found.setdefault(reason, []).append(run_id)
+    return found
+
+
+def print_jobs(scripts: list[Path], console: Console) -> None:
+    """Scripts of jobs that were written and not submitted."""
+    for script in scripts:
+        print(script)
+    console.print(
+        f"# {len(scripts)} jobs; none was submitted: sbatch does it, or the same command without --dry-run",
+        highlight=False,
+    )
 
 
 def print_status(folder: SweepFolder, console: Console) -> None:
@@ -133,11 +157,40 @@ def print_status(folder: SweepFolder, console: Console) -> None:
     for run_id, result in results.items():
         if result is not None and result.outcome is not Outcome.COMPLETED:
             console.print(f"{result.outcome}: {run_id}: {escape(result.reason)}", highlight=False)
+    if jobs := job_folders(folder):
+        _print_jobs(folder, jobs, console)
     if runner is None:
-        console.print("nobody is running it now")
+        console.print("nobody is running it now" if not jobs else "nobody is following it now")
         return
     console.print(f"process {runner.pid} on {runner.host} has been running it since {runner.since}")
     for run_id in missing:
         beat = folder.heartbeat(run_id)
         if beat is not None:
             console.print(f"now: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
+
+
+def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
+    """Every job, with its state: kept where it has ended, else as Slurm says it now."""
+    live = [job.submitted.id for job in jobs if job.end is None and job.submitted is not None]
+    try:
+        seen = look(live)
+    except SlurmError as error:
+        console.print(f"Slurm does not answer: {escape(str(error))}", highlight=False)
+        seen = {}
+    table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left")
+    for name in ("job", "nodes", "runs done"):
+        table.add_column(name, justify="right")
+    table.add_column("state", overflow="fold")
+    for job in jobs:
+        order, submitted, end = job.order(), job.submitted, job.end
+        results = [folder.result(run.id) for run in order.runs]
+        done = sum(result is not None and result.outcome.is_final for result in results)
+        if end is not None:
+            state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
+        elif submitted is None:
+            state = "not submitted"
+        else:
+            now = seen.get(submitted.id)
+            state = f"{now.state} ({now.reason})" if now is not None else "not known to Slurm"
+        table.add_row(submitted.id if submitted else "", str(order.nodes), f"{done} of {len(results)}", escape(state))
+    console.print(table)

@@ -162,11 +162,13 @@ class SrunLauncher:
             raise LaunchError(f"cannot start srun: {error}") from error
         return Step(self, process, run.nodes, attempt)
 
-    def on_hosts(self, what: str, nodes: int, owner: str | None = None) -> list[str]:
-        """Have `matrix.processes` do something about an owner's processes on the first hosts; returns what went wrong."""
+    def on_hosts(self, what: str, nodes: int) -> list[str]:
+        """Have `matrix.processes` do something about this runner's processes on the first hosts; returns what went
+        wrong.
+        """
         if nodes == 0:
             return []
-        words = [sys.executable, "-P", "-m", "matrix.processes", what, owner or self._owner]
+        words = [sys.executable, "-P", "-m", "matrix.processes", what, self._owner]
         command = [*step(self._hosts[:nodes], self._system), "--quiet", *words]
         try:
             done = call(command, limit=STARTED, own_session=True)

@@ -292,4 +292,6 @@ class Campaign:
 
 
 def _size(each: Pack) -> str:
-    return f"{each.nodes} nodes, {len(each.runs)} runs, at most {each.minutes} minutes, {each.node_hours:.2f} node-hours"
+    return (
+        f"{each.nodes} nodes, {len(each.runs)} runs, at most {each.minutes} minutes, {each.node_hours:.2f} node-hours"
+    )

@@ -113,7 +113,7 @@ def switches(hosts: Sequence[str]) -> dict[str, str]:
         said = _output(["scontrol", "show", "topology"])
     except SlurmError:  # it knows of none
         return {}
-    found = {}
+    found: dict[str, str] = {}
     for line in said.splitlines():
         if match := re.match(r"SwitchName=(\S+) Level=0 .*Nodes=(\S+)", line.strip()):
             found |= dict.fromkeys(host_names(match[2]), match[1])

@@ -15,8 +15,8 @@ from bench.contract import Run
 from matrix.errors import InputError
 from matrix.execute import waiting_at
 from matrix.expected import Expected
-from matrix.image.chosen import Image
 from matrix.here import Here, run_here, site_of, with_library
+from matrix.image.chosen import Image
 from matrix.interruption import stop_signals
 from matrix.ownership import claim
 from matrix.runner import Summary
@@ -54,9 +54,7 @@ def run_job(path: Path, console: Console) -> Summary:
             f"{allocated.left / 60:.0f} minutes left",
             highlight=False,
         )
-        here = Here(
-            sweep, record, system, image, own, folder.owner(record), allocated, console, _dead(sweep, record)
-        )
+        here = Here(sweep, record, system, image, own, folder.owner(record), allocated, console, _dead(sweep, record))
         for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
             console.print(sentence, highlight=False)
         site = site_of(system, sweep, order.runs)

@@ -1,4 +1,4 @@
-"""The report as a job of its own, after all others: nobody needs to wait on a login node, where processes are killed."""
+"""The report as a job of its own, after all others: nobody has to wait on a login node, where processes are ended."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from bench.folder import write_whole
-from matrix.systems.slurm.jobs import JobFolder, JobOrder
 from matrix.system import SystemFile
+from matrix.systems.slurm.jobs import JobFolder, JobOrder
 from matrix.template import filled
 
 TEMPLATE = Path(__file__).parent / "job.sh.in"

@@ -109,5 +109,3 @@ def _ask(prepared: Prepared, packs: list[Pack], console: Console, may_cost: Call
             f"slurm.confirm_node_hours: this may cost {hours:.2f} node-hours, and more than {limit:g} want to be "
             "confirmed: pass --yes, or lower limits.expected_seconds and limits.run_seconds to what runs really take"
         )
-
-

@@ -37,6 +37,16 @@ def test_strategies_that_start_from_other_weights_are_not_comparable(sweep):
     assert found(sweep) == {Caution.NOT_COMPARABLE: "weights: None, elsewhere"}
 
 
+def test_ranks_on_their_own_cores_are_not_comparable_with_others(sweep):
+    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
+    for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
+        file = sweep.folder(run_id).run
+        run = Run.model_validate_json(file.read_text())
+        system = run.system.model_copy(update={"affinity": "cores"})
+        write_document(file, run.model_copy(update={"system": system}))
+    assert found(sweep) == {Caution.NOT_COMPARABLE: "system.affinity: cores, none"}
+
+
 def test_node_counts_that_differ_in_software_are_not_comparable_and_the_package_is_named(sweep):
     sweep.run("fsdp", 1, speeds=[1000.0] * 3, packages={"torch": "2.8.0", "numpy": "2.0"})
     sweep.run("fsdp", 2, speeds=[1000.0] * 3, packages={"torch": "2.9.0", "numpy": "2.0"})

@@ -47,10 +47,9 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-$(VENV)/.installed-cluster: tests/containers/apptainer.sh | $(VENV)/bin/python
+$(VENV)/.installed-cluster: tests/containers/apptainer.sh tests/cluster/install.sh | $(VENV)/bin/python
 	@[ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] || \
 	  { echo "cluster-test installs packages: it needs root on Debian" >&2; exit 2; }
-	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends mmdebstrap patchelf squashfs-tools >/dev/null
+	tests/cluster/install.sh munge slurm-wlm openssh-client openssh-server iproute2 mmdebstrap patchelf squashfs-tools
 	tests/containers/apptainer.sh $(VENV)/apptainer
 	touch $@

@@ -50,6 +50,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 $(VENV)/.installed-cluster: tests/containers/apptainer.sh tests/cluster/install.sh | $(VENV)/bin/python
 	@[ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] || \
 	  { echo "cluster-test installs packages: it needs root on Debian" >&2; exit 2; }
-	tests/cluster/install.sh munge slurm-wlm openssh-client openssh-server iproute2 mmdebstrap patchelf squashfs-tools
+	tests/cluster/install.sh munge slurm-wlm openssh-client openssh-server iproute2 mount \
+	  mmdebstrap patchelf squashfs-tools
 	tests/containers/apptainer.sh $(VENV)/apptainer
 	touch $@

@@ -18,7 +18,17 @@ from tests.matrix.sweeps import wait_for
 from tests.needs import missing
 
 SCRIPT = Path(__file__).with_name("vcluster")
-PARTS = {"munged": "munge", "slurmctld": "slurm-wlm", "slurmd": "slurm-wlm", "sshd": "openssh-server", "ip": "iproute2"}
+PARTS = {
+    "munged": "munge",
+    "slurmctld": "slurm-wlm",
+    "slurmd": "slurm-wlm",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "mount": "mount",
+    "nsenter": "util-linux",
+}
 """Programs, and the packages that hold them."""
 
 

@@ -74,15 +74,13 @@ def transfer(cluster: Cluster, to: str) -> float:
 
 
 def test_shaped_links(cluster: Cluster) -> None:
-    usual = transfer(cluster, "node3")
-    rate = 16  # Mbit/s
+    rate = 8  # Mbit/s: so little that connecting takes no part of it
     cluster.shape(f"{rate}mbit")
     theory = SENT * 8 / (rate * 1e6)
     assert transfer(cluster, "node3") > 0.9 * theory
-    assert transfer(cluster, "node0") < 0.5 * theory  # over loopback
+    assert transfer(cluster, "node0") < 0.7 * theory, "over loopback"
     cluster.shape("off")
-    assert transfer(cluster, "node3") < 0.5 * theory
-    assert usual < 0.5 * theory
+    assert transfer(cluster, "node3") < 0.7 * theory
 
 
 def test_everything_ends(tmp_path: Path) -> None:

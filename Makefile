@@ -16,7 +16,8 @@ test: $(VENV)/.installed-test ## everything that checks the project, but for wha
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not soak and not cluster and not alone" -n 2 --dist worksteal
+	$(BIN)/pytest -m alone
 
 soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, every option, checkpoints, corpora, W&B
 	$(BIN)/pytest -m "$(SOAK)" -n 2 --dist worksteal # much of it waits

@@ -16,7 +16,8 @@ test: $(VENV)/.installed-test ## everything that checks the project, but for wha
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not soak and not cluster and not alone" -n 2 --dist worksteal
+	$(BIN)/pytest -m alone
 
 soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, every option, checkpoints, corpora, W&B
 	$(BIN)/pytest -m "$(SOAK)" -n 2 --dist worksteal # much of it waits
@@ -47,10 +48,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-$(VENV)/.installed-cluster: tests/containers/apptainer.sh | $(VENV)/bin/python
+$(VENV)/.installed-cluster: tests/containers/apptainer.sh tests/cluster/install.sh | $(VENV)/bin/python
 	@[ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] || \
 	  { echo "cluster-test installs packages: it needs root on Debian" >&2; exit 2; }
-	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends mmdebstrap patchelf squashfs-tools >/dev/null
+	tests/cluster/install.sh munge slurm-wlm openssh-client openssh-server iproute2 mount \
+	  mmdebstrap patchelf squashfs-tools
 	tests/containers/apptainer.sh $(VENV)/apptainer
 	touch $@

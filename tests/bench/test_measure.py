@@ -118,6 +118,7 @@ def measured(ranks: Ranks, run: Run, averaging: float = 0.0, group: float = 0.0)
     return found.seconds, float(np.mean([outside for _, outside in answers]))
 
 
+@pytest.mark.alone
 def test_throughput_as_seen_from_outside(ranks: Ranks, data: Path) -> None:
     inside, outside = measured(ranks, make_run(data, (2, 1, 2), steps=44))
     assert inside == pytest.approx(outside, rel=0.05)
@@ -132,6 +133,7 @@ def begun_late(rank: int, run: Run, delay: float) -> object:
     return train(run, model, optimizer, average, data, CPU, NoProgress())
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("warmup", [0, 8])
 def test_clocks_agree_at_the_window(ranks: Ranks, data: Path, warmup: int) -> None:
     """A group that is late is waited for before the window, and its clock has the others' zero."""
@@ -140,6 +142,7 @@ def test_clocks_agree_at_the_window(ranks: Ranks, data: Path, warmup: int) -> No
     assert abs(late - plain) < 0.5
 
 
+@pytest.mark.alone
 def test_delays_move_throughput_by_what_they_last(ranks: Ranks, data: Path) -> None:
     """Delays much longer than the steps and than what a busy machine adds to them, so that the ratio is their own."""
     run = make_run(data, (2, 1, 2), steps=12)

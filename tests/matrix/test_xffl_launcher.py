@@ -100,6 +100,7 @@ def test_runs_that_fail_at_once_do_not_stop_a_sweep(tmp_path: Path, data: Path, 
 
 
 @pytest.mark.soak
+@pytest.mark.long
 def test_runs_that_fail_in_training_do_not_stop_a_sweep(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     fail_one_after_the_other(tmp_path, data, over_ssh, early=False)
 
@@ -230,6 +231,7 @@ def test_a_node_that_starts_no_ranks_is_a_failed_launch(tmp_path: Path, data: Pa
 
 
 @pytest.mark.soak
+@pytest.mark.long
 def test_ranks_that_failed_and_do_not_end(tmp_path: Path, data: Path) -> None:
     """What a rank wrote is enough: nothing is waited for that cannot come."""
     lingering = tmp_path / "lingering"

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.cluster import Cluster, need_parts
+
+
+@pytest.fixture(scope="session")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Four nodes, shared by the session."""
+    need_parts()
+    cluster = Cluster(tmp_path_factory.mktemp("cluster") / "virtual")
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def cluster(running_cluster: Cluster) -> Iterator[Cluster]:
+    """Four idle nodes with links that are not shaped; a test may leave them in any state."""
+    yield running_cluster
+    running_cluster.restore()

@@ -1,4 +1,4 @@
-from bench.contract import Run
+from bench.contract import Result, Run
 from bench.folder import write_document
 from bench.outcomes import Caution
 from reports.frame import load
@@ -51,6 +51,18 @@ def test_node_counts_that_differ_in_software_are_not_comparable_and_the_package_
     sweep.run("fsdp", 1, speeds=[1000.0] * 3, packages={"torch": "2.8.0", "numpy": "2.0"})
     sweep.run("fsdp", 2, speeds=[1000.0] * 3, packages={"torch": "2.9.0", "numpy": "2.0"})
     assert found(sweep) == {Caution.NOT_COMPARABLE: "provenance.packages.torch: 2.8.0, 2.9.0"}
+
+
+def test_strategies_that_ran_in_other_images_are_not_comparable(sweep):
+    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
+    for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
+        file = sweep.folder(run_id).result
+        result = Result.model_validate_json(file.read_text()).model_dump()
+        result["measured"]["provenance"]["image"] = "ab12"
+        write_document(file, Result.model_validate(result))
+    assert found(sweep) == {Caution.NOT_COMPARABLE: "provenance.image: None, ab12"}
+    frame = load(sweep.path).frame
+    assert set(frame.loc[frame["axis.strategy"] == "federated", "image"]) == {"ab12"}
 
 
 def test_a_damaged_result_is_a_caution_of_its_table(sweep):

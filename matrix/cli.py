@@ -126,7 +126,7 @@ def run(
         print_commands(prepared, folder, console)
         return
     check_data(prepared.planned)
-    check_wandb(prepared.selected_runs)
+    check_wandb(prepared.selected_runs, prepared.image)
     if dry_run:
         print_jobs(write_jobs(prepared, folder, console, accept_changes=accept_changes), console)
         return

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.contract import JobEnd, Result
 from matrix.settle import earlier_results
 from matrix.systems.slurm.jobs import job_folders
-from tests.cluster.cluster import Cluster, Process
+from tests.cluster.cluster import Cluster, Process, read
 from tests.matrix.sweeps import SmallSweep
 
 FAST = {"poll_seconds": 0.2, "warn_seconds": 60, "job_minutes": 30, "preflight": False}
@@ -36,6 +39,10 @@ class ClusterSweep(SmallSweep):
         )
         self.cluster = cluster
 
+    def write(self, *args: Any, **more: Any) -> None:
+        """With runs that a job has room for."""
+        super().write(*args, **{"limits": {"run_seconds": 100}, **more})
+
     @contextmanager
     def following(self, *options: str) -> Iterator[Process]:
         """`xffl-bench run` on the login host, killed at the end if it still runs."""
@@ -47,11 +54,27 @@ class ClusterSweep(SmallSweep):
             yield process
         finally:
             process.kill()
-            process.communicate()
+            print(process.communicate()[0], self.logs())  # pytest shows it where the test fails
 
     def call(self, *options: str) -> subprocess.CompletedProcess[str]:
         """The same to its end."""
         return self.cluster.run(self.command(*options), env=self.variables, timeout=150)
+
+    def stopped_run(self) -> str:
+        """Wait until a run trains, and stop its agents and ranks where they are; returns its id."""
+        run_id = self.training_run()
+        self._signal(signal.SIGSTOP)
+        assert self.folder.result(run_id) is None, "it had ended before it was stopped: give it more steps"
+        return run_id
+
+    def go_on(self) -> None:
+        """Let what was stopped go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for pid in self.left():
+            if b"\0bench.start\0agent\0" in read(f"/proc/{pid}/cmdline"):  # also ranks that it forked
+                os.kill(pid, number)
 
     def attempts(self, run_id: str) -> list[Result]:
         """Results of all attempts at a run, the first first."""

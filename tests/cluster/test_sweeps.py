@@ -15,8 +15,8 @@ from tests.matrix.sweeps import COMMAND
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-LONG = 1500
-"""Steps of a run that something is to happen to: it takes some ten seconds."""
+LONG = 300
+"""Steps of a run that something is to happen to: a few seconds, in which it is stopped."""
 
 
 @pytest.fixture
@@ -54,9 +54,8 @@ def test_both_node_counts_and_what_is_kept(cluster: Cluster, tmp_path: Path, dat
 def test_a_time_limit(sweep: ClusterSweep) -> None:
     sweep.write(["ddp"], steps=LONG)
     with sweep.following() as process:
-        run_id = sweep.training_run()
+        run_id = sweep.stopped_run()
         (job,) = sweep.ids
-        sweep.cluster.say("scontrol", "update", f"jobid={job}", "TimeLimit=1")
         sweep.cluster.say("scontrol", "update", f"jobid={job}", "EndTime=now")
         output, _ = process.communicate(timeout=150)
     assert process.returncode == 0, output + sweep.logs()
@@ -76,7 +75,7 @@ def test_a_power_cut(sweep: ClusterSweep) -> None:
     """The job dies with the node, and a later job does it again on others."""
     sweep.write(["ddp"], steps=LONG)
     with sweep.following() as process:
-        run_id = sweep.training_run()
+        run_id = sweep.stopped_run()
         sweep.cluster.power_cut("node1")
         output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output + sweep.logs()
@@ -94,7 +93,7 @@ def test_a_power_cut(sweep: ClusterSweep) -> None:
 def test_cancelled_jobs_stay_cancelled(sweep: ClusterSweep) -> None:
     sweep.write(["ddp", "fsdp"], steps=LONG)
     with sweep.following() as process:
-        run_id = sweep.training_run()
+        run_id = sweep.stopped_run()
         said = sweep.cluster.run([*COMMAND, "cancel", sweep.folder.path], env=sweep.variables).stdout
         output, _ = process.communicate(timeout=150)
     assert f"cancelled: {sweep.ids[0]}" in said
@@ -114,10 +113,12 @@ def test_preemption(sweep: ClusterSweep) -> None:
     """Slurm starts the same job again, which goes on where it was."""
     sweep.write(["ddp"], steps=LONG, repeats=2)
     with sweep.following() as process:
-        run_id = sweep.training_run()
+        run_id = sweep.stopped_run()
         (job,) = sweep.ids
         other = sweep.cluster.sbatch("true", "--nodes=4", "--partition=urgent")
         sweep.cluster.job_becomes(other, "COMPLETED")
+        sweep.cluster.job_becomes(job, "PENDING")
+        sweep.cluster.say("scontrol", "update", f"jobid={job}", "StartTime=now")  # Slurm waits two minutes
         output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output + sweep.logs()
     assert sweep.ids == [job]
@@ -129,10 +130,11 @@ def test_preemption(sweep: ClusterSweep) -> None:
 def test_runners_that_are_killed_and_two_at_once(sweep: ClusterSweep) -> None:
     sweep.write(["ddp", "fsdp"], steps=LONG)
     with sweep.following() as process:
-        sweep.training_run()
+        sweep.stopped_run()
         process.send_signal(signal.SIGKILL)
         process.wait(20)
     jobs = sweep.ids
+    sweep.go_on()
     with sweep.following() as one, sweep.following() as other:
         outputs = [each.communicate(timeout=150)[0] for each in (one, other)]
     assert (one.returncode, other.returncode) == (0, 0), outputs

@@ -114,7 +114,7 @@ class SmallSweep:
                     return run_id
             return None
 
-        found = wait_for(look)
+        found = wait_for(look, 120)
         assert found is not None
         return found
 

@@ -4,13 +4,32 @@ VENV := .venv
 SOAK ?= soak# CI leaves some out: "soak and not long"
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak cluster-test bench clean
+.PHONY: demo demo-cluster demo-xffl test soak cluster-test bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
 	$(BIN)/xffl-bench data synthetic data/synthetic-tiny
 	$(BIN)/xffl-bench run matrix/examples/demo.yaml
 	$(BIN)/xffl-bench report results/demo
+
+# A virtual Slurm cluster of four nodes whose links carry 100 Mbit/s; it ends with the command.
+define on_cluster
+folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && tests/cluster/vcluster "$$folder/cluster" 4 \
+	  sh -c 'tests/cluster/vcluster shape 100mbit && exec $(1)'
+endef
+
+demo-cluster: $(VENV)/.installed $(VENV)/.installed-slurm ## a nightly sweep on a virtual Slurm cluster: as root on Debian
+	$(BIN)/xffl-bench data synthetic data/synthetic-tiny
+	$(call on_cluster,$(BIN)/xffl-bench run matrix/examples/nightly.yaml)
+	$(BIN)/xffl-bench report results/nightly
+
+demo-xffl: $(VENV)/.installed $(VENV)/.installed-slurm ## the same, with `xffl exec` starting the ranks
+	@[ -x $(BIN)/xffl ] || { echo "demo-xffl needs xFFL in $(VENV): install it as docs/xffl.md says" \
+	  "under 'Installing it', with $(BIN)/pip" >&2; exit 2; }
+	$(BIN)/xffl-bench data synthetic data/synthetic-tiny
+	$(call on_cluster,$(BIN)/xffl-bench run matrix/examples/nightly.yaml --results results/xffl \
+	  --system matrix/examples/virtual-cluster-xffl.yaml)
+	$(BIN)/xffl-bench report results/xffl/nightly
 
 test: $(VENV)/.installed-test ## everything that checks the project, but for what takes long
 	$(BIN)/ruff check .
@@ -48,10 +67,13 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-$(VENV)/.installed-cluster: tests/containers/apptainer.sh tests/cluster/install.sh | $(VENV)/bin/python
+$(VENV)/.installed-slurm: tests/cluster/install.sh | $(VENV)/bin/python
 	@[ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] || \
-	  { echo "cluster-test installs packages: it needs root on Debian" >&2; exit 2; }
-	tests/cluster/install.sh munge slurm-wlm openssh-client openssh-server iproute2 mount \
-	  mmdebstrap patchelf squashfs-tools
+	  { echo "a virtual cluster needs packages: this needs root on Debian" >&2; exit 2; }
+	tests/cluster/install.sh munge slurm-wlm openssh-client openssh-server iproute2 mount
+	touch $@
+
+$(VENV)/.installed-cluster: tests/containers/apptainer.sh $(VENV)/.installed-slurm
+	tests/cluster/install.sh mmdebstrap patchelf squashfs-tools
 	tests/containers/apptainer.sh $(VENV)/apptainer
 	touch $@

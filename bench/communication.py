@@ -7,6 +7,8 @@ NVIDIA's nccl-tests, doc/PERFORMANCE.md).
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +19,7 @@ from bench.strategy import Layout
 BYTES: dict[DType, int] = {"fp32": 4, "bf16": 2}
 
 Kind = Literal["all-gather", "reduce-scatter", "all-reduce"]
+Over = Literal["shard", "replicas", "federation"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Traffic:
     """
 
     kind: Kind
-    over: Literal["shard", "replicas", "federation"]
+    over: Over
     ranks: int
     bytes: int
     every: int = 1
@@ -67,3 +70,44 @@ def predict(shape: Shape, layout: Layout, every: int, training: Training) -> lis
         averaged = shape.parameters * BYTES["fp32"] // layout.shard
         traffic.append(Traffic("all-reduce", "federation", holders, averaged, every))
     return traffic
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Bytes per step by whether they have to leave a node.
+
+    Attributes:
+        inside: that a rank sends in groups whose ranks share a node; the rank that sends most.
+        between: the same in groups with ranks on several nodes.
+        link: that leave a node over its link to the others, in rings in the order of ranks; the busiest node.
+
+    """
+
+    inside: float
+    between: float
+    link: float
+
+
+def placed(traffic: Sequence[Traffic], layout: Layout, ranks_per_node: int) -> Placed:
+    """Where the traffic goes, nodes being consecutive ranks."""
+    inside, between, link = Counter[int](), Counter[int](), Counter[int]()
+    for part in traffic:
+        for group in _groups(part.over, layout):
+            is_inside = group[0] // ranks_per_node == group[-1] // ranks_per_node
+            for rank, following in zip(group, [*group[1:], group[0]], strict=True):
+                (inside if is_inside else between)[rank] += part.sent_per_step
+                if rank // ranks_per_node != following // ranks_per_node:
+                    link[rank // ranks_per_node] += part.sent_per_step
+    return Placed(*(max(found.values(), default=0.0) for found in (inside, between, link)))
+
+
+def _groups(over: Over, layout: Layout) -> list[range]:
+    """Ranks of every group of a kind."""
+    if over == "shard":
+        return [range(first, first + layout.shard) for first in range(0, layout.world, layout.shard)]
+    whole = layout.group if over == "replicas" else layout.world
+    return [
+        range(first + shard, first + whole, layout.shard)
+        for first in range(0, layout.world, whole)
+        for shard in range(layout.shard)
+    ]

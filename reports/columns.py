@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from bench.communication import placed, predict
 from bench.contract import Measured, Result, Run
 from bench.strategy import Layout
 
@@ -32,6 +33,7 @@ def divided(layout: Layout) -> dict[str, Scalar]:
 def asked(run: Run) -> dict[str, Scalar]:
     """What the run was asked to do."""
     training = run.training
+    goes = placed(predict(run.shape, run.layout, run.every, training), run.layout, run.ranks_per_node)
     return {
         "model": run.model,
         "nodes": run.nodes,
@@ -57,15 +59,23 @@ def asked(run: Run) -> dict[str, Scalar]:
         "system": run.system.name,
         "device": run.system.device,
         "affinity": run.system.affinity,
+        "predicted_inside_nodes_bytes": goes.inside,
+        "predicted_between_nodes_bytes": goes.between,
+        "predicted_link_bytes": goes.link,
     }
 
 
-def ended(result: Result) -> dict[str, Scalar]:
+def ended(result: Result, nodes: int) -> dict[str, Scalar]:
     """What became of the run."""
+    place = result.allocation
+    hosts = place.hosts[:nodes] if place else []
     return {
         "attempt": result.attempt,
         "started": result.started,
         "elapsed_s": result.seconds,
+        "node_hours": nodes * result.seconds / 3600,
+        "job": place.job if place else None,
+        "switches": "; ".join(f"{host}: {place.switches.get(host, 'unknown')}" for host in hosts) if place else None,
     }
 
 

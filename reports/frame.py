@@ -10,7 +10,7 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from bench.contract import Cell, Plan, Result, Run
+from bench.contract import Cell, JobEnd, Plan, Result, Run
 from bench.folder import RunFolder
 from reports import columns
 from reports.columns import Scalar
@@ -42,6 +42,8 @@ class Sweep:
     """Readable runs by id."""
     results: dict[str, Result] = field(default_factory=dict)
     """Readable results by id."""
+    jobs: list[JobEnd] = field(default_factory=list)
+    """Batch jobs that have ended."""
     problems: list[str] = field(default_factory=list)
     """One sentence for each damaged file."""
 
@@ -55,6 +57,7 @@ def load(sweep: Path) -> Sweep:
     """
     plan = _read_plan(sweep)
     read = Sweep(plan, pd.DataFrame())
+    _read_jobs(sweep, read)
     rows = [_row(identity, repeat, cell, sweep, read) for identity, repeat, cell in _planned(plan)]
     return replace(read, frame=_typed(rows))
 
@@ -81,11 +84,22 @@ def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: Sweep) -> di
         read.runs[identity] = run
     if run is not None and result is not None:
         read.results[identity] = result
-        row |= {"outcome": str(result.outcome), "reason": result.reason} | columns.ended(result)
+        row |= {"outcome": str(result.outcome), "reason": result.reason} | columns.ended(result, run.nodes)
         if result.measured is not None:
             row["cautions"] = ", ".join(result.measured.cautions)
             row |= columns.measured(result.measured, run.world)
     return row
+
+
+def _read_jobs(sweep: Path, read: Sweep) -> None:
+    for path in sorted(sweep.glob("jobs/*/ended.json")):
+        try:
+            end = _read(path, JobEnd)
+        except ReportError as damage:
+            read.problems.append(str(damage))
+            continue
+        if end is not None:
+            read.jobs.append(end)
 
 
 def _read_plan(sweep: Path) -> Plan:

@@ -9,6 +9,7 @@ from bench.folder import write_whole
 from reports import markdown, plots
 from reports.figures import tally
 from reports.frame import ReportError, Sweep, load
+from reports.jobs import cost
 from reports.style import looks
 from reports.tables import Table, long_form, tables
 
@@ -63,6 +64,8 @@ def _write(read: Sweep, made: list[Table], sweep: Path, out: Path) -> WrittenRep
     if len(made) > MOST_PLOTTED:
         problems.append(f"only the first {MOST_PLOTTED} of {len(made)} tables are plotted; tables.csv has all figures")
     summary = f"Sweep {read.plan.sweep}, {len(read.frame)} runs: {tally(list(read.frame['outcome']))}"
+    if read.jobs:
+        summary += f". {cost(read)}"
     contents: dict[str, str | bytes] = {
         "report.md": _markdown(read, made, plotted, summary, problems),
         "tables.csv": long_form(made).to_csv(index=False),

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.communication import predict
+from bench.communication import Traffic, placed, predict
 from bench.contract import Run, Training
 from bench.shapes import STOCK
 from bench.strategy import Layout
@@ -122,3 +122,22 @@ def test_published_shapes() -> None:
     assert sent["reduce-scatter", "shard"] == pytest.approx(15.559, abs=0.01)
     # P x 4 bytes / 32 shards over 4 groups: 2 x 1.0038 GB x 3/4, every 8 steps
     assert sent["all-reduce", "federation"] == pytest.approx(0.1882, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("layout", "traffic", "expected"),
+    [
+        # One ring over 4 nodes of 2 ranks: each rank sends 7/8, and one rank of a node sends to the next node.
+        (Layout(federation=1, replicate=1, shard=8), Traffic("all-gather", "shard", 8, 800), (0, 700, 700)),
+        (Layout(federation=1, replicate=4, shard=2), Traffic("all-gather", "shard", 2, 800), (400, 0, 0)),
+        # A ring for each of a node's two shards, whose ranks sit on four nodes: both leave every node.
+        (Layout(federation=1, replicate=4, shard=2), Traffic("all-reduce", "replicas", 4, 400), (0, 600, 1200)),
+        (Layout(federation=4, replicate=1, shard=2), Traffic("all-reduce", "federation", 4, 400, 4), (0, 150, 300)),
+        # Replicas inside a federated group that is a node.
+        (Layout(federation=4, replicate=2, shard=1), Traffic("all-reduce", "replicas", 2, 400), (400, 0, 0)),
+        (Layout(federation=4, replicate=2, shard=1), Traffic("all-reduce", "federation", 8, 400, 4), (0, 175, 175)),
+    ],
+)
+def test_what_leaves_a_node_on_four_nodes_of_two_ranks(layout, traffic, expected):
+    found = placed([traffic], layout, 2)
+    assert (found.inside, found.between, found.link) == expected

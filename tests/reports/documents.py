@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 
 from bench.contract import (
+    Allocation,
     Cell,
+    JobEnd,
     Limits,
     Loss,
     Measured,
@@ -91,7 +93,12 @@ class SweepFolder:
         self.cells.append(Cell(labels=self.labels(strategy, nodes), status="impossible", reason=reason))
 
     def end(
-        self, identity: str, outcome: Outcome = Outcome.COMPLETED, reason: str = "", measured: Measured | None = None
+        self,
+        identity: str,
+        outcome: Outcome = Outcome.COMPLETED,
+        reason: str = "",
+        measured: Measured | None = None,
+        allocation: Allocation | None = None,
     ):
         result = Result(
             run=identity,
@@ -100,9 +107,17 @@ class SweepFolder:
             reason=reason,
             started="2030-01-02T03:04:05+00:00",
             seconds=12.5,
+            allocation=allocation,
             measured=measured,
         )
         write_document(self.folder(identity).result, result)
+
+    def job(self, number: int, state: str, seconds: float, nodes: int = 2) -> Path:
+        """A batch job that has ended."""
+        path = self.path / "jobs" / f"{number:04d}" / "ended.json"
+        path.parent.mkdir(parents=True)
+        write_document(path, JobEnd(id=str(100 + number), state=state, said="", seconds=seconds, nodes=nodes))
+        return path
 
     def steps(self, identity: str, losses: Sequence[Sequence[float]], tokens: Sequence[int]) -> None:
         """`losses[group][step]`, with `tokens[group]` per step."""

@@ -179,3 +179,17 @@ def test_sbatch_that_refuses_is_a_sentence(cluster: Cluster, tmp_path: Path, dat
     assert asked.returncode == 2
     assert "pass --yes" in asked.stderr
     assert costly.ids == []
+
+
+def test_a_job_that_does_not_start(cluster: Cluster, tmp_path: Path, data: Path) -> None:
+    later = {"sbatch": ["--begin=now+1hour"], "queue_hours": 0.0003}
+    sweep = ClusterSweep(cluster, tmp_path, data, slurm=later)
+    sweep.write(["ddp"])
+    done = sweep.call()
+    assert done.returncode == 1
+    assert "PENDING (BeginTime)" in done.stdout
+    assert "has not started within slurm.queue_hours" in done.stdout
+    assert "1 runs left" in done.stdout
+    (end,) = sweep.ends
+    assert end is not None
+    assert (end.state, end.seconds) == ("CANCELLED", 0)

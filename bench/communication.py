@@ -7,7 +7,7 @@ NVIDIA's nccl-tests, doc/PERFORMANCE.md).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -90,7 +90,7 @@ class Placed:
 
 def placed(traffic: Sequence[Traffic], layout: Layout, ranks_per_node: int) -> Placed:
     """Where the traffic goes, nodes being consecutive ranks."""
-    inside, between, link = Counter[int](), Counter[int](), Counter[int]()
+    inside, between, link = (defaultdict[int, float](float) for _ in range(3))
     for part in traffic:
         for group in _groups(part.over, layout):
             is_inside = group[0] // ranks_per_node == group[-1] // ranks_per_node

@@ -90,7 +90,11 @@ class Placed:
 
 def placed(traffic: Sequence[Traffic], layout: Layout, ranks_per_node: int) -> Placed:
     """Where the traffic goes, nodes being consecutive ranks."""
-    inside, between, link = (defaultdict[int, float](float) for _ in range(3))
+    inside, between, link = (
+        defaultdict[int, float](float),
+        defaultdict[int, float](float),
+        defaultdict[int, float](float),
+    )
     for part in traffic:
         for group in _groups(part.over, layout):
             is_inside = group[0] // ranks_per_node == group[-1] // ranks_per_node

@@ -16,6 +16,7 @@ from matrix.prepare import Prepared
 from matrix.runner import Summary
 from matrix.store import SweepFolder
 from matrix.systems.slurm.allocation import Held
+from matrix.systems.slurm.jobs import at_work
 from matrix.systems.slurm.packing import by_nodes
 
 
@@ -35,6 +36,7 @@ def execute(
         InputError: the sweep was begun with another matrix, system, data set or software; or `xffl exec` is to start
             runs, and is not there or cannot take the paths of this machine; or the xFFL library is to train, and is not
             there; or the allocation has too few hosts.
+        SlurmError: inside an allocation, Slurm does not answer.
         LostClaimError: another runner took the sweep meanwhile.
         StuckError: processes could not be ended.
         KeyboardInterrupt: interrupted by SIGINT or SIGTERM; everything that was started is ended.
@@ -50,11 +52,15 @@ def execute(
     runs = with_library(runs, site, prepared.image, console)
     with stop_signals(), claim(folder.runners, waiting_at(folder, console)) as own:
         frozen = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
+        elsewhere = at_work(folder) if held is not None else {}
+        if elsewhere:
+            jobs = ", ".join(sorted(set(elsewhere.values())))
+            console.print(f"{len(elsewhere)} runs belong to jobs that are in the queue: {jobs}", highlight=False)
         return run_here(
             Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console),
-            runs,
+            [run for run in runs if run.id not in elsewhere],
             site,
-            to_settle=prepared.planned.plan.order,
+            to_settle=[run_id for run_id in prepared.planned.plan.order if run_id not in elsewhere],
             max_runs=max_runs,
             retry_failed=retry_failed,
         )

@@ -111,6 +111,8 @@ def _failed(
     if 9 in killed.values() and attempted.oom_kills:
         which = ", ".join(name for name, number in killed.items() if number == 9)
         return Verdict(Outcome.OOM, f"the kernel killed {which} for want of host memory {reached}", evidence)
+    if line := _slurm_out_of_memory(folder):
+        return Verdict(Outcome.OOM, f"Slurm ended a process for want of host memory {reached}: {line}", evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 
@@ -176,6 +178,15 @@ def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
         report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
         killed |= {f"rank {rank}": int(number) for rank, number in _CHILD.findall(report) if number != "15"}
     return killed | {name: -status for name, status in attempted.statuses.items() if status < 0}
+
+
+def _slurm_out_of_memory(folder: AttemptFolder) -> str:
+    """What Slurm's own process says on a node whose control group ran out (`oom_kill event`; before 20.11
+    `oom-kill event`).
+    """
+    log = folder.logs / "srun.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return next((line for line in lines if re.search(r"oom[-_]kill event", line)), "")
 
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:

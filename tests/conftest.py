@@ -2,8 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.containers.built import Built
 
 VOCABULARY = 256
 LENGTH = 32
@@ -29,3 +33,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path, SyntheticData(vocab_size=VOCABULARY, sequence_length=LENGTH, train_samples=2048, val_samples=64)
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root file system that images are made from."""
+    from tests.containers.images import apptainer, debian
+
+    apptainer()
+    return debian(tmp_path_factory.mktemp("base") / "debian")
+
+
+@pytest.fixture(scope="session")
+def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The image of this checkout, shared by the session."""
+    from tests.containers.built import build
+
+    return build(base, tmp_path_factory.mktemp("image"))

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from matrix.check import environment, hosts, machine
 from matrix.check.item import Item, State
+from matrix.check.slurm import slurm
 from matrix.errors import InputError
 from matrix.image.chosen import Image
 from matrix.image.settings import ImageSettings
@@ -53,7 +54,7 @@ def items(
     yield from outside
     if settings and all(item.state is State.OK for item in outside):
         yield from _in_image(settings, system, say, anew=anew)
-    yield machine.slurm()
+    yield from slurm(system)
     yield machine.room("results", results)
     yield machine.room("TMPDIR", Path(tempfile.gettempdir()))
 

@@ -1,4 +1,4 @@
-"""What a machine offers beside the environment: containers, a scheduler, room on disks."""
+"""What a machine offers beside the environment: containers, room on disks."""
 
 from __future__ import annotations
 
@@ -22,15 +22,6 @@ def containers(image: Path | None, program: str | None = None) -> Item:
     except InputError as error:
         return optional("containers", str(error), is_there=False, needed=image is not None, remedy="")
     return Item("containers", State.OK, said_by([str(engine), "--version"])[1])
-
-
-def slurm() -> Item:
-    """The scheduler; no system file names it yet."""
-    missing = [tool for tool in ("sbatch", "sinfo") if shutil.which(tool) is None]
-    if missing:
-        return Item("Slurm", State.NOT_NEEDED, f"no {' and no '.join(missing)} in PATH")
-    is_there, said = said_by(["sbatch", "--version"])
-    return Item("Slurm", State.OK if is_there else State.NOT_NEEDED, said)
 
 
 def room(name: str, folder: Path) -> Item:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matrix.image.enter import Bind, enter, hidden
-from tests.containers.conftest import Built, xffl_bench
+from tests.containers.built import Built, xffl_bench
 from tests.containers.images import ROOT, apptainer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bench.contract import Measured
-from tests.containers.conftest import Built
+from tests.containers.built import Built
 from tests.containers.images import ROOT
 from tests.matrix.sweeps import FOREVER, SmallSweep, kill, wait_for
 from tests.matrix.test_xffl_launcher import ranks

@@ -44,7 +44,7 @@ class SmallSweep:
         self._nodes = nodes
         self._ranks_per_node = ranks_per_node
         self._more = system or {}
-        self._variables = {**os.environ, "COLUMNS": "200", **(variables or {})}
+        self.variables = {**os.environ, "COLUMNS": "200", **(variables or {})}
 
     def write(
         self,
@@ -82,7 +82,7 @@ class SmallSweep:
     def run(self, *options: str, expect: int = 0, timeout: float = 100) -> str:
         """Run to the end; returns what was printed."""
         done = subprocess.run(
-            self.command(*options), capture_output=True, text=True, timeout=timeout, env=self._variables, check=False
+            self.command(*options), capture_output=True, text=True, timeout=timeout, env=self.variables, check=False
         )
         assert done.returncode == expect, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
@@ -90,7 +90,7 @@ class SmallSweep:
     def begin(self, *options: str) -> subprocess.Popen[str]:
         """Start a runner and leave it running."""
         return subprocess.Popen(
-            self.command(*options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self._variables
+            self.command(*options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.variables
         )
 
     def outcomes(self) -> dict[str, str]:
@@ -114,7 +114,7 @@ class SmallSweep:
                     return run_id
             return None
 
-        found = wait_for(look)
+        found = wait_for(look, 120)
         assert found is not None
         return found
 

@@ -47,6 +47,7 @@ def test_a_sweep_goes_on_where_it_stopped(sweep: SmallSweep) -> None:
     sweep.assert_nothing_left()
 
 
+@pytest.mark.alone
 def test_failed_runs_do_not_stop_a_sweep(tmp_path: Path, data: Path) -> None:
     """A rank killed, an agent killed, a rank stopped, Ctrl-C: one runner goes through all four."""
     sweep = SmallSweep(tmp_path, data, nodes=2)

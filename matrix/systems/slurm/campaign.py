@@ -66,7 +66,7 @@ class Campaign:
         self._max_runs = max_runs
         self._retry_failed = retry_failed
         self._live: dict[int, _Live] = {}
-        self._undone: dict[int, JobOrder] = {}
+        self._ended: dict[int, JobFolder] = {}
         self._first = 0
         self._taken: set[str] = set()
         self._left: dict[str, str] = {}
@@ -87,8 +87,8 @@ class Campaign:
                     shutil.rmtree(folder.path)
                     continue
                 self._live[folder.number] = _Live(folder, order, submitted)
-            elif folder.end.state != "COMPLETED":
-                self._undone[folder.number] = order
+            else:
+                self._ended[folder.number] = folder
         self._seen = {run.id: self._folder.result(run.id) for run in self._runs}
         self._first = max((folder.number for folder in job_folders(self._folder)), default=0) + 1
 
@@ -227,14 +227,14 @@ class Campaign:
     def _why_left(self, run: Run) -> str:
         """Why a run is not submitted again, empty where it is."""
         tried = []
-        for number, order in self._undone.items():
-            if any(each.id == run.id for each in order.runs):
-                end = JobFolder(self._folder.path / "jobs" / f"{number:04d}").end
-                assert end is not None
-                if ENDS[end.state].again:
-                    tried.append(end)
-                elif number >= self._first:
-                    return f"job {end.id} was cancelled"
+        for number, folder in self._ended.items():
+            end = folder.end
+            if end is None or all(each.id != run.id for each in folder.order().runs):
+                continue
+            if ENDS[end.state].again:
+                tried.append(end)
+            elif number >= self._first:
+                return f"job {end.id} was cancelled"
         if self._retry_failed:
             tried = [end for end in tried if run.id in self._taken]
         if len(tried) > self._settings.retries:
@@ -255,10 +255,9 @@ class Campaign:
                 continue
             results = close(live.folder, live.order, live.submitted.id, found)
             del self._live[number]
-            self._undone[number] = live.order
-            end = live.folder.end
-            assert end is not None
-            self._say(live, f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours")
+            self._ended[number] = live.folder
+            if (end := live.folder.end) is not None:
+                self._say(live, f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours")
             for result in results:
                 self._seen[result.run] = result
                 display.ended(result)

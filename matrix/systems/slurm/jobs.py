@@ -21,6 +21,8 @@ from bench.contract import Document, JobEnd, Run
 from bench.folder import write_document
 from matrix.store import SweepFolder, SweepRecord, read_document, timestamp
 from matrix.system import SystemFile
+from matrix.systems.slurm import commands
+from matrix.systems.slurm.states import meaning
 
 
 class JobOrder(Document):
@@ -115,3 +117,20 @@ def new_job(sweep: SweepFolder, number: NonNegativeInt) -> JobFolder:
     folder = JobFolder(sweep.path / "jobs" / f"{number:04d}")
     folder.path.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def at_work(sweep: SweepFolder) -> dict[str, str]:
+    """Runs that jobs in Slurm's hands are to do, each with the job's id.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+
+    """
+    live = {job.submitted.id: job for job in job_folders(sweep) if job.end is None and job.submitted is not None}
+    seen = commands.look(list(live))
+    return {
+        run.id: job_id
+        for job_id, job in live.items()
+        if job_id in seen and meaning(seen[job_id].state) is None
+        for run in job.order().runs
+    }

@@ -1,3 +1,5 @@
+"""The image of this checkout, built as a user builds it."""
+
 from __future__ import annotations
 
 import os
@@ -6,9 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.containers.images import ROOT, Pip, apptainer, debian
+from tests.containers.images import ROOT, Pip, apptainer
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,6 @@ class Built:
     image: Path
     said: str
     program: str
-
-
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    apptainer()
-    return debian(tmp_path_factory.mktemp("base") / "debian")
 
 
 def xffl_bench(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -39,11 +33,10 @@ def xffl_bench(*words: str | Path, **variables: str) -> subprocess.CompletedProc
     )
 
 
-@pytest.fixture(scope="session")
-def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The image of this checkout for the CPU, as a user makes it."""
+def build(base: Path, folder: Path) -> Built:
+    """For the CPU."""
     pip = Pip()
-    image = tmp_path_factory.mktemp("image") / "bench.sif"
+    image = folder / "bench.sif"
     words = ["--device", "cpu", "--bootstrap", "localimage", "--from", base, "--out", image, *pip.binds(base)]
     done = xffl_bench("image", "build", *words, **pip.variables)
     assert done.returncode == 0, done.stdout[-5000:]

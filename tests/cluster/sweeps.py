@@ -1,0 +1,102 @@
+"""Small real sweeps on the virtual cluster: as `SmallSweep`, with the command on its login host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.contract import JobEnd, Result
+from matrix.settle import earlier_results
+from matrix.systems.slurm.jobs import job_folders
+from tests.cluster.cluster import Cluster, Process, read
+from tests.matrix.sweeps import SmallSweep
+
+FAST = {"poll_seconds": 0.2, "warn_seconds": 60, "job_minutes": 30, "preflight": False}
+
+
+class ClusterSweep(SmallSweep):
+    """A sweep whose runs are by default on two nodes of one rank."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        folder: Path,
+        data: Path,
+        *,
+        nodes: int = 2,
+        slurm: dict[str, object] | None = None,
+        **system: object,
+    ) -> None:
+        of_slurm = {"scheduler": "slurm", "slurm": {**FAST, **(slurm or {})}}
+        network = {"environment": {"GLOO_SOCKET_IFNAME": "eth0"}}
+        super().__init__(
+            folder, data, start="auto", nodes=nodes, ranks_per_node=1, system={**of_slurm, **network, **system}
+        )
+        self.cluster = cluster
+
+    def write(self, *args: Any, **more: Any) -> None:
+        """With runs that a job has room for."""
+        super().write(*args, **{"limits": {"run_seconds": 100}, **more})
+
+    @contextmanager
+    def following(self, *options: str) -> Iterator[Process]:
+        """`xffl-bench run` on the login host, killed at the end if it still runs."""
+        pipe = subprocess.PIPE
+        process = self.cluster.popen(
+            self.command(*options), env=self.variables, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            print(process.communicate()[0], self.logs())  # pytest shows it where the test fails
+
+    def call(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """The same to its end."""
+        return self.cluster.run(self.command(*options), env=self.variables, timeout=150)
+
+    def stopped_run(self) -> str:
+        """Wait until a run trains, and stop its agents and ranks where they are; returns its id."""
+        run_id = self.training_run()
+        self._signal(signal.SIGSTOP)
+        assert self.folder.result(run_id) is None, "it had ended before it was stopped: give it more steps"
+        return run_id
+
+    def go_on(self) -> None:
+        """Let what was stopped go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for pid in self.left():
+            if b"\0bench.start\0agent\0" in read(f"/proc/{pid}/cmdline"):  # also ranks that it forked
+                os.kill(pid, number)
+
+    def attempts(self, run_id: str) -> list[Result]:
+        """Results of all attempts at a run, the first first."""
+        last = self.folder.result(run_id)
+        return [*earlier_results(self.folder.run(run_id)), *([last] if last is not None else [])]
+
+    @property
+    def ids(self) -> list[int]:
+        """Of the jobs, in order."""
+        return [int(job.submitted.id) for job in job_folders(self.folder) if job.submitted is not None]
+
+    @property
+    def ends(self) -> list[JobEnd | None]:
+        """Of the jobs, in order."""
+        return [job.end for job in job_folders(self.folder)]
+
+    def logs(self) -> str:
+        """What the jobs' own processes have printed."""
+        return "\n".join(path.read_text(encoding="utf-8") for path in self.folder.path.glob("jobs/*/*.log"))
+
+    def left(self) -> list[int]:
+        """Processes of the sweep's jobs that are still there."""
+        record = self.folder.record()
+        assert record is not None
+        return [pid for job in job_folders(self.folder) for pid in self.cluster.processes(job.owner(record))]

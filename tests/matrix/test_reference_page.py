@@ -70,6 +70,7 @@ def table(place: dict) -> str:
         ("Rotary scaling", SHAPE["properties"]["rope_scaling"]["anyOf"][0]),
         ("The system file", SYSTEM),
         ("`xffl`", SYSTEM["$defs"]["XfflSettings"]),
+        ("`slurm`", SYSTEM["$defs"]["SlurmSettings"]),
         ("`image`", SYSTEM["$defs"]["ImageSettings"]),
         ("`binds`", SYSTEM["$defs"]["BindSettings"]),
     ],

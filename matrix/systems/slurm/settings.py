@@ -14,7 +14,7 @@ class SlurmSettings(Document):
     partition: str | None = Field(None, description="partition")
     qos: str | None = Field(None, description="quality of service")
     constraint: str | None = Field(None, description="features that nodes must have")
-    gres: str | None = Field(None, description="generic resources per node (gpu:<ranks_per_node> on GPUs)")
+    gres: str | None = Field(None, description="generic resources per node (on GPUs gpu:N, N the ranks per node)")
     cores_per_node: PositiveInt | None = Field(
         None, description="cores per node (ranks_per_node x threads_per_rank; on whole nodes its runs have all of them)"
     )

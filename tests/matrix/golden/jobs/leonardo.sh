@@ -1,0 +1,26 @@
+#!/bin/bash
+#SBATCH --job-name=JOBNAME
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=32
+#SBATCH --gres=gpu:4
+#SBATCH --time=63
+#SBATCH --signal=B:USR1@120
+#SBATCH --output=/FOLDER/results/nightly/jobs/0001/%j.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --exclusive
+#SBATCH --account=IscrB_MYPROJECT
+#SBATCH --partition=boost_usr_prod
+#SBATCH --qos=normal
+#SBATCH --hint=nomultithread
+#SBATCH --mail-type=FAIL
+
+# 6 runs of sweep nightly on 2 nodes; `sbatch` this file to submit them by hand.
+# job.json beside it lists the runs; results go into the sweep's folder as they come.
+set -eo pipefail
+module load python/3.11
+set -u
+unset SLURM_EXPORT_ENV  # where it says NONE, ranks would get no variables at all
+cd /FOLDER
+exec /PYTHON -P -m matrix job /FOLDER/results/nightly/jobs/0001

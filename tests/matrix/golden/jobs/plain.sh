@@ -1,0 +1,19 @@
+#!/bin/bash
+#SBATCH --job-name=JOBNAME
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=2
+#SBATCH --time=62
+#SBATCH --signal=B:USR1@30
+#SBATCH --output=/FOLDER/results/nightly/jobs/0001/%j.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
+
+# 6 runs of sweep nightly on 2 nodes; `sbatch` this file to submit them by hand.
+# job.json beside it lists the runs; results go into the sweep's folder as they come.
+set -eo pipefail
+source /shared/site.sh
+set -u
+unset SLURM_EXPORT_ENV  # where it says NONE, ranks would get no variables at all
+cd /FOLDER
+exec /PYTHON -P -m matrix job /FOLDER/results/nightly/jobs/0001

@@ -1,10 +1,13 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
+cluster-test-slurm := tests/cluster/test_cluster.py tests/cluster/test_sweeps.py
+cluster-test-image := tests/cluster/test_in_image.py tests/containers
+CLUSTER ?= cluster
 SOAK ?= soak# CI leaves some out: "soak and not long"
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test soak cluster-test bench clean
+.PHONY: demo demo-cluster demo-xffl test soak cluster-test cluster-test-slurm cluster-test-image bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -42,7 +45,11 @@ soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, ever
 	$(BIN)/pytest -m "$(SOAK)" -n 2 --dist worksteal # much of it waits
 
 cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
-	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(BIN)/pytest -m cluster -n 2 --dist loadgroup
+	$(MAKE) -j2 --output-sync=target cluster-test-slurm cluster-test-image # much of both waits
+
+cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $(VENV)/.installed-cluster
+	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 \
+	  $(BIN)/pytest -p no:cacheprovider -m "$(CLUSTER)" $(cluster-test-$*)
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc

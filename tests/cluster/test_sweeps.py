@@ -14,7 +14,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.sweeps import ClusterSweep
 from tests.matrix.sweeps import COMMAND
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 LONG = 300
 """Steps of a run that something is to happen to: a few seconds, in which it is stopped."""

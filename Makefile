@@ -42,7 +42,7 @@ soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, ever
 	$(BIN)/pytest -m "$(SOAK)" -n 2 --dist worksteal # much of it waits
 
 cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
-	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(BIN)/pytest -m cluster
+	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(BIN)/pytest -m cluster -n 2 --dist loadgroup
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc

@@ -34,7 +34,7 @@ def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: 
 @pytest.mark.soak
 @pytest.mark.parametrize("strategy", LAYOUTS)
 def test_ranks_end_cleanly(data: Path, tmp_path: Path, strategy: str) -> None:
-    ends_cleanly(data, tmp_path, LAYOUTS[strategy], times=3)
+    ends_cleanly(data, tmp_path, LAYOUTS[strategy], times=2)
 
 
 @pytest.mark.soak

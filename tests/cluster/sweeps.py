@@ -14,7 +14,7 @@ from bench.contract import JobEnd, Result
 from matrix.settle import earlier_results
 from matrix.systems.slurm.jobs import job_folders
 from tests.cluster.cluster import Cluster, Process, read
-from tests.matrix.sweeps import SmallSweep
+from tests.matrix.sweeps import SmallSweep, parent
 
 FAST = {"poll_seconds": 0.2, "warn_seconds": 60, "job_minutes": 30, "preflight": False}
 
@@ -71,10 +71,18 @@ class ClusterSweep(SmallSweep):
         """Let what was stopped go on."""
         self._signal(signal.SIGCONT)
 
+    def ranks(self) -> list[int]:
+        """Pids of forked ranks, as this test sees them: children of agents, which have the same command line."""
+        agents = set(self._agents_and_ranks())
+        return [pid for pid in agents if parent(pid) in agents]
+
     def _signal(self, number: int) -> None:
-        for pid in self.left():
-            if b"\0bench.start\0agent\0" in read(f"/proc/{pid}/cmdline"):  # also ranks that it forked
-                os.kill(pid, number)
+        for pid in self._agents_and_ranks():
+            os.kill(pid, number)
+
+    def _agents_and_ranks(self) -> list[int]:
+        mark = b"\0bench.start\0agent\0"
+        return [pid for pid in self.left() if mark in read(f"/proc/{pid}/cmdline")]
 
     def attempts(self, run_id: str) -> list[Result]:
         """Results of all attempts at a run, the first first."""

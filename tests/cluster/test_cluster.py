@@ -13,7 +13,7 @@ from bench.start import OWNER
 from tests.cluster.cluster import Cluster, alive, need_parts
 from tests.matrix.sweeps import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(180)]
 SENT = 4_000_000  # bytes
 
 

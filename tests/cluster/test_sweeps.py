@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.sweeps import ClusterSweep
 from tests.matrix.sweeps import COMMAND
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(240)]
 
 LONG = 300
 """Steps of a run that something is to happen to: a few seconds, in which it is stopped."""
@@ -124,6 +125,24 @@ def test_preemption(sweep: ClusterSweep) -> None:
     assert sweep.ids == [job]
     first, second = sweep.attempts(run_id)
     assert (first.outcome, second.outcome) == (Outcome.INTERRUPTED, Outcome.COMPLETED)
+    assert not sweep.left()
+
+
+def test_a_killed_rank(sweep: ClusterSweep) -> None:
+    """It is named, the others of its run are ended, and the next run goes on in the same job."""
+    sweep.write(["ddp", "fsdp"], steps=LONG)
+    with sweep.following() as process:
+        run_id = sweep.stopped_run()
+        os.kill(sweep.ranks()[-1], signal.SIGKILL)
+        sweep.go_on()
+        output, _ = process.communicate(timeout=150)
+    assert process.returncode == 1, output
+    results = sweep.outcomes()
+    assert sorted(results.values()) == [Outcome.COMPLETED, Outcome.CRASHED]
+    failed = sweep.folder.result(run_id)
+    assert failed is not None
+    assert "by signal 9" in failed.reason
+    assert len(sweep.ids) == 1
     assert not sweep.left()
 
 

@@ -17,7 +17,7 @@ from tests.matrix.sweeps import FOREVER, SmallSweep, kill, wait_for
 from tests.matrix.test_xffl_launcher import ranks
 from tests.standin.places import Place, place
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("image"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture

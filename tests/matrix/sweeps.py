@@ -127,13 +127,13 @@ class SmallSweep:
     def ranks(self) -> list[int]:
         """Pids of the ranks of the run under way, and not of agents or the warm process."""
         pids = set(self.processes())
-        parents = {pid: _parent(pid) for pid in pids}
+        parents = {pid: parent(pid) for pid in pids}
         agents = {pid for pid in pids if any(parent == pid for parent in parents.values())}
         return sorted(pids - agents)
 
     def agents(self) -> list[int]:
         """Pids of the agents: parents of ranks."""
-        return sorted({_parent(pid) for pid in self.ranks()})
+        return sorted({parent(pid) for pid in self.ranks()})
 
     def assert_nothing_left(self) -> None:
         assert wait_for(lambda: not self.processes()), f"left behind: {self.processes()}"
@@ -154,7 +154,7 @@ def _command_line(pid: int) -> str:
         return ""
 
 
-def _parent(pid: int) -> int:
+def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 

@@ -83,6 +83,7 @@ def test_failed_runs_do_not_stop_a_sweep(tmp_path: Path, data: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.long  # in CI ranks are killed under srun
 def test_a_killed_rank_under_plain_torchrun(tmp_path: Path, data: Path) -> None:
     sweep = SmallSweep(tmp_path, data, start="exec")
     sweep.write(["fsdp"], **LONG)

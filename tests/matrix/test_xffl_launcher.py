@@ -177,6 +177,7 @@ def test_a_run_that_hangs_over_ssh(tmp_path: Path, data: Path, over_ssh: Place) 
 
 
 @pytest.mark.soak
+@pytest.mark.long
 def test_two_sweeps_at_once_and_what_a_killed_runner_leaves(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     """On the same hosts: neither disturbs the other, and the next runner ends what the killed one could not."""
     short, long = (small(tmp_path / name, data, over_ssh) for name in ("short", "long"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -244,24 +244,30 @@ class Campaign:
 
     def _look(self, display: Display) -> None:
         seen = commands.look(self.live_ids)
-        for number, live in list(self._live.items()):
+        for live in list(self._live.values()):
             found = seen.get(live.submitted.id) or Seen("GONE", "", 0.0, "")
-            if meaning(found.state) is None:
-                live.looks = 0
-                self._waits(live, found)
-                continue
-            live.looks += 1
-            if live.looks < SURE:
-                continue
-            results = close(live.folder, live.order, live.submitted.id, found)
-            del self._live[number]
-            self._ended[number] = live.folder
-            if (end := live.folder.end) is not None:
-                self._say(live, f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours")
-            for result in results:
-                self._seen[result.run] = result
-                display.ended(result)
-            self._show(display)
+            results: list[Result] = []
+            if live.folder.end is None:  # else its own process has said that it came to its end
+                if meaning(found.state) is None:
+                    live.looks = 0
+                    self._waits(live, found)
+                    continue
+                live.looks += 1
+                if live.looks < SURE:
+                    continue
+                results = close(live.folder, live.order, live.submitted.id, found)
+            self._over(live, results, display)
+
+    def _over(self, live: _Live, results: list[Result], display: Display) -> None:
+        """A job has ended: say so, with what became of runs that it did not finish."""
+        number = live.folder.number
+        del self._live[number]
+        self._ended[number] = live.folder
+        self._show(display, but={result.run for result in results})
+        for result in results:
+            display.ended(result)
+        if (end := live.folder.end) is not None:
+            self._say(live, f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours")
 
     def _waits(self, live: _Live, found: Seen) -> None:
         """A job that has not ended: say what is new, and cancel one that has waited too long."""
@@ -276,11 +282,11 @@ class Campaign:
             self._say(live, f"has not started within slurm.queue_hours = {hours:g}: cancelled")
             commands.cancel([live.submitted.id])
 
-    def _show(self, display: Display) -> None:
-        """Results that have come since the last look."""
+    def _show(self, display: Display, but: Collection[str] = ()) -> None:
+        """Results that have come since the last look, `but` for those that are shown elsewhere."""
         for run in self._runs:
             result, before = self._folder.result(run.id), self._seen.get(run.id)
-            if result is not None and result != before:
+            if result is not None and result != before and run.id not in but:
                 display.ended(result)
             self._seen[run.id] = result
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench.contract import Run
+from bench.contract import JobEnd, Run
 from matrix.errors import InputError
 from matrix.execute import waiting_at
 from matrix.expected import Expected
@@ -22,9 +22,11 @@ from matrix.ownership import claim
 from matrix.runner import Summary
 from matrix.settle import Death
 from matrix.store import SweepFolder, SweepRecord
+from matrix.systems.slurm import commands
 from matrix.systems.slurm.allocation import Held, held
 from matrix.systems.slurm.jobs import JobFolder, JobOrder, job_folders
 from matrix.systems.slurm.preflight import look_before
+from matrix.systems.slurm.states import ENDS
 
 
 def run_job(path: Path, console: Console) -> Summary:
@@ -58,7 +60,7 @@ def run_job(path: Path, console: Console) -> Summary:
         for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
             console.print(sentence, highlight=False)
         site = site_of(system, sweep, order.runs)
-        return run_here(
+        summary = run_here(
             here,
             with_library(order.runs, site, image, console),
             site,
@@ -67,6 +69,16 @@ def run_job(path: Path, console: Console) -> Summary:
             death=_earlier_start(allocated),
             hindrance=_hindrance(order, sweep, allocated, is_warned),
         )
+        _came_to_its_end(folder, order, allocated)
+        return summary
+
+
+def _came_to_its_end(folder: JobFolder, order: JobOrder, allocated: Held) -> None:
+    """Keep that, for those who look when Slurm has forgotten the job, which it may do within minutes."""
+    job = allocated.allocation.job
+    seen = commands.look([job]).get(job)
+    seconds = seen.seconds if seen else 0.0
+    folder.ended(JobEnd(id=job, state="COMPLETED", said=ENDS["COMPLETED"].said, seconds=seconds, nodes=order.nodes))
 
 
 def _dead(sweep: SweepFolder, record: SweepRecord) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machin
 
 # A virtual Slurm cluster of four nodes whose links carry 100 Mbit/s; it ends with the command.
 define on_cluster
-folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && tests/cluster/vcluster "$$folder/cluster" 4 \
+folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM && tests/cluster/vcluster "$$folder/cluster" 4 \
 	  sh -c 'tests/cluster/vcluster shape 100mbit && exec $(1)'
 endef
 

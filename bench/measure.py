@@ -52,6 +52,7 @@ class RankRecord:
     """One rank's share of the account.
 
     Attributes:
+        machine: under the host, which may have others on it.
         cores: how many the host's ranks may use together.
         own_cores: which of them this rank may use.
 
@@ -59,6 +60,7 @@ class RankRecord:
 
     rank: int
     host: str
+    machine: str
     local_rank: int
     device: str
     cores: int
@@ -175,14 +177,14 @@ def write_steps(path: Path, table: pa.Table) -> None:
 
 
 def oversubscribed(records: Sequence[RankRecord], threads: int) -> bool:
-    """Whether ranks of so many threads each had more of them than cores: on a host, or on a core if a rank's threads
-    are spread evenly over the cores that it may use.
+    """Whether ranks of so many threads each had more of them than cores: on a host, or on a core of a machine if a
+    rank's threads are spread evenly over the cores that it may use.
     """
     on_host, on_core = defaultdict[str, int](int), defaultdict[tuple[str, int], Fraction](Fraction)
     for record in records:
         on_host[record.host] += threads
         for core in record.own_cores:
-            on_core[record.host, core] += Fraction(threads, len(record.own_cores))
+            on_core[record.machine, core] += Fraction(threads, len(record.own_cores))
     return any(on_host[record.host] > record.cores for record in records) or any(load > 1 for load in on_core.values())
 
 

@@ -87,6 +87,11 @@ def host() -> str:
     return socket.gethostname()
 
 
+def machine() -> str:
+    """What tells the machine from others: virtual hosts of one machine share its cores."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
 def cores() -> int:
     """Processor cores that this process may use: its affinity, or a smaller quota of its control group (version 2)."""
     granted = len(os.sched_getaffinity(0))

@@ -127,6 +127,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         record = RankRecord(
             rank=position.rank,
             host=provenance.host(),
+            machine=provenance.machine(),
             local_rank=position.local_rank,
             device=device_name(device),
             cores=cores,

@@ -51,10 +51,11 @@ def test_all_threads_of_a_rank_are_bound_where_that_is_asked_for(affinity: str) 
     assert json.loads(done.stdout) == [expected] * 2
 
 
-def record(rank: int, cores: int, own: list[int], host: str = "a") -> RankRecord:
+def record(rank: int, cores: int, own: list[int], host: str = "a", machine: str = "m") -> RankRecord:
     return RankRecord(
         rank=rank,
         host=host,
+        machine=machine,
         local_rank=rank,
         device="cpu",
         cores=cores,
@@ -82,4 +83,11 @@ def test_more_threads_than_cores_on_a_host_or_on_a_core(
     threads: int, cores: int, own: list[list[int]], said: bool
 ) -> None:
     assert oversubscribed([record(rank, cores, own[rank]) for rank in range(2)], threads) == said
-    assert not oversubscribed([record(0, 4, [0, 1, 2, 3]), record(1, 4, [0, 1, 2, 3], host="b")], 4)
+    other = record(1, 4, [0, 1, 2, 3], host="b", machine="n")
+    assert not oversubscribed([record(0, 4, [0, 1, 2, 3]), other], 4)
+
+
+def test_virtual_hosts_share_the_cores_of_their_machine() -> None:
+    here, there = record(0, 2, [0, 1]), record(1, 2, [0, 1], host="b")
+    assert oversubscribed([here, there], 2)
+    assert not oversubscribed([here, there], 1)

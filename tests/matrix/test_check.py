@@ -125,6 +125,11 @@ def test_what_is_missing_is_named_with_its_remedy(environment: Environment) -> N
     assert "✓ torch" in said, "one fault hides no other item"
 
 
+def test_hosts_that_only_a_job_knows_are_not_looked_for(environment: Environment) -> None:
+    _, found = lines(environment.system(scheduler="slurm"))
+    assert [name for name in found if " host " in name] == []
+
+
 def test_a_system_that_has_no_need_of_xffl_does_without(environment: Environment) -> None:
     environment.answers(xffl=False, gpus=("H200", "H200"))
     system = environment.system(launcher="torchrun", device="cpu")

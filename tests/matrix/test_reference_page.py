@@ -109,3 +109,9 @@ def test_the_demo_shows_every_strategy_and_every_collapse():
 def test_every_key_of_the_schemas_has_a_description():
     places = [MATRIX, SYSTEM, SHAPE, *MATRIX["$defs"].values()]
     assert all("description" in value for place in places for value in place["properties"].values())
+
+
+def test_the_system_file_of_the_page_on_clusters_can_be_read(tmp_path):
+    (text,) = re.findall(r"```yaml\n(name: booster\n.*?)```", (ROOT / "docs" / "cluster.md").read_text(), re.DOTALL)
+    (tmp_path / "booster.yaml").write_text(text)
+    assert load_system(tmp_path / "booster.yaml").scheduler == "slurm"

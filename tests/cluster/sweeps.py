@@ -82,7 +82,8 @@ class ClusterSweep(SmallSweep):
 
     def _agents_and_ranks(self) -> list[int]:
         mark = b"\0bench.start\0agent\0"
-        return [pid for pid in self.left() if mark in read(f"/proc/{pid}/cmdline")]
+        lines = {pid: read(f"/proc/{pid}/cmdline") for pid in self.left()}
+        return [pid for pid, line in lines.items() if mark in line and not line.startswith(b"srun\0")]
 
     def attempts(self, run_id: str) -> list[Result]:
         """Results of all attempts at a run, the first first."""

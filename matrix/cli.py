@@ -160,8 +160,11 @@ def run(
         jobs = "; its jobs go on (xffl-bench cancel ends them)" if on_slurm and allocation is None else ""
         typer.echo(f"xffl-bench: interrupted{jobs}; run the same command again to go on", err=True)
         raise typer.Exit(130) from None
+    if detach:
+        console.print(f"how far it is: xffl-bench status {folder.path}", highlight=False)
+        return
     print_summary(summary, folder, console)
-    if not detach and not summary.all_completed(only_started=max_runs is not None):
+    if not summary.all_completed(only_started=max_runs is not None):
         raise typer.Exit(1)
 
 

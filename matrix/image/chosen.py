@@ -84,9 +84,10 @@ class Image:
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:
         """What ranks see of the host; of several for one place the last counts."""
-        read = [run.data, run.weights, run.training.start_from, self.settings.code]
+        read = [run.data, run.weights, run.training.start_from]
         paths = [path for name in read if name for path in (Path(name), *elsewhere(Path(name)))]
-        found = {path: Bind(path) for path in paths}
+        code = [Path(self.settings.code)] if self.settings.code else []  # its links lead to nothing that is imported
+        found = {path: Bind(path) for path in (*paths, *code)}
         for bind in self.settings.more:
             at = Path(bind.at or bind.path)
             found[at] = Bind(Path(bind.path), bind.writable, at)

@@ -16,7 +16,8 @@ from bench.contract import Measured, Seat
 from bench.folder import AttemptFolder
 from bench.provenance import cores
 from bench.start import node_among
-from matrix.launchers.kept import OF_NODE, kept, signalled
+from matrix.launchers.kept import OF_NODE, kept
+from matrix.launchers.launcher import signalled
 from tests.bench.agents import Agents
 from tests.bench.runs import make_run
 

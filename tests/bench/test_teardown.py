@@ -20,7 +20,7 @@ LAYOUTS = {
 }
 
 
-def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: int) -> None:
+def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: int = 20) -> None:
     run = make_run(data, layout, steps=2, warmup_steps=0, every=1, block=1, val_samples=4, log_level="warning")
     file = folder / "run.json"
     file.write_text(run.model_dump_json(), encoding="utf-8")
@@ -32,13 +32,7 @@ def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("strategy", LAYOUTS)
-def test_ranks_end_cleanly(data: Path, tmp_path: Path, strategy: str) -> None:
-    ends_cleanly(data, tmp_path, LAYOUTS[strategy], times=2)
-
-
-@pytest.mark.soak
 @pytest.mark.long
 @pytest.mark.parametrize("strategy", LAYOUTS)
-def test_ranks_end_cleanly_twenty_times(data: Path, tmp_path: Path, strategy: str) -> None:
-    ends_cleanly(data, tmp_path, LAYOUTS[strategy], times=20)
+def test_ranks_end_cleanly(data: Path, tmp_path: Path, strategy: str) -> None:
+    ends_cleanly(data, tmp_path, LAYOUTS[strategy])

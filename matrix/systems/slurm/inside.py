@@ -101,7 +101,7 @@ def _earlier_start(allocated: Held) -> Death | None:
     """What became of the runner before, where Slurm has started this job again."""
     if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         return None
-    return Death(allocated.allocation.job, "REQUEUED", "Slurm started the job again, after a node failed", counts=True)
+    return Death(allocated.allocation.job, "REQUEUED", "Slurm started the job again", counts=True)
 
 
 def _hindrance(

@@ -7,6 +7,7 @@ jobs/<n>/<id>.log         what its own process printed
 jobs/<n>/runners/         who ran it: a requeued job has several
 jobs/<n>/preflight.json   what its nodes and their network could do
 jobs/<n>/ended.json       its end
+report.json               the id of the job that writes the report
 """
 
 from __future__ import annotations
@@ -110,6 +111,17 @@ def job_folders(sweep: SweepFolder) -> list[JobFolder]:
     if not folder.exists():
         return []
     return [JobFolder(path) for path in sorted(folder.iterdir()) if re.fullmatch(r"\d{4,}", path.name)]
+
+
+def report_job(sweep: SweepFolder) -> str | None:
+    """Id of the last job that was to write the report."""
+    file = sweep.path / "report.json"
+    return read_document(file, Submitted).id if file.exists() else None
+
+
+def keep_report(sweep: SweepFolder, job: str) -> None:
+    """Keep that id."""
+    write_document(sweep.path / "report.json", Submitted(id=job, since=timestamp()))
 
 
 def new_job(sweep: SweepFolder, number: NonNegativeInt) -> JobFolder:

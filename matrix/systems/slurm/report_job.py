@@ -13,6 +13,8 @@ from bench.folder import write_whole
 from matrix.store import SweepFolder
 from matrix.system import SystemFile
 from matrix.systems.slurm import commands
+from matrix.systems.slurm.jobs import keep_report
+from matrix.systems.slurm.script import asked_for, site, variables
 from matrix.template import filled
 
 TEMPLATE = Path(__file__).parent / "report.sh.in"
@@ -28,28 +30,29 @@ def submit_report(folder: SweepFolder, system: SystemFile, ids: Sequence[str], c
     """
     script = folder.path.absolute() / "report.sh"
     write_report_script(script, folder, system, ids)
-    console.print(f"job {commands.submit(script)} writes the report after them", highlight=False)
+    job = commands.submit(script)
+    keep_report(folder, job)
+    console.print(f"job {job} writes the report after them", highlight=False)
 
 
 def write_report_script(script: Path, folder: SweepFolder, system: SystemFile, ids: Sequence[str]) -> None:
     """Write the script for sbatch."""
     settings, place = system.slurm, folder.path.absolute()
-    chosen = {name: getattr(settings, name) for name in ("account", "partition", "qos", "constraint")}
     options = [
         f"--job-name=xffl-bench.{folder.path.name}.report",
         "--nodes=1",
         "--ntasks=1",
         f"--time={MINUTES}",
         f"--dependency=afterany:{':'.join(ids)}",
-        f"--output={place}/report-%j.log",
-        *(f"--{name}={value}" for name, value in chosen.items() if value is not None),
+        f"--output={shlex.quote(str(place / 'report-%j.log'))}",
+        *asked_for(settings),
     ]
     text = filled(
         TEMPLATE.read_text(encoding="utf-8"),
         {
             "options": "\n".join(f"#SBATCH {option}" for option in options),
-            "site": "\n".join([*(f"module load {shlex.quote(module)}" for module in settings.modules), *settings.setup])
-            or "# The site needs nothing.",
+            "site": site(settings),
+            "variables": variables(),
             "folder": shlex.quote(str(Path.cwd())),
             "command": shlex.join([sys.executable, "-P", "-m", "matrix", "report", str(place)]),
         },

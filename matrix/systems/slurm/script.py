@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.folder import write_whole
 from matrix.system import SystemFile
 from matrix.systems.slurm.jobs import JobFolder, JobOrder
+from matrix.systems.slurm.settings import SlurmSettings
 from matrix.template import filled
 
 TEMPLATE = Path(__file__).parent / "job.sh.in"
@@ -19,9 +20,6 @@ def write_script(folder: JobFolder, order: JobOrder) -> None:
     """Write `job.sh`: what sbatch is told, the site's environment, and the harness in the job's first node."""
     settings = order.system.slurm
     place = folder.path.absolute()
-    loading = [f"module load {shlex.quote(module)}" for module in settings.modules]
-    python_path = os.environ.get("PYTHONPATH")
-    variables = [f"export PYTHONPATH={shlex.quote(_absolute(python_path))}"] if python_path else []
     text = filled(
         TEMPLATE.read_text(encoding="utf-8"),
         {
@@ -29,8 +27,8 @@ def write_script(folder: JobFolder, order: JobOrder) -> None:
             "sweep": folder.sweep.path.name,
             "runs": str(len(order.runs)),
             "nodes": str(order.nodes),
-            "site": "\n".join([*loading, *settings.setup]) or "# The site needs nothing.",
-            "variables": "".join(f"{line}\n" for line in variables),
+            "site": site(settings),
+            "variables": variables(),
             "folder": shlex.quote(str(Path.cwd())),
             "python": shlex.quote(sys.executable),
             "job": shlex.quote(str(place)),
@@ -40,10 +38,27 @@ def write_script(folder: JobFolder, order: JobOrder) -> None:
     folder.script.chmod(0o755)
 
 
+def site(settings: SlurmSettings) -> str:
+    """Lines of shell that the site wants before anything starts."""
+    loading = [f"module load {shlex.quote(module)}" for module in settings.modules]
+    return "\n".join([*loading, *settings.setup]) or "# The site needs nothing."
+
+
+def variables() -> str:
+    """Lines by which a job finds the packages that this process runs from, where it was told so."""
+    python_path = os.environ.get("PYTHONPATH")
+    return f"export PYTHONPATH={shlex.quote(_absolute(python_path))}\n" if python_path else ""
+
+
+def asked_for(settings: SlurmSettings) -> list[str]:
+    """Options that a job and the report's job have in common."""
+    chosen = {name: getattr(settings, name) for name in ("account", "partition", "qos", "constraint")}
+    return [f"--{name}={value}" for name, value in chosen.items() if value is not None]
+
+
 def options(order: JobOrder, place: Path) -> list[str]:
     """What sbatch is told, one option each."""
     system, settings = order.system, order.system.slurm
-    chosen = {name: getattr(settings, name) for name in ("account", "partition", "qos", "constraint")}
     return [
         f"--job-name={order.name}",
         f"--nodes={order.nodes}",
@@ -52,11 +67,11 @@ def options(order: JobOrder, place: Path) -> list[str]:
         *([f"--gres={gres}"] if (gres := gres_of(system)) else []),
         f"--time={order.minutes}",
         f"--signal=B:USR1@{settings.warn_seconds}",
-        f"--output={place}/%j.log",
+        f"--output={shlex.quote(str(place / '%j.log'))}",
         "--open-mode=append",
         "--requeue",
         *(["--exclusive"] if settings.exclusive else []),
-        *(f"--{name}={value}" for name, value in chosen.items() if value is not None),
+        *asked_for(settings),
         *settings.sbatch,
     ]
 

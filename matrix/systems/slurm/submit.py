@@ -18,7 +18,7 @@ from matrix.runner import Summary
 from matrix.store import SweepFolder
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.campaign import Campaign
-from matrix.systems.slurm.jobs import job_folders
+from matrix.systems.slurm.jobs import job_folders, report_job
 from matrix.systems.slurm.packing import Pack
 from matrix.systems.slurm.report_job import submit_report
 
@@ -89,6 +89,8 @@ def cancel(folder: SweepFolder) -> list[str]:
 
     """
     ids = [job.submitted.id for job in job_folders(folder) if job.end is None and job.submitted is not None]
+    if ids and (report := report_job(folder)) is not None:
+        ids.append(report)  # it waits for them; cancelling one that has ended does nothing
     commands.cancel(ids)
     return ids
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import re
 import shutil
 import subprocess
@@ -120,7 +120,7 @@ def switches(hosts: Sequence[str]) -> dict[str, str]:
     return {host: found[host] for host in hosts if host in found}
 
 
-_OF_MINE = ("-h", "-t", "all", "-u", getpass.getuser())
+_OF_MINE = ("-h", "-t", "all", "-u", str(os.getuid()))  # the number: not every user has a name, in an image for one
 
 
 def _accounted(ids: Sequence[str]) -> dict[str, Seen]:

@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 cluster-test-slurm := tests/cluster/test_cluster.py tests/cluster/test_sweeps.py
 cluster-test-image := tests/cluster/test_in_image.py tests/containers
-CLUSTER ?= cluster
-SOAK ?= soak# CI leaves some out: "soak and not long"
 BIN := $(VENV)/bin
 
 .PHONY: demo demo-cluster demo-xffl test soak cluster-test cluster-test-slurm cluster-test-image bench clean
@@ -42,14 +40,14 @@ test: $(VENV)/.installed-test ## everything that checks the project, but for wha
 	$(BIN)/pytest -m alone
 
 soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, every option, checkpoints, corpora, W&B
-	$(BIN)/pytest -m "$(SOAK)" -n 2 --dist worksteal # much of it waits
+	$(BIN)/pytest -m soak -n 2 --dist worksteal # much of it waits
 
 cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
 	$(MAKE) -j2 --output-sync=target cluster-test-slurm cluster-test-image # much of both waits
 
 cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $(VENV)/.installed-cluster
 	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 \
-	  $(BIN)/pytest -p no:cacheprovider -m "$(CLUSTER)" $(cluster-test-$*)
+	  $(BIN)/pytest -p no:cacheprovider -m cluster $(cluster-test-$*)
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc

@@ -90,7 +90,6 @@ def test_collectives_are_the_predicted_ones(ranks: Ranks, data: Path, model: str
 
 
 @pytest.mark.soak
-@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [

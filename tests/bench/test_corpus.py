@@ -142,7 +142,6 @@ prepare(__import__("pathlib").Path(sys.argv[2]), corpus(sys.argv[1], piece_bytes
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_after_a_kill_finished_pieces_are_not_made_again(tmp_path: Path) -> None:
     text = write_text(tmp_path / "molte.txt", stories(1500))
     out, part = tmp_path / "data", tmp_path / ".data.part"

@@ -117,7 +117,6 @@ def activations(rank: int, run: Run) -> tuple[list[float], int]:
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_checkpointing_gives_the_same_loss_to_the_bit_and_takes_less_memory(ranks: Ranks, data: Path) -> None:
     deep = STOCK["llama-tiny"].model_copy(update={"layers": 6, "intermediate_size": 1024, "vocab_size": 256})
     found = {}

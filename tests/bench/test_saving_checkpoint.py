@@ -27,7 +27,7 @@ from tests.bench.runs import CPU, NoProgress, averaging, full_parameters, make_r
 from tests.matrix.sweeps import SmallSweep
 from tests.ranks import Ranks
 
-pytestmark = pytest.mark.soak  # a minute of small trainings; CI runs it
+pytestmark = pytest.mark.soak  # a minute of small trainings
 
 HALF, WHOLE = 3, 6
 Layout = tuple[int, int, int]

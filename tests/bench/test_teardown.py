@@ -32,7 +32,6 @@ def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: 
 
 
 @pytest.mark.soak
-@pytest.mark.long
 @pytest.mark.parametrize("strategy", LAYOUTS)
 def test_ranks_end_cleanly(data: Path, tmp_path: Path, strategy: str) -> None:
     ends_cleanly(data, tmp_path, LAYOUTS[strategy])

@@ -26,8 +26,6 @@ from bench.tracking import hand_over, step_metrics
 from matrix.processes import end_all, owned
 from tests.bench.runs import make_run
 
-pytestmark = pytest.mark.soak  # a minute of small trainings; CI runs it
-
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
 

@@ -71,6 +71,11 @@ class ClusterSweep(SmallSweep):
         """Let what was stopped go on."""
         self._signal(signal.SIGCONT)
 
+    def starts_again_now(self, job: int) -> None:
+        """Once Slurm has put the job back into the queue, where it would wait two minutes."""
+        self.cluster.job_becomes(job, "PENDING")
+        self.cluster.say("scontrol", "update", f"jobid={job}", "StartTime=now")
+
     def ranks(self) -> list[int]:
         """Pids of forked ranks, as this test sees them: children of agents, which have the same command line."""
         agents = set(self._agents_and_ranks())

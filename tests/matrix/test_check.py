@@ -66,7 +66,7 @@ def lines(system: SystemFile, image: Path | None = None) -> tuple[bool, dict[str
     return all_there, {line.partition("  ")[0]: line for line in printed.getvalue().splitlines()}
 
 
-@pytest.mark.parametrize("ssh", ["standin", pytest.param("real", marks=[pytest.mark.soak, pytest.mark.long])])
+@pytest.mark.parametrize("ssh", ["standin", pytest.param("real", marks=pytest.mark.soak)])
 def test_all_that_a_system_over_ssh_needs(
     environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ssh: str
 ) -> None:

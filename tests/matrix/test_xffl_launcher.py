@@ -62,12 +62,12 @@ def program(sweep: SmallSweep) -> int:
     return found
 
 
+@pytest.mark.soak  # CI has the virtual cluster's nodes for that
 def test_a_run_over_ssh_learns_what_torchrun_s_learns(tmp_path: Path, data: Path, nearby: Place) -> None:
     learns_the_same(tmp_path, data, nearby)
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_a_run_over_real_ssh_learns_what_torchrun_s_learns(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     learns_the_same(tmp_path, data, over_ssh)
 
@@ -100,7 +100,6 @@ def test_runs_that_fail_at_once_do_not_stop_a_sweep(tmp_path: Path, data: Path, 
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_runs_that_fail_in_training_do_not_stop_a_sweep(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     fail_one_after_the_other(tmp_path, data, over_ssh, early=False)
 
@@ -162,7 +161,6 @@ def processes_of(sweep: SmallSweep, run_id: str) -> set[int]:
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_a_run_that_hangs_over_ssh(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     sweep = small(tmp_path / "over", data, over_ssh)
     sweep.write(["fsdp"], limits={"hang_seconds": 40.0}, **LONG)
@@ -177,7 +175,6 @@ def test_a_run_that_hangs_over_ssh(tmp_path: Path, data: Path, over_ssh: Place) 
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_two_sweeps_at_once_and_what_a_killed_runner_leaves(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     """On the same hosts: neither disturbs the other, and the next runner ends what the killed one could not."""
     short, long = (small(tmp_path / name, data, over_ssh) for name in ("short", "long"))
@@ -199,7 +196,6 @@ def test_two_sweeps_at_once_and_what_a_killed_runner_leaves(tmp_path: Path, data
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_a_run_over_ssh_is_repeated_by_hand(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     sweep = small(tmp_path / "over", data, over_ssh)
     sweep.write(["fsdp"])
@@ -232,7 +228,6 @@ def test_a_node_that_starts_no_ranks_is_a_failed_launch(tmp_path: Path, data: Pa
 
 
 @pytest.mark.soak
-@pytest.mark.long
 def test_ranks_that_failed_and_do_not_end(tmp_path: Path, data: Path) -> None:
     """What a rank wrote is enough: nothing is waited for that cannot come."""
     lingering = tmp_path / "lingering"

@@ -28,13 +28,13 @@ def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Resu
         said = f"{said}: {last}"
     death = Death(job, seen.state, said, meaning.counts)
     run_ids = [run.id for run in order.runs]
-    written = [*_explained(folder, run_ids, death), *settle(folder.sweep, run_ids, death)]
+    written = [*explained(folder, run_ids, death), *settle(folder.sweep, run_ids, death)]
     folder.ended(JobEnd(id=job, state=seen.state, said=said, seconds=seen.seconds, nodes=order.nodes))
     return written
 
 
-def _explained(folder: JobFolder, run_ids: list[str], death: Death) -> list[Result]:
-    """Runs that the job's own process ended when it was told to end: it did not know why."""
+def explained(folder: JobFolder, run_ids: list[str], death: Death) -> list[Result]:
+    """Runs that a job's own process ended when it was told to end, and did not know why: with the reason."""
     found = []
     for run_id in run_ids:
         result = folder.sweep.result(run_id)

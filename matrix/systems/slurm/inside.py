@@ -24,6 +24,7 @@ from matrix.settle import Death
 from matrix.store import SweepFolder, SweepRecord
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.allocation import Held, held
+from matrix.systems.slurm.closing import explained
 from matrix.systems.slurm.jobs import JobFolder, JobOrder, job_folders
 from matrix.systems.slurm.preflight import look_before
 from matrix.systems.slurm.states import ENDS
@@ -60,13 +61,16 @@ def run_job(path: Path, console: Console) -> Summary:
         for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
             console.print(sentence, highlight=False)
         site = site_of(system, sweep, order.runs)
+        death = _earlier_start(folder, allocated.allocation.job)
+        if death is not None:
+            explained(folder, [run.id for run in order.runs], death)
         summary = run_here(
             here,
             with_library(order.runs, site, image, console),
             site,
             to_settle=[run.id for run in order.runs],
             retry_failed=order.retry_failed,
-            death=_earlier_start(allocated),
+            death=death,
             hindrance=_hindrance(order, sweep, allocated, is_warned),
         )
         _came_to_its_end(folder, order, allocated)
@@ -97,11 +101,20 @@ def _check_software(record: SweepRecord, image: Image | None, allocated: Held) -
         )
 
 
-def _earlier_start(allocated: Held) -> Death | None:
-    """What became of the runner before, where Slurm has started this job again."""
+_WHY = {"NODE FAILURE": "NODE_FAIL", "PREEMPTION": "PREEMPTED"}
+
+
+def _earlier_start(folder: JobFolder, job: str) -> Death | None:
+    """What became of the runner before, where Slurm has started this job again; why, its daemon has written into the
+    job's log (`*** JOB 7 ON node0 CANCELLED AT ... DUE TO NODE FAILURE`), if the job's first node lived.
+    """
     if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         return None
-    return Death(allocated.allocation.job, "REQUEUED", "Slurm started the job again", counts=True)
+    log = folder.log(job).read_text(encoding="utf-8", errors="replace") if folder.log(job).exists() else ""
+    reasons = [state for line in log.splitlines() for why, state in _WHY.items() if f"DUE TO {why}" in line]
+    if not reasons:
+        return Death(job, "REQUEUED", "Slurm started it again", counts=True)
+    return Death(job, reasons[-1], ENDS[reasons[-1]].said, ENDS[reasons[-1]].counts)
 
 
 def _hindrance(

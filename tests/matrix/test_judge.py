@@ -113,3 +113,13 @@ def test_an_interrupted_attempt_that_had_come_to_its_end_is_complete(run: Run, f
 def test_out_of_memory_is_seen_behind_the_hang_it_caused(run: Run, folder: AttemptFolder) -> None:
     ended(folder, 1, step=2, error="OutOfMemoryError: CUDA out of memory", oom=True)
     assert judge(run, folder, Attempted(Ending.HANG, {}, oom_kills=0)).outcome == "oom"
+
+
+def test_what_slurm_says_of_memory_counts_where_no_kernel_is_asked(run: Run, folder: AttemptFolder) -> None:
+    line = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.2. Some of the step tasks have been OOM Killed."
+    ended = Attempted(Ending.ITSELF, {"srun": -9}, oom_kills=None)
+    assert judge(run, folder, ended).outcome == "launch-failed"
+    (folder.logs / "srun.log").write_text(f"{line}\n", encoding="utf-8")
+    verdict = judge(run, folder, ended)
+    assert verdict.outcome == "oom"
+    assert line in verdict.reason

@@ -1,11 +1,13 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
+test-bench := tests/bench
+test-rest := --ignore=tests/bench
 cluster-test-slurm := tests/cluster/test_cluster.py tests/cluster/test_sweeps.py
 cluster-test-image := tests/cluster/test_in_image.py tests/containers
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test soak cluster-test cluster-test-slurm cluster-test-image bench clean
+.PHONY: demo demo-cluster demo-xffl test test-bench test-rest test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -33,11 +35,16 @@ demo-xffl: $(VENV)/.installed $(VENV)/.installed-slurm ## the same, with `xffl e
 	$(BIN)/xffl-bench report results/xffl/nightly
 
 test: $(VENV)/.installed-test ## everything that checks the project, but for what takes long
+	$(MAKE) -j2 test-bench test-rest test-style # where one waits the other works
+	$(BIN)/pytest -m alone
+
+test-bench test-rest: test-%: $(VENV)/.installed-test
+	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(test-$*)
+
+test-style: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not soak and not cluster and not alone" -n 2 --dist worksteal
-	$(BIN)/pytest -m alone
 
 soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, every option, checkpoints, corpora, W&B
 	$(BIN)/pytest -m soak -n 2 --dist worksteal # much of it waits
@@ -47,7 +54,7 @@ cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs r
 
 cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $(VENV)/.installed-cluster
 	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 \
-	  $(BIN)/pytest -p no:cacheprovider -m cluster $(cluster-test-$*)
+	  $(BIN)/pytest -p no:cacheprovider -m "cluster and not soak" $(cluster-test-$*)
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc

@@ -17,7 +17,8 @@ from tests.matrix.sweeps import FOREVER, SmallSweep, kill, wait_for
 from tests.matrix.test_xffl_launcher import ranks
 from tests.standin.places import Place, place
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+# The virtual cluster's tests run in the image, too; these take two minutes more.
+pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

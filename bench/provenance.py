@@ -58,11 +58,16 @@ def commit() -> tuple[str | None, bool | None]:
 
     The launcher tells its ranks through XFFL_BENCH_COMMIT, so that git runs once a sweep and not once a rank.
     """
-    told = os.environ.get("XFFL_BENCH_COMMIT")
-    if told:
-        name, _, state = told.partition(" ")
+    said = os.environ.get("XFFL_BENCH_COMMIT")
+    if said:
+        name, _, state = said.partition(" ")
         return name, state == "dirty"
     return commit_of(Path(__file__).resolve().parent.parent)
+
+
+def told(commit: str | None, dirty: bool | None) -> str:
+    """A commit as `XFFL_BENCH_COMMIT` has it, empty where there is none."""
+    return f"{commit} {'dirty' if dirty else 'clean'}" if commit else ""
 
 
 def commit_of(root: Path) -> tuple[str | None, bool | None]:
@@ -88,7 +93,7 @@ def host() -> str:
 
 
 def machine() -> str:
-    """What tells the machine from others: virtual hosts of one machine share its cores."""
+    """Identity of this boot of this machine: virtual hosts of one machine share it, and its cores."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 

@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program that failed said last, or else how it ended."""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"{Path(done.args[0]).name} ended with status {done.returncode}"
+
+
 def call(command: Sequence[str | Path], *, limit: float, own_session: bool = False) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and keep what it prints. In a session of its own no Ctrl-C of the terminal reaches it.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 from bench.contract import Result, Run
 from bench.outcomes import Outcome
@@ -12,26 +13,20 @@ ROOM = 1.5
 
 
 class Expected:
-    """Learns from the runs that completed."""
+    """By the results of the run's repeats, as they are when it is asked."""
 
-    def __init__(self, result: Callable[[str], Result | None], runs: list[Run]) -> None:
-        self._taken: dict[str, float] = {}
+    def __init__(self, result: Callable[[str], Result | None], runs: Sequence[Run]) -> None:
+        self._result = result
+        self._repeats = defaultdict[str, list[str]](list)
         for run in runs:
-            found = result(run.id)
-            if found is not None:
-                self.learn(run, found)
-
-    def learn(self, run: Run, result: Result) -> None:
-        """Take a result into account."""
-        if result.outcome is Outcome.COMPLETED:
-            name = _combination(run)
-            self._taken[name] = max(result.seconds, self._taken.get(name, 0.0))
+            self._repeats[_combination(run)].append(run.id)
 
     def seconds(self, run: Run) -> float:
         """Wall time of the run, never more than its limit."""
+        found = map(self._result, self._repeats[_combination(run)])
+        taken = [each.seconds for each in found if each is not None and each.outcome is Outcome.COMPLETED]
         limits = run.limits
-        taken = self._taken.get(_combination(run))
-        guess = (limits.expected_seconds or limits.run_seconds) if taken is None else ROOM * taken
+        guess = ROOM * max(taken) if taken else limits.expected_seconds or limits.run_seconds
         return min(guess, limits.run_seconds)
 
 

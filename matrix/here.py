@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bench import contract
 from bench.contract import Library, Run
+from bench.provenance import told
 from matrix.display import Display
 from matrix.image.chosen import Image
 from matrix.interpreter import Python
@@ -63,8 +64,7 @@ class Here:
     @property
     def commit(self) -> str:
         """Of the code that trains, and its state."""
-        record = self.record
-        return f"{record.commit} {'dirty' if record.dirty else 'clean'}" if record.commit else ""
+        return told(self.record.commit, self.record.dirty)
 
     @property
     def agents_log(self) -> Path:

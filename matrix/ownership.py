@@ -20,9 +20,9 @@ from pathlib import Path
 
 from bench.contract import Document
 from bench.folder import write_document
-from bench.provenance import host
+from bench.provenance import host, machine
 from matrix.errors import InputError
-from matrix.processes import boot_id, start_time
+from matrix.processes import start_time
 from matrix.store import timestamp
 
 BEAT_EVERY = 20.0  # seconds; a runner on another host counts as dead after LOST_AFTER without a beat
@@ -50,7 +50,7 @@ class Runner(Document):
             raise RuntimeError("this process is not in /proc")
         return cls(
             host=host(),
-            boot=boot_id(),
+            boot=machine(),
             pid=pid,
             start=start,
             since=timestamp(),
@@ -118,7 +118,7 @@ def holder(folder: Path) -> Runner | None:
         raise InputError(f"{file}: cannot be read, and is not {LOST_AFTER:g} s old: wait, or delete it") from error
     if runner.was_restarted:
         return None
-    if runner.host == host() and runner.boot == boot_id():
+    if runner.host == host() and runner.boot == machine():
         return runner if start_time(runner.pid) == runner.start else None
     return runner if _beats(file) else None
 

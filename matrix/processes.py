@@ -34,11 +34,6 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def boot_id() -> str:
-    """Identity of this boot of this machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
 def oom_kills() -> int:
     """How often the kernel has killed for want of memory since boot."""
     for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from matrix.calls import call
+from matrix.calls import call, complaint
 
 LIMIT = 40.0
 """Seconds for one command on one host; connecting may take ten, and ending processes ten."""
@@ -63,7 +63,4 @@ class Hosts:
             return f"no answer in {LIMIT:g} s"
         except OSError as error:
             return f"{self._ssh[0]}: {error.strerror}"
-        if done.returncode == 0:
-            return ""
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return lines[-1] if lines else f"ssh ended with status {done.returncode}"
+        return "" if done.returncode == 0 else complaint(done)

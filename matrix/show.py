@@ -26,7 +26,7 @@ from matrix.prepare import Prepared
 from matrix.runner import Summary
 from matrix.store import SweepFolder
 from matrix.systems.slurm.commands import SlurmError, look
-from matrix.systems.slurm.jobs import JobFolder, job_folders
+from matrix.systems.slurm.jobs import JobFolder, job_folders, live_jobs
 from matrix.systems.xffl import find_site
 
 
@@ -171,9 +171,8 @@ def print_status(folder: SweepFolder, console: Console) -> None:
 
 def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
     """Every job, with its state: kept where it has ended, else as Slurm says it now."""
-    live = [job.submitted.id for job in jobs if job.end is None and job.submitted is not None]
     try:
-        seen = look(live)
+        seen = look(list(live_jobs(folder)))
     except SlurmError as error:
         console.print(f"Slurm does not answer: {escape(str(error))}", highlight=False)
         seen = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -15,6 +14,7 @@ from bench.strategy import StrategyName, StrategySettings
 from matrix.axes import ALL_AXES, SOME_AXES, AxisLists
 from matrix.crosscheck import faults
 from matrix.override import Override
+from matrix.paths import absolute
 from matrix.pretrained import Model, find_models
 from matrix.system import BUILT_IN, built_in_path
 from matrix.validation import refuse, validate
@@ -141,7 +141,7 @@ class Sweep(Document):
 
     def absolute(self, path: str) -> str:
         """A path as the file gives it, from the file's folder, with `~` and environment variables expanded."""
-        return os.path.normpath(self._folder / _expanded(path))
+        return absolute(self._folder, path)
 
     @property
     def block_steps(self) -> int:
@@ -166,15 +166,11 @@ def load_sweep(path: Path) -> Sweep:
     return sweep.model_copy(
         update={
             "system": str(_system_path(sweep.system, folder)),
-            "data": Data(path=os.path.normpath(folder / _expanded(sweep.data.path))),
+            "data": Data(path=absolute(folder, sweep.data.path)),
         }
     )
 
 
-def _expanded(path: str) -> Path:
-    return Path(os.path.expandvars(path)).expanduser()
-
-
 def _system_path(system: str, folder: Path) -> Path:
     """A built-in system's file, or the one that is named."""
-    return built_in_path(system) if system in BUILT_IN else Path(os.path.normpath(folder / _expanded(system)))
+    return built_in_path(system) if system in BUILT_IN else Path(absolute(folder, system))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 from matrix.check.item import Item, State, optional, said_by
 from matrix.errors import InputError
-from matrix.image.program import ImageError, find_program, output_of
+from matrix.image.program import ImageError, find_program, labels_of
 
 LEAST_ROOM = 1 << 30
 """Bytes below which a disk is no place for a sweep."""
@@ -49,8 +48,7 @@ def image(path: Path | None, program: str | None = None) -> Item:
         )
     size = f"{path}, {path.stat().st_size / (1 << 20):.0f} MiB"
     try:
-        said = output_of([find_program(program), "inspect", "--json", path], limit=60.0)
-        labels = json.loads(said)["data"]["attributes"]["labels"] or {}
+        labels = labels_of(find_program(program), path, limit=60.0)
     except InputError:
         return Item("image", State.OK, f"{size}; without Apptainer its labels stay unknown")
     except ImageError as error:

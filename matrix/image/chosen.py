@@ -10,7 +10,7 @@ from typing import Literal
 
 from bench.contract import Run
 from bench.folder import RunFolder, write_whole
-from bench.provenance import commit_of
+from bench.provenance import commit_of, told
 from matrix.errors import InputError
 from matrix.image.digests import digest
 from matrix.image.enter import Bind, enter
@@ -78,8 +78,7 @@ class Image:
         """Variables by which a checkout's code is found before the image's, and its commit known."""
         if self.settings.code is None:
             return {}
-        commit, dirty = commit_of(Path(self.settings.code))
-        state = f"{commit} {'dirty' if dirty else 'clean'}" if commit else ""
+        state = told(*commit_of(Path(self.settings.code)))
         return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench.provenance import allowed_environment
+from bench.provenance import allowed_environment, is_secret
 from matrix.image.base import GPU_OPTION, Device
 from matrix.image.program import crossing
 
@@ -18,9 +18,7 @@ _LAUNCH = re.compile(
     r"|SLURM_\w+|SLURMD_NODENAME|PMI_\w+|PMIX_\w+|XFFL_\w+|HF_\w+|TRANSFORMERS_\w+|HSA_\w+|IBV_\w+|WANDB_\w+"
     r"|VISIBLE_DEVICES)"
 )
-_LEFT_OUT = re.compile(
-    r"LD_PRELOAD|XFFL_BENCH_COMMIT|XFFL_IMAGE|SLURM_JWT|\w*(KEY|TOKEN(?!IZERS)|SECRET|PASS|CREDENTIAL|AUTH)\w*"
-)
+_LEFT_OUT = ("LD_PRELOAD", "XFFL_BENCH_COMMIT", "XFFL_IMAGE", "SLURM_JWT")
 _SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 
 
@@ -90,7 +88,7 @@ def carried(environment: Mapping[str, str]) -> dict[str, str]:
     """
     chosen = {name: value for name, value in environment.items() if _LAUNCH.fullmatch(name)}
     chosen |= allowed_environment(environment)
-    return {name: value for name, value in sorted(chosen.items()) if not _LEFT_OUT.fullmatch(name)}
+    return {name: value for name, value in sorted(chosen.items()) if name not in _LEFT_OUT and not is_secret(name)}
 
 
 def hidden(environment: Mapping[str, str], *, program: str = "apptainer") -> dict[str, str]:

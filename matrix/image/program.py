@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -50,6 +51,19 @@ def output_of(command: Sequence[str | Path], *, limit: float = 600.0) -> str:
     if done.returncode != 0:
         raise ImageError(last_line(done.stderr or done.stdout) or f"status {done.returncode}")
     return done.stdout
+
+
+def labels_of(program: str | Path, image: Path, *, limit: float = 600.0) -> dict[str, str]:
+    """An image's labels.
+
+    Raises:
+        ImageError: as `output_of`.
+        ValueError, KeyError, TypeError: it has none that can be read.
+
+    """
+    said = json.loads(output_of([program, "inspect", "--json", image], limit=limit))
+    labels: dict[str, str] = said["data"]["attributes"]["labels"] or {}
+    return labels
 
 
 def crossing(program: str | Path, variables: Mapping[str, str]) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from bench.contract import Document
+from matrix.paths import absolute
 
 
 def _starting_at_the_root(path: str) -> str:
@@ -30,7 +30,7 @@ class BindSettings(Document):
 
     def from_folder(self, folder: Path) -> BindSettings:
         """The same with a path that does not depend on the working directory."""
-        return self.model_copy(update={"path": _absolute(folder, self.path)})
+        return self.model_copy(update={"path": absolute(folder, self.path)})
 
 
 def _form(value: object) -> str:
@@ -74,13 +74,9 @@ class ImageSettings(Document):
         program, code = self.program, self.code
         return self.model_copy(
             update={
-                "path": _absolute(folder, self.path),
-                "program": _absolute(folder, program) if program and "/" in program else program,
+                "path": absolute(folder, self.path),
+                "program": absolute(folder, program) if program and "/" in program else program,
                 "binds": [bind.from_folder(folder) for bind in self.more],
-                "code": _absolute(folder, code) if code else None,
+                "code": absolute(folder, code) if code else None,
             }
         )
-
-
-def _absolute(folder: Path, path: str) -> str:
-    return os.path.normpath(folder / Path(os.path.expandvars(path)).expanduser())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from matrix.check.item import Item, State
 from matrix.errors import InputError
 from matrix.image.base import GPU_OPTION, Device
 from matrix.image.build import FREEZE, digest_file, digest_of, inside
-from matrix.image.program import ImageError, last_line, output_of
+from matrix.image.program import ImageError, labels_of, last_line, output_of
 
 _COMMANDS = (("torchrun", "--help"), ("python", "-m", "bench.training", "--help"), ("xffl-bench", "--version"))
 
@@ -50,11 +49,9 @@ def inspect(program: Path, image: Path) -> Inspected:
     if not image.is_file():
         raise InputError(f"{image}: there is no such file: name an image that `xffl-bench image build` made")
     try:
-        answered = output_of([program, "inspect", "--json", image])
-        said = json.loads(answered)["data"]["attributes"]["labels"] or {}
         labels = {
             name.removeprefix("xffl-bench."): str(value)
-            for name, value in said.items()
+            for name, value in labels_of(program, image).items()
             if name.startswith("xffl-bench.")
         }
         packages = output_of([*inside(program, image), "cat", FREEZE]) if labels else ""

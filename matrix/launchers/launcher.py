@@ -52,9 +52,11 @@ class Launcher(Protocol):
         """End what the launcher keeps between runs."""
 
 
-def free_port() -> int:
-    """A port nobody listens on, from below the range that the kernel deals out by itself."""
+def free_port(*, but: int | None = None) -> int:
+    """A port nobody listens on, from below the range that the kernel deals out by itself; another one than `but`."""
     for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        if port == but:
+            continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             try:
                 probe.bind(("", port))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
-from matrix.calls import call
+from matrix.calls import call, complaint
 from matrix.image.chosen import Image
 from matrix.launchers.kept import OF_NODE, kept
 from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks, signalled
@@ -136,10 +136,7 @@ class SrunLauncher:
         """
         hosts = self._hosts[: run.nodes]
         port = free_port()
-        store_port = None
-        if self._system.is_warm:
-            while (store_port := free_port()) == port:
-                pass
+        store_port = free_port(but=port) if self._system.is_warm else None
         try:
             into = [*self._image.into(run, folder), "python"] if self._image else [sys.executable, "-P"]
             command = [
@@ -176,10 +173,7 @@ class SrunLauncher:
             return [f"the hosts {', '.join(self._hosts[:nodes])} did not all answer in {STARTED:g} s"]
         except OSError as error:
             return [f"srun: {error.strerror}"]
-        if done.returncode == 0:
-            return []
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return [lines[-1] if lines else f"srun ended with status {done.returncode}"]
+        return [] if done.returncode == 0 else [complaint(done)]
 
     def close(self) -> None:
         """Nothing is kept between runs; what an interruption left half started is ended."""

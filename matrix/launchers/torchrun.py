@@ -250,8 +250,7 @@ class WarmLauncher:
             # An agent forks its ranks one after the other. If the first ones met at the agent's own store, a thread of
             # it would look their addresses up meanwhile, and a rank forked then waits for glibc's resolver for ever.
             asked = orders(run, folder, attempt)
-            while (port := free_port()) == asked[0].master_port:
-                pass
+            port = free_port(but=asked[0].master_port)
             asked = [order.model_copy(update={"store_port": port}) for order in asked]
             assert process.stdin is not None
             process.stdin.write(json.dumps([order.model_dump(mode="json") for order in asked]).encode() + b"\n")

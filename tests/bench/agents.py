@@ -16,7 +16,8 @@ class Agents:
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.folder = folder
-        self.port, self.store_port = free_port(), free_port()
+        self.port = free_port()
+        self.store_port = free_port(but=self.port)
         self._run = folder.with_suffix(".json")
         self._run.write_text(run.model_dump_json(), encoding="utf-8")
 

@@ -23,7 +23,7 @@ from matrix.store import SweepFolder, SweepRecord, timestamp
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.closing import close
 from matrix.systems.slurm.commands import Seen, SlurmError
-from matrix.systems.slurm.jobs import JobFolder, JobOrder, Submitted, job_folders, new_job
+from matrix.systems.slurm.jobs import JobFolder, JobOrder, Submitted, job_folders, new_job, next_number
 from matrix.systems.slurm.packing import Pack, by_nodes, pack
 from matrix.systems.slurm.script import write_script
 from matrix.systems.slurm.states import ENDS, meaning, will_not_start
@@ -90,7 +90,7 @@ class Campaign:
             else:
                 self._ended[folder.number] = folder
         self._seen = {run.id: self._folder.result(run.id) for run in self._runs}
-        self._first = max((folder.number for folder in job_folders(self._folder)), default=0) + 1
+        self._first = next_number(self._folder)
 
     def packs(self) -> list[Pack]:
         """What has to be submitted now.
@@ -184,12 +184,11 @@ class Campaign:
         return folder.submitted_as(ids[-1]) if ids else None
 
     def _prepare(self, each: Pack) -> JobFolder:
-        number = max((folder.number for folder in job_folders(self._folder)), default=0) + 1
-        folder = new_job(self._folder, number)
+        folder = new_job(self._folder)
         owner = folder.owner(self._record).removesuffix("/")
         order = JobOrder(
-            number=number,
-            name=f"xffl-bench.{self._folder.path.name}.{number}-{owner[:8]}",
+            number=folder.number,
+            name=f"xffl-bench.{self._folder.path.name}.{folder.number}-{owner[:8]}",
             nodes=each.nodes,
             minutes=each.minutes,
             runs=list(each.runs),

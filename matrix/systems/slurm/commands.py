@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrix.calls import call
+from matrix.calls import call, complaint
 
 LIMIT = 60.0
 """Seconds for an answer; a busy controller lets people wait."""
@@ -157,6 +157,5 @@ def _output(command: list[str]) -> str:
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]}: no answer in {LIMIT:g} s") from None
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise SlurmError(lines[-1] if lines else f"{command[0]} ended with status {done.returncode}")
+        raise SlurmError(complaint(done))
     return done.stdout

@@ -121,11 +121,12 @@ def _hindrance(
     order: JobOrder, sweep: SweepFolder, allocated: Held, is_warned: Callable[[], bool]
 ) -> Callable[[Run], str]:
     """Why a run must not start: it may not be over when the job ends."""
+    expected = Expected(sweep.result, order.runs)
 
     def hindrance(run: Run) -> str:
         if is_warned():
             return "the job's time is nearly over"
-        needed = Expected(sweep.result, order.runs).seconds(run)
+        needed = expected.seconds(run)
         if needed > allocated.left:
             return f"it may take {needed:.0f} s, and the job ends in {allocated.left:.0f} s"
         return ""

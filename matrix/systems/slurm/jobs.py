@@ -16,7 +16,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import PositiveInt
 
 from bench.contract import Document, JobEnd, Run
 from bench.folder import write_document
@@ -124,11 +124,22 @@ def keep_report(sweep: SweepFolder, job: str) -> None:
     write_document(sweep.path / "report.json", Submitted(id=job, since=timestamp()))
 
 
-def new_job(sweep: SweepFolder, number: NonNegativeInt) -> JobFolder:
-    """The folder of a job that does not exist yet."""
-    folder = JobFolder(sweep.path / "jobs" / f"{number:04d}")
+def next_number(sweep: SweepFolder) -> int:
+    """Of the next job."""
+    return max((folder.number for folder in job_folders(sweep)), default=0) + 1
+
+
+def new_job(sweep: SweepFolder) -> JobFolder:
+    """The folder of the next job."""
+    folder = JobFolder(sweep.path / "jobs" / f"{next_number(sweep):04d}")
     folder.path.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def live_jobs(sweep: SweepFolder) -> dict[str, JobFolder]:
+    """Jobs that Slurm got and whose end nobody has noted, by id."""
+    open_jobs = ((job, job.submitted) for job in job_folders(sweep) if job.end is None)
+    return {submitted.id: job for job, submitted in open_jobs if submitted is not None}
 
 
 def at_work(sweep: SweepFolder) -> dict[str, str]:
@@ -138,7 +149,7 @@ def at_work(sweep: SweepFolder) -> dict[str, str]:
         SlurmError: Slurm does not answer.
 
     """
-    live = {job.submitted.id: job for job in job_folders(sweep) if job.end is None and job.submitted is not None}
+    live = live_jobs(sweep)
     seen = commands.look(list(live))
     return {
         run.id: job_id

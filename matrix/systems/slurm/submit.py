@@ -18,7 +18,7 @@ from matrix.runner import Summary
 from matrix.store import SweepFolder
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.campaign import Campaign
-from matrix.systems.slurm.jobs import job_folders, report_job
+from matrix.systems.slurm.jobs import live_jobs, report_job
 from matrix.systems.slurm.packing import Pack
 from matrix.systems.slurm.report_job import submit_report
 
@@ -88,7 +88,7 @@ def cancel(folder: SweepFolder) -> list[str]:
         SlurmError: Slurm does not answer.
 
     """
-    ids = [job.submitted.id for job in job_folders(folder) if job.end is None and job.submitted is not None]
+    ids = list(live_jobs(folder))
     if ids and (report := report_job(folder)) is not None:
         ids.append(report)  # it waits for them; cancelling one that has ended does nothing
     commands.cancel(ids)

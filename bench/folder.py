@@ -27,9 +27,9 @@ def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> No
             if durable:
                 os.fsync(file.fileno())
         beside.replace(path)
-    except OSError:
+    except OSError as error:
         beside.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # on a full disk it names no file
 
 
 def write_document(path: Path, document: BaseModel, *, durable: bool = True) -> None:

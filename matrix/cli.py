@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from matrix.errors import InputError
+from matrix.errors import InputError, LostHostError
 from matrix.image.cli import app as image_app
 from matrix.ownership import LostClaimError
 from matrix.processes import StuckError
@@ -361,7 +361,7 @@ def main() -> None:
     except InputError as error:
         print(f"xffl-bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except (LostClaimError, StuckError, SlurmError) as error:
+    except (LostClaimError, LostHostError, StuckError, SlurmError) as error:
         print(f"xffl-bench: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:

@@ -27,3 +27,7 @@ def as_text(value: object) -> str:
     if isinstance(value, float):
         return text.removesuffix(".0")
     return text.lower() if isinstance(value, bool) else text
+
+
+class LostHostError(RuntimeError):
+    """A host of the allocation does not answer any more: what is left to run belongs into another job."""

@@ -38,6 +38,7 @@ def execute(
             there; or the allocation has too few hosts.
         SlurmError: inside an allocation, Slurm does not answer.
         LostClaimError: another runner took the sweep meanwhile.
+        LostHostError: a host of the allocation no longer answers.
         StuckError: processes could not be ended.
         KeyboardInterrupt: interrupted by SIGINT or SIGTERM; everything that was started is ended.
         OSError: results could not be written; what was measured before is kept.

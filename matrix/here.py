@@ -130,6 +130,7 @@ def run_here(
 
     Raises:
         LostClaimError: another runner has taken over.
+        LostHostError: a host of the allocation no longer answers.
         StuckError: processes could not be ended.
         KeyboardInterrupt: interrupted; everything that was started is ended.
         OSError: results could not be written; what was measured before is kept.

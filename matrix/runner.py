@@ -11,6 +11,7 @@ from typing import Protocol
 from bench.contract import Allocation, Heartbeat, Result, Run
 from bench.folder import AttemptFolder, RunFolder, write_document
 from bench.outcomes import Outcome
+from matrix.errors import LostHostError
 from matrix.judge import Attempted, Ending, Verdict, judge
 from matrix.launchers.launcher import Launched, Launcher, LaunchError
 from matrix.ownership import Claim
@@ -56,6 +57,10 @@ class Summary:
         return all(self.outcomes.get(run_id) is Outcome.COMPLETED for run_id in considered)
 
 
+MAY_BE_THE_HOST = (Outcome.CRASHED, Outcome.HUNG, Outcome.LAUNCH_FAILED, Outcome.TIMEOUT)
+"""Outcomes that a run gets, too, where one of its hosts has died."""
+
+
 def always(run: Run) -> str:
     """Nothing keeps a run from starting."""
     return ""
@@ -94,6 +99,7 @@ class SweepRunner:
         Raises:
             KeyboardInterrupt: after the run in flight was ended and its outcome written.
             StuckError: a run's processes could not be ended; its outcome was written.
+            LostHostError: a host of the allocation no longer answers; the run that was under way is interrupted.
             LostClaimError: another runner has taken the sweep.
             OSError: a result could not be written; the run in flight was ended.
 
@@ -148,19 +154,21 @@ class SweepRunner:
             if ending in (Ending.HANG, Ending.TIMEOUT):
                 launched.dump_stacks()
                 time.sleep(STACKS)
-            stuck: StuckError | None = None
+            fault: StuckError | LostHostError | KeyboardInterrupt | None = KeyboardInterrupt() if interrupted else None
             left: list[str] = []
             try:
                 left = launched.stop()
             except StuckError as error:
-                stuck = error
+                fault = error
             verdict = judge(
                 run, attempt, Attempted(ending, statuses, oom_kills() - kills if launched.is_here else None)
             )
             verdict = replace(verdict, evidence=[*verdict.evidence, *left])
-            if stuck or interrupted:
+            if left and self._allocation and not fault:
+                fault, verdict = LostHostError(left[0]), _without_blame(verdict)
+            if fault:
                 self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
-                raise stuck or KeyboardInterrupt
+                raise fault
         return self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
 
     def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
@@ -221,6 +229,13 @@ def _needs_less(tried: Run, run: Run) -> bool:
 def _is_out_of_memory(result: Result | None) -> bool:
     """In training: one that came to its window's end ran out later, in saving, which says nothing of batches."""
     return result is not None and result.outcome is Outcome.OOM and result.measured is None
+
+
+def _without_blame(verdict: Verdict) -> Verdict:
+    """Of a run that lost a host: what it looks like is no verdict on it."""
+    if verdict.outcome not in MAY_BE_THE_HOST:
+        return verdict
+    return replace(verdict, outcome=Outcome.INTERRUPTED, reason=f"a host was lost: {verdict.reason}")
 
 
 def _written(file: Path) -> int:

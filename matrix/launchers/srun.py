@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -173,9 +174,23 @@ class SrunLauncher:
             return [f"the hosts {', '.join(self._hosts[:nodes])} did not all answer in {STARTED:g} s"]
         except OSError as error:
             return [f"srun: {error.strerror}"]
-        return [] if done.returncode == 0 else [complaint(done)]
+        return [] if done.returncode == 0 else [_unanswered(done, self._hosts[:nodes])]
 
     def close(self) -> None:
         """Nothing is kept between runs; what an interruption left half started is ended."""
         self.on_hosts("end", self.under_way)
         end_all(self._owner)
+
+
+def _unanswered(done: subprocess.CompletedProcess[str], hosts: Sequence[str]) -> str:
+    """Which of the hosts a step could not reach, as far as srun names them, and what it says."""
+    named = [
+        (host, line)
+        for line in done.stderr.splitlines()
+        for host in hosts
+        if re.search(rf"(?<![\w-]){re.escape(host)}(?![\w-])", line)
+    ]
+    if not named:
+        return complaint(done)
+    lost = ", ".join(dict.fromkeys(host for host, _ in named))
+    return f"{lost} did not answer: {named[0][1].strip()}"

@@ -6,6 +6,7 @@ The test itself stays outside, where it has the real network; what it runs on a 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -160,6 +161,21 @@ class Cluster:
         self.say(SCRIPT, "boot", node)
         assert wait_for(lambda: self._listens(node)), f"{node} does not start"
         assert wait_for(lambda: self.node_state(node) == "idle"), self.node_state(node)
+
+    def unplug(self, node: str) -> None:
+        """Nothing reaches the node any more, and what runs there goes on."""
+        self.say("ip", "link", "set", f"port-{node}", "down")
+
+    def plug(self, node: str) -> None:
+        """The other way round."""
+        self.say("ip", "link", "set", f"port-{node}", "up")
+
+    def notice_after(self, seconds: int) -> None:
+        """How long a node may be silent before Slurm takes it for dead."""
+        file = self.folder / "slurm" / "slurm.conf"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(re.sub(r"SlurmdTimeout=\d+", f"SlurmdTimeout={seconds}", text), encoding="utf-8")
+        self.say("scontrol", "reconfigure")
 
     def restore(self) -> None:
         """No jobs, all nodes idle, and links that are not shaped."""

@@ -60,9 +60,9 @@ class ClusterSweep(SmallSweep):
         """The same to its end."""
         return self.cluster.run(self.command(*options), env=self.variables, timeout=150)
 
-    def stopped_run(self) -> str:
-        """Wait until a run trains, and stop its agents and ranks where they are; returns its id."""
-        run_id = self.training_run()
+    def stopped_run(self, attempt: int = 0) -> str:
+        """Wait until an attempt at a run trains, and stop its agents and ranks where they are; returns its id."""
+        run_id = self.training_run(attempt=attempt)
         self._signal(signal.SIGSTOP)
         assert self.folder.result(run_id) is None, "it had ended before it was stopped: give it more steps"
         return run_id

@@ -101,11 +101,11 @@ class SmallSweep:
         order = self.folder.plan().order
         return {run_id: result for run_id in order if (result := self.folder.result(run_id)) is not None}
 
-    def training_run(self, not_in: Collection[str] = ()) -> str:
-        """Wait until a run (but for those in `not_in`) has taken a step; returns its id."""
+    def training_run(self, not_in: Collection[str] = (), *, attempt: int = 0) -> str:
+        """Wait until an attempt at a run (but for those in `not_in`) has taken a step; returns the run's id."""
 
         def look() -> str | None:
-            for file in self.results.glob("small/runs/*/attempts/*/heartbeat.json"):
+            for file in self.results.glob(f"small/runs/*/attempts/{attempt}/heartbeat.json"):
                 run_id = file.parents[2].name
                 if self.folder.result(run_id) is not None:
                     continue

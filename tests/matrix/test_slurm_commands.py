@@ -8,7 +8,7 @@ import pytest
 
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.commands import Seen, SlurmError, look
-from matrix.systems.slurm.states import ENDS, meaning, will_not_start
+from matrix.systems.slurm.states import ENDS, in_log, meaning, will_not_start
 
 
 @pytest.fixture
@@ -42,8 +42,16 @@ def test_jobs_that_are_not_asked_for_are_left_out_and_a_reason_may_hold_anything
 
 def test_what_squeue_has_forgotten_is_in_the_accounts(program):
     program("squeue", "")
-    program("sacct", "7|CANCELLED by 1000|12|node0\n8|TIMEOUT|3600|node[0-1]")
+    program("sacct", "7|CANCELLED by 1000|12|node0|0:0\n8|TIMEOUT|3600|node[0-1]|0:15")
     assert look(["7", "8"]) == {"7": Seen("CANCELLED", "", 12, "node0"), "8": Seen("TIMEOUT", "", 3600, "node[0-1]")}
+
+
+def test_a_job_that_failed_by_itself_and_one_that_was_killed(program):
+    program("squeue", "7|FAILED|0:12|node0|NonZeroExitCode\n8|FAILED|0:12|node0|JobLaunchFailure")
+    program("sacct", "9|FAILED|12|node0|3:0\n10|FAILED|12|node0|0:9")
+    assert {job: seen.state for job, seen in look(["7", "8", "9", "10"]).items()} == {
+        "7": "FAILED", "8": "KILLED", "9": "FAILED", "10": "KILLED"
+    }  # fmt: skip
 
 
 def test_a_cluster_without_accounts_has_forgotten_it(program):
@@ -89,7 +97,7 @@ def test_states_that_a_job_does_not_come_back_from():
     assert not ENDS["CANCELLED"].again
     assert all(end.again for state, end in ENDS.items() if state != "CANCELLED")
     assert {state for state, end in ENDS.items() if not end.counts} == {
-        "COMPLETED", "BOOT_FAIL", "PREEMPTED", "DEADLINE", "REVOKED", "CANCELLED"
+        "COMPLETED", "FAILED", "BOOT_FAIL", "PREEMPTED", "DEADLINE", "REVOKED", "CANCELLED"
     }  # fmt: skip
 
 
@@ -99,3 +107,19 @@ def test_states_that_a_job_does_not_come_back_from():
 )
 def test_reasons_that_do_not_pass_by_themselves(reason, never):
     assert will_not_start(reason) is never
+
+
+@pytest.mark.parametrize(
+    ("written", "state"),
+    [
+        ("CANCELLED AT 2026-11-25T03:00:00 DUE TO TIME LIMIT ***", "TIMEOUT"),
+        ("CANCELLED AT 2026-11-25T03:00:00 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***", "NODE_FAIL"),
+        ("CANCELLED AT 2026-11-25T03:00:00 DUE TO PREEMPTION ***", "PREEMPTED"),
+        ("CANCELLED AT 2026-11-25T03:00:00 ***", "CANCELLED"),
+        ("CANCELLED AT 2026-11-25T03:00:00 DUE TO SOMETHING NEW ***", None),
+    ],
+)
+def test_why_a_job_ended_as_its_log_says(written, state):
+    before = "slurmstepd-node0: error: *** JOB 7 ON node0 CANCELLED AT 2026-11-24T03:00:00 DUE TO PREEMPTION ***\n"
+    assert in_log(f"{before}job 7: 2 runs\nslurmstepd: error: *** JOB 7 ON node0 {written}\n") == state
+    assert in_log("job 7: 2 runs on node0, 6 minutes left\n") is None

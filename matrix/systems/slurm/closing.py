@@ -9,7 +9,7 @@ from matrix.settle import Death, blamed, settle, write_result
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.commands import Seen
 from matrix.systems.slurm.jobs import JobFolder, JobOrder
-from matrix.systems.slurm.states import ENDS
+from matrix.systems.slurm.states import ENDS, in_log
 
 
 def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Result]:
@@ -22,14 +22,17 @@ def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Resu
     """
     if seen.state != "COMPLETED":
         commands.cancel([job])  # what ended so does not come back: Slurm might start it again on other nodes
-    meaning = ENDS[seen.state]
+    state = seen.state
+    if state == "GONE":  # its last process may have been told why
+        state = in_log(folder.printed(job).rpartition(f"job {job}: ")[2]) or state
+    meaning = ENDS[state]
     said = meaning.said
-    if seen.state == "FAILED" and (last := _last_line(folder, job)):
+    if state == "FAILED" and (last := _last_line(folder.printed(job))):
         said = f"{said}: {last}"
-    death = Death(job, seen.state, said, meaning.counts)
+    death = Death(job, state, said, meaning.counts)
     run_ids = [run.id for run in order.runs]
     written = [*explained(folder, run_ids, death), *settle(folder.sweep, run_ids, death)]
-    folder.ended(JobEnd(id=job, state=seen.state, said=said, seconds=seen.seconds, nodes=order.nodes))
+    folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds, nodes=order.nodes))
     return written
 
 
@@ -59,9 +62,6 @@ def explained(folder: JobFolder, run_ids: list[str], death: Death) -> list[Resul
     return found
 
 
-def _last_line(folder: JobFolder, job: str) -> str:
-    log = folder.log(job)
-    if not log.exists():
-        return ""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""

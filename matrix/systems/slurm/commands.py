@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matrix.calls import call, complaint
+from matrix.systems.slurm.states import failed
 
 LIMIT = 60.0
 """Seconds for an answer; a busy controller lets people wait."""
@@ -25,6 +26,7 @@ class Seen:
     """What Slurm says of a job.
 
     Attributes:
+        state: as `matrix.systems.slurm.states` names it.
         reason: why it waits, or why it ended.
         seconds: that it has run.
         nodes: as Slurm writes them, `node[0-3]`.
@@ -61,6 +63,7 @@ def look(ids: Sequence[str]) -> dict[str, Seen]:
     for line in _output(["squeue", *_OF_MINE, "-o", "%i|%T|%M|%N|%r"]).splitlines():
         job, state, elapsed, nodes, reason = line.split("|", 4)
         if job in wanted:
+            state = failed(reason) if state == "FAILED" else state
             found[job] = Seen(state, reason, _seconds(elapsed), nodes)
     missing = wanted - found.keys()
     return found | (_accounted(sorted(missing)) if missing else {})
@@ -127,14 +130,18 @@ def _accounted(ids: Sequence[str]) -> dict[str, Seen]:
     """The same from the accounts, where the cluster keeps some: squeue forgets jobs some minutes after their end."""
     if shutil.which("sacct") is None:
         return {}
+    fields = "JobIDRaw,State,ElapsedRaw,NodeList,ExitCode"
     try:
-        lines = _output(["sacct", "-n", "-P", "-X", "-j", ",".join(ids), "-o", "JobIDRaw,State,ElapsedRaw,NodeList"])
+        lines = _output(["sacct", "-n", "-P", "-X", "-j", ",".join(ids), "-o", fields])
     except SlurmError:  # no accounts are kept
         return {}
     found = {}
     for line in lines.splitlines():
-        job, state, elapsed, nodes = line.split("|")
-        found[job] = Seen(state.split()[0], "", float(elapsed or 0), nodes)  # CANCELLED by 1000
+        job, state, elapsed, nodes, code = line.split("|")
+        state = state.split()[0]  # CANCELLED by 1000
+        if state == "FAILED" and not code.endswith(":0"):  # status:signal
+            state = "KILLED"
+        found[job] = Seen(state, "", float(elapsed or 0), nodes)
     return found
 
 

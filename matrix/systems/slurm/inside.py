@@ -12,7 +12,7 @@ from types import FrameType
 from rich.console import Console
 
 from bench.contract import JobEnd, Run
-from matrix.errors import InputError
+from matrix.errors import InputError, LostHostError
 from matrix.execute import waiting_at
 from matrix.expected import Expected
 from matrix.here import Here, run_here, site_of, with_library
@@ -27,17 +27,17 @@ from matrix.systems.slurm.allocation import Held, held
 from matrix.systems.slurm.closing import explained
 from matrix.systems.slurm.jobs import JobFolder, JobOrder, job_folders
 from matrix.systems.slurm.preflight import look_before
-from matrix.systems.slurm.states import ENDS
+from matrix.systems.slurm.states import ENDS, in_log
 
 
 def run_job(path: Path, console: Console) -> Summary:
     """Run what a job still lacks.
 
     Raises:
-        InputError: this is no job of a sweep, or what is installed on this node differs from what the sweep was begun
-            with.
+        InputError: this is no job of a sweep, or one that has ended before; or what is installed on this node differs
+            from what the sweep was begun with.
         SlurmError: Slurm does not answer.
-        LostClaimError, StuckError, KeyboardInterrupt, OSError: as `run_here`.
+        LostClaimError, LostHostError, StuckError, KeyboardInterrupt, OSError: as `run_here`.
 
     """
     folder = JobFolder(path)
@@ -47,6 +47,8 @@ def run_job(path: Path, console: Console) -> Summary:
         raise InputError(f"{path}: runs inside a Slurm job only: sbatch {folder.script}")
     if record is None:
         raise InputError(f"{sweep.path}: no sweep was begun here")
+    if (end := folder.end) is not None:  # its runs are another job's by now
+        raise InputError(f"{path}: this job has ended before ({end.state}: {end.said}): submit what is left anew")
     system = order.system.on(allocated.allocation.hosts)
     image = Image(system.image) if system.image else None
     _check_software(record, image, allocated)
@@ -64,25 +66,34 @@ def run_job(path: Path, console: Console) -> Summary:
         death = _earlier_start(folder, allocated.allocation.job)
         if death is not None:
             explained(folder, [run.id for run in order.runs], death)
-        summary = run_here(
-            here,
-            with_library(order.runs, site, image, console),
-            site,
-            to_settle=[run.id for run in order.runs],
-            retry_failed=order.retry_failed,
-            death=death,
-            hindrance=_hindrance(order, sweep, allocated, is_warned),
-        )
-        _came_to_its_end(folder, order, allocated)
+        try:
+            summary = run_here(
+                here,
+                with_library(order.runs, site, image, console),
+                site,
+                to_settle=[run.id for run in order.runs],
+                retry_failed=order.retry_failed,
+                death=death,
+                hindrance=_hindrance(order, sweep, allocated, is_warned),
+            )
+        except LostHostError as error:
+            _ends(folder, order, allocated, "NODE_FAIL", str(error))
+            raise
+        _ends(folder, order, allocated, "COMPLETED", ENDS["COMPLETED"].said)
         return summary
 
 
-def _came_to_its_end(folder: JobFolder, order: JobOrder, allocated: Held) -> None:
-    """Keep that, for those who look when Slurm has forgotten the job, which it may do within minutes."""
+def _ends(folder: JobFolder, order: JobOrder, allocated: Held, state: str, said: str) -> None:
+    """Keep how this job ends, for those who look when Slurm has forgotten it, which it may do within minutes; and that
+    a node was lost, before Slurm takes it for dead. Where Slurm is ending the job, why is Slurm's to say.
+    """
     job = allocated.allocation.job
     seen = commands.look([job]).get(job)
-    seconds = seen.seconds if seen else 0.0
-    folder.ended(JobEnd(id=job, state="COMPLETED", said=ENDS["COMPLETED"].said, seconds=seconds, nodes=order.nodes))
+    if state != "COMPLETED":
+        if seen is None or seen.state != "RUNNING":
+            return
+        explained(folder, [run.id for run in order.runs], Death(job, state, said, ENDS[state].counts))
+    folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds if seen else 0.0, nodes=order.nodes))
 
 
 def _dead(sweep: SweepFolder, record: SweepRecord) -> tuple[str, ...]:
@@ -101,20 +112,16 @@ def _check_software(record: SweepRecord, image: Image | None, allocated: Held) -
         )
 
 
-_WHY = {"NODE FAILURE": "NODE_FAIL", "PREEMPTION": "PREEMPTED"}
-
-
 def _earlier_start(folder: JobFolder, job: str) -> Death | None:
-    """What became of the runner before, where Slurm has started this job again; why, its daemon has written into the
-    job's log (`*** JOB 7 ON node0 CANCELLED AT ... DUE TO NODE FAILURE`), if the job's first node lived.
+    """What became of the runner before, where Slurm has started this job again; why, the job's log says where its first
+    node lived.
     """
     if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         return None
-    log = folder.log(job).read_text(encoding="utf-8", errors="replace") if folder.log(job).exists() else ""
-    reasons = [state for line in log.splitlines() for why, state in _WHY.items() if f"DUE TO {why}" in line]
-    if not reasons:
+    state = in_log(folder.printed(job))
+    if state is None:
         return Death(job, "REQUEUED", "Slurm started it again", counts=True)
-    return Death(job, reasons[-1], ENDS[reasons[-1]].said, ENDS[reasons[-1]].counts)
+    return Death(job, state, ENDS[state].said, ENDS[state].counts)
 
 
 def _hindrance(

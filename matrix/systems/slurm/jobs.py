@@ -96,9 +96,10 @@ class JobFolder:
         """Keep the end."""
         write_document(self._ended, end)
 
-    def log(self, job: str) -> Path:
-        """What the job's own process printed."""
-        return self.path / f"{job}.log"
+    def printed(self, job: str) -> str:
+        """What the job's own process has printed, and Slurm's daemon beside it."""
+        log = self.path / f"{job}.log"
+        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
     def owner(self, record: SweepRecord) -> str:
         """What the owners of its processes begin with: not the sweep's, whose other jobs may be on the same host."""

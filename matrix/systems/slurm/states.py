@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -23,7 +24,8 @@ class Meaning:
 
 ENDS: dict[str, Meaning] = {
     "COMPLETED": Meaning("it came to its end", counts=False),
-    "FAILED": Meaning("its own process failed", counts=True),
+    "FAILED": Meaning("its own process failed", counts=False),
+    "KILLED": Meaning("its own process was killed", counts=True),
     "TIMEOUT": Meaning("its time limit", counts=True),
     "OUT_OF_MEMORY": Meaning("Slurm ended it for want of host memory", counts=True),
     "NODE_FAIL": Meaning("a node failed", counts=True),
@@ -34,7 +36,11 @@ ENDS: dict[str, Meaning] = {
     "CANCELLED": Meaning("somebody cancelled it", counts=False, again=False),
     "GONE": Meaning("Slurm no longer knows it", counts=True),
 }
-"""States that a job does not come back from, by itself; GONE is ours."""
+"""States that a job does not come back from, by itself. KILLED and GONE are ours: Slurm calls the first FAILED, too,
+but a process that ended by itself had a reason of its own (a full disk, say), and what killed another may be the run's
+doing.
+"""
+
 
 NEVER = (
     "AccountNotAllowed",
@@ -54,6 +60,23 @@ NEVER = (
     "ReqNodeNotAvail",
 )
 """Reasons for waiting that do not pass by themselves (the same page, "job reason codes")."""
+
+
+def failed(reason: str) -> str:
+    """Of a job that FAILED for a reason, as squeue words it: whether it ended by itself, or was KILLED."""
+    return "FAILED" if reason == "NonZeroExitCode" else "KILLED"
+
+
+_WORDS = re.compile(r"\*\*\* JOB \d+ ON \S+ CANCELLED AT \S+(?: DUE TO (.+?))?(?:,| \*\*\*)")
+_WHY = {"NODE FAILURE": "NODE_FAIL", "PREEMPTION": "PREEMPTED", "TIME LIMIT": "TIMEOUT", "": "CANCELLED"}
+
+
+def in_log(text: str) -> str | None:
+    """Why Slurm's daemon on a job's first node ended it, as it wrote into the job's log (`*** JOB 7 ON node0 CANCELLED
+    AT 2026-11-25T03:00:00 DUE TO TIME LIMIT ***`); the last time counts. None where it did not, or for another reason.
+    """
+    reasons = _WORDS.findall(text)
+    return _WHY.get(reasons[-1]) if reasons else None
 
 
 def meaning(state: str) -> Meaning | None:

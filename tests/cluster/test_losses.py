@@ -1,0 +1,148 @@
+"""Runs that a job does not finish: done again in another, and blamed only for what may be their doing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.outcomes import Outcome
+from tests.cluster.cluster import Cluster, need_parts
+from tests.cluster.sweeps import ClusterSweep
+from tests.matrix.sweeps import wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+LONG = 300
+"""Steps of a run that something is to happen to: a few seconds, in which it is stopped."""
+
+
+@pytest.fixture
+def sweep(cluster: Cluster, tmp_path: Path, data: Path) -> ClusterSweep:
+    return ClusterSweep(cluster, tmp_path, data)
+
+
+def test_a_run_that_takes_two_jobs_with_it_is_given_up(sweep: ClusterSweep) -> None:
+    """And the others of its sweep are not."""
+    sweep.write(["ddp", "fsdp"], steps=LONG)
+    with sweep.following() as process:
+        first = sweep.stopped_run()
+        sweep.cluster.say("scontrol", "update", f"jobid={sweep.ids[0]}", "EndTime=now")
+        assert sweep.stopped_run(attempt=1) == first
+        sweep.cluster.say("scontrol", "update", f"jobid={sweep.ids[1]}", "EndTime=now")
+        output, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, output
+    assert len(sweep.ids) == 3
+    given_up = sweep.folder.result(first)
+    assert given_up is not None
+    assert given_up.outcome is Outcome.TIMEOUT
+    assert "given up: 2 jobs ended while it was under way (TIMEOUT, TIMEOUT)" in given_up.reason
+    assert any("attempt 0" in line and f"job {sweep.ids[0]} ended" in line for line in given_up.evidence)
+    assert sorted(sweep.outcomes().values()) == [Outcome.COMPLETED, Outcome.TIMEOUT]
+    assert not sweep.left()
+
+
+def test_a_host_that_does_not_answer(sweep: ClusterSweep) -> None:
+    """Long before Slurm takes it for dead: the job ends by itself, and costs none of its runs."""
+    sweep.cluster.notice_after(300)
+    sweep.write(["ddp", "fsdp", "federated"], steps=LONG, limits={"run_seconds": 100, "hang_seconds": 8})
+    try:
+        with sweep.following() as process:
+            run_id = sweep.stopped_run()
+            sweep.cluster.unplug("node1")
+            sweep.go_on()
+            output, _ = process.communicate(timeout=200)
+    finally:
+        sweep.cluster.plug("node1")
+        sweep.cluster.notice_after(10)
+    assert process.returncode == 0, output + sweep.logs()
+    assert list(sweep.outcomes().values()) == [Outcome.COMPLETED] * 3
+    before, after = sweep.attempts(run_id)
+    assert (before.outcome, before.lost_to) == (Outcome.INTERRUPTED, "NODE_FAIL")
+    assert "node1" in before.reason
+    assert after.measured is not None
+    assert "node1" not in after.measured.provenance.hosts
+    (first, _) = sweep.ends
+    assert first is not None
+    assert first.state == "NODE_FAIL"
+    assert "node1" in first.said
+    assert sum(len(sweep.attempts(each)) for each in sweep.outcomes()) == 4, "no other run was tried there"
+    assert wait_for(lambda: not sweep.left()), "what the cut-off host had left"
+
+
+def test_a_job_that_was_warned_begins_nothing_more(sweep: ClusterSweep) -> None:
+    """By the signal that sbatch was asked to have sent."""
+    sweep.write(["ddp", "fsdp"], steps=LONG)
+    with sweep.following() as process:
+        run_id = sweep.stopped_run()
+        sweep.cluster.say("scancel", "--batch", "--signal=USR1", str(sweep.ids[0]))
+        sweep.go_on()
+        output, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, output + sweep.logs()
+    assert "the job's time is nearly over" in sweep.logs()
+    jobs = {each: result.allocation.job for each, result in sweep.found().items() if result.allocation}
+    assert sorted(jobs.values()) == sorted(map(str, sweep.ids)), "one run in each of two jobs"
+    assert jobs[run_id] == str(sweep.ids[0]), "what was under way came to its end"
+    assert all(len(sweep.attempts(each)) == 1 for each in jobs)
+
+
+def test_a_run_that_may_not_be_over_in_time_is_left_to_the_next_job(sweep: ClusterSweep) -> None:
+    sweep.write(["ddp"], limits={"run_seconds": 100})
+    (script,) = [line for line in sweep.call("--dry-run").stdout.splitlines() if line.endswith("job.sh")]
+    short = int(sweep.cluster.say("sbatch", "--parsable", "--time=1", script))
+    done = sweep.call()
+    assert done.returncode == 0, done.stdout + done.stderr + sweep.logs()
+    first, second = sweep.ids
+    assert first == short
+    assert "it may take 100 s, and the job ends in" in sweep.logs()
+    (result,) = sweep.found().values()
+    assert result.allocation is not None
+    assert (result.attempt, result.allocation.job) == (0, str(second))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for little, which a cluster sees that is begun after it."""
+    need_parts()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def fill(file: Path) -> None:
+    """Until nothing more fits beside it."""
+    with file.open("wb", buffering=0) as raw:
+        while True:
+            raw.write(bytes(4096))
+
+
+def test_a_full_file_system(small_disk: Path, tmp_path: Path, data: Path) -> None:
+    """What was finished stays, the rest is done once there is room, and no run is blamed for it."""
+    cluster = Cluster(tmp_path / "cluster", nodes=2)
+    try:
+        sweep = ClusterSweep(cluster, small_disk, data)
+        sweep.write(["ddp", "fsdp", "federated"], steps=LONG)
+        for attempt in range(2):
+            with sweep.following() as process:
+                run_id = sweep.stopped_run(attempt)
+                filler = small_disk / "filler"
+                with pytest.raises(OSError, match="No space left"):
+                    fill(filler)
+                sweep.go_on()
+                output, _ = process.communicate(timeout=100)
+            assert process.returncode == 1, output
+            assert f"{small_disk}" in output
+            assert "No space left on device; every finished run is kept" in output
+            filler.unlink()
+            assert wait_for(lambda: not sweep.left())
+        done = sweep.call()
+        assert done.returncode == 0, done.stdout + done.stderr + sweep.logs()
+        assert list(sweep.outcomes().values()) == [Outcome.COMPLETED] * 3
+        assert len(sweep.attempts(run_id)) == 3
+        assert all(each.lost_to is None for each in sweep.attempts(run_id))
+    finally:
+        cluster.close()

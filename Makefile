@@ -3,11 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 test-bench := tests/bench
 test-rest := --ignore=tests/bench
-cluster-test-slurm := tests/cluster/test_cluster.py tests/cluster/test_sweeps.py
-cluster-test-image := tests/cluster/test_in_image.py tests/containers
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test test-bench test-rest test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
+.PHONY: demo demo-cluster demo-xffl test test-bench test-rest test-style soak cluster-test bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -50,11 +48,8 @@ soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, ever
 	$(BIN)/pytest -m soak -n 2 --dist worksteal # much of it waits
 
 cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
-	$(MAKE) -j2 --output-sync=target cluster-test-slurm cluster-test-image # much of both waits
-
-cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $(VENV)/.installed-cluster
-	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 \
-	  $(BIN)/pytest -p no:cacheprovider -m "cluster and not soak" $(cluster-test-$*)
+	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(BIN)/pytest -p no:cacheprovider \
+	  -m "cluster and not soak" -n 3 --dist loadgroup tests/cluster tests/containers # much of it waits
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc
@@ -86,6 +81,6 @@ $(VENV)/.installed-slurm: tests/cluster/install.sh | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-cluster: tests/containers/apptainer.sh $(VENV)/.installed-slurm
-	tests/cluster/install.sh mmdebstrap patchelf squashfs-tools
+	tests/cluster/install.sh cron mmdebstrap patchelf squashfs-tools
 	tests/containers/apptainer.sh $(VENV)/apptainer
 	touch $@

@@ -181,12 +181,13 @@ def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
 
 
 def _slurm_out_of_memory(folder: AttemptFolder) -> str:
-    """What Slurm's own process says on a node whose control group ran out (`oom_kill event`; before 20.11
-    `oom-kill event`).
+    """What Slurm says where a node's control group ran out: its daemon, into the log of that node (`oom_kill event`,
+    before 20.11 `oom-kill event`), and srun, into its own (`Out Of Memory`).
     """
-    log = folder.logs / "srun.log"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return next((line for line in lines if re.search(r"oom[-_]kill event", line)), "")
+    logs = [*sorted(folder.logs.glob("node*.log")), folder.logs / "srun.log"]
+    texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists()]
+    lines = (line for text in texts for line in text.splitlines())
+    return next((line for line in lines if re.search(r"oom[-_]kill event|: Out Of Memory$", line)), "")
 
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.start import OWNER
 from tests.matrix.sweeps import wait_for
-from tests.needs import missing
+from tests.needs import missing, not_installable
 
 SCRIPT = Path(__file__).with_name("vcluster")
 PARTS = {
@@ -43,6 +43,16 @@ def need_parts() -> None:
         missing("for a virtual cluster root", "call this test as root")
 
 
+MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
+
+
+def need_memory_groups() -> None:
+    """Leave the test out where the kernel has no control groups of version 1, which Slurm uses without systemd."""
+    need_parts()
+    if not (MEMORY_GROUPS / "release_agent").exists():
+        not_installable(f"the memory controller of control groups of version 1 in {MEMORY_GROUPS}", "another kernel")
+
+
 class Process(subprocess.Popen[str]):
     """A process on a host of the cluster; signals reach it, and not the program that stands between."""
 
@@ -63,15 +73,17 @@ class Cluster:
 
     """
 
-    def __init__(self, folder: Path, nodes: int = 4) -> None:
+    def __init__(self, folder: Path, nodes: int = 4, *, limits_memory: bool = False) -> None:
         """Returns once all nodes are idle."""
         self.folder = folder
+        self._groups = [MEMORY_GROUPS / f"slurm_node{index}" for index in range(nodes)] if limits_memory else []
         self.nodes = [f"node{index}" for index in range(nodes)]
         self.ssh_options = ["-F", str(folder / "ssh" / "virtual.conf")]
         # It ends when this pipe is closed, which it is however the test ends.
         command = [str(SCRIPT), str(folder), str(nodes), "sh", "-c", "echo all idle; exec cat"]
         pipe = subprocess.PIPE
-        self._script = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        variables = {**os.environ, "VCLUSTER_MEMORY": str(int(limits_memory))}
+        self._script = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=variables)
         assert self._script.stdout is not None
         assert self._script.stderr is not None
         if self._script.stdout.readline() != "all idle\n":
@@ -85,6 +97,9 @@ class Cluster:
             self._script.kill()
             assert wait_for(lambda: not any(map(alive, inside))), "processes of the virtual cluster are left"
         self._script.communicate()
+        for group in self._groups:
+            for inner, _, _ in os.walk(group, topdown=False):
+                Path(inner).rmdir()
 
     def popen(
         self,

@@ -72,6 +72,28 @@ def test_a_host_that_does_not_answer(sweep: ClusterSweep) -> None:
     assert wait_for(lambda: not sweep.left()), "what the cut-off host had left"
 
 
+def test_a_host_that_does_not_answer_before_the_first_run(cluster: Cluster, tmp_path: Path, data: Path) -> None:
+    """The preflight finds it."""
+    began = tmp_path / "began"
+    pause = f"[ -e {began} ] || {{ touch {began}; sleep 2; }}"
+    sweep = ClusterSweep(cluster, tmp_path, data, slurm={"preflight": True, "setup": [pause]})
+    cluster.notice_after(300)
+    sweep.write(["ddp"])
+    try:
+        with sweep.following() as process:
+            assert wait_for(began.exists)
+            cluster.unplug("node1")
+            output, _ = process.communicate(timeout=200)
+    finally:
+        cluster.plug("node1")
+        cluster.notice_after(10)
+    assert process.returncode == 0, output + sweep.logs()
+    states = [(end.state, end.said) for end in sweep.ends if end is not None]
+    assert [state for state, _ in states] == ["NODE_FAIL", "COMPLETED"]
+    assert "node1 did not answer" in states[0][1]
+    assert [result.attempt for result in sweep.found().values()] == [0], "no run was tried there"
+
+
 def test_a_job_that_was_warned_begins_nothing_more(sweep: ClusterSweep) -> None:
     """By the signal that sbatch was asked to have sent."""
     sweep.write(["ddp", "fsdp"], steps=LONG)

@@ -115,11 +115,23 @@ def test_out_of_memory_is_seen_behind_the_hang_it_caused(run: Run, folder: Attem
     assert judge(run, folder, Attempted(Ending.HANG, {}, oom_kills=0)).outcome == "oom"
 
 
-def test_what_slurm_says_of_memory_counts_where_no_kernel_is_asked(run: Run, folder: AttemptFolder) -> None:
-    line = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.2. Some of the step tasks have been OOM Killed."
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        (
+            "node0000.log",
+            "slurmstepd-node0: error: Detected 1 oom-kill event(s) in StepId=1.1. Some of your processes ...",
+        ),
+        ("node0001.log", "slurmstepd: error: Detected 1 oom_kill event in StepId=7.2. Some of the step tasks have ..."),
+        ("srun.log", "srun: error: node0: task 0: Out Of Memory"),
+    ],
+)
+def test_what_slurm_says_of_memory_counts_where_no_kernel_is_asked(
+    run: Run, folder: AttemptFolder, log: str, line: str
+) -> None:
     ended = Attempted(Ending.ITSELF, {"srun": -9}, oom_kills=None)
     assert judge(run, folder, ended).outcome == "launch-failed"
-    (folder.logs / "srun.log").write_text(f"{line}\n", encoding="utf-8")
+    (folder.logs / log).write_text(f"{line}\n", encoding="utf-8")
     verdict = judge(run, folder, ended)
     assert verdict.outcome == "oom"
     assert line in verdict.reason

@@ -60,13 +60,13 @@ def run_job(path: Path, console: Console) -> Summary:
             highlight=False,
         )
         here = Here(sweep, record, system, image, own, folder.owner(record), allocated, console, _dead(sweep, record))
-        for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
-            console.print(sentence, highlight=False)
         site = site_of(system, sweep, order.runs)
         death = _earlier_start(folder, allocated.allocation.job)
         if death is not None:
             explained(folder, [run.id for run in order.runs], death)
         try:
+            for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
+                console.print(sentence, highlight=False)
             summary = run_here(
                 here,
                 with_library(order.runs, site, image, console),

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from bench.contract import Preflight, Run
 from bench.folder import RunFolder, write_document
 from bench.outliers import outliers
+from matrix.errors import LostHostError
 from matrix.here import Here, srun_of
 from matrix.launchers.launcher import LaunchError
 from matrix.systems.slurm.jobs import JobFolder
@@ -19,29 +20,32 @@ LIMIT = 300.0
 
 def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
     """Measure, keep what was found as jobs/<n>/preflight.json, and return what a person should know: what stands out,
-    or why nothing was found. Nothing is refused: a node that does not answer makes the runs fail that want it, which
-    says more.
+    or why nothing was found. A slow node is no reason to refuse anything.
 
     Args:
         run: any of the job's, for its ranks and devices.
+
+    Raises:
+        LostHostError: a host does not answer.
 
     """
     folder = RunFolder(job.path / "preflight")
     attempt = folder.attempt(here.claim.number)
     attempt.create()
     write_document(folder.run, run)
-    launcher, wrong = srun_of(here), list[str]()
+    launcher = srun_of(here)
     try:
         step = launcher.step(run, folder, attempt, "--preflight")
         deadline = time.monotonic() + min(LIMIT, here.held.left if here.held else LIMIT)
         while not step.is_over() and time.monotonic() < deadline:
             time.sleep(0.1)
-        wrong = step.stop()
+        if wrong := step.stop():
+            raise LostHostError(wrong[0])
         found = Preflight.model_validate_json((attempt.path / "preflight.json").read_text(encoding="utf-8"))
     except LaunchError as error:
         return [f"preflight: {error}"]
     except (FileNotFoundError, ValidationError):
-        return [f"preflight: found nothing, see {attempt.logs}", *wrong]
+        return [f"preflight: found nothing, see {attempt.logs}"]
     finally:
         launcher.close()
     write_document(job.preflight, found)

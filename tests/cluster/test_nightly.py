@@ -1,0 +1,71 @@
+"""A sweep every night, as docs/cluster.md says it: its script and its line for cron, taken from there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.outcomes import Outcome
+from matrix.store import SweepFolder
+from tests.cluster.cluster import Cluster
+from tests.cluster.sweeps import ClusterSweep
+from tests.matrix.sweeps import COMMAND, wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
+
+
+@contextmanager
+def crond(cluster: Cluster, table: Path) -> Iterator[None]:
+    """Cron on the login host, with one user's table and nothing of this machine's."""
+    cluster.say("mount", "-t", "tmpfs", "tmpfs", "/var/spool/cron/crontabs")
+    cluster.say("mount", "-t", "tmpfs", "tmpfs", "/etc/cron.d")
+    cluster.say("mount", "--bind", "/dev/null", "/etc/crontab")
+    cluster.say("crontab", table)
+    daemon = cluster.popen(["cron", "-f"])
+    try:
+        yield
+    finally:
+        daemon.kill()
+        daemon.wait()
+        for place in ("/etc/crontab", "/etc/cron.d", "/var/spool/cron/crontabs"):
+            cluster.say("umount", place)
+
+
+def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> None:
+    """Cron calls the script, which submits jobs and returns; the last job writes the report. A call that comes later,
+    while jobs are there and when they are not, does nothing twice.
+    """
+    sweep = ClusterSweep(cluster, tmp_path, data, slurm={"report": True})
+    sweep.write(["fsdp", "ddp"])
+    sweep.matrix.rename(tmp_path / "nightly.yaml")
+    sweep.system.rename(tmp_path / "booster.yaml")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    page = PAGE.read_text(encoding="utf-8")
+    (script,) = re.findall(r"```bash\n(.*?# nightly\.sh.*?)```", page, re.DOTALL)
+    (line,) = re.findall(r"```\n(0 22 .*)\n```", page)
+    (tmp_path / "nightly.sh").write_text(script.replace("/shared/nightly", str(tmp_path)), encoding="utf-8")
+    (tmp_path / "nightly.sh").chmod(0o755)
+    every_minute = line.replace("/shared/nightly", str(tmp_path)).replace("0 22 * * *", "* * * * *")
+    (tmp_path / "crontab").write_text(f"{every_minute}\n", encoding="utf-8")
+    log = tmp_path / "nightly.log"
+    log.touch()
+    with crond(cluster, tmp_path / "crontab"):
+        assert wait_for(lambda: "writes the report after them" in log.read_text(encoding="utf-8"), 90), log.read_text()
+    (place,) = tmp_path.glob("results/????-??-??/small")
+    assert wait_for((place / "report" / "report.md").exists, 90), log.read_text(encoding="utf-8")
+    frame = pd.read_parquet(place / "report" / "runs.parquet")
+    assert list(frame["outcome"]) == [Outcome.COMPLETED] * 2
+    again = cluster.run([str(tmp_path / "nightly.sh")], timeout=60)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "2 runs had their result already" in again.stdout
+    status = cluster.run([*COMMAND, "status", str(place)], env=sweep.variables)
+    assert "COMPLETED" in status.stdout
+    assert all(result.attempt == 0 for result in map(SweepFolder(place).result, frame["run"]) if result)

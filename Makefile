@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 test-bench := tests/bench
 test-rest := --ignore=tests/bench
+# What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
+cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers
+cluster-test-slurm := tests/cluster $(addprefix --ignore=,$(cluster-test-image))
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test test-bench test-rest test-style soak cluster-test bench clean
+.PHONY: demo demo-cluster demo-xffl test test-bench test-rest test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -48,8 +51,12 @@ soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, ever
 	$(BIN)/pytest -m soak -n 2 --dist worksteal # much of it waits
 
 cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
-	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(BIN)/pytest -p no:cacheprovider \
-	  -m "cluster and not soak" -n 3 --dist loadgroup tests/cluster tests/containers # much of it waits
+	$(MAKE) -j2 --output-sync=target cluster-test-slurm cluster-test-image # much of both waits
+
+cluster-test-slurm: workers := -n 3 --dist worksteal # each with a cluster of its own
+cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $(VENV)/.installed-cluster
+	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 \
+	  $(BIN)/pytest -p no:cacheprovider -m "cluster and not soak" $(workers) $(cluster-test-$*)
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc

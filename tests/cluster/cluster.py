@@ -98,8 +98,7 @@ class Cluster:
             assert wait_for(lambda: not any(map(alive, inside))), "processes of the virtual cluster are left"
         self._script.communicate()
         for group in self._groups:
-            for inner, _, _ in os.walk(group, topdown=False):
-                Path(inner).rmdir()
+            assert wait_for(lambda group=group: removed(group)), f"{group} is left"
 
     def popen(
         self,
@@ -196,6 +195,8 @@ class Cluster:
         """No jobs, all nodes idle, and links that are not shaped."""
         self.say("scancel", "--user=root")
         for node in self.nodes:
+            if self.node_state(node).endswith("*") and self.first_process(node):
+                self.power_cut(node)
             if not self.first_process(node):
                 self.boot(node)
             elif self.node_state(node).startswith(("down", "drain")):
@@ -231,6 +232,14 @@ class Cluster:
             if f"--host\0{node}\0".encode() in read(f"/proc/{pid}/cmdline"):
                 return next(iter(children(pid)), 0)
         return 0
+
+
+def removed(group: Path) -> bool:
+    """Remove a control group and those in it; not yet possible where a process has only just ended."""
+    with suppress(OSError):
+        for inner, _, _ in os.walk(group, topdown=False):
+            Path(inner).rmdir()
+    return not group.exists()
 
 
 def read(path: str) -> bytes:

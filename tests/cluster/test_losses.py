@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,11 +49,13 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(sweep: ClusterSweep) -> N
 def test_a_host_that_does_not_answer(sweep: ClusterSweep) -> None:
     """Long before Slurm takes it for dead: the job ends by itself, and costs none of its runs."""
     sweep.cluster.notice_after(300)
-    sweep.write(["ddp", "fsdp", "federated"], steps=LONG, limits={"run_seconds": 100, "hang_seconds": 8})
+    sweep.write(["ddp", "fsdp", "federated"], steps=LONG)
     try:
         with sweep.following() as process:
             run_id = sweep.stopped_run()
             sweep.cluster.unplug("node1")
+            for rank in sweep.ranks():
+                os.kill(rank, signal.SIGKILL)
             sweep.go_on()
             output, _ = process.communicate(timeout=200)
     finally:

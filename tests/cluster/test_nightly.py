@@ -60,7 +60,9 @@ def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> No
     with crond(cluster, tmp_path / "crontab"):
         assert wait_for(lambda: "writes the report after them" in log.read_text(encoding="utf-8"), 90), log.read_text()
     (place,) = tmp_path.glob("results/????-??-??/small")
-    assert wait_for((place / "report" / "report.md").exists, 90), log.read_text(encoding="utf-8")
+    assert wait_for(lambda: list(place.glob("report-*.log")), 90), log.read_text(encoding="utf-8")
+    (written,) = place.glob("report-*.log")
+    assert wait_for(lambda: "The whole report" in written.read_text(encoding="utf-8")), written.read_text()
     frame = pd.read_parquet(place / "report" / "runs.parquet")
     assert list(frame["outcome"]) == [Outcome.COMPLETED] * 2
     again = cluster.run([str(tmp_path / "nightly.sh")], timeout=60)

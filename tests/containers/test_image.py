@@ -13,7 +13,7 @@ from matrix.image.enter import Bind, enter, hidden
 from tests.containers.built import Built, xffl_bench
 from tests.containers.images import ROOT, apptainer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("image"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 NASTY = {
     "dollar": "$HOME and ${HOME} and $(id)",

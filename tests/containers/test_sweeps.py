@@ -18,7 +18,7 @@ from tests.matrix.test_xffl_launcher import ranks
 from tests.standin.places import Place, place
 
 # The virtual cluster's tests run in the image, too; these take two minutes more.
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("image"), pytest.mark.soak, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -50,10 +50,10 @@ def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> No
     (tmp_path / ".venv").symlink_to(sys.prefix)
     page = PAGE.read_text(encoding="utf-8")
     (script,) = re.findall(r"```bash\n(.*?# nightly\.sh.*?)```", page, re.DOTALL)
-    (line,) = re.findall(r"```\n(0 22 .*)\n```", page)
+    (line,) = re.findall(r"```\n(0 22,4 .*)\n```", page)
     (tmp_path / "nightly.sh").write_text(script.replace("/shared/nightly", str(tmp_path)), encoding="utf-8")
     (tmp_path / "nightly.sh").chmod(0o755)
-    every_minute = line.replace("/shared/nightly", str(tmp_path)).replace("0 22 * * *", "* * * * *")
+    every_minute = line.replace("/shared/nightly", str(tmp_path)).replace("0 22,4 * * *", "* * * * *")
     (tmp_path / "crontab").write_text(f"{every_minute}\n", encoding="utf-8")
     log = tmp_path / "nightly.log"
     log.touch()

@@ -50,7 +50,7 @@ def items(
         yield hosts.client(system)
         yield from hosts.hosts(system, interpreter, found)
     program = settings.program if settings else None
-    outside = machine.containers(image, program), machine.image(image, program)
+    outside = machine.containers(image, program), machine.image(image, program, on_gpus=system.device == "cuda")
     yield from outside
     if settings and all(item.state is State.OK for item in outside):
         yield from _in_image(settings, system, say, anew=anew)

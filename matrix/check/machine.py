@@ -35,8 +35,8 @@ def room(name: str, folder: Path) -> Item:
     return Item(name, State.OK, said)
 
 
-def image(path: Path | None, program: str | None = None) -> Item:
-    """The container image: whether it can be read, and what it says of itself."""
+def image(path: Path | None, program: str | None = None, *, on_gpus: bool = False) -> Item:
+    """The container image: whether it can be read, what it says of itself, and whether it is for these devices."""
     if path is None:
         return Item("image", State.NOT_NEEDED, "none was named")
     if not path.is_file() or not os.access(path, os.R_OK):
@@ -56,4 +56,8 @@ def image(path: Path | None, program: str | None = None) -> Item:
     except (ValueError, KeyError, TypeError):
         return Item("image", State.MISSING, f"{size}: has no labels that can be read", "it should be a SIF of ours")
     own = {name: value for name, value in labels.items() if not name.startswith("org.label-schema")}
-    return Item("image", State.OK, f"{size}; " + (", ".join(f"{k}={v}" for k, v in own.items()) or "no labels"))
+    described = f"{size}; " + (", ".join(f"{k}={v}" for k, v in own.items()) or "no labels")
+    if on_gpus and own.get("xffl-bench.device") == "cpu":
+        remedy = "ranks of this system want GPUs: `xffl-bench image build --device cuda` (or rocm)"
+        return Item("image", State.MISSING, described, remedy)
+    return Item("image", State.OK, described)

@@ -163,14 +163,18 @@ def test_an_image_is_looked_at_where_one_is_named(tmp_path: Path, monkeypatch: p
 
 def test_labels_are_told_and_what_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As Apptainer 1.4.5 says it.
-    labels = {"Commit": "abc123", "org.label-schema.build-arch": "amd64"}
+    labels = {"Commit": "abc123", "xffl-bench.device": "cpu", "org.label-schema.build-arch": "amd64"}
     said = json.dumps({"data": {"attributes": {"labels": labels}}, "type": "container"})
     apptainer = executable(tmp_path / "apptainer", f"#!/bin/sh\necho '{said}'\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     image = tmp_path / "an.sif"
     image.touch()
     assert machine.containers(image).state is State.OK
-    assert machine.image(image).found == f"{image}, 0 MiB; Commit=abc123"
+    assert machine.image(image).found == f"{image}, 0 MiB; Commit=abc123, xffl-bench.device=cpu"
+    assert machine.image(image).state is State.OK
+    for_gpus = machine.image(image, on_gpus=True)
+    assert for_gpus.state is State.MISSING
+    assert "--device cuda" in for_gpus.remedy
     executable(apptainer, "#!/bin/sh\necho 'FATAL:   image format not recognized' >&2\nexit 255\n")
     damaged = machine.image(image)
     assert damaged.state is State.MISSING

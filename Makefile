@@ -54,8 +54,9 @@ cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs r
 	$(MAKE) -j2 --output-sync=target cluster-test-slurm cluster-test-image # much of both waits
 
 cluster-test-slurm: workers := -n 3 --dist worksteal # each with a cluster of its own
+cluster-test-slurm: first := nice -n 5 # an image that is built waits for nothing else
 cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $(VENV)/.installed-cluster
-	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 \
+	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(first) \
 	  $(BIN)/pytest -p no:cacheprovider -m "cluster and not soak" $(workers) $(cluster-test-$*)
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails

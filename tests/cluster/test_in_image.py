@@ -12,7 +12,7 @@ from tests.cluster.sweeps import ClusterSweep
 from tests.containers.built import Built
 from tests.standin.places import STANDINS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "xffl"])

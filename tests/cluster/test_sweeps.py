@@ -52,26 +52,6 @@ def test_both_node_counts_and_what_is_kept(cluster: Cluster, tmp_path: Path, dat
     assert not sweep.left()
 
 
-def test_a_time_limit(sweep: ClusterSweep) -> None:
-    sweep.write(["ddp"], steps=LONG)
-    with sweep.following() as process:
-        run_id = sweep.stopped_run()
-        (job,) = sweep.ids
-        sweep.cluster.say("scontrol", "update", f"jobid={job}", "EndTime=now")
-        output, _ = process.communicate(timeout=150)
-    assert process.returncode == 0, output + sweep.logs()
-    first, second = sweep.ends
-    assert first is not None
-    assert second is not None
-    assert (first.state, second.state) == ("TIMEOUT", "COMPLETED")
-    reasons = sweep.attempts(run_id)
-    assert len(reasons) == 2
-    assert f"job {job} ended: TIMEOUT (its time limit)" in reasons[0].reason
-    assert reasons[0].lost_to == "TIMEOUT"
-    assert reasons[1].outcome is Outcome.COMPLETED
-    assert not sweep.left()
-
-
 def test_a_power_cut(sweep: ClusterSweep) -> None:
     """The job dies with the node, and a later job does it again on others."""
     sweep.write(["ddp"], steps=LONG)

@@ -55,6 +55,10 @@ def image(path: Path | None, program: str | None = None, *, on_gpus: bool = Fals
         return Item("image", State.MISSING, f"{size}: {error}", "it should be a SIF that Apptainer built")
     except (ValueError, KeyError, TypeError):
         return Item("image", State.MISSING, f"{size}: has no labels that can be read", "it should be a SIF of ours")
+    return _labelled(size, labels, on_gpus=on_gpus)
+
+
+def _labelled(size: str, labels: dict[str, str], *, on_gpus: bool) -> Item:
     own = {name: value for name, value in labels.items() if not name.startswith("org.label-schema")}
     described = f"{size}; " + (", ".join(f"{k}={v}" for k, v in own.items()) or "no labels")
     if on_gpus and own.get("xffl-bench.device") == "cpu":

@@ -477,7 +477,7 @@ class JobEnd(Document):
     """What became of a batch job."""
 
     id: str
-    state: str = Field(description="as Slurm names it; GONE where it no longer knows the job")
+    state: str = Field(description="as Slurm names it; matrix.systems.slurm.states has two more, KILLED and GONE")
     said: str = Field(description="what that means, for people, with the last line of the job's log where it failed")
     seconds: NonNegativeFloat = Field(description="wall time of the allocation")
     nodes: PositiveInt

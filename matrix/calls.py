@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -13,8 +13,15 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
     return lines[-1] if lines else f"{Path(done.args[0]).name} ended with status {done.returncode}"
 
 
-def call(command: Sequence[str | Path], *, limit: float, own_session: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and keep what it prints. In a session of its own no Ctrl-C of the terminal reaches it.
+def call(
+    command: Sequence[str | Path],
+    *,
+    limit: float,
+    own_session: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and keep what it prints. In a session of its own no Ctrl-C of the terminal reaches it;
+    without an `environment` of its own it has this process's.
 
     Raises:
         OSError: it cannot be started.
@@ -30,4 +37,5 @@ def call(command: Sequence[str | Path], *, limit: float, own_session: bool = Fal
         timeout=limit,
         check=False,
         start_new_session=own_session,
+        env=environment,
     )

@@ -24,7 +24,8 @@ class Expected:
     def seconds(self, run: Run) -> float:
         """Wall time of the run, never more than its limit."""
         found = map(self._result, self._repeats[_combination(run)])
-        taken = [each.seconds for each in found if each is not None and each.outcome is Outcome.COMPLETED]
+        ended = [each for each in found if each is not None and each.outcome is Outcome.COMPLETED]
+        taken = [each.seconds for each in ended if each.seconds]  # 0 where its runner did not live to see its end
         limits = run.limits
         guess = ROOM * max(taken) if taken else limits.expected_seconds or limits.run_seconds
         return min(guess, limits.run_seconds)

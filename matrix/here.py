@@ -160,6 +160,9 @@ def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[contract.
     orphans = end_all(here.owners, spare_owner=here.owner)
     if orphans:
         here.console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
+    if here.held is not None and here.claim.number > 1:
+        for sentence in srun_of(here).end_earlier(here.owners):
+            here.console.print(sentence, highlight=False)
     makers: dict[contract.Launcher, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
     if site is not None:
         over_ssh = XfflLauncher(here.owner, here.commit, site, here.image)

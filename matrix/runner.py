@@ -13,7 +13,7 @@ from bench.folder import AttemptFolder, RunFolder, write_document
 from bench.outcomes import Outcome
 from matrix.errors import LostHostError
 from matrix.judge import Attempted, Ending, Verdict, judge
-from matrix.launchers.launcher import Launched, Launcher, LaunchError
+from matrix.launchers.launcher import Launched, Launcher, LaunchError, UncleanHostError
 from matrix.ownership import Claim
 from matrix.probe import refusal
 from matrix.processes import StuckError, oom_kills
@@ -140,36 +140,45 @@ class SweepRunner:
         folder, attempt = self._new_attempt(run)
         self._observer.started(run)
         begin, started, kills = time.monotonic(), timestamp(), oom_kills()
+        fault: StuckError | LostHostError | KeyboardInterrupt | None = None
         try:
             launched = self._launcher.start(run, folder, attempt)
         except LaunchError as error:
             verdict = Verdict(Outcome.LAUNCH_FAILED, str(error))
+            lost = [str(error)] if isinstance(error, UncleanHostError) else []
         else:
-            interrupted = False
-            try:
-                ending = self._follow(run, attempt, launched)
-            except KeyboardInterrupt:
-                ending, interrupted = Ending.INTERRUPTION, True
-            statuses = launched.statuses()
-            if ending in (Ending.HANG, Ending.TIMEOUT):
-                launched.dump_stacks()
-                time.sleep(STACKS)
-            fault: StuckError | LostHostError | KeyboardInterrupt | None = KeyboardInterrupt() if interrupted else None
-            left: list[str] = []
-            try:
-                left = launched.stop()
-            except StuckError as error:
-                fault = error
-            verdict = judge(
-                run, attempt, Attempted(ending, statuses, oom_kills() - kills if launched.is_here else None)
-            )
-            verdict = replace(verdict, evidence=[*verdict.evidence, *left])
-            if left and self._allocation and not fault:
-                fault, verdict = LostHostError(left[0]), _without_blame(verdict)
-            if fault:
-                self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
-                raise fault
-        return self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
+            ended, lost, fault = self._ended(run, attempt, launched)
+            oom = oom_kills() - kills if launched.is_here else None
+            verdict = judge(run, attempt, replace(ended, oom_kills=oom))
+            verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
+        if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
+            fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
+        result = self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
+        if fault:
+            raise fault
+        return result
+
+    def _ended(
+        self, run: Run, attempt: AttemptFolder, launched: Launched
+    ) -> tuple[Attempted, list[str], StuckError | KeyboardInterrupt | None]:
+        """Follow a run and end what is left of it: how it ended, a sentence for each host of which that is not known,
+        and what is to be raised once its outcome is written.
+        """
+        fault: StuckError | KeyboardInterrupt | None = None
+        try:
+            ending = self._follow(run, attempt, launched)
+        except KeyboardInterrupt as error:
+            ending, fault = Ending.INTERRUPTION, error
+        statuses = launched.statuses()
+        if ending in (Ending.HANG, Ending.TIMEOUT):
+            launched.dump_stacks()
+            time.sleep(STACKS)
+        lost: list[str] = []
+        try:
+            lost = launched.stop()
+        except StuckError as error:
+            fault = error
+        return Attempted(ending, statuses, None), lost, fault
 
     def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
         """Watch a run until its processes have ended, or it must be ended."""
@@ -210,10 +219,9 @@ class SweepRunner:
         folder = self._sweep.run(run.id)
         attempts = folder.attempts()
         attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
-        set_aside(folder)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        write_document(folder.run, run)
         attempt.create()
+        write_document(folder.run, run)
+        set_aside(folder)  # last: an attempt without a result is one that somebody was at when he died
         return folder, attempt
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
@@ -233,8 +241,6 @@ def _is_out_of_memory(result: Result | None) -> bool:
 
 def _without_blame(verdict: Verdict) -> Verdict:
     """Of a run that lost a host: what it looks like is no verdict on it."""
-    if verdict.outcome not in MAY_BE_THE_HOST:
-        return verdict
     return replace(verdict, outcome=Outcome.INTERRUPTED, reason=f"a host was lost: {verdict.reason}")
 
 

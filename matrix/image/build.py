@@ -135,11 +135,15 @@ def make(build: Build) -> str:
             raise ImageError(f"`{build.program.name} build` ended with status {status}: nothing was written")
         packages = output_of([*inside(build.program, beside), "cat", FREEZE])
         digest = digest_of(beside)
+        told = {digest_file: f"{digest}  {build.out.name}\n", freeze_file: packages}
+        for file, text in told.items():
+            write_whole(file(beside), text)
+        for file in told:
+            file(beside).replace(file(build.out))
         beside.replace(build.out)
-        write_whole(digest_file(build.out), f"{digest}  {build.out.name}\n")
-        write_whole(freeze_file(build.out), packages)
     finally:
-        beside.unlink(missing_ok=True)
+        for left in (beside, digest_file(beside), freeze_file(beside)):
+            left.unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)  # what a namespace's root made, its own end has removed
     return digest
 

@@ -15,6 +15,10 @@ class LaunchError(RuntimeError):
     """The launcher itself failed, before any rank could."""
 
 
+class UncleanHostError(LaunchError):
+    """A host may still have processes of earlier runs, and cannot be reached to end them."""
+
+
 class Launched(Protocol):
     """A run under way."""
 

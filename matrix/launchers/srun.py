@@ -24,8 +24,8 @@ from matrix.processes import end_all
 from matrix.system import SystemFile
 from matrix.systems.slurm.script import cores_per_node
 
-STARTED = 60.0
-"""Seconds for the steps that end processes; a node that does not answer takes that long."""
+STARTED = 120.0
+"""Seconds for the steps that end processes: an interpreter from a busy file system on every node."""
 
 LOOK_EVERY = 0.1
 """Seconds between two looks into the folder of the agents' exit statuses, which is on a file system of the cluster."""
@@ -160,13 +160,17 @@ class SrunLauncher:
             raise LaunchError(f"cannot start srun: {error}") from error
         return Step(self, process, run.nodes, attempt)
 
-    def on_hosts(self, what: str, nodes: int) -> list[str]:
-        """Have `matrix.processes` do something about this runner's processes on the first hosts; returns what went
+    def end_earlier(self, owners: str) -> list[str]:
+        """End what earlier runners, whose names begin so, have left on the hosts; returns what went wrong."""
+        return self.on_hosts("end", len(self._hosts), owners, "--spare-owner", self._owner)
+
+    def on_hosts(self, what: str, nodes: int, *whose: str) -> list[str]:
+        """Have `matrix.processes` do something about processes on the first hosts (this runner's); returns what went
         wrong.
         """
         if nodes == 0:
             return []
-        words = [sys.executable, "-P", "-m", "matrix.processes", what, self._owner]
+        words = [sys.executable, "-P", "-m", "matrix.processes", what, *(whose or [self._owner])]
         command = [*step(self._hosts[:nodes], self._system), "--quiet", *words]
         try:
             done = call(command, limit=STARTED, own_session=True)
@@ -174,7 +178,7 @@ class SrunLauncher:
             return [f"the hosts {', '.join(self._hosts[:nodes])} did not all answer in {STARTED:g} s"]
         except OSError as error:
             return [f"srun: {error.strerror}"]
-        return [] if done.returncode == 0 else [_unanswered(done, self._hosts[:nodes])]
+        return [] if done.returncode == 0 else [_wrong(done)]
 
     def close(self) -> None:
         """Nothing is kept between runs; what an interruption left half started is ended."""
@@ -182,15 +186,9 @@ class SrunLauncher:
         end_all(self._owner)
 
 
-def _unanswered(done: subprocess.CompletedProcess[str], hosts: Sequence[str]) -> str:
-    """Which of the hosts a step could not reach, as far as srun names them, and what it says."""
-    named = [
-        (host, line)
-        for line in done.stderr.splitlines()
-        for host in hosts
-        if re.search(rf"(?<![\w-]){re.escape(host)}(?![\w-])", line)
-    ]
-    if not named:
-        return complaint(done)
-    lost = ", ".join(dict.fromkeys(host for host, _ in named))
-    return f"{lost} did not answer: {named[0][1].strip()}"
+def _wrong(done: subprocess.CompletedProcess[str]) -> str:
+    """Which hosts a step could not reach, or what could not be done on one."""
+    lines = done.stderr.splitlines()
+    if lost := [match for line in lines if (match := re.search(r"failed on node (\S+): .*", line))]:
+        return f"{', '.join(dict.fromkeys(match[1] for match in lost))} did not answer: {lost[0].string.strip()}"
+    return next((line for line in lines if "could not be ended" in line), complaint(done))

@@ -17,7 +17,7 @@ from bench.contract import Run
 from bench.folder import AttemptFolder, RunFolder
 from matrix.image.chosen import Image
 from matrix.launchers.kept import OF_NODE, OF_RANK, kept
-from matrix.launchers.launcher import Launched, LaunchError, free_port, marks, signalled
+from matrix.launchers.launcher import Launched, LaunchError, UncleanHostError, free_port, marks, signalled
 from matrix.launchers.script import Scripts
 from matrix.processes import ask_for_stacks, end_all
 from matrix.remote import Hosts
@@ -163,11 +163,11 @@ class XfflLauncher:
         self.end([*self._under_way, *self._unclean])
 
     def _clean(self, hosts: Sequence[str]) -> None:
-        """Raises LaunchError: a host that may still have processes of an earlier run cannot be cleaned."""
+        """Raises UncleanHostError: a host that may still have processes of an earlier run cannot be cleaned."""
         unclean = [host for host in hosts if host in self._unclean]
         sweep, _, _ = self._owner.partition("/")
         if wrong := self._end(unclean, f"{sweep}/", spare_owner=self._owner.removesuffix(SUFFIX)):
-            raise LaunchError("; ".join(wrong))
+            raise UncleanHostError("; ".join(wrong))
 
     def _end(self, hosts: Sequence[str], owner: str, spare_owner: str | None = None) -> list[str]:
         wrong = self._reached.end(hosts, owner, spare_owner=spare_owner)

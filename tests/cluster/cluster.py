@@ -184,11 +184,14 @@ class Cluster:
         """The other way round."""
         self.say("ip", "link", "set", f"port-{node}", "up")
 
-    def notice_after(self, seconds: int) -> None:
-        """How long a node may be silent before Slurm takes it for dead."""
+    def configure(self, **settings: int) -> None:
+        """Change settings of Slurm."""
         file = self.folder / "slurm" / "slurm.conf"
         text = file.read_text(encoding="utf-8")
-        file.write_text(re.sub(r"SlurmdTimeout=\d+", f"SlurmdTimeout={seconds}", text), encoding="utf-8")
+        for name, value in settings.items():
+            text, found = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+            assert found == 1, name
+        file.write_text(text, encoding="utf-8")
         self.say("scontrol", "reconfigure")
 
     def restore(self) -> None:

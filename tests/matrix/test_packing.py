@@ -6,7 +6,7 @@ import pytest
 
 from bench.contract import Run
 from matrix.errors import InputError
-from matrix.systems.slurm.packing import BEGIN, Pack, pack
+from matrix.systems.slurm.packing import BEGIN, EARLY, Pack, pack
 from matrix.systems.slurm.settings import SlurmSettings
 
 THREE_REPEATS = """\
@@ -39,7 +39,7 @@ def test_one_job_a_node_count_where_it_holds_all_in_the_order_of_the_plan(runs):
     assert [each.nodes for each in found] == [1, 2]
     for each in found:
         assert list(each.runs) == [run for run in runs if run.nodes == each.nodes]
-        assert each.minutes == 12 + (BEGIN + WARN) / 60  # and not all that a job may take
+        assert each.minutes == 12 + (BEGIN + EARLY + WARN) / 60  # and not all that a job may take
         assert each.node_hours == each.nodes * each.minutes / 60
 
 
@@ -52,14 +52,14 @@ def test_one_job_a_node_count_where_it_holds_all_in_the_order_of_the_plan(runs):
     ],
 )
 def test_a_repeat_stays_together_where_a_job_can_hold_it(runs, room, expected):
-    found = packed(runs, job_minutes=room + 2)
+    found = packed(runs, job_minutes=room + 3)
     assert [repeats(each) for each in found if each.nodes == 1] == expected
     assert [repeats(each) for each in found if each.nodes == 2] == expected
 
 
 def test_a_repeat_that_no_job_can_hold_is_divided_and_nothing_is_lost(runs):
-    found = packed(runs, job_minutes=3 + 2)
-    assert all(len(each.runs) <= 3 and each.minutes <= 5 for each in found)
+    found = packed(runs, job_minutes=3 + 3)
+    assert all(len(each.runs) <= 3 and each.minutes <= 6 for each in found)
     assert [each.nodes for each in found] == sorted(each.nodes for each in found)
     assert sorted(run.id for each in found for run in each.runs) == sorted(run.id for run in runs)
 
@@ -68,7 +68,7 @@ def test_a_run_that_fits_into_no_job_is_one_sentence(runs):
     with pytest.raises(InputError) as caught:
         packed(runs, job_minutes=2, seconds=90.0)
     assert str(caught.value).startswith("slurm.job_minutes: 2 minutes have no room for llama-tiny.")
-    assert "which may take 90 s, and for 120 s around it: raise slurm.job_minutes" in str(caught.value)
+    assert "which may take 90 s, and for 180 s around it: raise slurm.job_minutes" in str(caught.value)
 
 
 def test_nothing_to_do_is_no_job():

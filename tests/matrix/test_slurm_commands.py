@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.systems.slurm import commands
-from matrix.systems.slurm.commands import Seen, SlurmError, look
+from matrix.systems.slurm.commands import NoAnswerError, Seen, SlurmError, look
 from matrix.systems.slurm.states import ENDS, in_log, meaning, will_not_start
 
 
@@ -66,6 +66,25 @@ def test_no_answer_is_no_forgotten_job(program):
         look(["7"])
 
 
+def test_sbatch_that_does_not_say_whether_it_has_a_job(program, tmp_path):
+    program("sbatch", "", status=1, errors="sbatch: error: Batch job submission failed: Socket timed out on send/recv")
+    with pytest.raises(NoAnswerError, match="timed out"):
+        commands.submit(tmp_path / "job.sh")
+    program("sbatch", "", status=1, errors="sbatch: error: invalid partition specified: nowhere")
+    with pytest.raises(SlurmError, match="invalid partition") as refused:
+        commands.submit(tmp_path / "job.sh")
+    assert not isinstance(refused.value, NoAnswerError)
+
+
+def test_a_persons_own_way_of_listing_jobs_hides_none(program, tmp_path, monkeypatch):
+    monkeypatch.setenv("SQUEUE_PARTITION", "other")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    program("squeue", "")
+    (tmp_path / "squeue").write_text('#!/bin/sh\necho "${SQUEUE_PARTITION:-all}|$SLURM_TIME_FORMAT|$SBATCH_ACCOUNT"\n')
+    assert commands.end_time("7") == "all|standard|mine"
+
+
 def test_a_cluster_without_its_commands_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SlurmError, match=r"^sbatch: No such file or directory$"):
@@ -116,6 +135,7 @@ def test_reasons_that_do_not_pass_by_themselves(reason, never):
         ("CANCELLED AT 2026-11-25T03:00:00 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***", "NODE_FAIL"),
         ("CANCELLED AT 2026-11-25T03:00:00 DUE TO PREEMPTION ***", "PREEMPTED"),
         ("CANCELLED AT 2026-11-25T03:00:00 ***", "CANCELLED"),
+        ("CANCELLED AT 2026-11-25T03:00:00 DUE TO JOB REQUEUE ***", "REQUEUED"),
         ("CANCELLED AT 2026-11-25T03:00:00 DUE TO SOMETHING NEW ***", None),
     ],
 )

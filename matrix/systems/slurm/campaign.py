@@ -17,19 +17,26 @@ from bench.outcomes import Outcome
 from matrix.display import Display
 from matrix.errors import InputError
 from matrix.expected import Expected
+from matrix.ownership import Claim
 from matrix.prepare import Prepared
 from matrix.runner import Summary
 from matrix.store import SweepFolder, SweepRecord, timestamp
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.closing import close
-from matrix.systems.slurm.commands import Seen, SlurmError
-from matrix.systems.slurm.jobs import JobFolder, JobOrder, Submitted, job_folders, new_job, next_number
+from matrix.systems.slurm.commands import NoAnswerError, Seen, SlurmError
+from matrix.systems.slurm.jobs import JobFolder, JobOrder, Submitted, job_folders, new_job
 from matrix.systems.slurm.packing import Pack, by_nodes, pack
 from matrix.systems.slurm.script import write_script
 from matrix.systems.slurm.states import ENDS, meaning, will_not_start
 
 SURE = 2
 """Looks in a row that must find a job ended: one that Slurm starts again has ended for a moment."""
+
+MOMENT = 2.0
+"""Seconds between two such looks, at least."""
+
+LATE = 60.0
+"""Seconds until a job's last files are seen here; network file systems keep what they know of a folder for so long."""
 
 
 @dataclass
@@ -41,17 +48,19 @@ class _Live:
     submitted: Submitted
     said: str = ""
     looks: int = 0
+    ended_since: float = 0.0
     pending_since: float = field(default_factory=time.monotonic)
 
 
 class Campaign:
-    """One call of `run`. The caller holds the claim on the sweep."""
+    """One call of `run`, under a claim on the sweep."""
 
     def __init__(
         self,
         prepared: Prepared,
         folder: SweepFolder,
         record: SweepRecord,
+        claim: Claim,
         console: Console,
         *,
         max_runs: int | None,
@@ -62,14 +71,17 @@ class Campaign:
         self._runs = by_nodes(prepared.selected_runs)
         self._folder = folder
         self._record = record
+        self._claim = claim
         self._console = console
         self._max_runs = max_runs
         self._retry_failed = retry_failed
         self._live: dict[int, _Live] = {}
+        self._unsure: list[tuple[JobFolder, JobOrder]] = []
         self._ended: dict[int, JobFolder] = {}
-        self._first = 0
+        self._before: set[int] = set()
         self._taken: set[str] = set()
         self._left: dict[str, str] = {}
+        self._closed = False
         self._seen: dict[str, Result | None] = {}
 
     def find(self) -> None:
@@ -90,7 +102,7 @@ class Campaign:
             else:
                 self._ended[folder.number] = folder
         self._seen = {run.id: self._folder.result(run.id) for run in self._runs}
-        self._first = next_number(self._folder)
+        self._before = set(self._ended)
 
     def packs(self) -> list[Pack]:
         """What has to be submitted now.
@@ -111,32 +123,39 @@ class Campaign:
 
         Raises:
             InputError: sbatch refuses a job.
+            NoAnswerError: it is not known whether Slurm has the last one; the next look finds out.
+            LostClaimError: another runner has taken the sweep.
 
         """
         room = len(packs) if self._settings.max_jobs is None else max(0, self._settings.max_jobs - len(self._live))
         for each in packs[:room]:
+            self._claim.check()
             folder = self._prepare(each)
+            order = folder.order()
             try:
                 submitted = folder.submitted_as(commands.submit(folder.script))
+            except NoAnswerError:
+                self._unsure.append((folder, order))
+                raise
             except SlurmError as error:
                 shutil.rmtree(folder.path)
                 raise InputError(f"sbatch refused a job of {each.nodes} nodes: {error}") from error
-            live = _Live(folder, folder.order(), submitted)
-            self._live[folder.number] = live
-            self._taken |= {run.id for run in each.runs}
-            self._say(live, f"submitted: {_size(each)}")
+            self._say(self._follows(folder, order, submitted), f"submitted: {_size(each)}")
 
     def follow(self, display: Display) -> None:
         """Wait until no job is left, submitting what jobs left undone.
 
         Raises:
             InputError: sbatch refuses a job.
+            LostClaimError: another runner has taken the sweep.
             KeyboardInterrupt: the jobs go on.
 
         """
         trouble = ""
         while True:
+            self._claim.check()
             try:
+                self._find_unsure()
                 self._look(display)
                 self.submit(self.packs())
                 trouble = ""
@@ -145,7 +164,7 @@ class Campaign:
                     self._console.print(f"Slurm does not answer ({error}); asking again", highlight=False)
                 trouble = str(error)
             self._show(display)
-            if not self._live:
+            if not self._live and not self._unsure:
                 return
             time.sleep(self._settings.poll_seconds)
 
@@ -159,8 +178,15 @@ class Campaign:
         for run in self._runs:
             if (result := self._seen[run.id]) is not None and self._is_kept(run, result):
                 display.kept(result)
-        for _ in range(SURE):
+        for look in range(SURE if self._live else 0):
+            time.sleep(MOMENT if look else 0)
             self._look(display)
+        self._before = set(self._ended)
+
+    @property
+    def news(self) -> bool:
+        """Whether there is more for a report than before, or will be."""
+        return bool(self._live) or self._closed
 
     @property
     def live_ids(self) -> list[str]:
@@ -182,6 +208,22 @@ class Campaign:
         """A job that Slurm got although its id was not kept: by hand, or from a runner that died right there."""
         ids = commands.named(order.name)
         return folder.submitted_as(ids[-1]) if ids else None
+
+    def _find_unsure(self) -> None:
+        """Jobs of which sbatch did not say whether they were taken: by now they are in the queue, or never will be."""
+        while self._unsure:
+            folder, order = self._unsure[0]
+            submitted = self._adopted(folder, order)
+            del self._unsure[0]
+            if submitted is None:
+                shutil.rmtree(folder.path)
+            else:
+                self._say(self._follows(folder, order, submitted), "was taken after all")
+
+    def _follows(self, folder: JobFolder, order: JobOrder, submitted: Submitted) -> _Live:
+        live = self._live[folder.number] = _Live(folder, order, submitted)
+        self._taken |= {run.id for run in order.runs}
+        return live
 
     def _prepare(self, each: Pack) -> JobFolder:
         folder = new_job(self._folder)
@@ -224,18 +266,15 @@ class Campaign:
         )
 
     def _why_left(self, run: Run) -> str:
-        """Why a run is not submitted again, empty where it is."""
+        """Why a run is not submitted again, empty where it is: by what has ended in this call."""
         tried = []
         for number, folder in self._ended.items():
             end = folder.end
-            if end is None or all(each.id != run.id for each in folder.order().runs):
+            if number in self._before or end is None or all(each.id != run.id for each in folder.order().runs):
                 continue
-            if ENDS[end.state].again:
-                tried.append(end)
-            elif number >= self._first:
+            if not ENDS[end.state].again:
                 return f"job {end.id} was cancelled"
-        if self._retry_failed:
-            tried = [end for end in tried if run.id in self._taken]
+            tried.append(end)
         if len(tried) > self._settings.retries:
             ends = ", ".join(f"{end.id} {end.state}" for end in tried)
             return f"{len(tried)} jobs did not finish it ({ends}), slurm.retries is {self._settings.retries}"
@@ -248,18 +287,22 @@ class Campaign:
             results: list[Result] = []
             if live.folder.end is None:  # else its own process has said that it came to its end
                 if meaning(found.state) is None:
-                    live.looks = 0
+                    live.looks, live.ended_since = 0, 0.0
                     self._waits(live, found)
                     continue
                 live.looks += 1
-                if live.looks < SURE:
-                    continue
+                live.ended_since = live.ended_since or time.monotonic()
+                if live.looks < SURE or (found.state == "COMPLETED" and time.monotonic() - live.ended_since < LATE):
+                    continue  # its own process would have said so: that has only not come through yet
                 results = close(live.folder, live.order, live.submitted.id, found)
+            elif live.folder.end.state != "COMPLETED":
+                commands.cancel([live.submitted.id])  # it has lost a node, for which Slurm might start it again
             self._over(live, results, display)
 
     def _over(self, live: _Live, results: list[Result], display: Display) -> None:
         """A job has ended: say so, with what became of runs that it did not finish."""
         number = live.folder.number
+        self._closed = True
         del self._live[number]
         self._ended[number] = live.folder
         self._show(display, but={result.run for result in results})

@@ -17,7 +17,7 @@ def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Resu
 
     Raises:
         SlurmError: Slurm does not answer.
-        OSError: something could not be written; the next look does it again.
+        OSError: something could not be written; whoever looks next does it again.
 
     """
     if seen.state != "COMPLETED":
@@ -25,6 +25,7 @@ def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Resu
     state = seen.state
     if state == "GONE":  # its last process may have been told why
         state = in_log(folder.printed(job).rpartition(f"job {job}: ")[2]) or state
+        state = state if state in ENDS else "GONE"
     meaning = ENDS[state]
     said = meaning.said
     if state == "FAILED" and (last := _last_line(folder.printed(job))):

@@ -6,19 +6,30 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from matrix.calls import call, complaint
 from matrix.systems.slurm.states import failed
 
+T = TypeVar("T")
+
 LIMIT = 60.0
 """Seconds for an answer; a busy controller lets people wait."""
+
+PATIENCE = 600.0
+"""Seconds for an answer to a job that has its nodes."""
 
 
 class SlurmError(RuntimeError):
     """A command of Slurm failed; what it said."""
+
+
+class NoAnswerError(SlurmError):
+    """Slurm did not say whether it has done what it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ def submit(script: Path) -> str:
     """Hand a script to sbatch; returns the job's id.
 
     Raises:
+        NoAnswerError: the job may be in the queue, or come there.
         SlurmError: it was refused.
 
     """
@@ -156,13 +168,36 @@ def _seconds(elapsed: str) -> float:
     return float(total + 86_400 * int(days or 0))
 
 
+def patiently(ask: Callable[[], T]) -> T:
+    """The answer, if it comes within some minutes: what waited long in the queue does not end for a busy controller.
+
+    Raises:
+        SlurmError: it did not come.
+
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except SlurmError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(10)
+
+
+_SHAPING = re.compile(r"(SQUEUE|SACCT|SINFO)_\w+")
+"""What users shape their own listings by; a job that such a filter hides would be taken for forgotten."""
+
+
 def _output(command: list[str]) -> str:
+    own = {name: value for name, value in os.environ.items() if not _SHAPING.fullmatch(name)}
     try:
-        done = call(command, limit=LIMIT)
+        done = call(command, limit=LIMIT, environment={**own, "SLURM_TIME_FORMAT": "standard"})
     except OSError as error:
         raise SlurmError(f"{command[0]}: {error.strerror}") from error
     except subprocess.TimeoutExpired:
-        raise SlurmError(f"{command[0]}: no answer in {LIMIT:g} s") from None
+        raise NoAnswerError(f"{command[0]}: no answer in {LIMIT:g} s") from None
     if done.returncode != 0:
-        raise SlurmError(complaint(done))
+        said = complaint(done)
+        raise NoAnswerError(said) if re.search(r"timed out|Unable to contact", said) else SlurmError(said)
     return done.stdout

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +23,13 @@ from matrix.interruption import stop_signals
 from matrix.ownership import claim
 from matrix.runner import Summary
 from matrix.settle import Death
-from matrix.store import SweepFolder, SweepRecord
+from matrix.store import SweepRecord
 from matrix.systems.slurm import commands
 from matrix.systems.slurm.allocation import Held, held
 from matrix.systems.slurm.closing import explained
 from matrix.systems.slurm.jobs import JobFolder, JobOrder, job_folders
 from matrix.systems.slurm.preflight import look_before
-from matrix.systems.slurm.states import ENDS, in_log
+from matrix.systems.slurm.states import ENDS, in_log, meaning
 
 
 def run_job(path: Path, console: Console) -> Summary:
@@ -42,24 +44,24 @@ def run_job(path: Path, console: Console) -> Summary:
     """
     folder = JobFolder(path)
     order, sweep = folder.order(), folder.sweep
-    allocated, record = held(os.environ), sweep.record()
+    allocated, record = commands.patiently(lambda: held(os.environ)), sweep.record()
     if allocated is None:
         raise InputError(f"{path}: runs inside a Slurm job only: sbatch {folder.script}")
     if record is None:
         raise InputError(f"{sweep.path}: no sweep was begun here")
-    if (end := folder.end) is not None:  # its runs are another job's by now
-        raise InputError(f"{path}: this job has ended before ({end.state}: {end.said}): submit what is left anew")
     system = order.system.on(allocated.allocation.hosts)
     image = Image(system.image) if system.image else None
     _check_software(record, image, allocated)
-    with _warning() as is_warned, stop_signals(), claim(folder.runners, waiting_at(sweep, console)) as own:
+    with _warning() as warned_at, stop_signals(), claim(folder.runners, waiting_at(sweep, console)) as own:
+        if (end := folder.end) is not None:  # its runs are another job's by now
+            raise InputError(f"{path}: this job has ended before ({end.state}: {end.said}); `xffl-bench run` goes on")
         folder.submitted_as(allocated.allocation.job)  # also where it was submitted by hand
         console.print(
             f"job {allocated.allocation.job}: {len(order.runs)} runs on {', '.join(allocated.allocation.hosts)}, "
             f"{allocated.left / 60:.0f} minutes left",
             highlight=False,
         )
-        here = Here(sweep, record, system, image, own, folder.owner(record), allocated, console, _dead(sweep, record))
+        here = Here(sweep, record, system, image, own, folder.owner(record), allocated, console, _dead(folder, record))
         site = site_of(system, sweep, order.runs)
         death = _earlier_start(folder, allocated.allocation.job)
         if death is not None:
@@ -74,7 +76,7 @@ def run_job(path: Path, console: Console) -> Summary:
                 to_settle=[run.id for run in order.runs],
                 retry_failed=order.retry_failed,
                 death=death,
-                hindrance=_hindrance(order, sweep, allocated, is_warned),
+                hindrance=_hindrance(folder, order, allocated, warned_at),
             )
         except LostHostError as error:
             _ends(folder, order, allocated, "NODE_FAIL", str(error))
@@ -88,7 +90,9 @@ def _ends(folder: JobFolder, order: JobOrder, allocated: Held, state: str, said:
     a node was lost, before Slurm takes it for dead. Where Slurm is ending the job, why is Slurm's to say.
     """
     job = allocated.allocation.job
-    seen = commands.look([job]).get(job)
+    seen = commands.patiently(lambda: commands.look([job])).get(job)
+    if folder.end is not None:  # it was taken for dead meanwhile
+        return
     if state != "COMPLETED":
         if seen is None or seen.state != "RUNNING":
             return
@@ -96,10 +100,14 @@ def _ends(folder: JobFolder, order: JobOrder, allocated: Held, state: str, said:
     folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds if seen else 0.0, nodes=order.nodes))
 
 
-def _dead(sweep: SweepFolder, record: SweepRecord) -> tuple[str, ...]:
-    """Owners of jobs that did not come to their end."""
-    ended = ((job, job.end) for job in job_folders(sweep))
-    return tuple(job.owner(record) for job, end in ended if end is not None and end.state != "COMPLETED")
+def _dead(own: JobFolder, record: SweepRecord) -> tuple[str, ...]:
+    """Owners of other jobs that did not come to their end, also of those whose end nobody has noted yet."""
+    others = [job for job in job_folders(own.sweep) if job.number != own.number]
+    ended = [job for job in others if job.end is not None and job.end.state != "COMPLETED"]
+    begun = {job.submitted.id: job for job in others if job.end is None and job.submitted is not None}
+    seen = commands.patiently(lambda: commands.look(list(begun)))
+    ended += [job for id, job in begun.items() if id not in seen or meaning(seen[id].state) is not None]
+    return tuple(job.owner(record) for job in ended)
 
 
 def _check_software(record: SweepRecord, image: Image | None, allocated: Held) -> None:
@@ -118,37 +126,41 @@ def _earlier_start(folder: JobFolder, job: str) -> Death | None:
     """
     if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
         return None
-    state = in_log(folder.printed(job))
-    if state is None:
-        return Death(job, "REQUEUED", "Slurm started it again", counts=True)
+    parts = folder.printed(job).split(f"job {job}: ")  # what each process says first: the last one is this
+    state = in_log(parts[-2] if len(parts) > 1 else "")
+    if state not in ENDS:
+        return Death(job, "REQUEUED", "Slurm started it again", counts=state is None)
     return Death(job, state, ENDS[state].said, ENDS[state].counts)
 
 
 def _hindrance(
-    order: JobOrder, sweep: SweepFolder, allocated: Held, is_warned: Callable[[], bool]
+    folder: JobFolder, order: JobOrder, allocated: Held, warned_at: Callable[[], float]
 ) -> Callable[[Run], str]:
-    """Why a run must not start: it may not be over when the job ends."""
-    expected = Expected(sweep.result, order.runs)
+    """Why a run must not start: it may not be over when the job ends, by what was known at its beginning and by Slurm's
+    warning; or the job was taken for dead, and its runs are others' by now.
+    """
+    expected = Expected(folder.sweep.result, order.runs)
 
     def hindrance(run: Run) -> str:
-        if is_warned():
-            return "the job's time is nearly over"
+        if (end := folder.end) is not None:
+            return f"this job was taken for ended ({end.state})"
         needed = expected.seconds(run)
-        if needed > allocated.left:
-            return f"it may take {needed:.0f} s, and the job ends in {allocated.left:.0f} s"
+        left = min(allocated.left, warned_at() + order.system.slurm.warn_seconds - time.time())
+        if needed > left:
+            return f"it may take {needed:.0f} s, and the job ends in {left:.0f} s"
         return ""
 
     return hindrance
 
 
 @contextmanager
-def _warning() -> Iterator[Callable[[], bool]]:
-    """Whether Slurm's warning signal (sbatch --signal) has come."""
-    came = False
+def _warning() -> Iterator[Callable[[], float]]:
+    """When Slurm's warning signal (sbatch --signal) came, in seconds since 1970; infinite while it has not."""
+    came = math.inf
 
     def warned(number: int, frame: FrameType | None) -> None:
         nonlocal came
-        came = True
+        came = min(came, time.time())
 
     before = signal.signal(signal.SIGUSR1, warned)
     try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 from pydantic import PositiveInt
@@ -111,7 +112,8 @@ def job_folders(sweep: SweepFolder) -> list[JobFolder]:
     folder = sweep.path / "jobs"
     if not folder.exists():
         return []
-    return [JobFolder(path) for path in sorted(folder.iterdir()) if re.fullmatch(r"\d{4,}", path.name)]
+    found = [JobFolder(path) for path in sorted(folder.iterdir()) if re.fullmatch(r"\d{4,}", path.name)]
+    return [job for job in found if job.order_file.exists()]  # else whoever made it died before it was one
 
 
 def report_job(sweep: SweepFolder) -> str | None:
@@ -133,7 +135,8 @@ def next_number(sweep: SweepFolder) -> int:
 def new_job(sweep: SweepFolder) -> JobFolder:
     """The folder of the next job."""
     folder = JobFolder(sweep.path / "jobs" / f"{next_number(sweep):04d}")
-    folder.path.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder.path, ignore_errors=True)  # of one that never became a job
+    folder.path.mkdir(parents=True)
     return folder
 
 
@@ -151,6 +154,9 @@ def at_work(sweep: SweepFolder) -> dict[str, str]:
 
     """
     live = live_jobs(sweep)
+    for job in job_folders(sweep):
+        if job.end is None and job.submitted is None:  # by hand, perhaps
+            live |= dict.fromkeys(commands.named(job.order().name), job)
     seen = commands.look(list(live))
     return {
         run.id: job_id

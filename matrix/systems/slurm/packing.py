@@ -14,6 +14,9 @@ from matrix.systems.slurm.settings import SlurmSettings
 BEGIN = 60.0
 """Seconds of a job before its first run: modules, looking at the hosts, the preflight."""
 
+EARLY = 60.0
+"""Seconds by which Slurm's warning may come too early (sbatch's manual, --signal)."""
+
 
 @dataclass(frozen=True)
 class Pack:
@@ -83,7 +86,7 @@ def _together(runs: list[Run], seconds: Callable[[Run], float]) -> float:
 
 
 def _overhead(settings: SlurmSettings) -> float:
-    return BEGIN + settings.warn_seconds
+    return BEGIN + EARLY + settings.warn_seconds
 
 
 def _minutes(seconds: float, settings: SlurmSettings) -> int:

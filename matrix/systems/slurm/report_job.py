@@ -43,7 +43,7 @@ def write_report_script(script: Path, folder: SweepFolder, system: SystemFile, i
         "--nodes=1",
         "--ntasks=1",
         f"--time={MINUTES}",
-        f"--dependency=afterany:{':'.join(ids)}",
+        *([f"--dependency=afterany:{':'.join(ids)}"] if ids else []),
         f"--output={shlex.quote(str(place / 'report-%j.log'))}",
         *asked_for(settings),
     ]

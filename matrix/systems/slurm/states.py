@@ -68,7 +68,13 @@ def failed(reason: str) -> str:
 
 
 _WORDS = re.compile(r"\*\*\* JOB \d+ ON \S+ CANCELLED AT \S+(?: DUE TO (.+?))?(?:,| \*\*\*)")
-_WHY = {"NODE FAILURE": "NODE_FAIL", "PREEMPTION": "PREEMPTED", "TIME LIMIT": "TIMEOUT", "": "CANCELLED"}
+_WHY = {
+    "NODE FAILURE": "NODE_FAIL",
+    "PREEMPTION": "PREEMPTED",
+    "TIME LIMIT": "TIMEOUT",
+    "JOB REQUEUE": "REQUEUED",
+    "": "CANCELLED",
+}
 
 
 def in_log(text: str) -> str | None:

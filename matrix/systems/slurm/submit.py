@@ -50,16 +50,17 @@ def run_in_jobs(
     with stop_signals(), claim(folder.runners, waiting_at(folder, console)) as own:
         record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
         own.check()
-        campaign = Campaign(prepared, folder, record, console, max_runs=max_runs, retry_failed=retry_failed)
+        campaign = Campaign(prepared, folder, record, own, console, max_runs=max_runs, retry_failed=retry_failed)
         campaign.find()
         with Display(console, len(prepared.selected)) as display:
             campaign.catch_up(display)
             packs = campaign.packs()
             _ask(prepared, packs, console, may_cost)
-            campaign.submit(packs)
-            if not detach:
+            if detach:
+                campaign.submit(packs)
+            else:
                 campaign.follow(display)
-        if detach and prepared.system.slurm.report and campaign.live_ids:
+        if detach and prepared.system.slurm.report and campaign.news:
             submit_report(folder, prepared.system, campaign.live_ids, console)
         return campaign.summary()
 
@@ -72,9 +73,9 @@ def write_jobs(prepared: Prepared, folder: SweepFolder, console: Console, *, acc
         InputError, SlurmError: as `run_in_jobs`.
 
     """
-    with claim(folder.runners, waiting_at(folder, console)):
+    with claim(folder.runners, waiting_at(folder, console)) as own:
         record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
-        campaign = Campaign(prepared, folder, record, console, max_runs=None, retry_failed=False)
+        campaign = Campaign(prepared, folder, record, own, console, max_runs=None, retry_failed=False)
         campaign.find()
         packs = campaign.packs()
         _estimate(packs, console)

@@ -40,8 +40,8 @@ def crond(cluster: Cluster, table: Path) -> Iterator[None]:
 
 
 def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> None:
-    """Cron calls the script, which submits jobs and returns; the last job writes the report. Calls that come later, while
-    jobs are there and when they are not, do nothing twice.
+    """Cron calls the script, which submits jobs and returns; the last job writes the report. Calls that come later,
+    while jobs are there and when they are not, do nothing twice.
     """
     sweep = ClusterSweep(cluster, tmp_path, data, slurm={"report": True})
     sweep.write(["fsdp", "ddp"])

@@ -74,7 +74,9 @@ def test_a_power_cut(sweep: ClusterSweep) -> None:
 
 
 def test_cancelled_jobs_stay_cancelled(sweep: ClusterSweep) -> None:
+    """Also those that an earlier call submitted, and did not follow."""
     sweep.write(["ddp", "fsdp"], steps=LONG)
+    assert "submitted" in sweep.call("--detach").stdout
     with sweep.following() as process:
         run_id = sweep.stopped_run()
         said = sweep.cluster.run([*COMMAND, "cancel", sweep.folder.path], env=sweep.variables).stdout

@@ -78,14 +78,15 @@ class ClusterSweep(SmallSweep):
 
     def ranks(self) -> list[int]:
         """Pids of forked ranks, as this test sees them: children of agents, which have the same command line."""
-        agents = set(self._agents_and_ranks())
+        agents = set(self.agents_and_ranks())
         return [pid for pid in agents if parent(pid) in agents]
 
     def _signal(self, number: int) -> None:
-        for pid in self._agents_and_ranks():
+        for pid in self.agents_and_ranks():
             os.kill(pid, number)
 
-    def _agents_and_ranks(self) -> list[int]:
+    def agents_and_ranks(self) -> list[int]:
+        """Pids, on all hosts."""
         mark = b"\0bench.start\0agent\0"
         lines = {pid: read(f"/proc/{pid}/cmdline") for pid in self.left()}
         return [pid for pid, line in lines.items() if mark in line and not line.startswith(b"srun\0")]
@@ -110,7 +111,8 @@ class ClusterSweep(SmallSweep):
         return "\n".join(path.read_text(encoding="utf-8") for path in self.folder.path.glob("jobs/*/*.log"))
 
     def left(self) -> list[int]:
-        """Processes of the sweep's jobs that are still there."""
+        """Processes of the sweep and its jobs that are still there."""
         record = self.folder.record()
         assert record is not None
-        return [pid for job in job_folders(self.folder) for pid in self.cluster.processes(job.owner(record))]
+        owners = [self.folder.owner(record), *(job.owner(record) for job in job_folders(self.folder))]
+        return [pid for owner in owners for pid in self.cluster.processes(owner)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.outcomes import Outcome
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, alive
 from tests.cluster.sweeps import ClusterSweep
 from tests.matrix.sweeps import COMMAND
 
@@ -157,6 +158,23 @@ def test_an_allocation_is_used_directly(sweep: ClusterSweep) -> None:
     refused = sweep.cluster.run(["salloc", "--nodes=1", *sweep.command("--retry-failed")], env=sweep.variables)
     assert refused.returncode == 2
     assert "has 1 nodes" in refused.stderr
+
+
+def test_a_runner_killed_in_an_allocation_leaves_nothing_to_the_next(sweep: ClusterSweep, tmp_path: Path) -> None:
+    """On no host of it."""
+    sweep.write(["ddp"], steps=LONG)
+    now, call = tmp_path / "now", shlex.join(sweep.command())
+    script = f"{call} & until [ -e {now} ]; do sleep 0.1; done; kill -9 $!; {call}"
+    words = ["salloc", "--nodes=2", "--exclusive", "bash", "-c", script]
+    with sweep.cluster.popen(words, env=sweep.variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        run_id = sweep.stopped_run()
+        stopped = sweep.agents_and_ranks()
+        now.touch()
+        output, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, output
+    assert [result.outcome for result in sweep.attempts(run_id)] == [Outcome.INTERRUPTED, Outcome.COMPLETED]
+    assert len(stopped) >= 4, "an agent and a rank on each host"
+    assert not any(map(alive, stopped))
 
 
 def test_a_job_of_ones_own(sweep: ClusterSweep) -> None:

@@ -25,7 +25,7 @@ class Meaning:
 ENDS: dict[str, Meaning] = {
     "COMPLETED": Meaning("it came to its end", counts=False),
     "FAILED": Meaning("its own process failed", counts=False),
-    "KILLED": Meaning("its own process was killed", counts=True),
+    "KILLED": Meaning("its own process was killed, or never began", counts=True),
     "TIMEOUT": Meaning("its time limit", counts=True),
     "OUT_OF_MEMORY": Meaning("Slurm ended it for want of host memory", counts=True),
     "NODE_FAIL": Meaning("a node failed", counts=True),

@@ -70,13 +70,20 @@ def told(commit: str | None, dirty: bool | None) -> str:
     return f"{commit} {'dirty' if dirty else 'clean'}" if commit else ""
 
 
+CODE = ("bench", "matrix", "reports", "pyproject.toml")
+"""What of a checkout is the harness: a change to it, or a file that git does not know among it, makes a commit dirty; a
+matrix file of the user's own beside it does not.
+"""
+
+
 def commit_of(root: Path) -> tuple[str | None, bool | None]:
     """(commit, dirty) of a checkout; (None, None) where it is none that git can be asked about."""
+    status = ["git", "status", "--porcelain", "--", *CODE]
     if not (root / ".git").exists():
         return None, None
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        changes = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=True)
+        changes = subprocess.run(status, cwd=root, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout that git trusts
         return None, None
     return head.stdout.strip(), bool(changes.stdout.strip())

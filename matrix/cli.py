@@ -72,11 +72,16 @@ def options(
 @app.command()
 def plan(matrix: MatrixFile, system: SystemOption = None, only: Only = None, excepted: Except = None) -> None:
     """Show what will run, and what is skipped or the same as another, and why."""
+    from matrix.plan import check_data
     from matrix.prepare import prepare
     from matrix.show import print_plan
 
     prepared = prepare(matrix, system, only or [], excepted or [])
     print_plan(prepared, Console())
+    try:
+        check_data(prepared.planned)
+    except InputError as error:  # a plan does without
+        typer.echo(f"before it can run: {error}")
 
 
 @app.command()
@@ -163,7 +168,7 @@ def run(
     if detach:
         console.print(f"how far it is: xffl-bench status {folder.path}", highlight=False)
         return
-    print_summary(summary, folder, console)
+    print_summary(summary, folder, console, asked=len(prepared.selected))
     if not summary.all_completed(only_started=max_runs is not None):
         raise typer.Exit(1)
 

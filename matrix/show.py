@@ -108,8 +108,8 @@ def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) ->
     console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)
 
 
-def print_summary(summary: Summary, folder: SweepFolder, console: Console) -> None:
-    """Outcomes, and what comes next."""
+def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, asked: int | None = None) -> None:
+    """Outcomes, and what comes next; of the runs `asked` for, how many have none yet."""
     counts = Counter(summary.outcomes.values())
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
@@ -117,6 +117,8 @@ def print_summary(summary: Summary, folder: SweepFolder, console: Console) -> No
         console.print(
             f"{len(runs)} runs left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})", highlight=False
         )
+    if asked is not None and (open_runs := asked - len(summary.outcomes.keys() | summary.left.keys())):
+        console.print(f"{open_runs} of {asked} runs have no result yet: the same command goes on", highlight=False)
     console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
 
 

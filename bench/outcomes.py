@@ -143,8 +143,8 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "compare them only after running them alike; the attribute is named",
     ),
     Caution.NO_REFERENCE: (
-        "the declared reference did not complete, so speed-up and efficiency are unknown",
-        "run the reference again (`--retry-failed`), or declare another one",
+        "the reference has no figures (yet), so speed-up and efficiency are unknown",
+        "run it (`run`; with `--retry-failed` where it failed), or declare another one",
     ),
     Caution.DAMAGED_RESULT: (
         "a result file could not be read and was left out",

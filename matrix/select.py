@@ -58,14 +58,17 @@ def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Fil
     kept, left_out = list(only), list(excepted)
     for entry in (*kept, *left_out):
         _check(entry, planned.plan)
-    wanted = {
-        run
+    cells = [
+        cell
         for cell in planned.plan.cells
         if all(entry.keeps(cell.labels) for entry in kept) and not any(entry.keeps(cell.labels) for entry in left_out)
-        for run in cell.runs
-    }
+    ]
+    wanted = {run for cell in cells for run in cell.runs}
+    if cells and not wanted:
+        reasons = "; ".join(dict.fromkeys(cell.reason for cell in cells))
+        raise InputError(f"the filters leave only combinations that are impossible: {reasons}")
     if not wanted:
-        raise InputError("the filters leave no run of this sweep: see what there is with `xffl-bench plan`")
+        raise InputError("the filters leave no run of this sweep: no combination has all these values")
     return [run for run in planned.plan.order if run in wanted]
 
 

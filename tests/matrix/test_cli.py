@@ -72,7 +72,9 @@ def test_bad_input_is_a_sentence_and_status_2(tmp_path: Path, sweep: SmallSweep)
 def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
     sweep = SmallSweep(tmp_path, tmp_path / "absent")
     sweep.write()
-    assert call("plan", str(sweep.matrix)).returncode == 0
+    planned = call("plan", str(sweep.matrix))
+    assert planned.returncode == 0
+    assert "before it can run: data.path: there is no folder" in planned.stdout
     done = call("run", str(sweep.matrix), "--results", str(sweep.results))
     assert (done.returncode, sweep.results.exists()) == (2, False)
     assert "xffl-bench data synthetic" in done.stderr

@@ -141,6 +141,12 @@ def test_filters_that_leave_nothing(plan, small):
         select(plan(small), [parse_filter("nodes=1")], [parse_filter("batch_size=2,4")])
 
 
+def test_filters_that_leave_what_is_impossible_say_why(plan, small):
+    planned = plan(small.replace("[1, 2]", "[1, 64]"))
+    with pytest.raises(InputError, match=r"only combinations that are impossible: 64 nodes are more than the \d+ of"):
+        select(planned, [parse_filter("nodes=64")], [])
+
+
 def test_shard_groups_that_cross_nodes_are_said(plan, small):
     text = small.replace("[1, 2]", "[1, 2, 4]").replace(
         "[fsdp]", "[fsdp, {name: h, hsdp: {shard: 8}}, {name: f, federated: {group: 2 nodes, every: 4}}]"

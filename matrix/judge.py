@@ -181,8 +181,8 @@ def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
 
 
 def _slurm_out_of_memory(folder: AttemptFolder) -> str:
-    """What Slurm says where a node's control group ran out: its daemon, into the log of that node (`oom_kill event`,
-    before 20.11 `oom-kill event`), and srun, into its own (`Out Of Memory`).
+    """What Slurm says where a node's control group ran out: its daemon, into the log of that node (`oom_kill event` or,
+    seen in 22.05, `oom-kill event(s)`), and srun, into its own (`Out Of Memory`).
     """
     logs = [*sorted(folder.logs.glob("node*.log")), folder.logs / "srun.log"]
     texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists()]

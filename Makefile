@@ -28,7 +28,7 @@ demo-cluster: $(VENV)/.installed $(VENV)/.installed-slurm ## a nightly sweep on 
 	$(BIN)/xffl-bench report results/nightly
 
 demo-xffl: $(VENV)/.installed $(VENV)/.installed-slurm ## the same, with `xffl exec` starting the ranks
-	@[ -x $(BIN)/xffl ] || { echo "demo-xffl needs xFFL in $(VENV): install it as docs/xffl.md says" \
+	@[ -x $(BIN)/xffl ] || { echo "demo-xffl needs xFFL in $(VENV): install it as docs/guides/xffl.md says" \
 	  "under 'Installing it', with $(BIN)/pip" >&2; exit 2; }
 	$(BIN)/xffl-bench data synthetic data/synthetic-tiny
 	$(call on_cluster,$(BIN)/xffl-bench run matrix/examples/nightly.yaml --results results/xffl \

@@ -23,10 +23,10 @@ from transformers import LlamaForCausalLM, MixtralForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 from transformers.models.mixtral.modeling_mixtral import MixtralDecoderLayer
 
-from bench.shapes import STOCK
-from bench.xffl.causal import loss_of, pairs
-from bench.xffl.pretrained import from_folder, from_shape
-from bench.xffl.stand_ins import prepare_import
+from bench.contract.shapes import STOCK
+from bench.engines.xffl.causal import loss_of, pairs
+from bench.engines.xffl.pretrained import from_folder, from_shape
+from bench.engines.xffl.stand_ins import prepare_import
 
 prepare_import()
 
@@ -101,7 +101,7 @@ def _splits(*, config: XFFLConfig, state: object) -> Mapping[str, Any]:
 
 @dataclass
 class cleanmc4it(DatasetInfo):
-    """The Italian part of mC4, cleaned: tokenised, packed and saved by `save_to_disk` (docs/data.md)."""
+    """The Italian part of mC4, cleaned: tokenised, packed and saved by `save_to_disk` (docs/guides/data.md)."""
 
     name: str = "clean_mc4_it"
     split_folders: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "val": "val"})

@@ -19,12 +19,12 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-from bench import provenance
-from bench.affinity import bind
-from bench.contract import Bandwidth, DeviceSpeed, DType, LinkSpeed, NodeSpeed, Preflight, Run
-from bench.folder import write_document
-from bench.mesh import Position, check_world, process_group
-from bench.speed import device_name, measure_matmul
+from bench.contract.documents import Bandwidth, DeviceSpeed, DType, LinkSpeed, NodeSpeed, Preflight, Run
+from bench.contract.files import write_document
+from bench.host import provenance
+from bench.host.affinity import bind
+from bench.host.speed import device_name, measure_matmul
+from bench.parallel.mesh import Position, check_world, process_group
 
 SMALL, LARGE = 2**20, 2**24
 """Bytes of a message: the large one is sent only where the small one was quick."""

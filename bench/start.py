@@ -30,8 +30,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.contract import Run
-from bench.folder import AttemptFolder, write_whole
+from bench.contract.documents import Run
+from bench.contract.files import AttemptFolder, write_whole
 
 OWNER = "XFFL_BENCH_OWNER"
 """Names the sweep and the runner that a process belongs to; whoever cleans up after a runner finds processes by it."""

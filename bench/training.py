@@ -21,20 +21,24 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__" and sys.path[0] == str(Path(__file__).resolve().parent):
-    del sys.path[0]  # started as a file: what lies beside it (bench/xffl, bench/data.py) is not to hide other packages
+    del sys.path[0]  # started as a file: what lies beside it is not to hide other packages
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
-from bench import averaging, provenance
-from bench.affinity import bind, compact, own_cores
-from bench.contract import Loss, Measured, Memory, Provenance, Run, Saved, Seat, Startup
-from bench.data import RunData, entropy_rate
-from bench.engines.chosen import engine_of
-from bench.folder import AttemptFolder, write_document
-from bench.loss import validate
-from bench.measure import (
+from bench.contract.documents import Loss, Measured, Memory, Provenance, Run, Saved, Seat, Startup
+from bench.contract.files import AttemptFolder, write_document
+from bench.contract.outcomes import Caution
+from bench.data.dataset import RunData, entropy_rate
+from bench.engines.dispatch import engine_of
+from bench.engines.loss import validate
+from bench.host import provenance
+from bench.host.affinity import bind, compact, own_cores
+from bench.host.memory import MemoryMeter
+from bench.host.speed import device_name, measure_matmul, published_peak, utilisation
+from bench.measure.progress import Progress
+from bench.measure.window import (
     RankRecord,
     Steps,
     largest_memory,
@@ -45,13 +49,10 @@ from bench.measure import (
     window,
     write_steps,
 )
-from bench.memory import MemoryMeter
-from bench.mesh import Position, check_world
-from bench.optim import learning_rate
-from bench.outcomes import Caution
-from bench.progress import Progress
-from bench.speed import device_name, measure_matmul, published_peak, utilisation
-from bench.tracking import hand_over
+from bench.models.optim import learning_rate
+from bench.parallel import averaging_check as averaging
+from bench.parallel.mesh import Position, check_world
+from bench.saving.wandb import hand_over
 
 
 def main(run: Run, folder: AttemptFolder) -> None:
@@ -264,7 +265,7 @@ def _as_configured() -> None:
     config = importlib.util.module_from_spec(specification)
     sys.modules["config"] = config  # dataclasses look their module up
     specification.loader.exec_module(config)
-    from bench.xffl.pretraining import pretraining  # noqa: PLC0415 - an optional dependency
+    from bench.engines.xffl.pretraining import pretraining  # noqa: PLC0415 - an optional dependency
 
     pretraining(config.xffl_config())
 

@@ -14,12 +14,12 @@ from typing import Literal
 
 import torch
 
-from bench.contract import Engine, Limits, Measured, Run, System, Training
-from bench.data import SyntheticData, make_synthetic
-from bench.folder import AttemptFolder
-from bench.shapes import STOCK
-from bench.strategy import Layout
-from bench.xffl.installation import xffl_package
+from bench.contract.documents import Engine, Limits, Measured, Run, System, Training
+from bench.contract.files import AttemptFolder
+from bench.contract.layout import Layout
+from bench.contract.shapes import STOCK
+from bench.data.dataset import SyntheticData, make_synthetic
+from bench.host.installation import xffl_package
 
 LENGTH = 32
 

@@ -1,5 +1,5 @@
 """`python -m matrix` is `xffl-bench`."""
 
-from matrix.cli import main
+from matrix.cli.app import main
 
 main()

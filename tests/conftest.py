@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.containers.built import Built
+    from tests.support.built import Built
 
 VOCABULARY = 256
 LENGTH = 32
@@ -16,7 +16,7 @@ LENGTH = 32
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[object]:
     """Real ranks, shared by the session."""
-    from tests.ranks import Ranks
+    from tests.support.ranks import Ranks
 
     pool = Ranks()
     yield pool
@@ -26,7 +26,7 @@ def ranks() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic data set, shared by the session."""
-    from bench.data import SyntheticData, make_synthetic
+    from bench.data.dataset import SyntheticData, make_synthetic
 
     path = tmp_path_factory.mktemp("data") / "synthetic"
     make_synthetic(
@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root file system that images are made from."""
-    from tests.containers.images import apptainer, debian
+    from tests.support.images import apptainer, debian
 
     apptainer()
     return debian(tmp_path_factory.mktemp("base") / "debian")
@@ -47,6 +47,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def built(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The image of this checkout, shared by the session."""
-    from tests.containers.built import build
+    from tests.support.built import build
 
     return build(base, tmp_path_factory.mktemp("image"))

@@ -14,26 +14,26 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.averaging import Witness
-from bench.build import build
-from bench.checkpoint import go_on
-from bench.clock import StepClock
-from bench.contract import Run, Saved
-from bench.data import IGNORED_LABEL, RunData, load
-from bench.federation import FederatedAverage
-from bench.folder import AttemptFolder
-from bench.loss import LossFunction, batch_loss, cross_entropy
-from bench.measure import Trained
-from bench.mesh import Position, make_groups, process_group, wait_for_all
-from bench.optim import build_optimizer, clip, learning_rate, set_learning_rate
-from bench.preload import Preload, preload
-from bench.progress import Watcher
-from bench.saving import save
-from bench.state import local_parameters, state_bytes
+from bench.contract.documents import Run, Saved
+from bench.contract.files import AttemptFolder
+from bench.data.dataset import IGNORED_LABEL, RunData, load
+from bench.data.preload import Preload, preload
+from bench.engines.loss import LossFunction, batch_loss, cross_entropy
+from bench.measure.clock import StepClock
+from bench.measure.progress import Watcher
+from bench.measure.window import Trained
+from bench.models.build import build
+from bench.models.optim import build_optimizer, clip, learning_rate, set_learning_rate
+from bench.models.state import local_parameters, state_bytes
+from bench.parallel.averaging_check import Witness
+from bench.parallel.federation import FederatedAverage
+from bench.parallel.mesh import Position, make_groups, process_group, wait_for_all
+from bench.saving.checkpoint import go_on
+from bench.saving.save import save
 
 
 class NativeEngine:
-    """The steps of a run on this rank (see `bench.engines.engine.Engine`)."""
+    """The steps of a run on this rank (see `bench.engines.base.Engine`)."""
 
     def __init__(self, run: Run, position: Position, device: torch.device) -> None:
         self._run = run

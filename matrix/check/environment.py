@@ -6,15 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.contract import Library
-from bench.devices import Devices
-from bench.xffl.installation import Installation
+from bench.contract.documents import Library
+from bench.host.devices import Devices
+from bench.host.installation import Installation
 from matrix.check.item import Item, State, optional
+from matrix.config.system import SystemFile
 from matrix.errors import InputError
-from matrix.interpreter import InImage, Python, ask
-from matrix.probe import INSTALL, is_known, named, probe
-from matrix.system import SystemFile
-from matrix.systems.xffl import find_site
+from matrix.launchers.xffl_site import find_site
+from matrix.xffl.interpreter import InImage, Python, ask
+from matrix.xffl.probe import INSTALL, is_known, named, probe
 
 
 def python(interpreter: Python, found: Installation) -> Item:
@@ -27,7 +27,7 @@ def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
     """The build of torch, and the GPUs that it finds on this machine."""
     needs_gpus = system.device == "cuda" and (system.launcher == "torchrun" or system.xffl.is_loopback)
     try:
-        found = Devices.model_validate_json(ask(interpreter, "bench.devices"))
+        found = Devices.model_validate_json(ask(interpreter, "bench.host.devices"))
     except InputError as error:
         return (
             Item(

@@ -13,11 +13,11 @@ from rich.text import Text
 from matrix.check import environment, hosts, machine
 from matrix.check.item import Item, State
 from matrix.check.slurm import slurm
+from matrix.config.image_settings import ImageSettings
+from matrix.config.system import SystemFile
 from matrix.errors import InputError
-from matrix.image.chosen import Image
-from matrix.image.settings import ImageSettings
-from matrix.interpreter import installation
-from matrix.system import SystemFile
+from matrix.image.image import Image
+from matrix.xffl.interpreter import installation
 
 _MARKS = {State.OK: ("✓", "green"), State.MISSING: ("✗", "red"), State.NOT_NEEDED: ("-", "dim")}
 

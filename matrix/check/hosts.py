@@ -6,10 +6,10 @@ import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.xffl.installation import Installation
+from bench.host.installation import Installation
 from matrix.check.item import Item, State, optional, said_by
-from matrix.remote import UNATTENDED, module_call
-from matrix.system import SystemFile
+from matrix.config.system import SystemFile
+from matrix.launchers.remote import UNATTENDED, module_call
 
 _LIMIT = 60.0  # seconds
 
@@ -30,7 +30,7 @@ def hosts(system: SystemFile, interpreter: Path, here: Installation) -> list[Ite
 
 
 def _host(name: str, system: SystemFile, interpreter: Path, here: Installation) -> Item:
-    command = module_call(interpreter, "bench.xffl.installation")
+    command = module_call(interpreter, "bench.host.installation")
     answered, said = said_by(["ssh", *system.xffl.ssh_options, *UNATTENDED, name, command], _LIMIT)
     title = f"host {name}"
     if not answered:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from matrix.calls import call
+from matrix.host.calls import call
 
 
 class State(StrEnum):

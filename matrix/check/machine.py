@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matrix.check.item import Item, State, optional, said_by
 from matrix.errors import InputError
-from matrix.image.program import ImageError, find_program, labels_of
+from matrix.image.apptainer import ImageError, find_program, labels_of
 
 LEAST_ROOM = 1 << 30
 """Bytes below which a disk is no place for a sweep."""

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 from matrix.check.item import Item, State, optional, said_by
-from matrix.system import SystemFile
+from matrix.config.system import SystemFile
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.folder import write_whole
+from bench.contract.files import write_whole
 from matrix.errors import InputError
+from matrix.image.apptainer import ImageError, crossing, output_of
 from matrix.image.base import Base, Device
 from matrix.image.context import DEFINITION, Checkout, lay_out
-from matrix.image.program import ImageError, crossing, output_of
 
 FREEZE = "/opt/xffl-bench/freeze.txt"
 """All Python packages of an image, inside it."""

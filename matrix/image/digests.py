@@ -7,8 +7,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from bench.folder import write_whole
-from matrix.caches import cache
+from bench.contract.files import write_whole
+from matrix.host.caches import cache
 from matrix.image.build import digest_of
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from matrix.check.item import Item, State
 from matrix.errors import InputError
+from matrix.image.apptainer import ImageError, labels_of, last_line, output_of
 from matrix.image.base import GPU_OPTION, Device
 from matrix.image.build import FREEZE, digest_file, digest_of, inside
-from matrix.image.program import ImageError, labels_of, last_line, output_of
 
 _COMMANDS = (("torchrun", "--help"), ("python", "-m", "bench.training", "--help"), ("xffl-bench", "--version"))
 

@@ -14,15 +14,15 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.contract import Run
-from bench.folder import AttemptFolder, RunFolder
-from matrix.calls import call, complaint
-from matrix.image.chosen import Image
-from matrix.launchers.kept import OF_NODE, kept
-from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks, signalled
-from matrix.processes import end_all
-from matrix.system import SystemFile
-from matrix.systems.slurm.script import cores_per_node
+from bench.contract.documents import Run
+from bench.contract.files import AttemptFolder, RunFolder
+from matrix.config.system import SystemFile
+from matrix.host.calls import call, complaint
+from matrix.host.processes import end_all
+from matrix.image.image import Image
+from matrix.launchers.base import Launched, LaunchError, environment, free_port, marks, signalled
+from matrix.launchers.status_files import OF_NODE, kept
+from matrix.schedulers.slurm.script import cores_per_node
 
 STARTED = 120.0
 """Seconds for the steps that end processes: an interpreter from a busy file system on every node."""
@@ -165,12 +165,12 @@ class SrunLauncher:
         return self.on_hosts("end", len(self._hosts), owners, "--spare-owner", self._owner)
 
     def on_hosts(self, what: str, nodes: int, *whose: str) -> list[str]:
-        """Have `matrix.processes` do something about processes on the first hosts (this runner's); returns what went
-        wrong.
+        """Have `matrix.host.processes` do something about processes on the first hosts (this runner's); returns what
+        went wrong.
         """
         if nodes == 0:
             return []
-        words = [sys.executable, "-P", "-m", "matrix.processes", what, *(whose or [self._owner])]
+        words = [sys.executable, "-P", "-m", "matrix.host.processes", what, *(whose or [self._owner])]
         command = [*step(self._hosts[:nodes], self._system), "--quiet", *words]
         try:
             done = call(command, limit=STARTED, own_session=True)

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from bench.contract import Run
-from bench.folder import AttemptFolder, RunFolder
+from bench.contract.documents import Run
+from bench.contract.files import AttemptFolder, RunFolder
 from bench.start import AgentOrder
-from matrix.image.chosen import Image
-from matrix.launchers.launcher import Launched, LaunchError, environment, free_port, marks, signalled
-from matrix.processes import ask_for_stacks, end_all
-from matrix.systems.local import hosts
+from matrix.host.processes import ask_for_stacks, end_all
+from matrix.image.image import Image
+from matrix.launchers.base import Launched, LaunchError, environment, free_port, marks, signalled
+from matrix.schedulers.local import hosts
 
 
 def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrder]:

@@ -11,13 +11,13 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from bench.contract import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
-from bench.mesh import Position
-from bench.outliers import outliers
+from bench.contract.documents import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
+from bench.measure.outliers import outliers
+from bench.parallel.mesh import Position
 from bench.preflight import LARGE, QUICK, SMALL, TIMES, measure, rounds, timed
-from tests.bench.agents import Agents
-from tests.bench.runs import CPU, make_run
-from tests.ranks import Ranks
+from tests.support.agents import Agents
+from tests.support.ranks import Ranks
+from tests.support.runs import CPU, make_run
 
 
 def measured_on(rank: int, world: int, on_a_node: int) -> Preflight | None:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.affinity import compact, own_cores, share
-from bench.contract import Measured, Seat
-from bench.folder import AttemptFolder
-from bench.provenance import cores
+from bench.contract.documents import Measured, Seat
+from bench.contract.files import AttemptFolder
+from bench.host.affinity import compact, own_cores, share
+from bench.host.provenance import cores
 from bench.start import node_among
-from matrix.launchers.kept import OF_NODE, kept
-from matrix.launchers.launcher import signalled
-from tests.bench.agents import Agents
-from tests.bench.runs import make_run
+from matrix.launchers.base import signalled
+from matrix.launchers.status_files import OF_NODE, kept
+from tests.support.agents import Agents
+from tests.support.runs import make_run
 
 
 def test_the_same_command_on_every_node_trains_and_leaves_each_nodes_status(data: Path, tmp_path: Path) -> None:

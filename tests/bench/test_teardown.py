@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.runs import make_run
+from tests.support.runs import make_run
 
 LAYOUTS = {
     "ddp": (1, 2, 1),
@@ -24,7 +24,7 @@ def ends_cleanly(data: Path, folder: Path, layout: tuple[int, int, int], times: 
     run = make_run(data, layout, steps=2, warmup_steps=0, every=1, block=1, val_samples=4, log_level="warning")
     file = folder / "run.json"
     file.write_text(run.model_dump_json(), encoding="utf-8")
-    command = [sys.executable, "-m", "tests.bench.teardown", str(file), str(folder / "out"), str(times)]
+    command = [sys.executable, "-m", "tests.support.teardown", str(file), str(folder / "out"), str(times)]
     threads = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=threads)
     assert done.stdout == f"{times} clean\n", done.stdout + done.stderr

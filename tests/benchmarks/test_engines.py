@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from reports.statistics import ratio
-from tests.bench.runs import make_run
-from tests.bench.torchrun import trained
-from tests.needs import not_installable
+from reports.stats.intervals import ratio
+from tests.support.needs import not_installable
+from tests.support.runs import make_run
+from tests.support.torchrun import trained
 
 PAIRS = 5
 STEPS, WARMUP = 120, 20

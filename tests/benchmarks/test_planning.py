@@ -8,14 +8,14 @@ import pytest
 import yaml
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract import Result
-from bench.folder import write_document
-from bench.outcomes import Outcome
-from matrix.plan import PlannedSweep, make_plan
-from matrix.sweep import load_sweep
-from matrix.system import SystemFile
-from reports.write import write_report
-from tests.reports.documents import a_measurement
+from bench.contract.documents import Result
+from bench.contract.files import write_document
+from bench.contract.outcomes import Outcome
+from matrix.config.sweep import load_sweep
+from matrix.config.system import SystemFile
+from matrix.planning.plan import PlannedSweep, make_plan
+from reports.render.write import write_report
+from tests.support.documents import a_measurement
 
 SYSTEM = SystemFile(name="large", device="cuda", nodes=1024, ranks_per_node=4)
 MATRIX = {

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract import Result
-from tests.bench.runs import make_run
-from tests.matrix.sweeps import SmallSweep
+from bench.contract.documents import Result
+from tests.support.runs import make_run
+from tests.support.sweeps import SmallSweep
 
 ROUNDS = 5
 

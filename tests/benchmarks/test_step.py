@@ -20,14 +20,14 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
-from bench.contract import Run
-from bench.data import load
-from bench.measure import Steps, window
-from bench.model import configuration
-from bench.optim import learning_rate
-from reports.statistics import ratio
-from tests.bench.runs import make_run, train_rank
-from tests.ranks import Ranks
+from bench.contract.documents import Run
+from bench.data.dataset import load
+from bench.measure.window import Steps, window
+from bench.models.model import configuration
+from bench.models.optim import learning_rate
+from reports.stats.intervals import ratio
+from tests.support.ranks import Ranks
+from tests.support.runs import make_run, train_rank
 
 STEPS = 120
 WARMUP = 20

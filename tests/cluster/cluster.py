@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.start import OWNER
-from tests.matrix.sweeps import wait_for
-from tests.needs import missing, not_installable
+from tests.support.needs import missing, not_installable
+from tests.support.sweeps import wait_for
 
 SCRIPT = Path(__file__).with_name("vcluster")
 PARTS = {

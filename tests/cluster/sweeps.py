@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.contract import JobEnd, Result
-from matrix.settle import earlier_results
-from matrix.systems.slurm.jobs import job_folders
+from bench.contract.documents import JobEnd, Result
+from matrix.store.jobs import job_folders
+from matrix.store.settle import earlier_results
 from tests.cluster.cluster import Cluster, Process, read
-from tests.matrix.sweeps import SmallSweep, parent
+from tests.support.sweeps import SmallSweep, parent
 
 FAST = {"poll_seconds": 0.2, "warn_seconds": 60, "job_minutes": 30, "preflight": False}
 

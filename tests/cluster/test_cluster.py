@@ -11,7 +11,7 @@ import pytest
 
 from bench.start import OWNER
 from tests.cluster.cluster import Cluster, alive, need_parts
-from tests.matrix.sweeps import wait_for
+from tests.support.sweeps import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 SENT = 4_000_000  # bytes

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.outcomes import Outcome
+from bench.contract.outcomes import Outcome
 from tests.cluster.cluster import Cluster
 from tests.cluster.sweeps import ClusterSweep
-from tests.containers.built import Built
-from tests.standin.places import STANDINS
+from tests.support.built import Built
+from tests.support.standin.places import STANDINS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

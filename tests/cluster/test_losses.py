@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.outcomes import Outcome
+from bench.contract.outcomes import Outcome
 from tests.cluster.cluster import Cluster, need_parts
 from tests.cluster.sweeps import ClusterSweep
-from tests.matrix.sweeps import wait_for
+from tests.support.sweeps import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.outcomes import Outcome
+from bench.contract.outcomes import Outcome
 from tests.cluster.cluster import Cluster, need_memory_groups
 from tests.cluster.sweeps import ClusterSweep
-from tests.matrix.sweeps import wait_for
+from tests.support.sweeps import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -1,4 +1,4 @@
-"""A sweep every night, as docs/cluster.md says it: its script and its line for cron, taken from there."""
+"""A sweep every night, as docs/guides/cluster.md says it: its script and its line for cron, taken from there."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.outcomes import Outcome
-from matrix.store import SweepFolder
+from bench.contract.outcomes import Outcome
+from matrix.store.sweep_folder import SweepFolder
 from tests.cluster.cluster import Cluster
 from tests.cluster.sweeps import ClusterSweep
-from tests.matrix.sweeps import COMMAND, wait_for
+from tests.support.sweeps import COMMAND, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "cluster.md"
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.outcomes import Outcome
+from bench.contract.outcomes import Outcome
 from tests.cluster.cluster import Cluster, alive
 from tests.cluster.sweeps import ClusterSweep
-from tests.matrix.sweeps import COMMAND
+from tests.support.sweeps import COMMAND
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -12,14 +12,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from matrix.cli import app
+from matrix.cli.app import app
 from matrix.errors import InputError
-from matrix.image import room
+from matrix.image import build_folder as room
+from matrix.image.apptainer import ImageError, find_program
 from matrix.image.base import DEFAULTS, Base, find_base
 from matrix.image.build import Build, check_out, make, passed_on
 from matrix.image.context import DEFINITION, Checkout, find_checkout, lay_out
-from matrix.image.program import ImageError, find_program
-from tests.containers.images import ROOT
+from tests.support.images import ROOT
 
 DEFINED = (ROOT / "containers" / DEFINITION).read_text()
 NOT_ON_RANKS = {"matplotlib", "scipy"}  # behind tables and plots

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.image.enter import Bind, carried, enter, hidden, scratch
+from matrix.image.apptainer_command import Bind, carried, enter, hidden, scratch
 
 GOLDEN = Path(__file__).parent / "golden"
 BINDS = [

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.image.enter import Bind, enter, hidden
-from tests.containers.built import Built, xffl_bench
-from tests.containers.images import ROOT, apptainer
+from matrix.image.apptainer_command import Bind, enter, hidden
+from tests.support.built import Built, xffl_bench
+from tests.support.images import ROOT, apptainer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

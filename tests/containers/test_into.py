@@ -12,23 +12,23 @@ from typing import Any
 
 import pytest
 
-from bench.contract import Run
-from bench.folder import RunFolder
+from bench.contract.documents import Run
+from bench.contract.files import RunFolder
 from bench.start import OWNER
+from matrix.config.image_settings import BindSettings, ImageSettings
+from matrix.config.system import load_system
 from matrix.errors import InputError
-from matrix.image.chosen import Image, elsewhere, entry_file
+from matrix.host.processes import owned
+from matrix.image.apptainer_command import Bind
 from matrix.image.digests import digest
-from matrix.image.enter import Bind
-from matrix.image.into import Entry
-from matrix.image.settings import BindSettings, ImageSettings
-from matrix.launchers.script import Scripts
-from matrix.processes import owned
-from matrix.store import SweepRecord
-from matrix.system import load_system
-from matrix.systems.xffl import XfflSettings, find_site
-from tests.bench.runs import make_run
-from tests.matrix.sweeps import SmallSweep, kill, wait_for
-from tests.standin.places import STANDINS
+from matrix.image.enter_node import Entry
+from matrix.image.image import Image, elsewhere, entry_file
+from matrix.launchers.xffl_scripts import Scripts
+from matrix.launchers.xffl_site import XfflSettings, find_site
+from matrix.store.sweep_folder import SweepRecord
+from tests.support.runs import make_run
+from tests.support.standin.places import STANDINS
+from tests.support.sweeps import SmallSweep, kill, wait_for
 
 ROOT = Path(__file__).parents[2]
 STANDIN = Path(__file__).parent / "standin" / "apptainer"
@@ -64,7 +64,7 @@ def enter(entry: Entry, *command: str, **variables: str) -> subprocess.Completed
     file.write_text(entry.as_json())
     assert Entry.from_json(file.read_text()) == entry
     return subprocess.run(
-        [sys.executable, "-P", "-m", "matrix.image.into", str(file), "--", *command],
+        [sys.executable, "-P", "-m", "matrix.image.enter_node", str(file), "--", *command],
         env=os.environ | {"JOB": "7", **variables},
         capture_output=True,
         text=True,
@@ -126,9 +126,8 @@ def test_a_scratch_folder_that_somebody_else_has_made_is_refused(entry: Entry, t
 
 
 def test_it_starts_without_what_takes_time() -> None:
-    program = (
-        "import sys, matrix.image.into; print(*{'torch', 'pandas', 'pydantic', 'numpy'}.intersection(sys.modules))"
-    )
+    slow = "{'torch', 'pandas', 'pydantic', 'numpy'}"
+    program = f"import sys, matrix.image.enter_node; print(*{slow}.intersection(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
 
@@ -137,7 +136,7 @@ def test_a_command_ends_with_what_started_apptainer_however_that_ends(entry: Ent
     file = Path(entry.workdir) / "image.json"
     file.write_text(entry.as_json())
     inside = "import os, time; from bench.start import end_with; end_with(os.getppid()); print('up'); time.sleep(300)"
-    words = [sys.executable, "-P", "-m", "matrix.image.into", str(file), "--", "env", f"PYTHONPATH={ROOT}"]
+    words = [sys.executable, "-P", "-m", "matrix.image.enter_node", str(file), "--", "env", f"PYTHONPATH={ROOT}"]
     command = shlex.join([*words, "python", "-u", "-c", inside])
     environment = os.environ | {OWNER: "abc/1", "JOB": "7"}
     runner = subprocess.Popen(["sh", "-c", f"{command} & wait"], env=environment, stdout=subprocess.PIPE, text=True)
@@ -207,7 +206,7 @@ def test_a_run_sees_its_own_folder_what_it_reads_and_where_links_in_that_lead(tm
     run, folder = asked_for(tmp_path, weights=str(weights))
     settings = ImageSettings(path=str(image), code=str(ROOT), binds=[str(tmp_path / "data")])
     words = Image(settings.from_folder(tmp_path)).into(run, folder)
-    assert words == [sys.executable, "-P", "-m", "matrix.image.into", str(entry_file(folder)), "--"]
+    assert words == [sys.executable, "-P", "-m", "matrix.image.enter_node", str(entry_file(folder)), "--"]
     entry = Entry.from_json(entry_file(folder).read_text())
     assert entry.workdir == str(folder.path)
     assert {(bind.path, bind.writable) for bind in entry.binds} == {
@@ -229,7 +228,9 @@ def test_xffl_starts_each_rank_inside_in_sweeps_and_by_hand(tmp_path: Path, imag
     attempt.create()
     site = find_site(XfflSettings(command=str(STANDINS / "xffl")))
     Scripts(run, folder, attempt, site, Image(ImageSettings(path=str(image)))).write("ab/1-xffl", 29500, {})
-    called = f'{shlex.join([str(site.python), "-P", "-m", "matrix.image.into", str(entry_file(folder)), "--"])} "$@"'
+    called = (
+        f'{shlex.join([str(site.python), "-P", "-m", "matrix.image.enter_node", str(entry_file(folder)), "--"])} "$@"'
+    )
     assert f"    {called} || status=$?\n" in (folder.path / "facility.sh").read_text()
     assert Entry.from_json(entry_file(folder).read_text()).image == str(image)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.contract import Measured
-from tests.containers.built import Built
-from tests.containers.images import ROOT
-from tests.matrix.sweeps import FOREVER, SmallSweep, kill, wait_for
-from tests.matrix.test_xffl_launcher import ranks
-from tests.standin.places import Place, place
+from bench.contract.documents import Measured
+from tests.matrix.launchers.test_xffl_launcher import ranks
+from tests.support.built import Built
+from tests.support.images import ROOT
+from tests.support.standin.places import Place, place
+from tests.support.sweeps import FOREVER, SmallSweep, kill, wait_for
 
 # The virtual cluster's tests run in the image, too; these take two minutes more.
 pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(900)]

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.plan import PlannedSweep, make_plan
-from matrix.sweep import Sweep, load_sweep
-from matrix.system import SystemFile
+from matrix.config.sweep import Sweep, load_sweep
+from matrix.config.system import SystemFile
+from matrix.planning.plan import PlannedSweep, make_plan
 
 SMALL = """\
 name: small

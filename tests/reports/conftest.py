@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reports.documents import SweepFolder
+from tests.support.documents import SweepFolder
 
 
 @pytest.fixture

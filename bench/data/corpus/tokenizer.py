@@ -1,0 +1,139 @@
+"""The tokenizer of a data set: one that exists, or a byte-level BPE trained on the text itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from bench.data.corpus.errors import CorpusError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+END_OF_TEXT = "<|endoftext|>"
+SMALLEST = 257  # all bytes and the end of text
+_TRAINED = re.compile(r"train:(?P<size>\d+)")
+_FACTS = "encoding.json"
+
+
+def size_to_train(asked: str) -> int | None:
+    """The vocabulary size of `train:SIZE`; None where `asked` names a tokenizer that exists.
+
+    Raises:
+        CorpusError: the size is too small to hold every byte.
+
+    """
+    found = _TRAINED.fullmatch(asked)
+    if found is None:
+        if asked.startswith("train:"):
+            raise CorpusError(f"--tokenizer {asked}: should be train:SIZE with a whole number, for instance train:4096")
+        return None
+    if int(found["size"]) < SMALLEST:
+        raise CorpusError(f"--tokenizer {asked}: the vocabulary has at least {SMALLEST} entries: 256 bytes and an end")
+    return int(found["size"])
+
+
+def train(texts: Iterator[str], size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE, as GPT-2's: no text is lost, and the same texts give the same vocabulary.
+
+    The vocabulary is smaller than `size` where the text has too few pairs that occur twice.
+    """
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  imports torch; workers do without
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=2,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token=END_OF_TEXT, bos_token=END_OF_TEXT, clean_up_tokenization_spaces=False
+    )
+
+
+def existing(name: str, online: bool) -> PreTrainedTokenizerFast:
+    """The tokenizer of a folder or of the hub; without `online` only the hub's cache is looked at.
+
+    Raises:
+        CorpusError: there is none, or it cannot be used here.
+
+    """
+    from transformers import AutoTokenizer  # noqa: PLC0415  imports torch; workers do without
+
+    folder = Path(name).is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=folder or not online)
+    except (OSError, ValueError) as error:
+        if folder:
+            raise CorpusError(
+                f"--tokenizer {name}: the folder holds no tokenizer that transformers can read"
+            ) from error
+        remedy = "the hub did not give it" if online else "--online fetches it"
+        raise CorpusError(
+            f"--tokenizer {name}: is neither a folder nor a tokenizer in the hub's cache: {remedy}, "
+            "and train:SIZE trains one on the text"
+        ) from error
+    if not tokenizer.is_fast:
+        raise CorpusError(f"--tokenizer {name}: has no form that the `tokenizers` library can read: choose another")
+    if tokenizer.eos_token_id is None:
+        raise CorpusError(f"--tokenizer {name}: names no end-of-text token (eos_token), which separates documents")
+    return tokenizer
+
+
+def digest_of(tokenizer: PreTrainedTokenizerFast) -> str:
+    """SHA-256 of all that decides which tokens a text becomes."""
+    said = tokenizer.backend_tokenizer.to_str() + f"\n{tokenizer.eos_token_id}"
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write it for `AutoTokenizer.from_pretrained`, whole or not at all."""
+    beside = folder.with_name(f".{folder.name}.part")
+    tokenizer.save_pretrained(str(beside))
+    facts = {"end_of_text": tokenizer.eos_token_id, "vocab_size": _rows(tokenizer)}
+    (beside / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    beside.rename(folder)
+
+
+def _rows(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Rows that a model's embedding needs: one for every id up to the greatest."""
+    return max(len(tokenizer), 1 + max(map(int, tokenizer.get_vocab().values())))
+
+
+class Encoder:
+    """Texts to tokens; imports neither torch nor transformers. `folder` is what `save` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # A text that spells the end of text out does not end there.
+        self._tokenizer.encode_special_tokens = True
+        facts: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        self.end_of_text = int(facts["end_of_text"])
+        self.vocab_size = int(facts["vocab_size"])
+
+    def encode(self, texts: list[str]) -> list[npt.NDArray[np.int32]]:
+        """Tokens of every text, with the end of text behind them."""
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array([*encoding.ids, self.end_of_text], dtype=np.int32) for encoding in encodings]
+
+
+@cache
+def encoder(folder: Path) -> Encoder:
+    """One per process."""
+    return Encoder(folder)

@@ -1,0 +1,298 @@
+"""Tokenised, packed data: made by `save_to_disk`, read by `load_from_disk`, in an order that no strategy changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader
+
+from bench.contract.documents import SOURCE_FILE, Run
+from bench.data.markov import MarkovSource
+
+datasets.disable_progress_bars()  # ranks print into logs
+
+IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True)
+class SyntheticData:
+    """A data set to be drawn from a Markov source."""
+
+    vocab_size: int
+    sequence_length: int
+    train_samples: int
+    val_samples: int
+    branching: int = 8
+    seed: int = 0
+
+
+def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
+    """Write the data set, unless it is there already; returns whether it was made, and its entropy rate in nats.
+
+    A sample holds `sequence_length` + 1 tokens, so that `sequence_length` of them have a successor to predict.
+
+    Raises:
+        FileExistsError: there is something else at `path`.
+
+    """
+    source = MarkovSource.from_seed(asked.vocab_size, asked.branching, asked.seed)
+    splits = {"train": asked.train_samples, "val": asked.val_samples}
+    facts: dict[str, object] = {
+        "kind": "markov",
+        "vocab_size": asked.vocab_size,
+        "sequence_length": asked.sequence_length,
+        "branching": asked.branching,
+        "seed": asked.seed,
+        "splits": splits,
+        "entropy_rate": source.entropy_rate,
+    }
+    if path.exists():
+        if _says(path / SOURCE_FILE, facts):
+            return False, source.entropy_rate
+        raise FileExistsError(f"{path}: something else is there already: remove it, or choose another folder")
+    length = asked.sequence_length + 1
+    features = datasets.Features({"input_ids": datasets.List(datasets.Value("int32"), length=length)})
+    dataset = datasets.DatasetDict(
+        {
+            name: datasets.Dataset.from_dict(
+                {"input_ids": source.sample(samples, length, seed=asked.seed + 1 + place)}, features=features
+            )
+            for place, (name, samples) in enumerate(splits.items())
+        }
+    )
+    beside = path.with_name(f".{path.name}.part")
+    dataset.save_to_disk(str(beside))
+    (beside / SOURCE_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    beside.rename(path)
+    return True, source.entropy_rate
+
+
+def _says(file: Path, facts: dict[str, object]) -> bool:
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")) == facts)
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def entropy_rate(path: Path) -> float | None:
+    """The floor of the loss in nats per token, where the data set's source is known."""
+    file = path / SOURCE_FILE
+    if not file.exists():
+        return None
+    value = json.loads(file.read_text(encoding="utf-8")).get("entropy_rate")
+    return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which samples a rank reads, micro-batch by micro-batch: a function of (seed, step, place) that knows no strategy.
+
+    The global index of a sample is step x global batch + place x the rank's sequences of a step + its place among
+    those, so that accumulated micro-batches are the parts of the larger batch; index i is the (i mod samples)-th of a
+    fresh permutation for every pass over the data.
+
+    Attributes:
+        samples: of the data set.
+        steps: optimizer steps.
+        first_step: steps that an earlier part of the same training took.
+        readers: ranks that see different data; place: this one's among them.
+
+    """
+
+    samples: int
+    seed: int
+    steps: int
+    micro_batch: int
+    readers: int
+    place: int
+    accumulation: int = 1
+    first_step: int = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """The sample numbers of every micro-batch, made one by one: a long training must not wait for its last."""
+        numbers = SampleNumbers(self)
+        for turn in range(self.turns):
+            yield [numbers[turn * self.micro_batch + place] for place in range(self.micro_batch)]
+
+    @property
+    def turns(self) -> int:
+        """Micro-batches of a rank."""
+        return self.steps * self.accumulation
+
+    def index(self, number: int) -> int:
+        """Global index of the rank's `number`-th sample."""
+        turn, place = divmod(number, self.micro_batch)
+        step, micro = divmod(turn, self.accumulation)
+        batch = ((self.first_step + step) * self.readers + self.place) * self.accumulation + micro
+        return batch * self.micro_batch + place
+
+    @property
+    def distinct(self) -> int:
+        """Different samples that all readers together see."""
+        step = self.readers * self.accumulation * self.micro_batch
+        begin, end = self.first_step * step, (self.first_step + self.steps) * step
+        first, last = begin // self.samples, (end - 1) // self.samples
+        if first == last:
+            return end - begin
+        if last > first + 1 or begin % self.samples == 0:  # a whole pass is among them
+            return self.samples
+        rest, new = self.permutation(first)[begin % self.samples :], self.permutation(last)[: end % self.samples]
+        return self.samples if end % self.samples == 0 else len(np.union1d(rest, new))
+
+    def permutation(self, pass_number: int) -> npt.NDArray[np.int64]:
+        """The data set's sample numbers in the order of a pass over them."""
+        return np.random.default_rng((self.seed, pass_number)).permutation(self.samples)
+
+
+class SampleNumbers:
+    """Which sample of the data set a rank reads at its `n`-th turn; the permutation of one pass is kept."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._pass = 0
+        self._permutation = order.permutation(0)
+
+    def __len__(self) -> int:
+        return self._order.turns * self._order.micro_batch
+
+    def __getitem__(self, number: int) -> int:
+        index = self._order.index(number)
+        if index // self._order.samples != self._pass:
+            self._pass = index // self._order.samples
+            self._permutation = self._order.permutation(self._pass)
+        return int(self._permutation[index % self._order.samples])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tokens and what is to be predicted from them; both (sequences, sequence_length) int64."""
+
+    tokens: torch.Tensor
+    labels: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Copy to a device, without waiting for it where memory is pinned."""
+        return Batch(self.tokens.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """Called by the DataLoader where a GPU follows."""
+        return Batch(self.tokens.pin_memory(), self.labels.pin_memory())
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Rows of the data set to a Batch. A sample without a token to spare has no label for its last position."""
+
+    sequence_length: int
+
+    def __call__(self, rows: Sequence[dict[str, list[int]]]) -> Batch:
+        """Raises ValueError: a sample is shorter than the run's sequence length."""
+        ids = torch.tensor([row["input_ids"][: self.sequence_length + 1] for row in rows], dtype=torch.int64)
+        if ids.shape[1] > self.sequence_length:
+            return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+        if ids.shape[1] < self.sequence_length:
+            raise ValueError(
+                f"the data set's samples hold {ids.shape[1]} tokens, training.sequence_length asks for "
+                f"{self.sequence_length}: prepare the data for this length"
+            )
+        labels = torch.full_like(ids, IGNORED_LABEL)
+        labels[:, :-1] = ids[:, 1:]
+        return Batch(ids, labels)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a rank reads in a run."""
+
+    train: DataLoader[Batch]
+    validation: DataLoader[Batch]
+    order: Order
+
+
+def validation_batches(samples: int, batch_size: int, world: int, rank: int) -> list[list[int]]:
+    """The rank's part of the first `samples` samples. Every rank gets the same number of batches, since sharded ranks
+    must call the model alike; a rank that has run out gets empty ones.
+    """
+    own = list(range(rank, samples, world))
+    rounds = -(-samples // (world * batch_size))
+    return [own[i * batch_size : (i + 1) * batch_size] for i in range(rounds)]
+
+
+def rank_order(run: Run, rank: int, samples: int, first_step: int = 0) -> Order:
+    """What a rank reads of a training split of so many samples, after `first_step` optimizer steps."""
+    return Order(
+        samples=samples,
+        seed=run.seed,
+        steps=run.training.steps,
+        micro_batch=run.batch_size,
+        accumulation=run.training.accumulation,
+        first_step=first_step,
+        readers=run.readers,
+        place=rank
+        % run.readers,  # groups are consecutive ranks, so this is the place in the group where data is shared
+    )
+
+
+def _splits(run: Run) -> datasets.DatasetDict:
+    dataset = datasets.load_from_disk(run.data)
+    for split in ("train", "val"):
+        if split not in dataset:
+            raise ValueError(f"the data set {run.data} has no split '{split}'")
+    return dataset
+
+
+def training_split(run: Run) -> datasets.Dataset:
+    """The samples that a run trains on.
+
+    Raises:
+        ValueError: the data set lacks a split.
+        FileNotFoundError: there is no data set at `run.data`.
+
+    """
+    return _trained_on(run, _splits(run)["train"])
+
+
+def _trained_on(run: Run, split: datasets.Dataset) -> datasets.Dataset:
+    if run.training.subsample is None:
+        return split
+    return split.select(range(min(run.training.subsample, len(split))))
+
+
+def load(run: Run, rank: int, first_step: int = 0) -> RunData:
+    """Open the data set of a run for one rank, where `first_step` optimizer steps have read from it already.
+
+    Raises:
+        ValueError: the data set lacks a split, or a split is too small.
+        FileNotFoundError: there is no data set at `run.data`.
+
+    """
+    dataset = _splits(run)
+    train, validation = _trained_on(run, dataset["train"]), dataset["val"]
+    if len(validation) < run.training.val_samples:
+        raise ValueError(
+            f"the data set {run.data} has {len(validation)} validation samples, "
+            f"training.val_samples asks for {run.training.val_samples}"
+        )
+    order = rank_order(run, rank, len(train), first_step)
+    val_batches = validation_batches(
+        run.training.val_samples, run.training.val_batch_size or run.batch_size, run.world, rank
+    )
+    collate = Collate(run.training.sequence_length)
+    pinned = run.system.device == "cuda"
+
+    def loader(split: datasets.Dataset, batches: Iterable[list[int]], workers: int) -> DataLoader[Batch]:
+        return DataLoader(split, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pinned)
+
+    return RunData(
+        train=loader(train, order, run.training.workers),
+        # An empty batch cannot be collated: it is a sample whose labels the caller throws away.
+        validation=loader(validation, [batch or [0] for batch in val_batches], 0),
+        order=order,
+    )

@@ -1,0 +1,21 @@
+"""The engine that a run asks for."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.contract.documents import Run
+from bench.engines.base import Engine
+from bench.engines.native import NativeEngine
+from bench.parallel.mesh import Position
+
+
+def engine_of(run: Run, position: Position, device: torch.device) -> Engine:
+    """Made for this rank. The native engine is imported with this module, so that forked ranks find it there; the xFFL
+    library only where a run asks for it.
+    """
+    if run.engine == "xffl":
+        from bench.engines.xffl.engine import XfflEngine  # noqa: PLC0415 - an optional dependency
+
+        return XfflEngine(run, position, device)
+    return NativeEngine(run, position, device)

@@ -1,0 +1,72 @@
+"""What a device can do: its published peak, and a matrix product measured in the same run."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+import torch.distributed as dist
+
+from bench.contract.documents import DType, Run, Utilisation
+from bench.models.model import DTYPES
+
+PEAK_BF16 = {
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "NVIDIA H100 80GB HBM3": 989e12,
+    "NVIDIA H200": 989e12,
+}
+"""Dense bf16 FLOP/s of stock parts by their whole name, from NVIDIA's data sheets. A site's own part, a slice (MIG) or
+a PCIe card has another name and another peak: the system file gives it."""
+
+
+def published_peak(run: Run, device: torch.device) -> float | None:
+    """Peak dense FLOP/s per device: the system file's, else the stock part's; unknown but for bf16."""
+    if run.training.computation != "bf16":
+        return None
+    if run.system.peak_flops is not None:
+        return run.system.peak_flops
+    return PEAK_BF16.get(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def device_name(device: torch.device) -> str:
+    """What a report calls it: the part's name, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def measure_matmul(dtype: DType, device: torch.device) -> float:
+    """FLOP/s of this rank in a square matrix product in `dtype`, while all ranks do the same.
+
+    The median of five, so that one interruption does not count. All ranks must call together.
+    """
+    size = 8192 if device.type == "cuda" else 384
+    left = torch.randn(size, size, device=device).to(DTYPES[dtype])
+    right = torch.randn(size, size, device=device).to(DTYPES[dtype])
+    product = left @ right
+    times = []
+    for _ in range(5):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        dist.barrier()
+        begin = time.perf_counter()
+        torch.matmul(left, right, out=product)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+    return 2.0 * size**3 / sorted(times)[2]
+
+
+def utilisation(run: Run, tokens_per_s: float, peak: float | None, matmul: float) -> Utilisation:
+    """MFU by both conventions: FLOP/s per device over the peak. Recomputed activations never count."""
+    length = run.training.sequence_length
+    full, causal = run.shape.flops_per_token(length), run.shape.flops_per_token(length, causal=True)
+    per_device = tokens_per_s / run.world
+    return Utilisation(
+        flops_per_token=full,
+        flops_per_token_causal=causal,
+        peak_flops=peak,
+        mfu=None if peak is None else per_device * full / peak,
+        mfu_causal=None if peak is None else per_device * causal / peak,
+        matmul_flops=matmul,
+        matmul_fraction=per_device * full / matmul,
+    )

@@ -1,0 +1,56 @@
+"""The model of a run: made on the meta device, sharded, and only then given memory and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from bench.contract.documents import Run
+from bench.models.initialise import NewValues, Values, materialise
+from bench.models.layers import prepare_layers
+from bench.models.model import on_meta
+from bench.models.weights import Checkpoint
+from bench.parallel.mesh import Groups
+from bench.parallel.sharding import shard
+
+
+def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], None]) -> nn.Module:
+    """The model of a run, sharded or replicated as its layout says, with initial weights or those of `run.weights`.
+
+    `alive` is called between parameters, for whoever watches for a hang.
+
+    Raises:
+        RuntimeError: the library's model has another number of parameters than the shape predicts.
+        ImportError: the attention implementation is not installed.
+        FileNotFoundError, ValueError: the weights are not there, or not this model's.
+
+    """
+    model = on_meta(run.shape, run.training)
+    prepare_layers(model, run.training)
+    if groups.shard_mesh is not None:
+        shard(model, run.training, groups.shard_mesh, run.layout.shard)
+    materialise(model, first_values(run, model, device), device, alive)
+    counted = sum(parameter.numel() for parameter in model.parameters())
+    if counted != run.shape.parameters:
+        raise RuntimeError(f"{type(model).__name__} has {counted} parameters, the shape says {run.shape.parameters}")
+    model.train()
+    if groups.replicas is not None:
+        devices = [device.index] if device.type == "cuda" else None
+        # Its buffers are rotary frequencies, the same everywhere: DDP would send them round in every step.
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+            model, [name for name, _ in model.named_buffers()]
+        )
+        return DistributedDataParallel(model, device_ids=devices, process_group=groups.replicas)
+    built: nn.Module = model
+    return built
+
+
+def first_values(run: Run, model: nn.Module, device: torch.device) -> Values:
+    """What the parameters of a run's model begin with: drawn on `device`, or read from `run.weights`."""
+    if run.weights is None:
+        return NewValues(run.seed, run.shape.initializer_range, device)
+    return Checkpoint(Path(run.weights), {name: parameter.shape for name, parameter in model.named_parameters()})

@@ -1,0 +1,90 @@
+"""Giving a (possibly sharded) model on the meta device memory and values, so that no rank ever holds it whole."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
+
+from bench.models.region import Region, inside, local_part, overlap, whole
+
+BLOCK = 2**20
+"""Elements that are drawn at once, at most (but for longer rows): 4 MiB in fp32."""
+
+
+class Values(Protocol):
+    """Where parameters get their values from."""
+
+    def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterable[tuple[Region, torch.Tensor]]:
+        """Tensors that together fill the wanted part of a parameter, one after the other, each with its place."""
+
+
+@dataclass(frozen=True)
+class NewValues:
+    """Initial values: a function of (seed, name, place in the parameter), whatever the strategy.
+
+    Matrices are normal with deviation `std`, biases zeros, and other vectors, which are the scales of norms in these
+    models, ones. Matrices are drawn in blocks of whole rows, stacked ones each by itself, so that a rank draws only the
+    blocks that it has a part of, and holds one of them at a time.
+    """
+
+    seed: int
+    std: float
+    device: torch.device
+
+    def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterator[tuple[Region, torch.Tensor]]:
+        """fp32 tensors on the device."""
+        for block in _blocks(shape):
+            part = overlap(block, wanted)
+            if part is not None:
+                yield part, self._draw(name, block)[inside(part, block)]
+
+    def _draw(self, name: str, block: Region) -> torch.Tensor:
+        shape = [len(indices) for indices in block]
+        if len(shape) == 1:
+            return torch.full(shape, 0.0 if name.endswith(".bias") else 1.0, device=self.device)
+        place = ",".join(str(indices.start) for indices in block)
+        digest = hashlib.sha256(f"{self.seed}:{name}:{place}".encode()).digest()
+        generator = torch.Generator(self.device).manual_seed(int.from_bytes(digest[:7], "big"))
+        return torch.empty(shape, device=self.device).normal_(0.0, self.std, generator=generator)
+
+
+def _blocks(shape: torch.Size) -> Iterator[Region]:
+    """Runs of rows of every matrix of a parameter; a vector is one block."""
+    if len(shape) == 1:
+        yield whole(shape)
+        return
+    *stacks, rows, columns = shape
+    run = max(1, BLOCK // columns)
+    for index in itertools.product(*map(range, stacks)):
+        for start in range(0, rows, run):
+            yield *(range(i, i + 1) for i in index), range(start, min(start + run, rows)), range(columns)
+
+
+@torch.no_grad()
+def materialise(model: PreTrainedModel, values: Values, device: torch.device, alive: Callable[[], None]) -> None:
+    """Give a (possibly sharded) meta model memory, and its parameters their values, part by part.
+
+    `alive` is called between parts. What is not yet on the device or of the parameter's type is converted.
+    """
+    model.to_empty(device=device)
+    if model.config.tie_word_embeddings and not isinstance(model.lm_head.weight, DTensor):
+        model.tie_weights()  # `to_empty` gave both names a tensor of their own; FSDP2 keeps what it shards tied
+    for name, parameter in model.named_parameters():
+        own, local = local_part(parameter)
+        for part, value in values.within(name, parameter.shape, own):
+            local[inside(part, own)].copy_(value)
+            del value  # before the next one is made
+            alive()
+    # Rotary frequencies are buffers that no checkpoint holds: `to_empty` left them undefined.
+    rotary = model.model.rotary_emb
+    with torch.device(device):
+        fresh = type(rotary)(model.config)
+    for name, buffer in fresh.named_buffers():
+        rotary.get_buffer(name).copy_(buffer)

@@ -1,0 +1,58 @@
+"""FSDP2: which modules are sharded together, over which dimension, in which types, and what is gathered ahead."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import Shard
+from transformers import PreTrainedModel
+
+from bench.contract.documents import Training
+from bench.models.model import DTYPES
+
+
+def even_shard(parameter: nn.Parameter, degree: int) -> Shard | None:
+    """The first dimension that divides by the shard degree; None leaves FSDP2 its own choice, the first with padding.
+
+    Stacked experts (experts, ...) would otherwise lie on as many ranks as there are experts, and no further.
+    """
+    return next((Shard(place) for place, size in enumerate(parameter.shape) if size % degree == 0), None)
+
+
+def policy(training: Training) -> MixedPrecisionPolicy:
+    """Types of computation and of the gradients' sum."""
+    return MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if training.precision == "bf16-mixed" else None,
+        reduce_dtype=DTYPES[training.reduction],
+    )
+
+
+def shard(model: PreTrainedModel, training: Training, mesh: DeviceMesh, degree: int) -> None:
+    """Shard every decoder layer, and what is left of the model, over the mesh's last dimension of `degree` ranks.
+
+    What is left (embedding, last norm, head) is not resharded after the forward pass: the backward pass begins with it.
+    """
+    layers = list(model.model.layers)
+    placement, types = partial(even_shard, degree=degree), policy(training)
+    for layer in layers:
+        fully_shard(
+            layer,
+            mesh=mesh,
+            shard_placement_fn=placement,
+            mp_policy=types,
+            reshard_after_forward=training.reshard_after_forward,
+        )
+    fully_shard(model, mesh=mesh, shard_placement_fn=placement, mp_policy=types)
+    if training.prefetch:
+        _prefetch(layers, training.prefetch)
+
+
+def _prefetch(layers: list[FSDPModule], ahead: int) -> None:
+    """Gather the next layers' parameters while one computes, in both directions."""
+    for place, layer in enumerate(layers):
+        layer.set_modules_to_forward_prefetch(layers[place + 1 : place + 1 + ahead])
+        layer.set_modules_to_backward_prefetch(layers[max(0, place - ahead) : place][::-1])

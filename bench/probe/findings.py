@@ -1,0 +1,130 @@
+"""What a probe has seen of the xFFL library, and what that says of it. Imports neither torch nor xFFL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.contract.documents import Document, Library
+
+UNKNOWN: Literal["unknown"] = "unknown"
+
+
+class Findings(Document):
+    """Facts of `bench.contract.documents.Library` by name, and for each what was seen."""
+
+    facts: dict[str, str]
+    evidence: dict[str, str]
+    seconds: float
+
+
+class Probe(Document):
+    """Findings with what they were found in: what lies in the cache. Another `version` of the probe finds them anew."""
+
+    version: Literal[1] = 1
+    library: Library
+    evidence: dict[str, str]
+    torch: str | None
+    device: Literal["cpu", "cuda"]
+    command: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one rank saw of a training of one federated averaging, in which nothing is learned.
+
+    Attributes:
+        group: its federated group; all parameters of group g were 1 + g before.
+        low: least value of its parameters after the training.
+        high: greatest.
+        samples: indices of the samples that its data loader gave it.
+        communicators: the process groups between federated groups that were reduced over, one entry for each call.
+
+    """
+
+    group: int
+    low: float
+    high: float
+    samples: list[int] = field(default_factory=list)
+    communicators: list[str] = field(default_factory=list)
+
+
+Fact = tuple[str, str]
+"""A fact and its evidence."""
+
+
+def averaging(seen: Sequence[Seen]) -> Fact:
+    """What equal groups hold after an averaging."""
+    values = _values(seen)
+    before = [1.0 + group for group in values]
+    outcomes = {
+        "mean": [sum(before) / len(before)] * len(before),
+        "sum": [sum(before)] * len(before),
+        "nothing": before,
+    }
+    held = [group[0] if len(group) == 1 else None for group in values.values()]
+    fact = next((name for name, expected in outcomes.items() if held == expected), UNKNOWN)
+    return fact, _account(values, f"mean {outcomes['mean'][0]:g}, sum {outcomes['sum'][0]:g}")
+
+
+def unequal_groups(seen: Sequence[Seen]) -> Fact:
+    """What groups of unequal sizes hold after an averaging: a mean of groups or of ranks, or anything else."""
+    values = _values(seen)
+    of_groups = sum(1.0 + group for group in values) / len(values)
+    of_ranks = sum(1.0 + rank.group for rank in seen) / len(seen)
+    means = {round(of_groups, 4), round(of_ranks, 4)}
+    held = {value for group in values.values() for value in group}
+    is_mean = len(held) == 1 and held <= means
+    return "mean" if is_mean else "wrong", _account(values, f"mean {of_groups:g}, by ranks {of_ranks:.4g}")
+
+
+def group_data(seen: Sequence[Seen]) -> Fact:
+    """Whether groups read different samples."""
+    read: dict[int, set[int]] = {}
+    for rank in seen:
+        read.setdefault(rank.group, set()).update(rank.samples)
+    said = "; ".join(f"group {group} read samples {_numbers(samples)}" for group, samples in sorted(read.items()))
+    sets = list(read.values())
+    if not all(sets):
+        return UNKNOWN, said
+    if all(samples == sets[0] for samples in sets):
+        return "same", said
+    shared = set.intersection(*sets)
+    return UNKNOWN if shared else "different", said
+
+
+def streams(one: Sequence[Seen], four: Sequence[Seen]) -> Fact:
+    """Whether four streams average over more communicators than one does."""
+    with_one, with_four = _communicators(one), _communicators(four)
+    said = f"with cuda_streams 1 a rank averaged over {with_one} process group(s), with cuda_streams 4 over {with_four}"
+    if not with_one or not with_four:
+        return UNKNOWN, said
+    return "used" if with_four > with_one else "inert", said
+
+
+def _values(seen: Sequence[Seen]) -> dict[int, list[float]]:
+    """The different values that a group's ranks hold, by group."""
+    held: dict[int, set[float]] = {}
+    for rank in seen:
+        held.setdefault(rank.group, set()).update({round(rank.low, 4), round(rank.high, 4)})
+    return {group: sorted(values) for group, values in sorted(held.items())}
+
+
+def _account(values: dict[int, list[float]], expected: str) -> str:
+    said = ", ".join(
+        f"the group that began with {1 + group:g} held {' and '.join(f'{value:g}' for value in held)}"
+        for group, held in values.items()
+    )
+    return f"after one averaging {said} ({expected})"
+
+
+def _communicators(seen: Sequence[Seen]) -> int:
+    return max((len(set(rank.communicators)) for rank in seen), default=0)
+
+
+def _numbers(samples: set[int]) -> str:
+    ordered = sorted(samples)
+    is_range = len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1))
+    return f"{ordered[0]} to {ordered[-1]}" if is_range else ", ".join(map(str, ordered))

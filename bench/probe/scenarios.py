@@ -1,0 +1,189 @@
+"""Small trainings that show what the xFFL library does, on one rank: its own pipeline, from the process group over its
+data loaders to its training loop, over a model whose values say what became of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.utils.data import Dataset
+
+from bench.engines.xffl.stand_ins import prepare_import
+from bench.probe.findings import Seen
+from bench.probe.forked import Beat
+
+prepare_import()
+
+from xffl.custom.config import DatasetInfo, ModelInfo, OptimizerInfo, XFFLConfig  # noqa: E402
+from xffl.distributed import distributed  # noqa: E402
+from xffl.learning import modelling, processing  # noqa: E402
+from xffl.learning.data import create_dataloaders  # noqa: E402
+
+_STEPS = 4
+"""Steps between two averagings, and of a rank's training where its group has four samples for each of its ranks."""
+
+_REDUCTIONS = ("all_reduce", "all_reduce_coalesced")
+"""What xFFL's averaging is made of."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A federated training of one epoch with a learning rate of 0, so that averaging alone changes the parameters.
+
+    Attributes:
+        groups: ranks of every federated group.
+        shard: ranks of a shard group, for HSDP inside groups; None for FSDP.
+        streams: what `cuda_streams` is set to.
+        samples: of the data set, None for as many in each group as give its ranks four steps.
+
+    """
+
+    groups: tuple[int, ...]
+    shard: int | None
+    streams: int
+    samples: int | None
+
+    @property
+    def world(self) -> int:
+        """Ranks in all."""
+        return sum(self.groups)
+
+    def group_of(self, rank: int) -> int:
+        """Federated group of a rank: groups are consecutive ranks."""
+        return next(group for group in range(len(self.groups)) if rank < sum(self.groups[: group + 1]))
+
+
+class _Layer(nn.Linear):
+    """What FSDP wraps."""
+
+
+class _Indices(Dataset[int]):
+    """Samples that are their own index."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def _model(value: float, *, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
+    """Four layers, one for each of four communicators, all of whose parameters are `value`."""
+    with torch.device(state.init_device):
+        model = nn.Sequential(*(_Layer(4, 4) for _ in range(4)))
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, value)
+    return model
+
+
+def _splits(samples: int, *, config: XFFLConfig, state: Any) -> dict[str, Dataset[int]]:  # noqa: ANN401
+    return {"train": _Indices(samples)}
+
+
+def _pairs(rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    indices = torch.tensor(rows)
+    return indices.float().unsqueeze(1).expand(-1, 4).contiguous(), indices
+
+
+def _criterion(beat: Beat, state: object) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        beat()
+        return output.mean()
+
+    return loss
+
+
+def _configuration(scenario: Scenario, group: int, beat: Beat) -> XFFLConfig:
+    is_even = len(set(scenario.groups)) == 1
+    samples = scenario.samples if scenario.samples is not None else _STEPS * scenario.groups[group]
+    return XFFLConfig(
+        model_info=ModelInfo(name="probe", model=partial(_model, 1.0 + group), decoder_layer=_Layer),
+        dataset_info=DatasetInfo(
+            name="probe",
+            splits=partial(_splits, samples),
+            batch_sizes=1,
+            collate_fn=_pairs,
+            shuffle_train_split=False,
+        ),
+        optimizer_info=OptimizerInfo(optimizer=torch.optim.SGD, optimizer_params={"lr": 0.0}, interleaved_optim=False),
+        hsdp=scenario.shard,
+        federated=scenario.groups[0] if is_even else scenario.groups,
+        federated_batches=_STEPS,
+        cuda_streams=scenario.streams,
+        epochs=1,
+        criterion=partial(_criterion, beat),
+    )
+
+
+def train(scenario: Scenario, rank: int, beat: Beat) -> Mapping[str, Any]:
+    """One rank of a scenario; returns a `Seen` as a mapping.
+
+    Raises:
+        Exception: whatever xFFL raises.
+
+    """
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    group = scenario.group_of(rank)
+    config = _configuration(scenario, group, beat)
+    state = distributed.setup_distributed_process_group(config=config)
+    beat()
+    model = modelling.create_fsdp_model(state=state, config=config)
+    loader = create_dataloaders(state=state, config=config)["train"]
+    samples = [int(index) for _, indices in loader for index in indices]
+    beat()
+    with _watched(scenario) as communicators:
+        processing.distributed_training(model=model, state=state, train_dataloader=loader, config=config)
+    beat()
+    values = torch.cat([parameter.detach().float().flatten() for parameter in model.parameters()])
+    seen = Seen(group, float(values.min()), float(values.max()), samples, list(communicators))
+    dist.barrier()  # a group that is through waits for the others, as it would for the end of a run
+    distributed.cleanup_distributed_process_group(state=state)
+    return asdict(seen)
+
+
+@contextmanager
+def _watched(scenario: Scenario) -> Iterator[list[str]]:
+    """Notes the process groups between federated groups that are reduced over."""
+    communicators: list[str] = []
+
+    def watching(reduce: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*words: Any, **named: Any) -> Any:  # noqa: ANN401
+            over = named.get("group", words[2] if len(words) > 2 else None)
+            ranks = dist.get_process_group_ranks(over)
+            if len({scenario.group_of(rank) for rank in ranks}) > 1:
+                communicators.append(over.group_name if over is not None else "world")
+            return reduce(*words, **named)
+
+        return watched
+
+    originals = {name: getattr(dist, name) for name in _REDUCTIONS}
+    for name, original in originals.items():
+        setattr(dist, name, watching(original))
+    try:
+        yield communicators
+    finally:
+        for name, original in originals.items():
+            setattr(dist, name, original)
+
+
+def without_devices() -> dict[str, str]:
+    """Variables that keep a rank on the CPU, where xFFL would take a GPU if there was one."""
+    return {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
+
+
+def devices() -> int:
+    """GPUs here, counted without a context on one: ranks are still to be forked."""
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    return torch.cuda.device_count()

@@ -1,0 +1,93 @@
+"""What a run leaves besides its figures: written after the window, beside its place, and timed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+
+from bench.contract.documents import Run, Saved
+from bench.contract.files import AttemptFolder
+from bench.parallel.mesh import wait_for_all
+from bench.saving.checkpoint import write_checkpoint
+from bench.saving.export import write_model
+
+
+def save(
+    run: Run,
+    folder: AttemptFolder,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rank: int,
+    first_step: int,
+    alive: Callable[[], None],
+) -> Saved:
+    """Write the model and the checkpoint that the run asks for; the account is right on rank 0.
+
+    `alive` is called between tensors. All ranks must call together.
+
+    Raises:
+        OSError, RuntimeError: something could not be written; its folder has not appeared.
+
+    """
+    _reshard(model)
+    saved: dict[str, float | int] = {}
+    if run.training.save_model:
+        write = partial(write_model, run, model=model, rank=rank, alive=alive)
+        saved["model_s"], saved["model_bytes"] = _appear(folder.model, rank, write, alive)
+    if run.training.save_checkpoint:
+        write = partial(
+            write_checkpoint,
+            run,
+            model=model,
+            optimizer=optimizer,
+            rank=rank,
+            first_step=first_step,
+            alive=alive,
+        )
+        saved["checkpoint_s"], saved["checkpoint_bytes"] = _appear(folder.checkpoint, rank, write, alive)
+    return Saved.model_validate(saved)
+
+
+def _reshard(model: nn.Module) -> None:
+    """Free what the last forward pass left gathered, in the type of the computation and unknown to the optimizer."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def _appear(folder: Path, rank: int, write: Callable[[Path], None], alive: Callable[[], None]) -> tuple[float, int]:
+    """Let all ranks write into a folder beside, which rank 0 renames when it is whole: seconds, and bytes of the files.
+
+    On rank 0 the seconds are those of the slowest rank: from the moment that all begin until all have ended.
+    """
+    beside = folder.with_name(f".{folder.name}.part")
+    wait_for_all(alive)
+    begin = time.perf_counter()
+    if rank == 0:
+        if beside.exists():  # of a process that was killed here
+            shutil.rmtree(beside)
+        beside.mkdir()
+    wait_for_all(alive)
+    write(beside)
+    wait_for_all(alive)
+    if rank == 0:
+        _put_in_place(beside, folder)
+    seconds = time.perf_counter() - begin
+    return seconds, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if rank == 0 else 0
+
+
+def _put_in_place(beside: Path, folder: Path) -> None:
+    """Rename; a run that is repeated by hand replaces what it wrote before."""
+    old = folder.with_name(f".{folder.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    if old.exists():
+        shutil.rmtree(old)

@@ -1,0 +1,236 @@
+"""Weights & Biases: a finished run's steps, figures and configuration, handed over by rank 0 from what it has written.
+
+    python -m bench.saving.wandb FOLDER --seconds 120 < RUN.json
+
+hands over the attempt in FOLDER. Rank 0 starts that as a process of its own after the last collective, when every
+figure is on the disk: no step waits for it, wandb is never imported into a rank, and it can be ended when it takes too
+long. All its files go into FOLDER/wandb.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.contract.documents import Measured, Run
+from bench.contract.files import AttemptFolder, write_document
+from bench.contract.outcomes import Caution
+from bench.host.provenance import allowed_environment
+from bench.measure.progress import Progress
+from bench.measure.window import mean_loss
+from bench.start import end_with, print_stack_on_request
+
+if TYPE_CHECKING:
+    import wandb
+
+logger = logging.getLogger(__name__)
+
+LONGEST = 120.0  # seconds; below the 300 s that torch's agents of other nodes wait for the one of rank 0
+LOOK_EVERY = 0.05  # seconds between two looks whether it has ended
+
+Mode = Literal["disabled", "offline", "online"]
+
+WHO_AND_WHERE = frozenset(
+    {
+        "WANDB_API_KEY",
+        "WANDB_BASE_URL",
+        "WANDB_CONFIG_DIR",
+        "WANDB_CREDENTIALS_FILE",
+        "WANDB_IDENTITY_TOKEN_FILE",
+        "WANDB_INSECURE_DISABLE_SSL",
+    }
+)
+"""Variables of wandb's that it gets to see. The others could contradict the matrix file, such as WANDB_MODE."""
+
+MISSING = "the package wandb is not installed here: install xffl-bench[wandb]"
+
+
+def hand_over(run: Run, folder: AttemptFolder, progress: Progress, longest: float = LONGEST) -> None:
+    """Hand a run over, in at most `longest` seconds. Where that fails, a line in the log says why, and the run's own
+    account gets the caution `wandb-failed`: a run is never lost by it.
+
+    Raises:
+        OSError: the caution could not be written.
+
+    """
+    if run.wandb.mode == "disabled":
+        return
+    progress.enter("tracking")
+    failure = _run_apart(run, folder, progress, longest)
+    if failure is None:
+        return
+    logger.error("the run was not handed to Weights & Biases wholly: %s", failure)
+    measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
+    cautions = [*measured.cautions, Caution.WANDB_FAILED]
+    write_document(folder.measured, measured.model_copy(update={"cautions": cautions}))
+
+
+def _run_apart(run: Run, folder: AttemptFolder, progress: Progress, longest: float) -> str | None:
+    """Do it in a process of its own; returns what went wrong."""
+    command = [sys.executable, "-m", "bench.saving.wandb", str(folder.path.absolute())]
+    command += ["--seconds", str(longest), "--parent", str(os.getpid())]
+    deadline = time.monotonic() + longest
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:
+        asked.write(run.model_dump_json())
+        asked.seek(0)
+        try:
+            process = subprocess.Popen(command, stdin=asked, env=_environment(folder))
+        except OSError as error:
+            return f"its process could not be started: {error}"
+    while process.poll() is None:
+        progress.alive()
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            return f"it took longer than {longest:g} s"
+        time.sleep(LOOK_EVERY)
+    return None if process.returncode == 0 else f"its process ended with status {process.returncode}"
+
+
+def _environment(folder: AttemptFolder) -> dict[str, str]:
+    """The rank's environment without what contradicts the matrix file, and with folders of the attempt's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in WHO_AND_WHERE}
+    cache = str(folder.wandb.absolute() / "cache")
+    return {**kept, "WANDB_CACHE_DIR": cache, "WANDB_DATA_DIR": cache, "WANDB_ERROR_REPORTING": "false"}
+
+
+def track(run: Run, folder: AttemptFolder, seconds: float) -> None:
+    """Make the run at Weights & Biases, or on the disk only (mode offline). One that cannot be made online is kept on
+    the disk, from where `wandb sync` uploads it. W&B's own step is the optimizer step.
+
+    Raises:
+        ModuleNotFoundError: wandb is not installed.
+        wandb.Error: the run could not be made as it was asked for.
+        TimeoutError: not all of it was uploaded in `seconds` / 3.
+
+    """
+    import wandb  # noqa: PLC0415 - optional
+
+    measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
+    table = pq.read_table(folder.steps)
+    identity = secrets.token_hex(4)  # not the run's id, which other sweeps of the project can have as well
+    failure: wandb.Error | None = None
+    try:
+        tracked = _begin(run, measured, folder, identity, run.wandb.mode, seconds)
+    except wandb.Error as error:
+        if run.wandb.mode == "offline":
+            raise
+        failure = error
+        wandb.teardown()  # else its service keeps the identity for the attempt that failed
+        tracked = _begin(run, measured, folder, identity, "offline", seconds)
+    with tracked:
+        for step, metrics in enumerate(step_metrics(table)):
+            tracked.log(metrics, step=step)
+        tracked.summary.update(summary(run, measured))
+    if failure is not None:
+        raise failure
+
+
+def _begin(run: Run, measured: Measured, folder: AttemptFolder, identity: str, mode: Mode, seconds: float) -> wandb.Run:
+    import wandb  # noqa: PLC0415 - optional
+
+    asked = run.wandb
+    return wandb.init(
+        mode=mode,
+        id=identity,
+        dir=folder.path,
+        entity=asked.entity,
+        project=asked.project,
+        group=asked.group or run.sweep,
+        name=asked.name or run.id,
+        notes=asked.notes,
+        tags=asked.tags,
+        config=configuration(run, measured),
+        settings=wandb.Settings(
+            console="off",
+            silent=True,
+            disable_code=True,
+            disable_git=True,
+            init_timeout=seconds / 3,
+            finish_timeout=seconds / 3,
+            finish_timeout_raises=True,
+            x_disable_machine_info=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+            x_save_requirements=False,
+        ),
+    )
+
+
+def configuration(run: Run, measured: Measured) -> dict[str, Any]:
+    """The run as it was asked for, and with what it was made; of environment variables only those that are allowed."""
+    asked = run.model_dump(mode="json", exclude={"wandb": True, "system": {"environment"}})
+    asked["system"]["environment"] = allowed_environment(run.system.environment)
+    return {**asked, "provenance": measured.provenance.model_dump(mode="json")}
+
+
+def summary(run: Run, measured: Measured) -> dict[str, Any]:
+    """All that was measured (`measured.json` less its provenance), and what follows from it."""
+    return {
+        **measured.model_dump(exclude={"provenance", "cautions"}),
+        "cautions": [str(caution) for caution in measured.cautions],
+        "run": run.id,
+        "tokens_per_s": measured.window.tokens_per_s,
+        "perplexity": measured.loss.perplexity,
+    }
+
+
+def step_metrics(table: pa.Table) -> Iterator[dict[str, float]]:
+    """The step table (a row per step and group, in that order) as metrics of each step.
+
+    The loss is the mean over groups, weighted by tokens; times are those of the slowest group.
+    """
+    groups = len(table["group"].unique())
+    columns = {name: table[name].to_numpy().reshape(-1, groups) for name in table.column_names}
+    trained = np.cumsum(columns["tokens"].sum(axis=1))
+    for step, (losses, tokens) in enumerate(zip(columns["loss"], columns["tokens"], strict=True)):
+        metrics = {
+            "train/loss": mean_loss(losses, tokens),
+            "train/learning_rate": float(columns["learning_rate"][step, 0]),
+            "train/step_seconds": float(columns["seconds"][step].max()),
+            "train/aggregation_seconds": float(columns["aggregation_s"][step].max()),
+            "train/tokens": int(tokens.sum()),
+            "train/trained_tokens": int(trained[step]),
+        }
+        of_groups = {f"train/loss_of_group/{group}": float(loss) for group, loss in enumerate(losses)}
+        yield metrics | (of_groups if groups > 1 else {})
+
+
+def main() -> int:
+    """Command line of this module; returns an exit status."""
+    parser = argparse.ArgumentParser(description="Hand an attempt to Weights & Biases; the run is read from stdin.")
+    parser.add_argument("folder", type=Path, help="the attempt's folder")
+    parser.add_argument("--seconds", type=float, default=LONGEST, help="longest time that it may take")
+    parser.add_argument("--parent", type=int, help="end with this process")
+    arguments = parser.parse_args()
+    print_stack_on_request()
+    if arguments.parent is not None:
+        end_with(arguments.parent)
+    run = Run.model_validate_json(sys.stdin.read())
+    folder = AttemptFolder(arguments.folder.absolute())
+    os.chdir(folder.path)  # settings that lie where the user happens to be say nothing about this run
+    try:
+        track(run, folder, arguments.seconds)
+    except ModuleNotFoundError as error:
+        if error.name != "wandb":
+            raise
+        print(MISSING, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Which runs share a job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from bench.contract.documents import Run
+from matrix.config.slurm_settings import SlurmSettings
+from matrix.errors import InputError
+
+BEGIN = 60.0
+"""Seconds of a job before its first run: modules, looking at the hosts, the preflight."""
+
+EARLY = 60.0
+"""Seconds by which Slurm's warning may come too early (sbatch's manual, --signal)."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Runs of one job.
+
+    Attributes:
+        minutes: that the job is asked for.
+
+    """
+
+    nodes: int
+    runs: tuple[Run, ...]
+    minutes: int
+
+    @property
+    def node_hours(self) -> float:
+        """The most that the job can cost."""
+        return self.nodes * self.minutes / 60
+
+
+def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: SlurmSettings) -> list[Pack]:
+    """Divide runs into jobs: all of a node count before those of the next, so that a sweep that stops holds whole
+    comparisons; a repeat of all combinations in one job where that can hold it, because what is compared in pairs
+    belongs into one allocation; inside a job in the order given.
+
+    Raises:
+        InputError: a run does not fit into a job.
+
+    """
+    return [
+        Pack(nodes, tuple(part), _minutes(sum(map(seconds, part)), settings))
+        for nodes, same in groupby(by_nodes(runs), key=lambda run: run.nodes)
+        for part in _parts(list(same), seconds, settings)
+    ]
+
+
+def by_nodes(runs: Sequence[Run]) -> list[Run]:
+    """Small node counts first, each in the order given."""
+    return sorted(runs, key=lambda run: run.nodes)
+
+
+def _parts(runs: list[Run], seconds: Callable[[Run], float], settings: SlurmSettings) -> Iterator[list[Run]]:
+    budget = 60 * settings.job_minutes - _overhead(settings)
+    part: list[Run] = []
+    for _, repeat in groupby(runs, key=lambda run: run.repeat):
+        whole = list(repeat)
+        if part and _together(part + whole, seconds) > budget:
+            yield part
+            part = []
+        for run in whole:
+            if seconds(run) > budget:
+                raise InputError(
+                    f"slurm.job_minutes: {settings.job_minutes} minutes have no room for {run.id}, which may take "
+                    f"{seconds(run):g} s, and for {_overhead(settings):g} s around it: raise slurm.job_minutes, or "
+                    "lower limits.expected_seconds or limits.run_seconds of the matrix"
+                )
+            if part and _together([*part, run], seconds) > budget:
+                yield part
+                part = []
+            part.append(run)
+    if part:
+        yield part
+
+
+def _together(runs: list[Run], seconds: Callable[[Run], float]) -> float:
+    return sum(map(seconds, runs))
+
+
+def _overhead(settings: SlurmSettings) -> float:
+    return BEGIN + EARLY + settings.warn_seconds
+
+
+def _minutes(seconds: float, settings: SlurmSettings) -> int:
+    return min(settings.job_minutes, math.ceil((seconds + _overhead(settings)) / 60))

@@ -1,0 +1,59 @@
+"""The machines of a job and the links between them, measured before its runs."""
+
+from __future__ import annotations
+
+import time
+
+from pydantic import ValidationError
+
+from bench.contract.documents import Preflight, Run
+from bench.contract.files import RunFolder, write_document
+from bench.measure.outliers import outliers
+from matrix.errors import LostHostError
+from matrix.launchers.base import LaunchError
+from matrix.runner.session import Here, srun_of
+from matrix.store.jobs import JobFolder
+
+LIMIT = 300.0
+"""Seconds; on GPUs most of it is importing torch from a busy file system."""
+
+
+def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
+    """Measure, keep what was found as jobs/<n>/preflight.json, and return what a person should know: what stands out,
+    or why nothing was found. A slow node is no reason to refuse anything.
+
+    Args:
+        run: any of the job's, for its ranks and devices.
+
+    Raises:
+        LostHostError: a host does not answer.
+
+    """
+    folder = RunFolder(job.path / "preflight")
+    attempt = folder.attempt(here.claim.number)
+    attempt.create()
+    write_document(folder.run, run)
+    launcher = srun_of(here)
+    try:
+        step = launcher.step(run, folder, attempt, "--preflight")
+        deadline = time.monotonic() + min(LIMIT, here.held.left if here.held else LIMIT)
+        while not step.is_over() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if wrong := step.stop():
+            raise LostHostError(wrong[0])
+        found = Preflight.model_validate_json((attempt.path / "preflight.json").read_text(encoding="utf-8"))
+    except LaunchError as error:
+        return [f"preflight: {error}"]
+    except (FileNotFoundError, ValidationError):
+        return [f"preflight: found nothing, see {attempt.logs}"]
+    finally:
+        launcher.close()
+    write_document(job.preflight, found)
+    return [_in_short(found), *(f"preflight: {sentence}" for sentence in outliers(found))]
+
+
+def _in_short(found: Preflight) -> str:
+    slowest = min(device.matmul_flops for device in found.devices)
+    between = found.between_nodes
+    network = "" if between is None else f", {between.bytes_per_s / 1e9:.3g} GB/s between nodes"
+    return f"preflight: {slowest / 1e12:.3g} TFLOP/s on the slowest device{network}; {found.seconds:.1f} s"

@@ -1,0 +1,197 @@
+"""Plans, summaries and states, for a person to read in a terminal."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.contract.documents import SETTINGS, Cell
+from bench.contract.layout import Layout
+from bench.contract.outcomes import Outcome
+from matrix.errors import as_text
+from matrix.image.image import words
+from matrix.launchers.base import environment
+from matrix.launchers.torchrun import agent_command, orders
+from matrix.launchers.xffl_scripts import Scripts
+from matrix.launchers.xffl_site import find_site
+from matrix.planning.crossing import crossing
+from matrix.planning.prepare import Prepared
+from matrix.runner.runner import Summary
+from matrix.schedulers.slurm.commands import SlurmError, look
+from matrix.store.claim import holder
+from matrix.store.jobs import JobFolder, job_folders, live_jobs
+from matrix.store.sweep_folder import SweepFolder
+
+
+def print_plan(prepared: Prepared, console: Console) -> None:
+    """Every cell with its layout and runs; below, once each, the reasons why others do not run by themselves."""
+    plan = prepared.planned.plan
+    chosen = set(prepared.selected)
+    varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
+    has_settings = any(plan.settings(cell.labels) for cell in plan.cells)
+    table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left")
+    for axis in varying:
+        parts = axis.replace("_", "_\n")  # a narrow terminal must hold all axes
+        table.add_column(parts, no_wrap=True, min_width=max(map(len, parts.split("\n"))))
+    if has_settings:
+        table.add_column("settings", overflow="fold")
+    table.add_column("F x\nR x S", no_wrap=True)
+    table.add_column("runs", no_wrap=True)
+    reasons: dict[str, int] = {}
+    shown = [cell for cell in plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)]
+    for cell in shown:
+        said = f"{len(chosen.intersection(cell.runs))}"
+        if cell.status != "run":
+            number = reasons.setdefault(cell.reason, len(reasons) + 1)
+            said = f"{_in_short(cell)} [{number}]"
+        settings = [", ".join(f"{axis} {as_text(value)}" for axis, value in plan.settings(cell.labels).items())]
+        named = [as_text(cell.labels[axis]) for axis in varying] + settings * has_settings
+        table.add_row(*map(escape, named), _numbers(cell.layout), escape(said))
+    console.print(table)
+    for reason, number in reasons.items():
+        console.print(escape(f"[{number}] {reason}"), highlight=False)
+    everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if len(values) == 1]
+    if everywhere:
+        console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
+    for line in crossing(prepared.planned.runs[run] for run in plan.order if run in chosen):
+        console.print(escape(line), highlight=False)
+    counts = Counter(cell.status for cell in shown)
+    console.print(
+        f"{len(chosen)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "
+        f"are the same as another, {counts['impossible']} are impossible"
+        + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
+    )
+
+
+def _numbers(layout: Layout | None) -> str:
+    return "" if layout is None else f"{layout.federation} x {layout.replicate} x {layout.shard}"
+
+
+def _in_short(cell: Cell) -> str:
+    if cell.status == "impossible":
+        return "impossible"
+    return "= " + ", ".join(
+        as_text(value) if axis == "strategy" else f"{axis} {as_text(value)}" for axis, value in cell.same_as.items()
+    )
+
+
+def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
+    """What would be started, run by run: the agents' commands and their environment, or the call of `xffl exec`. They
+    start the same run by hand once its run.json, and for an image or `xffl exec` what goes with it, is there.
+
+    Raises:
+        InputError: `xffl exec` is to start runs, and is not there; or the image is not.
+
+    """
+    image = prepared.image
+    threads = environment(prepared.system.facts, {})
+    console.print(f"# environment: {shlex.join(f'{name}={value}' for name, value in threads.items())}", highlight=False)
+    for run_id in prepared.selected:
+        run, run_folder = prepared.planned.runs[run_id], folder.run(run_id)
+        if run.launcher == "xffl":
+            console.print(f"# {run_id}: {run.nodes} nodes, {run.world} ranks", highlight=False)
+            print(
+                shlex.join(Scripts(run, run_folder, run_folder.attempt(0), find_site(prepared.system.xffl)).by_hand())
+            )
+            continue
+        console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
+        python = [*words(run_folder), "python"] if image else [sys.executable]
+        for order in orders(run, run_folder, run_folder.attempt(0)):
+            print(shlex.join(agent_command(order, python)))
+    console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)
+
+
+def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, asked: int | None = None) -> None:
+    """Outcomes, and what comes next; of the runs `asked` for, how many have none yet."""
+    counts = Counter(summary.outcomes.values())
+    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
+    for reason, runs in _by_reason(summary.left).items():
+        console.print(
+            f"{len(runs)} runs left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})", highlight=False
+        )
+    if asked is not None and (open_runs := asked - len(summary.outcomes.keys() | summary.left.keys())):
+        console.print(f"{open_runs} of {asked} runs have no result yet: the same command goes on", highlight=False)
+    console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
+
+
+def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for run_id, reason in left.items():
+        found.setdefault(reason, []).append(run_id)
+    return found
+
+
+def print_jobs(scripts: list[Path], console: Console) -> None:
+    """Scripts of jobs that were written and not submitted."""
+    for script in scripts:
+        print(script)
+    console.print(
+        f"# {len(scripts)} jobs; none was submitted: sbatch does it, or the same command without --dry-run",
+        highlight=False,
+    )
+
+
+def print_status(folder: SweepFolder, console: Console) -> None:
+    """Outcomes so far, what is running, and what failed and why."""
+    plan = folder.plan()
+    results = {run_id: folder.result(run_id) for run_id in plan.order}
+    counts = Counter(result.outcome for result in results.values() if result is not None)
+    missing = [run_id for run_id, result in results.items() if result is None]
+    runner = holder(folder.runners)
+    table = Table(box=box.SIMPLE_HEAD, title=f"sweep {plan.sweep}: {len(plan.order)} runs", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("runs", justify="right")
+    table.add_column("meaning", overflow="fold")
+    for outcome in Outcome:
+        if counts[outcome]:
+            table.add_row(outcome, str(counts[outcome]), outcome.meaning)
+    if missing:
+        table.add_row("not run", str(len(missing)), "has no result yet")
+    console.print(table)
+    for run_id, result in results.items():
+        if result is not None and result.outcome is not Outcome.COMPLETED:
+            console.print(f"{result.outcome}: {run_id}: {escape(result.reason)}", highlight=False)
+    if jobs := job_folders(folder):
+        _print_jobs(folder, jobs, console)
+    if runner is None:
+        console.print("nobody is running it now" if not jobs else "nobody is following it now")
+        return
+    console.print(f"process {runner.pid} on {runner.host} has been running it since {runner.since}")
+    for run_id in missing:
+        beat = folder.heartbeat(run_id)
+        if beat is not None:
+            console.print(f"now: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
+
+
+def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
+    """Every job, with its state: kept where it has ended, else as Slurm says it now."""
+    try:
+        seen = look(list(live_jobs(folder)))
+    except SlurmError as error:
+        console.print(f"Slurm does not answer: {escape(str(error))}", highlight=False)
+        seen = {}
+    table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left")
+    for name in ("job", "nodes", "runs done"):
+        table.add_column(name, justify="right")
+    table.add_column("state", overflow="fold")
+    for job in jobs:
+        order, submitted, end = job.order(), job.submitted, job.end
+        results = [folder.result(run.id) for run in order.runs]
+        done = sum(result is not None and result.outcome.is_final for result in results)
+        if end is not None:
+            state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
+        elif submitted is None:
+            state = "not submitted"
+        else:
+            now = seen.get(submitted.id)
+            state = f"{now.state} ({now.reason})" if now is not None else "not known to Slurm"
+        table.add_row(submitted.id if submitted else "", str(order.nodes), f"{done} of {len(results)}", escape(state))
+    console.print(table)

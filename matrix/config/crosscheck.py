@@ -1,0 +1,198 @@
+"""What a schema cannot say: whether the keys of a matrix file agree with one another. One check per function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.contract.documents import AxisValue
+from bench.contract.layout import USED_SETTINGS, StrategySettings
+from bench.contract.shapes import STOCK
+from matrix.config.system import BUILT_IN
+from matrix.config.validation import Fault
+from matrix.config.values import NamedModel, NamedStrategy, Value
+from matrix.config.yamlfile import Location
+from matrix.errors import as_text, suggestion
+
+if TYPE_CHECKING:
+    from matrix.config.sweep import Sweep
+
+
+def faults(sweep: Sweep) -> Iterator[Fault]:
+    """All that is wrong between the keys of a matrix file."""
+    for check in (
+        _names,
+        _meanings,
+        _settings,
+        _included,
+        _excluded,
+        _overrides,
+        _training,
+        _length,
+        _block,
+        _reference,
+        _paths,
+        _wandb,
+    ):
+        yield from check(sweep)
+
+
+def placed_values(sweep: Sweep) -> Iterator[tuple[Location, str, Value]]:
+    """Every value of every axis: where it stands, its axis, and itself."""
+    places: list[tuple[Location, dict[str, list[Value]]]] = [(("axes",), sweep.axes.values)]
+    places += [(("include", place), lists.values) for place, lists in enumerate(sweep.include)]
+    for location, lists in places:
+        for axis, values in lists.items():
+            for place, value in enumerate(values):
+                yield (*location, axis, place), axis, value
+
+
+def _names(sweep: Sweep) -> Iterator[Fault]:
+    """Models and strategies are known by their plain names."""
+    known: dict[str, Collection[str]] = {"model": sweep.model_names, "strategy": sweep.strategy_settings}
+    for location, axis, value in placed_values(sweep):
+        if axis in known and isinstance(value, str) and value not in known[axis]:
+            yield location, f"{value!r} is no known {axis}{suggestion(value, known[axis])}"
+
+
+def _meanings(sweep: Sweep) -> Iterator[Fault]:
+    """No name means two things."""
+    meanings: dict[tuple[str, str], object] = {("model", name): shape for name, shape in STOCK.items()}
+    meanings |= {("strategy", name): None for name in USED_SETTINGS}
+    for location, axis, value in placed_values(sweep):
+        if isinstance(value, NamedModel | NamedStrategy) and meanings.setdefault((axis, value.name), value) != value:
+            yield (*location, "name"), f"{value.name!r} is the name of another {axis} already: choose another name"
+
+
+def _settings(sweep: Sweep) -> Iterator[Fault]:
+    """Every strategy has the settings that it needs, and no other."""
+    for kind, settings in sweep.strategies.items():
+        yield from _unused(("strategies", kind), kind, settings)
+    for location, axis, value in placed_values(sweep):
+        if axis == "strategy" and isinstance(value, str) and value in USED_SETTINGS:
+            settings = sweep.strategy_settings[value][1]
+            for missing in _missing(value, settings):
+                yield location, f"{value} needs {missing} in its settings: give it under strategies.{value}"
+        if isinstance(value, NamedStrategy):
+            yield from _unused((*location, value.kind), value.kind, value.settings)
+            for missing in _missing(value.kind, value.settings):
+                yield (*location, value.kind), f"{value.kind} needs {missing} in its settings"
+
+
+def _unused(location: Location, kind: str, settings: StrategySettings) -> Iterator[Fault]:
+    for key in sorted(settings.model_dump(exclude_none=True).keys() - USED_SETTINGS[kind]):
+        used = ", ".join(sorted(USED_SETTINGS[kind])) or "no settings"
+        yield (*location, key), f"is not used by {kind}, which has {used}: leave it out"
+
+
+def _missing(kind: str, settings: StrategySettings) -> Iterator[str]:
+    given = settings.model_dump(exclude_none=True).keys()
+    for key in sorted(USED_SETTINGS[kind] - {"group", "groups"} - given):
+        yield f"'{key}'"
+    if "groups" in USED_SETTINGS[kind] and not given & {"group", "groups"}:
+        yield "'group' (a size) or 'groups' (a number)"
+
+
+def _included(sweep: Sweep) -> Iterator[Fault]:
+    """An include has no axis of its own: the other points would have no value on it."""
+    for place, lists in enumerate(sweep.include):
+        for axis in lists.labels:
+            if axis not in sweep.labels:
+                yield ("include", place, axis), f"is no axis of this sweep: give its usual value under axes.{axis}"
+
+
+def _match(
+    location: Location, match: Mapping[str, list[AxisValue]], known: dict[str, list[AxisValue]]
+) -> Iterator[Fault]:
+    for axis, labels in match.items():
+        if axis not in known:
+            yield (*location, axis), f"is no axis of this sweep{suggestion(axis, known)}"
+            continue
+        for place, name in enumerate(labels):
+            if name not in known[axis]:
+                text = f"{as_text(name)} is no value of the axis {axis}{suggestion(name, known[axis])}"
+                yield (*location, axis, place), text
+
+
+def _excluded(sweep: Sweep) -> Iterator[Fault]:
+    """What is excluded is there."""
+    for place, match in enumerate(sweep.exclude):
+        yield from _match(("exclude", place), match, sweep.labels)
+
+
+def _overrides(sweep: Sweep) -> Iterator[Fault]:
+    """Overrides match something, and leave the axes alone: a label of a cell must tell the truth."""
+    for place, override in enumerate(sweep.overrides):
+        yield from _match(("overrides", place, "when"), override.when, sweep.all_labels)
+        for key in override.changes.keys() & sweep.axes.labels.keys():
+            yield ("overrides", place, "set", key), "is an axis of this sweep, which an override cannot change"
+
+
+def _training(sweep: Sweep) -> Iterator[Fault]:
+    """A field of training is given once."""
+    for key in sorted(sweep.training.model_fields_set & sweep.axes.labels.keys()):
+        yield ("training", key), f"is an axis too: give it here or under axes.{key}"
+
+
+def _length(sweep: Sweep) -> Iterator[Fault]:
+    """A training's length is given in one way."""
+    if sweep.uses("steps") and sweep.uses("epochs"):
+        yield ("training",), "should be as long as `steps` or as `epochs` say: keep one of them"
+
+
+def _block(sweep: Sweep) -> Iterator[Fault]:
+    """Whole intervals fit into a block, so that blocks are alike."""
+    for every in sorted(sweep.intervals):
+        if sweep.block_steps % every:
+            yield ("block",), f"should be a multiple of every interval of the sweep: {sweep.block} is none of {every}"
+
+
+def _reference(sweep: Sweep) -> Iterator[Fault]:
+    """The reference is in the sweep."""
+    for axis, name in sweep.reference.model_dump(exclude_none=True).items():
+        known = sweep.all_labels[axis]
+        if name not in known:
+            yield ("reference", axis), f"{as_text(name)} is no value of the axis {axis}{suggestion(name, known)}"
+
+
+def _paths(sweep: Sweep) -> Iterator[Fault]:
+    """Variables and home folders in paths are known; a system that is no path is a built-in one."""
+    paths: list[tuple[Location, str]] = [(("data", "path"), sweep.data.path), (("system",), sweep.system)]
+    for location, _, value in placed_values(sweep):
+        if isinstance(value, NamedModel) and value.path is not None:
+            paths.append(((*location, "path"), value.path))
+    paths += _starts(sweep)
+    for location, path in paths:
+        if "$" in os.path.expandvars(path):
+            yield location, f"names a variable that is not set: {path}"
+        try:
+            Path(path).expanduser()
+        except RuntimeError:
+            yield location, f"names a home folder that is not known: {path}"
+    if sweep.system not in BUILT_IN and Path(sweep.system).suffix not in (".yaml", ".yml"):
+        known = suggestion(sweep.system, BUILT_IN)
+        yield ("system",), f"{sweep.system!r} is neither the path of a .yaml file nor a built-in system{known}"
+
+
+def _starts(sweep: Sweep) -> Iterator[tuple[Location, str]]:
+    """Where checkpoints are named, and the paths."""
+    if sweep.training.start_from is not None:
+        yield ("training", "start_from"), sweep.training.start_from
+    for place, override in enumerate(sweep.overrides):
+        if isinstance(path := override.changes.get("start_from"), str):
+            yield ("overrides", place, "set", "start_from"), path
+    for location, axis, value in placed_values(sweep):
+        if axis == "start_from":
+            yield location, str(value)
+
+
+def _wandb(sweep: Sweep) -> Iterator[Fault]:
+    """Names that W&B takes: it would refuse others only when the first run is over."""
+    project = sweep.wandb.project
+    if not 0 < len(project) <= 128 or set(project) & set("/\\#?%:"):
+        yield ("wandb", "project"), f"should be 1 to 128 characters and none of / \\ # ? % :, not {project!r}"
+    for place, tag in enumerate(sweep.wandb.tags):
+        if not 0 < len(tag) <= 64:
+            yield ("wandb", "tags", place), f"should be 1 to 64 characters, not {tag!r}"

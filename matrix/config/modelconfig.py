@@ -1,0 +1,162 @@
+"""From a Hugging Face `config.json` to a shape, or what in it cannot be trained here. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.contract.shapes import Shape
+from matrix.errors import InputError
+
+_KEYS = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "intermediate_size": "intermediate_size",
+    "num_hidden_layers": "layers",
+    "num_attention_heads": "heads",
+    "num_key_value_heads": "kv_heads",
+    "head_dim": "head_dim",
+    "max_position_embeddings": "max_positions",
+    "rms_norm_eps": "rms_norm_eps",
+    "initializer_range": "initializer_range",
+    "tie_word_embeddings": "tie_embeddings",
+}
+_OWN_KEYS = {
+    "llama": {"attention_bias": "attention_bias", "mlp_bias": "mlp_bias"},
+    "mixtral": {
+        "num_local_experts": "experts",
+        "num_experts_per_tok": "experts_per_token",
+        "sliding_window": "sliding_window",
+    },
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "llama": {"max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "rope_theta": 10_000.0},
+    "mixtral": {
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 131_072,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1_000_000.0,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 2,
+    },
+}
+"""What transformers' LlamaConfig and MixtralConfig take where a file says nothing, and `Shape` would take another."""
+
+_CLASSES = {"llama": "LlamaForCausalLM", "mixtral": "MixtralForCausalLM"}
+_ONLY: dict[str, tuple[Any, ...]] = {
+    "hidden_act": ("silu", "swish"),
+    "attention_dropout": (0,),
+    "partial_rotary_factor": (1,),
+    "router_jitter_noise": (0,),
+    "output_router_logits": (False,),
+}
+"""Keys that change the training, and the values that are trained here. The first is what would be right."""
+
+_ROPE_TYPES = ("default", "linear", "llama3")
+_ROPE_KEYS = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+
+
+def read_shape(file: Path) -> Shape:
+    """The shape that a `config.json` of a Llama or a Mixtral describes, in the words of transformers 4 or 5.
+
+    Keys that the library's LlamaConfig and MixtralConfig do not know change nothing there, and are passed over here.
+
+    Raises:
+        InputError: one sentence for each key that is missing, wrong, or asks for what is not trained here.
+
+    """
+    config = _read(file)
+    faults = list(_unsupported(config))
+    if not faults:
+        try:
+            return _shape(config)
+        except ValidationError as error:
+            faults = list(_wrong(error, config["model_type"]))
+    raise InputError("\n".join(f"{file}: {fault}" for fault in faults))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{file}: should be JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{file}: should be a mapping, as the config.json of a Llama or a Mixtral")
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def _unsupported(config: dict[str, Any]) -> Iterator[str]:
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in _CLASSES:
+        yield f"model_type: should be one of {', '.join(_CLASSES)}, not {kind!r}"
+        return
+    classes = config.get("architectures", [_CLASSES[kind]])
+    if classes != [_CLASSES[kind]]:
+        yield f"architectures: should be [{_CLASSES[kind]}], not {classes!r}"
+    if "auto_map" in config:
+        yield "auto_map: should not be there: models with code of their own are not trained here"
+    if "quantization_config" in config:
+        yield "quantization_config: should not be there: give the model before it was quantised"
+    for key, values in _ONLY.items():
+        if config.get(key, values[0]) not in values:
+            yield f"{key}: should be {json.dumps(values[0])}, not {config[key]!r}"
+    key, rope = _rope(config)
+    if not isinstance(rope, dict):
+        yield f"{key}: should be a mapping, not {rope!r}"
+        return
+    if _rope_type(rope) not in _ROPE_TYPES:
+        yield f"{key}.rope_type: should be one of {', '.join(_ROPE_TYPES)}, not {_rope_type(rope)!r}"
+    if rope.get("partial_rotary_factor", 1) != 1:
+        yield f"{key}.partial_rotary_factor: should be 1, not {rope['partial_rotary_factor']!r}"
+    if any(isinstance(value, dict) for value in rope.values()):
+        yield f"{key}: should hold for all layers: one mapping without others in it"
+
+
+def _rope(config: dict[str, Any]) -> tuple[str, Any]:
+    """The rotary settings beyond `rope_theta`, and their key: `rope_scaling` up to transformers 4, then the other."""
+    key = "rope_scaling" if "rope_scaling" in config else "rope_parameters"
+    return key, config.get(key, {})
+
+
+def _rope_type(rope: dict[str, Any]) -> object:
+    return rope.get("rope_type", rope.get("type", "default"))
+
+
+def _shape(config: dict[str, Any]) -> Shape:
+    kind = config["model_type"]
+    given = _DEFAULTS[kind] | config
+    fields = {field: given[key] for key, field in (_KEYS | _OWN_KEYS[kind]).items() if key in given}
+    fields.setdefault("kv_heads", fields.get("heads"))
+    if "head_dim" in fields and _is_usual(fields):
+        del fields["head_dim"]  # so that shapes which are equal compare equal
+    _, rope = _rope(config)
+    fields["rope_theta"] = rope.get("rope_theta", given["rope_theta"])
+    if _rope_type(rope) != "default":
+        scaling = {key: rope[key] for key in _ROPE_KEYS if rope.get(key) is not None}
+        if _rope_type(rope) == "llama3":
+            scaling.setdefault("original_max_position_embeddings", given["max_position_embeddings"])
+        fields["rope_scaling"] = {"rope_type": _rope_type(rope), **scaling}
+    return Shape.model_validate({"architecture": kind, **fields}, strict=True)
+
+
+def _is_usual(fields: dict[str, Any]) -> bool:
+    width, heads, hidden = (fields.get(key) for key in ("head_dim", "heads", "hidden_size"))
+    return isinstance(width, int) and isinstance(heads, int) and width * heads == hidden
+
+
+def _wrong(error: ValidationError, kind: str) -> Iterator[str]:
+    keys = {field: key for key, field in (_KEYS | _OWN_KEYS[kind]).items()}
+    for details in error.errors():
+        place = ".".join(str(keys.get(str(step), step)) for step in details["loc"])
+        if details["type"] == "missing":
+            yield f"the key {place!r} is missing"
+            continue
+        message = details["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+        shown = "" if details["type"] == "value_error" else f", not {details['input']!r}"
+        yield f"{place}: {message}{shown}" if place else message

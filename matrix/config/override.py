@@ -1,0 +1,34 @@
+"""Training settings that hold at some points of the matrix only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, GetPydanticSchema, create_model
+
+from bench.contract.documents import Document, Training
+from matrix.config.values import Labels
+
+_fields: dict[str, Any] = {
+    name: (
+        Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation,
+        Field(None, description=field.description),
+    )
+    for name, field in Training.model_fields.items()
+}
+_SOME_TRAINING: type[Document] = create_model("SomeTraining", __base__=Document, **_fields)
+"""Any fields of `Training`; a default here only marks a field that is not given."""
+
+
+class Override(Document):
+    """A change of `training` at the points that match."""
+
+    when: dict[str, Labels] = Field(min_length=1, description="the points: axis and value or values; all must match")
+    set: Annotated[Document, GetPydanticSchema(lambda _, handler: handler(_SOME_TRAINING))] = Field(
+        description="fields of `training` that are no axis"
+    )
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The fields that are set."""
+        return self.set.model_dump(exclude_unset=True)

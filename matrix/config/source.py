@@ -1,0 +1,63 @@
+"""The facts of a data set that planning needs, without opening it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from bench.contract.documents import SOURCE_FILE
+from matrix.errors import InputError
+
+
+class Source(BaseModel):
+    """`source.json` beside a data set, as `xffl-bench data` writes it; it has more keys than these."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    vocab_size: PositiveInt
+    sequence_length: PositiveInt
+
+
+def read_source(folder: Path) -> Source | None:
+    """What is known of a data set; None where nothing is, as with data of other makers.
+
+    Raises:
+        InputError: the file is there but not whole.
+
+    """
+    path = folder / SOURCE_FILE
+    try:
+        return Source.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, ValidationError) as error:
+        raise InputError(
+            f"{path}: should give vocab_size and sequence_length as numbers: make the data again with "
+            "`xffl-bench data synthetic` or `xffl-bench data prepare`"
+        ) from error
+
+
+def train_samples(folder: Path) -> int | None:
+    """Samples of the train split, counted in its Arrow files; None where there is no data set.
+
+    Raises:
+        InputError: the data set is there but not whole.
+
+    """
+    split = folder / "train"
+    if not split.is_dir():
+        return None
+    import pyarrow as pa  # noqa: PLC0415 - only where a sweep counts in epochs
+
+    samples = 0
+    try:
+        for file in json.loads((split / "state.json").read_text(encoding="utf-8"))["_data_files"]:
+            with pa.memory_map(str(split / file["filename"])) as stored:
+                samples += sum(batch.num_rows for batch in pa.ipc.open_stream(stored))
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(f"{split}: is no whole split made by save_to_disk ({error}): make the data again") from error
+    return samples

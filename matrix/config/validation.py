@@ -1,0 +1,98 @@
+"""Holding a YAML file against a schema, and saying all that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from matrix.config.yamlfile import Location, YamlFile
+from matrix.errors import InputError, as_text, suggestion
+
+Model = TypeVar("Model", bound=BaseModel)
+Fault = tuple[Location, str]
+"""Where something is wrong, and what would be right."""
+
+Schema = dict[str, Any]
+
+
+def validate(model: type[Model], file: YamlFile) -> Model:
+    """The file's content as a `model`; types are not coerced, so that `nodes: true` is not one node.
+
+    Raises:
+        InputError: one sentence for each key that is wrong.
+
+    """
+    try:
+        return model.model_validate(file.data, strict=True)
+    except ValidationError as error:
+        schema = model.model_json_schema()
+        sentences: dict[str, str] = {}
+        for details in error.errors():
+            location, is_missing = details["loc"], details["type"] == "missing"
+            # What no member of a union takes is a fault for each of them: the first member's is told.
+            key = str(location) if is_missing else file.sentence(location, "")
+            sentences.setdefault(key, file.sentence(location, _message(details, schema)))
+        raise InputError("\n".join(sentences.values())) from None
+
+
+def refuse(file: YamlFile, faults: Iterable[Fault]) -> None:
+    """Raise an InputError with all the faults, if there are any."""
+    sentences = [file.sentence(location, message) for location, message in faults]
+    if sentences:
+        raise InputError("\n".join(sentences))
+
+
+def _message(error: ErrorDetails, schema: Schema) -> str:
+    kind, location, shown = error["type"], error["loc"], _shown(error["input"])
+    if kind == "extra_forbidden":
+        return f"is not a known key{suggestion(location[-1], _keys_at(schema, location[:-1]))}"
+    if kind == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    own = {
+        "missing": f"the key {location[-1]!r} is missing" if location else "",
+        "invalid_key": f"the key {shown} should be text",
+        "model_type": f"should be a mapping, not {shown}",
+        "dict_type": f"should be a mapping, not {shown}",
+        "string_type": f"should be text, not {shown}",
+        "int_type": f"should be a whole number, not {shown}",
+        "too_short": "should have at least one value",
+        "string_pattern_mismatch": f"should be letters, digits and any of . _ + - (60 at most), not {shown}",
+    }
+    general = error["msg"].replace("Input should be", "should be").replace("a valid ", "a ")
+    return own.get(kind, f"{general}, not {shown}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return repr(value) if isinstance(value, str) else as_text(value)
+
+
+def _keys_at(schema: Schema, location: Location) -> list[str]:
+    """Keys that the schema knows at a location."""
+    places = list(_resolved(schema, schema))
+    for step in location:
+        # A step without a place of its own is the name of a union's member: the places stay.
+        places = [child for place in places for child in _children(schema, place, step)] or places
+    return sorted({key for place in places for key in place.get("properties", {})})
+
+
+def _children(schema: Schema, place: Schema, step: int | str) -> Iterator[Schema]:
+    child = place.get("items") if isinstance(step, int) else place.get("properties", {}).get(step)
+    child = child or (isinstance(step, str) and place.get("additionalProperties")) or None
+    if child:
+        yield from _resolved(schema, child)
+
+
+def _resolved(schema: Schema, place: Schema) -> Iterator[Schema]:
+    """The places that a reference or a union stands for."""
+    if "$ref" in place:
+        yield from _resolved(schema, schema["$defs"][place["$ref"].rsplit("/", 1)[1]])
+    elif "anyOf" in place or "oneOf" in place:
+        for member in place.get("anyOf") or place["oneOf"]:
+            yield from _resolved(schema, member)
+    else:
+        yield place

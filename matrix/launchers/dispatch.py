@@ -1,0 +1,31 @@
+"""The launcher that a run asks for. One sweep may use several, and each is made when the first run wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from bench.contract import documents as contract
+from bench.contract.documents import Run
+from bench.contract.files import AttemptFolder, RunFolder
+from matrix.launchers.base import Launched, Launcher
+
+
+class ChosenLauncher:
+    """Passes each run on to the launcher that it names."""
+
+    def __init__(self, makers: Mapping[contract.Launcher, Callable[[], Launcher]]) -> None:
+        self._makers = makers
+        self._made: dict[contract.Launcher, Launcher] = {}
+
+    def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
+        """By `run.launcher`."""
+        if run.launcher not in self._made:
+            self._made[run.launcher] = self._makers[run.launcher]()
+        return self._made[run.launcher].start(run, folder, attempt)
+
+    def close(self) -> None:
+        """Close all that were made."""
+        with ExitStack() as each:  # where one fails, the others are still closed
+            for launcher in self._made.values():
+                each.callback(launcher.close)

@@ -1,0 +1,140 @@
+"""The scripts that `xffl exec` needs for a run, written into the run's folder for it and for people.
+
+runs/<id>/training.py, config.py   what a rank executes
+runs/<id>/facility.sh              what every node's shell sources before it
+runs/<id>/launch.sh                the whole call, for a repetition by hand
+runs/<id>/ssh/ssh                  ssh with the system file's options, which keeps its exit status
+attempts/<n>/facility.owner-*.sh   whose attempt it is, and its port
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contract.documents import Run
+from bench.contract.files import AttemptFolder, RunFolder, write_whole
+from bench.host.provenance import allowed_environment, is_secret
+from matrix.host.processes import facility_name
+from matrix.host.template import filled
+from matrix.image.image import Image
+from matrix.launchers.base import environment
+from matrix.launchers.xffl_site import Site
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_PASSED_ON = re.compile(r"(HF|TRANSFORMERS|WANDB)_\w+|XDG_CACHE_HOME|PYTHONPATH")
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """The scripts of one run and one attempt."""
+
+    run: Run
+    folder: RunFolder
+    attempt: AttemptFolder
+    site: Site
+    image: Image | None = None
+
+    @property
+    def _place(self) -> Path:
+        return self.folder.path.absolute()
+
+    @property
+    def ssh_folder(self) -> Path:
+        """What has to be first in PATH when `xffl exec` is called."""
+        return self._place / "ssh"
+
+    def facility(self, owner: str) -> Path:
+        """The script of the attempt."""
+        return self.attempt.path.absolute() / facility_name(owner)
+
+    def command(self, facility: Path) -> list[str]:
+        """The call of `xffl exec`: -n last, because it takes all words that follow."""
+        return [
+            *(str(self.site.command), "exec", str(self._place / "training.py"), str(self._place / "config.py")),
+            *("-f", str(facility), "-v", str(self.site.venv), "-ws", str(self.run.world)),
+            *("-n", *self.site.settings.hosts_of(self.run.nodes)),
+        ]
+
+    def by_hand(self) -> list[str]:
+        """The call that repeats the run outside a sweep."""
+        return self.command(self._place / "facility.sh")
+
+    def write(self, owner: str, port: int, more: Mapping[str, str]) -> None:
+        """Write them all; `more` are the variables that an attempt's ranks get beside the run's own.
+
+        Raises:
+            OSError: a script could not be written.
+
+        """
+        settings, place = self.site.settings, self._place
+        exported = environment(self.run.system, {})
+        exported = {**passed_on(os.environ), **self.site.network, **exported}
+        source = (
+            f"source {shlex.quote(settings.facility)}" if settings.facility else "# The site has no script of its own."
+        )
+        into = self.image.into(self.run, self.folder, self.site.python) if self.image else []
+        facility = self.facility(owner)
+        call = " \\\n    ".join(_lines(self.by_hand()))
+        call = f'export PATH={shlex.quote(str(self.ssh_folder))}:"$PATH"\n{call}'
+        ssh = shlex.join([str(self.site.ssh), *settings.ssh_options])
+        self._write(self.ssh_folder / "ssh", "ssh", ssh=ssh, executable=True)
+        self._write(place / "training.py", "training.py")
+        self._write(place / "config.py", "config.py")
+        self._write(
+            place / "facility.sh",
+            "facility.sh",
+            id=self.run.id,
+            site=source,
+            folder=shlex.quote(str(Path.cwd())),
+            by_hand=str(place / "by-hand"),
+            exports=_exports(exported),
+            into=f"{shlex.join(into)} " if into else "",
+            threads=str(self.run.system.threads_per_rank),
+        )
+        self._write(
+            place / "launch.sh", "launch.sh", id=self.run.id, run=shlex.quote(str(place)), command=call, executable=True
+        )
+        self._write(
+            facility,
+            "attempt.sh",
+            id=self.run.id,
+            number=str(self.attempt.number),
+            attempt=shlex.quote(str(self.attempt.path.absolute())),
+            exports=_exports(more),
+            port=str(port),
+            facility=shlex.quote(str(place / "facility.sh")),
+        )
+
+    def _write(self, path: Path, template: str, *, executable: bool = False, **values: str) -> None:
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, filled((TEMPLATES / f"{template}.in").read_text(encoding="utf-8"), values), durable=False)
+        if executable:
+            path.chmod(0o755)
+
+
+def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
+    """What of the runner's environment ranks get, which ssh does not carry: what a result records, and what caches,
+    W&B and packages are found by. Never a secret: it would lie in a file.
+    """
+    found = {name: value for name, value in variables.items() if _PASSED_ON.fullmatch(name) and not is_secret(name)}
+    return dict(sorted((allowed_environment(variables) | found).items()))
+
+
+def _exports(variables: Mapping[str, str]) -> str:
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def _lines(command: list[str]) -> list[str]:
+    """A command in words for a shell: a path to a line, and an option with its values."""
+    lines: list[list[str]] = [[]]
+    for word in command:
+        if word.startswith(("-", "/")) and lines[-1] and (word[0] == "-" or not lines[-1][0].startswith("-")):
+            lines.append([])
+        lines[-1].append(word)
+    return [shlex.join(line) for line in lines]

@@ -1,0 +1,81 @@
+"""Filters on axes: which runs of a plan a call is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.contract.documents import AxisValue, Plan
+from matrix.errors import InputError, as_text, suggestion
+from matrix.planning.plan import PlannedSweep
+
+
+def _is_written(value: AxisValue, text: str) -> bool:
+    """Whether the text stands for the value: `0.001` and `1e-3` do for the same one."""
+    if text == as_text(value):
+        return True
+    try:
+        return isinstance(value, float) and float(text) == value
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Values of one axis, as text."""
+
+    axis: str
+    values: tuple[str, ...]
+
+    def keeps(self, labels: Mapping[str, AxisValue]) -> bool:
+        """Whether a cell has one of the values."""
+        return any(_is_written(labels[self.axis], text) for text in self.values)
+
+
+def parse_filter(text: str) -> Filter:
+    """A filter from `nodes=1,2`.
+
+    Raises:
+        InputError: it is not of that form.
+
+    """
+    axis, equals, values = text.partition("=")
+    parts = tuple(value.strip() for value in values.split(","))
+    if not (equals and axis.strip() and all(parts)):
+        raise InputError(f"filter {text!r}: should be of the form axis=value or axis=value,value")
+    return Filter(axis.strip(), parts)
+
+
+def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Filter]) -> list[str]:
+    """Ids of the runs that stand for the cells that all `only` filters keep and no `excepted` one, in order.
+
+    A cell that is the same run as another one keeps that run: `strategy=hsdp` where hsdp is fsdp selects its run.
+
+    Raises:
+        InputError: a filter names an axis or a value that the sweep does not have, or no run is left.
+
+    """
+    kept, left_out = list(only), list(excepted)
+    for entry in (*kept, *left_out):
+        _check(entry, planned.plan)
+    cells = [
+        cell
+        for cell in planned.plan.cells
+        if all(entry.keeps(cell.labels) for entry in kept) and not any(entry.keeps(cell.labels) for entry in left_out)
+    ]
+    wanted = {run for cell in cells for run in cell.runs}
+    if cells and not wanted:
+        reasons = "; ".join(dict.fromkeys(cell.reason for cell in cells))
+        raise InputError(f"the filters leave only combinations that are impossible: {reasons}")
+    if not wanted:
+        raise InputError("the filters leave no run of this sweep: no combination has all these values")
+    return [run for run in planned.plan.order if run in wanted]
+
+
+def _check(entry: Filter, plan: Plan) -> None:
+    if entry.axis not in plan.axes:
+        raise InputError(f"filter {entry.axis}: is no axis of this sweep{suggestion(entry.axis, plan.axes)}")
+    known = plan.axes[entry.axis]
+    for value in entry.values:
+        if not any(_is_written(name, value) for name in known):
+            raise InputError(f"filter {entry.axis}: {value} is no value of this axis{suggestion(value, known)}")

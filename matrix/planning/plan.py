@@ -1,0 +1,167 @@
+"""From a sweep and a system to the plan: every cell, and every run in the order of execution."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contract.documents import SETTINGS, AxisValue, Cell, Plan, Run
+from bench.contract.layout import ImpossibleError
+from bench.contract.resume import CheckpointError, read_checkpoint
+from matrix.config.sweep import Sweep
+from matrix.config.system import SystemFile
+from matrix.errors import InputError, as_text
+from matrix.planning.collapse import Resolved, collapse, why_same
+from matrix.planning.expand import Point, expand
+from matrix.planning.resolve import Resolver
+
+LONGEST_NAME = 120
+"""Characters of a run's id before its repeat and digest: files beside it need some room too."""
+
+
+@dataclass(frozen=True)
+class PlannedSweep:
+    """The plan, and its runs by id."""
+
+    plan: Plan
+    runs: dict[str, Run]
+
+
+def make_plan(sweep: Sweep, system: SystemFile) -> PlannedSweep:
+    """Expand, resolve, collapse and order a sweep.
+
+    Raises:
+        InputError: nothing in the sweep can run.
+
+    """
+    points = expand(sweep.labels, sweep.exclude, [lists.labels for lists in sweep.include])
+    outcomes = _resolve_all(points, sweep, system)
+    resolved = [outcome for outcome in outcomes if isinstance(outcome, Resolved)]
+    if not resolved:
+        raise InputError(_nothing_runs(sweep, points, outcomes))
+    executed = collapse(resolved)
+    runs = {identity: _repeats(cell, sweep) for identity, cell in executed.items()}
+    by_id = {run.id: run for repeats in runs.values() for run in repeats}
+    cells = [_cell(point, outcome, executed, runs) for point, outcome in zip(points, outcomes, strict=True)]
+    plan = Plan(
+        sweep=sweep.name,
+        axes=sweep.all_labels,
+        reference=_reference(sweep),
+        regime=sweep.regime,
+        repeats=sweep.repeats,
+        cells=cells,
+        order=list(_order(list(runs.values()), sweep)),
+    )
+    return PlannedSweep(plan, by_id)
+
+
+def check_data(planned: PlannedSweep) -> None:
+    """Look for the data and for checkpoints to go on from, which planning can do without and running cannot.
+
+    Raises:
+        InputError: one is not there.
+
+    """
+    for checkpoint in {run.training.start_from for run in planned.runs.values()} - {None}:
+        try:
+            read_checkpoint(Path(str(checkpoint)))
+        except CheckpointError as error:
+            raise InputError(f"training.start_from: {error}") from error
+    for folder in {run.data for run in planned.runs.values()}:
+        if not Path(folder).is_dir():
+            raise InputError(
+                f"data.path: there is no folder {folder}: make one with `xffl-bench data synthetic {folder}`, "
+                "or name one that was made by save_to_disk"
+            )
+
+
+def _resolve_all(points: list[Point], sweep: Sweep, system: SystemFile) -> list[Resolved | str]:
+    """What each point resolves to, or the reason why it is impossible."""
+    resolver, strategies = Resolver(sweep, system), sweep.strategy_settings
+    outcomes: list[Resolved | str] = []
+    for point in points:
+        try:
+            run = resolver.run(point)
+        except ImpossibleError as reason:
+            outcomes.append(str(reason))
+        else:
+            outcomes.append(Resolved(point, strategies[str(point["strategy"])][0], run, run.identity()))
+    return outcomes
+
+
+def _nothing_runs(sweep: Sweep, points: list[Point], outcomes: list[Resolved | str]) -> str:
+    if not points:
+        return f"sweep {sweep.name}: exclude leaves no point of the matrix: remove an exclusion"
+    reasons = "; ".join(dict.fromkeys(str(outcome) for outcome in outcomes))
+    return f"sweep {sweep.name}: none of the {len(points)} points of the matrix can run: {reasons}"
+
+
+def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], runs: dict[str, list[Run]]) -> Cell:
+    if isinstance(outcome, str):
+        return Cell(labels=point, status="impossible", reason=outcome)
+    chosen = executed[outcome.identity]
+    is_run = chosen is outcome
+    return Cell(
+        labels=point,
+        status="run" if is_run else "same",
+        layout=outcome.run.layout,
+        canonical=outcome.canonical,
+        same_as={axis: value for axis, value in chosen.point.items() if value != point[axis]},
+        reason="" if is_run else why_same(outcome, chosen),
+        runs=[run.id for run in runs[outcome.identity]],
+    )
+
+
+def _repeats(cell: Resolved, sweep: Sweep) -> list[Run]:
+    first = {axis: labels[0] for axis, labels in sweep.labels.items()}
+    runs = []
+    for repeat in range(sweep.repeats):
+        run = cell.run.model_copy(update={"repeat": repeat})
+        digest = run.identity() if repeat else cell.identity
+        runs.append(run.model_copy(update={"id": _run_id(run, digest, first)}))
+    return runs
+
+
+def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
+    """A name for people that is unique in the sweep by its labels, and over all sweeps by its digest.
+
+    Of the settings only those are named that have not their axis's `first` value, or a sweep over many
+    axes would have names that no file system takes.
+    """
+    labels = run.labels
+    parts = [labels["model"], labels["strategy"], f"n{labels['nodes']}", f"b{labels['batch_size']}"]
+    if run.cuda_streams > 1:
+        parts.append(f"s{run.cuda_streams}")
+    parts += [
+        f"{axis}={as_text(value)}"
+        for axis, value in labels.items()
+        if axis in SETTINGS and value != first[axis] and axis != "start_from"  # a path is no name
+    ]
+    name = ".".join(str(part) for part in parts)
+    if len(name) > LONGEST_NAME:
+        return f"{name[:LONGEST_NAME]}.r{run.repeat}-{digest}"
+    return f"{name}.r{run.repeat}-{digest[:6]}"
+
+
+def _order(runs: list[list[Run]], sweep: Sweep) -> Iterator[str]:
+    """Run ids: all of the first repeat in random order, then all of the second, ...
+
+    So the repeats of a combination lie far apart, and a machine that slows down during the sweep slows all
+    combinations alike: what drifts becomes spread between repeats, and not a difference between strategies.
+    """
+    for repeat in range(sweep.repeats):
+        ids = [repeats[repeat].id for repeats in runs]
+        random.Random(f"{sweep.seed}.{repeat}").shuffle(ids)
+        yield from ids
+
+
+def _reference(sweep: Sweep) -> dict[str, AxisValue]:
+    strategies = [str(name) for name in sweep.all_labels["strategy"]]
+    nodes = [int(count) for count in sweep.all_labels["nodes"]]
+    default = "fsdp" if "fsdp" in strategies else strategies[0]
+    return {
+        "strategy": sweep.reference.strategy or default,
+        "nodes": sweep.reference.nodes or min(nodes),
+    }

@@ -1,0 +1,66 @@
+"""From the command line's words to a planned sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bench.contract.documents import SOURCE_FILE, Run
+from matrix.config.sweep import Sweep, load_sweep
+from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
+from matrix.image.image import Image
+from matrix.planning.filters import parse_filter, select
+from matrix.planning.plan import PlannedSweep, make_plan
+from matrix.store.sweep_folder import SweepRecord
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a command needs to know of a sweep before it starts."""
+
+    sweep: Sweep
+    system: SystemFile
+    planned: PlannedSweep
+    selected: list[str]
+    matrix_path: Path
+    system_path: Path
+
+    @property
+    def selected_runs(self) -> list[Run]:
+        """The runs that a call is about, in order."""
+        return [self.planned.runs[run_id] for run_id in self.selected]
+
+    @cached_property
+    def image(self) -> Image | None:
+        """What ranks run in. Raises InputError: it is not there."""
+        return Image(self.system.image) if self.system.image else None
+
+    def record(self) -> SweepRecord:
+        """What the sweep would be begun with now."""
+        source = Path(self.sweep.data.path) / SOURCE_FILE
+        return SweepRecord.now(
+            self.sweep.name,
+            self.matrix_path.read_text(encoding="utf-8"),
+            self.system_path.read_text(encoding="utf-8"),
+            source.read_text(encoding="utf-8") if source.exists() else "",
+            self.sweep.found_models,
+            self.image.digest if self.image else None,
+        )
+
+
+def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> Prepared:
+    """Read, expand, plan and filter.
+
+    Raises:
+        InputError: something in the files or filters is wrong, or nothing is left to run.
+
+    """
+    sweep = load_sweep(matrix)
+    system_path = Path(sweep.system)
+    if system is not None:
+        system_path = built_in_path(system) if system in BUILT_IN else Path(system)
+    system_file = load_system(system_path)
+    planned = make_plan(sweep, system_file)
+    filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
+    return Prepared(sweep, system_file, planned, select(planned, *filters), matrix, system_path)

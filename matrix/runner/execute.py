@@ -1,0 +1,89 @@
+"""`xffl-bench run` where the hosts are there already: from a planned sweep to its results, under one claim and without
+leaving anything behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+
+from matrix.batch.packing import by_nodes
+from matrix.errors import InputError
+from matrix.host.signals import stop_signals
+from matrix.planning.prepare import Prepared
+from matrix.runner.runner import Summary
+from matrix.runner.session import Here, run_here, site_of, with_library
+from matrix.schedulers.slurm.allocation import Held
+from matrix.store.claim import Runner, claim
+from matrix.store.jobs import at_work
+from matrix.store.sweep_folder import SweepFolder
+
+
+def execute(
+    prepared: Prepared,
+    folder: SweepFolder,
+    console: Console,
+    *,
+    held: Held | None,
+    max_runs: int | None,
+    retry_failed: bool,
+    accept_changes: bool,
+) -> Summary:
+    """Run the selected runs of a sweep that have no final result yet.
+
+    Raises:
+        InputError: the sweep was begun with another matrix, system, data set or software; or `xffl exec` is to start
+            runs, and is not there or cannot take the paths of this machine; or the xFFL library is to train, and is not
+            there; or the allocation has too few hosts.
+        SlurmError: inside an allocation, Slurm does not answer.
+        LostClaimError: another runner took the sweep meanwhile.
+        LostHostError: a host of the allocation no longer answers.
+        StuckError: processes could not be ended.
+        KeyboardInterrupt: interrupted by SIGINT or SIGTERM; everything that was started is ended.
+        OSError: results could not be written; what was measured before is kept.
+
+    """
+    system, runs = prepared.system, prepared.selected_runs
+    if held is not None:
+        system = system.on(held.allocation.hosts)
+        runs = by_nodes(runs)
+        _check_size(prepared, held)
+    site = site_of(system, folder, runs)
+    runs = with_library(runs, site, prepared.image, console)
+    with stop_signals(), claim(folder.runners, waiting_at(folder, console)) as own:
+        frozen = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
+        elsewhere = at_work(folder) if held is not None else {}
+        if elsewhere:
+            jobs = ", ".join(sorted(set(elsewhere.values())))
+            console.print(f"{len(elsewhere)} runs belong to jobs that are in the queue: {jobs}", highlight=False)
+        return run_here(
+            Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console),
+            [run for run in runs if run.id not in elsewhere],
+            site,
+            to_settle=[run_id for run_id in prepared.planned.plan.order if run_id not in elsewhere],
+            max_runs=max_runs,
+            retry_failed=retry_failed,
+        )
+
+
+def waiting_at(folder: SweepFolder, console: Console) -> Callable[[Runner], None]:
+    """Who says that another runner is waited for."""
+
+    def waiting(runner: Runner) -> None:
+        console.print(
+            f"{folder.path} is being run by process {runner.pid} on {runner.host} since {runner.since}; waiting for it"
+        )
+
+    return waiting
+
+
+def _check_size(prepared: Prepared, held: Held) -> None:
+    """Raises InputError: a run wants more hosts than there are."""
+    hosts = held.allocation.hosts
+    for run in prepared.selected_runs:
+        if run.nodes > len(hosts):
+            raise InputError(
+                f"job {held.allocation.job} has {len(hosts)} nodes, and {run.id} wants {run.nodes}: leave such runs "
+                "out with --only nodes=..., or let xffl-bench submit jobs, from outside of an allocation"
+            )

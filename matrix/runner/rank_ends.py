@@ -1,0 +1,37 @@
+"""Whether a rank has said that it failed, seen while the others go on: they may wait for it for ever."""
+
+from __future__ import annotations
+
+import time
+
+from pydantic import ValidationError
+
+from bench.contract.documents import RankEnd
+from bench.contract.files import AttemptFolder
+
+LOOK_EVERY = 0.25  # seconds between two looks into the folder, which may be on another machine
+
+
+class FailedRanks:
+    """Looks through what ranks of an attempt wrote at their ends, each word once."""
+
+    def __init__(self, attempt: AttemptFolder) -> None:
+        self._attempt = attempt
+        self._read: set[str] = set()
+        self._looked = 0.0
+
+    def any(self) -> bool:
+        """Whether one was found since the last time."""
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return False
+        self._looked = time.monotonic()
+        return any(self._has_failed(file.name) for file in self._attempt.ends.glob("rank*.json"))
+
+    def _has_failed(self, name: str) -> bool:
+        if name in self._read:
+            return False
+        self._read.add(name)
+        try:
+            return not RankEnd.model_validate_json((self._attempt.ends / name).read_text(encoding="utf-8")).completed
+        except (ValidationError, UnicodeDecodeError):  # damaged: no word, and its process tells more
+            return False

@@ -1,0 +1,30 @@
+"""Packages that only some runs need, looked for before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+
+from bench.contract.documents import Run
+from matrix.errors import InputError
+from matrix.image.image import Image
+from matrix.xffl.interpreter import installation
+
+
+def check_wandb(runs: Iterable[Run], image: Image | None) -> None:
+    """Raises InputError: a run is to be tracked, and what the ranks share (an environment, or an image) has no wandb;
+    or the image cannot be asked.
+    """
+    mode = next((run.wandb.mode for run in runs if run.wandb.mode != "disabled"), None)
+    if mode is None:
+        return
+    if image is not None and installation(image.python("cpu")).wandb is None:
+        raise InputError(
+            f"wandb.mode: {mode!r} needs the package wandb, which {image.path} has not: make the image with "
+            "`xffl-bench image build --xffl`, or write `mode: disabled`"
+        )
+    if image is None and find_spec("wandb") is None:
+        raise InputError(
+            f"wandb.mode: {mode!r} needs the package wandb, which is not installed here: install "
+            "xffl-bench[wandb], or write `mode: disabled`"
+        )

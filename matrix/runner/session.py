@@ -1,0 +1,188 @@
+"""Runs on hosts that the runner has: this machine, those behind ssh, or those of an allocation it is in."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from bench.contract import documents as contract
+from bench.contract.documents import Library, Run
+from bench.host.provenance import told
+from matrix.config.system import SystemFile
+from matrix.host.processes import end_all
+from matrix.image.image import Image
+from matrix.launchers.base import Launcher
+from matrix.launchers.dispatch import ChosenLauncher
+from matrix.launchers.srun import SrunLauncher
+from matrix.launchers.torchrun import TorchrunLauncher, WarmLauncher
+from matrix.launchers.xffl_exec import XfflLauncher
+from matrix.launchers.xffl_site import Site, check_paths, find_site
+from matrix.runner.progress import Display
+from matrix.runner.runner import Summary, SweepRunner, always
+from matrix.schedulers.slurm.allocation import Held
+from matrix.store.claim import Claim
+from matrix.store.settle import Death, settle
+from matrix.store.sweep_folder import SweepFolder, SweepRecord
+from matrix.xffl.interpreter import Python
+from matrix.xffl.probe import library
+
+
+@dataclass(frozen=True)
+class Here:
+    """Where runs are run, and by whom.
+
+    Attributes:
+        system: with `held` its xffl.hosts are the allocation's.
+        claim: on the sweep, or on a job of it.
+        owners: what the owners of this claim's processes begin with.
+        held: the allocation, None without one.
+        dead: owners of earlier jobs, whose processes behind ssh the scheduler may not have ended.
+
+    """
+
+    folder: SweepFolder
+    record: SweepRecord
+    system: SystemFile
+    image: Image | None
+    claim: Claim
+    owners: str
+    held: Held | None
+    console: Console
+    dead: tuple[str, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """Of this runner's processes."""
+        return f"{self.owners}{self.claim.number}"
+
+    @property
+    def commit(self) -> str:
+        """Of the code that trains, and its state."""
+        return told(self.record.commit, self.record.dirty)
+
+    @property
+    def agents_log(self) -> Path:
+        """What a process that outlives runs prints."""
+        return self.claim.folder / f"{self.claim.number:06d}.log"
+
+
+def site_of(system: SystemFile, folder: SweepFolder, runs: list[Run]) -> Site | None:
+    """Where `xffl exec` starts runs, None where none of them wants it.
+
+    Raises:
+        InputError: xFFL is not there, or cannot take the paths of this machine.
+
+    """
+    over_ssh = [run for run in runs if run.launcher == "xffl"]
+    if not over_ssh:
+        return None
+    site = find_site(system.xffl)
+    check_paths(site, folder.path, over_ssh)
+    return site
+
+
+def with_library(runs: list[Run], site: Site | None, image: Image | None, console: Console) -> list[Run]:
+    """The runs; those that the xFFL library trains know what the one that is installed really does.
+
+    Raises:
+        InputError: it is not there.
+
+    """
+    if all(run.engine != "xffl" for run in runs):
+        return runs
+    console.print("looking at what the installed xFFL does (the first time, up to half a minute)", highlight=False)
+    command = site.command if site and image is None else None
+
+    @functools.cache
+    def found(python: Python, device: Literal["cpu", "cuda"]) -> Library:
+        return library(python, command, device)
+
+    def known(run: Run) -> Library:
+        python = site.python if site and run.launcher == "xffl" else Path(sys.executable)
+        device = run.system.device
+        return found(image.python(device) if image else python, device)
+
+    return [run.model_copy(update={"library": known(run)}) if run.engine == "xffl" else run for run in runs]
+
+
+def run_here(
+    here: Here,
+    runs: list[Run],
+    site: Site | None,
+    *,
+    to_settle: list[str],
+    max_runs: int | None = None,
+    retry_failed: bool = False,
+    death: Death | None = None,
+    hindrance: Callable[[Run], str] = always,
+) -> Summary:
+    """Clean up after earlier runners, then run what has no final result.
+
+    Args:
+        to_settle: runs that a dead runner may have left without an outcome.
+        death: what became of that runner, where it is known.
+
+    Raises:
+        LostClaimError: another runner has taken over.
+        LostHostError: a host of the allocation no longer answers.
+        StuckError: processes could not be ended.
+        KeyboardInterrupt: interrupted; everything that was started is ended.
+        OSError: results could not be written; what was measured before is kept.
+
+    """
+    launchers = _launchers(here, site, runs)
+    launcher = ChosenLauncher(launchers)
+    try:
+        with Display(here.console, len(runs)) as display:
+            for result in settle(here.folder, to_settle, death):
+                display.ended(result)
+            runner = SweepRunner(
+                here.folder,
+                launcher,
+                here.claim,
+                display,
+                allocation=here.held.allocation if here.held else None,
+                hindrance=hindrance,
+            )
+            return runner.run_all(runs, max_runs=max_runs, retry_failed=retry_failed)
+    finally:
+        launcher.close()
+
+
+def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[contract.Launcher, Callable[[], Launcher]]:
+    """Every launcher that runs want, once what earlier runners left behind was ended."""
+    orphans = end_all(here.owners, spare_owner=here.owner)
+    if orphans:
+        here.console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
+    if here.held is not None and here.claim.number > 1:
+        for sentence in srun_of(here).end_earlier(here.owners):
+            here.console.print(sentence, highlight=False)
+    makers: dict[contract.Launcher, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
+    if site is not None:
+        over_ssh = XfflLauncher(here.owner, here.commit, site, here.image)
+        most = max(run.nodes for run in runs if run.launcher == "xffl")
+        for owners in (here.owners, *here.dead):
+            for sentence in over_ssh.end_earlier(owners, site.settings.hosts_of(most)):
+                here.console.print(sentence, highlight=False)
+        makers["xffl"] = lambda: over_ssh
+    return makers
+
+
+def _agents(here: Here) -> Launcher:
+    if here.held is not None:
+        return srun_of(here)
+    if here.system.is_warm:
+        return WarmLauncher(here.owner, here.commit, here.agents_log)
+    return TorchrunLauncher(here.owner, here.commit, here.image)
+
+
+def srun_of(here: Here) -> SrunLauncher:
+    """What starts agents on the hosts of an allocation, which `here` must have."""
+    assert here.held is not None
+    return SrunLauncher(here.owner, here.commit, here.system, here.held.allocation.hosts, here.image)

@@ -1,0 +1,166 @@
+"""One runner per sweep at a time, on any file system and without locks.
+
+Runners take numbers. A number is taken by linking a whole file to a name that must not exist yet, which only one can
+do; the holder is the one with the highest number. It hands over by marking its number as released, or by dying. No
+file is ever deleted or replaced, so on one host there is no moment at which two could hold the sweep; a runner on
+another host that gives no sign of life for two minutes is taken for dead, and stops before its next run if it was not.
+One whose Slurm job was started again is dead at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.contract.documents import Document
+from bench.contract.files import write_document
+from bench.host.provenance import host, machine
+from matrix.errors import InputError
+from matrix.host.processes import start_time
+from matrix.store.sweep_folder import timestamp
+
+BEAT_EVERY = 20.0  # seconds; a runner on another host counts as dead after LOST_AFTER without a beat
+LOST_AFTER = 120.0
+
+
+class Runner(Document):
+    """A process that runs sweeps."""
+
+    host: str
+    boot: str
+    pid: int
+    start: int
+    since: str
+    command: list[str]
+    job: str | None = None
+    restarts: int = 0
+
+    @classmethod
+    def this(cls) -> Runner:
+        """The calling process."""
+        pid = os.getpid()
+        start = start_time(pid)
+        if start is None:
+            raise RuntimeError("this process is not in /proc")
+        return cls(
+            host=host(),
+            boot=machine(),
+            pid=pid,
+            start=start,
+            since=timestamp(),
+            command=sys.argv,
+            job=os.environ.get("SLURM_JOB_ID"),
+            restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+        )
+
+    @property
+    def was_restarted(self) -> bool:
+        """Whether Slurm has started this runner's job again since, in which the calling process is: it does so only
+        once all of a job has ended.
+        """
+        job, restarts = os.environ.get("SLURM_JOB_ID"), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+        return self.job is not None and self.job == job and self.restarts < restarts
+
+
+class LostClaimError(RuntimeError):
+    """Another runner has taken the sweep, because this one gave no sign of life (it was stopped, say)."""
+
+
+class Claim:
+    """The right to run a sweep, under one number."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
+        self.folder = folder
+        self._file = folder / f"{number:06d}.json"
+        self._over = threading.Event()
+        self._beats = threading.Thread(target=self._beat, daemon=True)
+        self._beats.start()
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_EVERY):
+            self._file.touch()
+
+    def check(self) -> None:
+        """Raises LostClaimError: another runner has taken the sweep."""
+        if (newest := _newest(self.folder)) != self.number:
+            raise LostClaimError(f"runner {newest} has taken this sweep over; see {self.folder}/{newest:06d}.json")
+
+    def release(self) -> None:
+        """Hand over."""
+        self._over.set()
+        self._beats.join()
+        self._file.with_suffix(".released").touch()
+
+
+def _newest(folder: Path) -> int:
+    numbers = [int(match[1]) for entry in folder.iterdir() if (match := re.fullmatch(r"(\d+)\.json", entry.name))]
+    return max(numbers, default=0)
+
+
+def holder(folder: Path) -> Runner | None:
+    """The runner that holds the sweep, None where it is free."""
+    number = _newest(folder) if folder.exists() else 0
+    file = folder / f"{number:06d}.json"
+    if number == 0 or file.with_suffix(".released").exists():
+        return None
+    try:
+        runner = Runner.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        if not _beats(file):
+            return None
+        raise InputError(f"{file}: cannot be read, and is not {LOST_AFTER:g} s old: wait, or delete it") from error
+    if runner.was_restarted:
+        return None
+    if runner.host == host() and runner.boot == machine():
+        return runner if start_time(runner.pid) == runner.start else None
+    return runner if _beats(file) else None
+
+
+def _beats(file: Path) -> bool:
+    """Whether a runner's file was touched of late, by the clock of the file system, which all hosts see."""
+    probe = file.parent / f".clock.{host()}.{os.getpid()}"
+    probe.touch()
+    age = probe.stat().st_mtime - file.stat().st_mtime
+    probe.unlink()
+    return age < LOST_AFTER
+
+
+def _take(folder: Path, number: int) -> bool:
+    beside = folder / f".{host()}.{os.getpid()}"
+    write_document(beside, Runner.this())
+    try:
+        os.link(beside, folder / f"{number:06d}.json")
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
+    return True
+
+
+@contextmanager
+def claim(folder: Path, waiting: Callable[[Runner], None]) -> Iterator[Claim]:
+    """Hold the sweep while the block runs. `waiting` is called once for every runner that must be waited for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said: Runner | None = None
+    while True:
+        number = _newest(folder)
+        present = holder(folder)
+        if present is None and _newest(folder) == number and _take(folder, number + 1):
+            break
+        if present is not None:
+            if present != said:
+                waiting(present)
+                said = present
+            time.sleep(0.2)
+    own = Claim(folder, number + 1)
+    try:
+        yield own
+    finally:
+        own.release()

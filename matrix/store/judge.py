@@ -1,0 +1,222 @@
+"""What became of an attempt: one outcome, with the sentence and the lines that gave it.
+
+Success is read from what rank 0 and every rank wrote; exit statuses are evidence, never proof.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.contract.documents import Measured, RankEnd, Run
+from bench.contract.files import AttemptFolder
+from bench.contract.outcomes import Outcome
+
+EVIDENCE_LINES = 12
+
+
+class Ending(Enum):
+    """Who ended an attempt."""
+
+    ITSELF = "its own processes"
+    TIMEOUT = "the time limit"
+    HANG = "the hang limit"
+    INTERRUPTION = "the user"
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """What the runner saw of an attempt.
+
+    Attributes:
+        statuses: exit statuses of the processes that ended by themselves, by what people call them; negative for a
+            signal.
+        oom_kills: processes that the kernel killed on this machine for want of memory while it ran; None where the run
+            was on other machines too.
+
+    """
+
+    ending: Ending
+    statuses: dict[str, int]
+    oom_kills: int | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of an attempt."""
+
+    outcome: Outcome
+    reason: str
+    evidence: list[str] = field(default_factory=list)
+    measured: Measured | None = None
+
+
+def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
+    """Judge an attempt by its folder and by what the runner saw."""
+    ends = _rank_ends(folder, run.world)
+    measured, damage = _measured(folder)
+    if measured is not None and len(ends) == run.world and all(end.completed for end in ends.values()):
+        return _finished(measured)
+    # What was measured stays, also where the end of a run failed, as saving does on a full disk.
+    return replace(_unfinished(run, folder, attempted, ends, damage), measured=measured)
+
+
+def _unfinished(
+    run: Run, folder: AttemptFolder, attempted: Attempted, ends: dict[int, RankEnd], damage: list[str]
+) -> Verdict:
+    evidence = _evidence(folder, ends, attempted) + damage
+    step = _steps_reached(folder, ends)
+    reached = "before the first step" if step < 0 else f"after step {step + 1} of {run.training.steps}"
+    out_of_memory = [end.rank for end in ends.values() if end.out_of_memory]
+    if out_of_memory:  # also where its peers then hung
+        return Verdict(Outcome.OOM, f"rank {out_of_memory[0]} ran out of memory {reached}", evidence)
+    match attempted.ending:
+        case Ending.INTERRUPTION:
+            return Verdict(Outcome.INTERRUPTED, f"interrupted {reached}", evidence)
+        case Ending.TIMEOUT:
+            limit = f"limits.run_seconds = {run.limits.run_seconds:g}"
+            return Verdict(Outcome.TIMEOUT, f"not finished at {limit}, {reached}", evidence)
+        case Ending.HANG:
+            limit = f"limits.hang_seconds = {run.limits.hang_seconds:g}"
+            return Verdict(Outcome.HUNG, f"no progress for {limit}, {reached}", evidence)
+        case Ending.ITSELF:
+            return _failed(folder, ends, attempted, step, reached, evidence)
+
+
+def _finished(measured: Measured) -> Verdict:
+    if measured.invalid:
+        return Verdict(Outcome.INVALID, measured.invalid, measured=measured)
+    losses = {"first": measured.loss.first, "final": measured.loss.final, "validation": measured.loss.validation}
+    bad = [f"{name} loss is {value}" for name, value in losses.items() if not math.isfinite(value)]
+    if bad:
+        return Verdict(Outcome.DIVERGED, "; ".join(bad), measured=measured)
+    return Verdict(Outcome.COMPLETED, "", measured=measured)
+
+
+def _failed(
+    folder: AttemptFolder,
+    ends: dict[int, RankEnd],
+    attempted: Attempted,
+    step: int,
+    reached: str,
+    evidence: list[str],
+) -> Verdict:
+    killed = _killed(folder, attempted)
+    if 9 in killed.values() and attempted.oom_kills:
+        which = ", ".join(name for name, number in killed.items() if number == 9)
+        return Verdict(Outcome.OOM, f"the kernel killed {which} for want of host memory {reached}", evidence)
+    if line := _slurm_out_of_memory(folder):
+        return Verdict(Outcome.OOM, f"Slurm ended a process for want of host memory {reached}: {line}", evidence)
+    reason = _cause(ends, killed, attempted) + f", {reached}"
+    return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
+
+
+def _cause(ends: dict[int, RankEnd], killed: dict[str, int], attempted: Attempted) -> str:
+    if killed:  # what the others say is the consequence
+        ranks = {name: number for name, number in killed.items() if name.startswith("rank ")}
+        which = ", ".join(f"{name} by signal {number}" for name, number in (ranks or killed).items())
+        return f"killed: {which}" + " (the kernel counted no out-of-memory kill)" * bool(
+            ranks and attempted.oom_kills == 0
+        )
+    failed = [end for end in ends.values() if end.error]
+    if failed:
+        first = failed[0]
+        message = (first.error or "").splitlines()[0]
+        return f"rank {first.rank} failed in {first.phase}: {message}"
+    bad = {name: status for name, status in attempted.statuses.items() if status != 0}
+    if bad:
+        return "; ".join(f"{name} ended with status {status}" for name, status in bad.items())
+    return "the ranks ended without a whole result"
+
+
+def _rank_ends(folder: AttemptFolder, world: int) -> dict[int, RankEnd]:
+    """Ranks' own words, the earliest first: what comes later is often only the consequence."""
+    files = [file for rank in range(world) if (file := folder.rank_end(rank)).exists()]
+    ends: dict[int, RankEnd] = {}
+    for file in sorted(files, key=lambda each: each.stat().st_mtime_ns):
+        try:
+            end = RankEnd.model_validate_json(file.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError):
+            continue  # a damaged word is no word: the rank counts as not having reached the end
+        ends[end.rank] = end
+    return ends
+
+
+def _measured(folder: AttemptFolder) -> tuple[Measured | None, list[str]]:
+    """What rank 0 measured, and what is wrong with it."""
+    if not folder.measured.exists():
+        return None, []
+    try:
+        return Measured.model_validate_json(folder.measured.read_text(encoding="utf-8")), []
+    except (ValidationError, UnicodeDecodeError) as error:
+        return None, [f"{folder.measured.name}: {error}".splitlines()[0]]
+
+
+def _steps_reached(folder: AttemptFolder, ends: dict[int, RankEnd]) -> int:
+    """The furthest step that any rank is known to have finished; -1 before the first."""
+    steps = [end.step for end in ends.values()]
+    if beat := folder.last_heartbeat():
+        steps.append(beat.step)
+    return max(steps, default=-1)
+
+
+_CHILD = re.compile(r"rank\s*: (\d+) \(local_rank: \d+\)\s+exitcode\s*: -(\d+)")
+
+
+def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
+    """What a signal ended before its launcher ended the rest: by exit status, and by the root cause that torchrun
+    reports.
+    """
+    killed: dict[str, int] = {}
+    for log in sorted(folder.logs.glob("node*.log")):
+        report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
+        killed |= {f"rank {rank}": int(number) for rank, number in _CHILD.findall(report) if number != "15"}
+    return killed | {name: -status for name, status in attempted.statuses.items() if status < 0}
+
+
+def _slurm_out_of_memory(folder: AttemptFolder) -> str:
+    """What Slurm says where a node's control group ran out: its daemon, into the log of that node (`oom_kill event` or,
+    seen in 22.05, `oom-kill event(s)`), and srun, into its own (`Out Of Memory`).
+    """
+    logs = [*sorted(folder.logs.glob("node*.log")), folder.logs / "srun.log"]
+    texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists()]
+    lines = (line for text in texts for line in text.splitlines())
+    return next((line for line in lines if re.search(r"oom[-_]kill event|: Out Of Memory$", line)), "")
+
+
+def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:
+    lines = [f"rank {end.rank}: {end.error} (in {end.phase})" for end in ends.values() if end.error][:3]
+    if beat := folder.last_heartbeat():
+        age = time.time() - folder.heartbeat.stat().st_mtime
+        lines.append(
+            f"rank 0 was last heard of {age:.1f} s ago, in {beat.phase}, {beat.step + 1} of {beat.steps} steps"
+        )
+    statuses = [f"{name} ended with status {status}" for name, status in attempted.statuses.items() if status != 0]
+    lines += statuses[:4]
+    failed = next((end.rank for end in ends.values() if end.error), None)
+    logs = [folder.rank_log(failed)] if failed is not None else sorted(folder.logs.glob("*.log"), key=_launcher_first)
+    for log in logs:
+        room = EVIDENCE_LINES - len(lines)
+        if room > 0:
+            lines += [f"{log.name}: {line}" for line in _last_lines(log, min(room, 6))]
+    return lines
+
+
+def _launcher_first(log: Path) -> tuple[bool, str]:
+    """Where no rank says why, it is the launcher's log that does."""
+    return log.name != "xffl.log", log.name
+
+
+def _last_lines(log: Path, count: int) -> list[str]:
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        text = file.read().decode("utf-8", errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-count:]

@@ -1,0 +1,205 @@
+"""The sweep's folder: what was asked for, what it was begun with, and every run.
+
+`results/<sweep>/` holds sweep.json (frozen when the sweep first starts), matrix.yaml and system.yaml (copies),
+plan.json, runners/ (who ran it, and when) and runs/<id>/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+
+from bench.contract.documents import Document, Heartbeat, Plan, Result, Run
+from bench.contract.files import RunFolder, write_document, write_whole
+from bench.host import provenance
+from matrix.errors import InputError
+
+SHOWN = 5
+"""Changed models and files of weights that are named, at most."""
+
+
+class SweepRecord(Document):
+    """What a sweep was begun with; going on with anything else is refused unless asked for."""
+
+    sweep: str
+    uuid: str
+    created: str = Field(description="ISO 8601, UTC")
+    matrix: str = Field(description="the matrix file as it was")
+    system: str = Field(description="the system file as it was")
+    data: str = Field(description="what the data set says of its source, empty where it says nothing")
+    models: dict[str, str] = Field(
+        default_factory=dict,
+        description="models that lie elsewhere, as they were found: shape and folder by name, weights by name/file",
+    )
+    image: str | None = Field(None, description="SHA-256 of the image that ranks run in")
+    python: str
+    commit: str | None
+    dirty: bool | None
+    packages: dict[str, str]
+
+    @classmethod
+    def now(
+        cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str], image: str | None
+    ) -> SweepRecord:
+        """Take the record of a sweep that begins."""
+        commit, dirty = provenance.commit()
+        return cls(
+            sweep=sweep,
+            uuid=str(uuid.uuid4()),
+            created=timestamp(),
+            matrix=matrix,
+            system=system,
+            data=data,
+            models=models,
+            image=image,
+            python=provenance.python(),
+            commit=commit,
+            dirty=dirty,
+            packages=provenance.package_versions(),
+        )
+
+    def with_software_of_this_machine(self, image: str | None) -> SweepRecord:
+        """The same, if it were begun here with what is installed here."""
+        commit, dirty = provenance.commit()
+        return self.model_copy(
+            update={
+                "image": image,
+                "python": provenance.python(),
+                "commit": commit,
+                "dirty": dirty,
+                "packages": provenance.package_versions(),
+            }
+        )
+
+    def changes(self, other: SweepRecord) -> list[str]:
+        """What `other` has that this one has not, a line each; the files by name, the software by version."""
+        files = {"matrix": "the matrix file", "system": "the system file", "data": "the data set"}
+        lines = [said for name, said in files.items() if getattr(self, name) != getattr(other, name)]
+        models = self.models.keys() | other.models.keys()
+        changed = sorted(name for name in models if self.models.get(name) != other.models.get(name))
+        if changed:
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+            lines.append(f"the models' configurations or weights: {', '.join(changed[:SHOWN])}{more}")
+        if self.image != other.image:
+            lines.append(f"the image: {_short(self.image)} -> {_short(other.image)}")
+        for name in ("python", "commit", "dirty"):
+            old, new = getattr(self, name), getattr(other, name)
+            if old != new:
+                lines.append(f"{name}: {old} -> {new}")
+        for package in sorted(self.packages.keys() | other.packages.keys()):
+            old, new = self.packages.get(package), other.packages.get(package)
+            if old != new:
+                lines.append(f"{package}: {old} -> {new}")
+        return lines
+
+
+def _short(digest: str | None) -> str:
+    return digest[:12] if digest else "none"
+
+
+def timestamp() -> str:
+    """Now, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class SweepFolder:
+    """`results/<sweep>` and what lies in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record_file = path / "sweep.json"
+        self.plan_file = path / "plan.json"
+        self.runners = path / "runners"
+
+    def run(self, run_id: str) -> RunFolder:
+        """The folder of a run, whether or not it was begun."""
+        return RunFolder(self.path / "runs" / run_id)
+
+    def record(self) -> SweepRecord | None:
+        """What the sweep was begun with, if it was.
+
+        Raises:
+            InputError: the record cannot be read.
+
+        """
+        if not self.record_file.exists():
+            return None
+        return read_document(self.record_file, SweepRecord)
+
+    def plan(self) -> Plan:
+        """Raises InputError: there is no plan here, or it cannot be read."""
+        if not self.plan_file.exists():
+            raise InputError(f"{self.path}: no sweep here (it has no plan.json)")
+        return read_document(self.plan_file, Plan)
+
+    def owner(self, record: SweepRecord) -> str:
+        """What the owners of this sweep's processes begin with: a copy of the folder is another sweep."""
+        here = hashlib.sha256(f"{record.uuid}:{self.path.resolve()}".encode()).hexdigest()[:16]
+        return f"{here}/"
+
+    def begin(self, record: SweepRecord, plan: Plan, *, accept_changes: bool) -> SweepRecord:
+        """Freeze a sweep that begins, or check that one that goes on is still the same; returns the record in force.
+
+        Raises:
+            InputError: matrix, system or software differ from what the sweep was begun with.
+
+        """
+        frozen = self.record()
+        changes = frozen.changes(record) if frozen else []
+        if changes and not accept_changes:
+            listed = "; ".join(changes)
+            raise InputError(
+                f"{self.path}: this sweep was begun with something else ({listed}): give it another name, "
+                "or go on with --accept-changes"
+            )
+        if frozen is None or changes:
+            if frozen:
+                record = record.model_copy(update={"uuid": frozen.uuid, "created": frozen.created})
+            write_whole(self.path / "matrix.yaml", record.matrix)
+            write_whole(self.path / "system.yaml", record.system)
+            write_document(self.plan_file, plan)
+            write_document(self.record_file, record)  # last: a sweep that has it is whole
+            return record
+        return frozen
+
+    def result(self, run_id: str) -> Result | None:
+        """A run's result, None where it has none that can be read (then it runs again; `report` names the damage)."""
+        file = self.run(run_id).result
+        try:
+            return Result.model_validate_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (ValidationError, UnicodeDecodeError):
+            return None
+
+    def heartbeat(self, run_id: str) -> Heartbeat | None:
+        """Where the newest attempt of a run is."""
+        attempts = self.run(run_id).attempts()
+        return attempts[-1].last_heartbeat() if attempts else None
+
+    def asked(self, run_id: str) -> Run:
+        """The run as it was asked for."""
+        return read_document(self.run(run_id).run, Run)
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+def read_document(file: Path, kind: type[DocumentT]) -> DocumentT:
+    """A document of a sweep's folder.
+
+    Raises:
+        InputError: it cannot be read.
+
+    """
+    try:
+        return kind.model_validate_json(file.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{file}: cannot be read ({type(error).__name__}); it was damaged after it was written"
+        ) from error

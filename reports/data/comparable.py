@@ -1,0 +1,96 @@
+"""What must agree before two rows may be compared, and what does not.
+
+Attributes are dotted paths into `Run` and `Measured`; where one is a mapping (packages, environment) its keys are
+compared one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Literal
+
+from bench.contract.documents import Measured, Run, Training
+from bench.contract.shapes import Shape
+
+Kind = Literal["across-strategies", "across-nodes"]
+
+_OUTSIDE_THE_WINDOW = {"epochs", "preload", "save_model", "save_checkpoint"}
+"""Settings of training that change nothing that is measured (`epochs` says what `steps` says)."""
+
+_OF_RUN = (
+    "shape",
+    "weights",
+    *(f"training.{name}" for name in Training.model_fields if name not in _OUTSIDE_THE_WINDOW),
+    "data",
+    "block",
+    "regime",
+    "ranks_per_node",
+    "engine",
+    "launcher",
+    "system.device",
+    "system.threads_per_rank",
+    "system.environment",
+    "system.affinity",
+)
+_OF_MEASURED = (
+    "provenance.python",
+    "provenance.packages",
+    "provenance.commit",
+    "provenance.xffl",
+    "provenance.image",
+    "provenance.threads",
+    "provenance.cores",
+    "provenance.environment",
+)
+
+ATTRIBUTES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "across-strategies": ((*_OF_RUN, "nodes"), (*_OF_MEASURED, "tokens_per_step", "provenance.devices")),
+    "across-nodes": (_OF_RUN, _OF_MEASURED),
+}
+"""(paths into Run, paths into Measured) for each kind. Across node counts, the nodes, the devices and what the regime
+derives from them (tokens per step) may differ."""
+
+
+def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]]) -> list[str]:
+    """The attributes in which runs differ, each with its values: `training.precision: bf16, fp32`."""
+    of_run, of_measured = ATTRIBUTES[kind]
+    names = of_run + of_measured
+    get_asked, get_measured = attrgetter(*of_run), attrgetter(*of_measured)
+    rows = [get_asked(run) + get_measured(measured) for run, measured in compared]
+    if not rows:
+        return []
+    found = []
+    for index, name in enumerate(names):
+        first = rows[0][index]
+        if any(row[index] != first for row in rows[1:]):
+            found += _named(name, [row[index] for row in rows])
+    return found
+
+
+def _named(name: str, values: list[object]) -> list[str]:
+    mappings = [_mapping(value) for value in values]
+    keys = sorted({key for mapping in mappings for key in mapping})
+    if not keys:
+        return [f"{name}: {_listed(values)}"]
+    return [
+        f"{name}.{key}: {_listed(of_key)}"
+        for key in keys
+        if (of_key := [mapping.get(key, "unset") for mapping in mappings]) and any(v != of_key[0] for v in of_key[1:])
+    ]
+
+
+def _mapping(value: object) -> dict[str, object]:
+    if isinstance(value, Shape):
+        return value.model_dump()
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(values: list[object]) -> str:
+    return ", ".join(sorted({_text(value) for value in values}))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return " + ".join(str(part) for part in value)
+    return str(value)

@@ -1,0 +1,163 @@
+"""From a sweep's folder to a tidy pandas DataFrame: one row for every planned run, whatever became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from bench.contract.documents import Cell, JobEnd, Plan, Result, Run
+from bench.contract.files import RunFolder
+from reports.data import columns
+from reports.data.columns import Scalar
+
+AXIS = "axis."
+"""Prefix of the columns that hold the label of each axis, as the matrix file names it."""
+
+NOT_RUN = "not-run"
+DAMAGED = "damaged"
+"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, and a file that could not be read."""
+
+NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")
+
+Doc = TypeVar("Doc", bound=BaseModel)
+
+
+class ReportError(Exception):
+    """A sweep that cannot be reported; the message says which file, and what would be right."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as read from its folder."""
+
+    plan: Plan
+    frame: pd.DataFrame
+    """One row a planned run, in the order of the plan's cells and then of repeats."""
+    runs: dict[str, Run] = field(default_factory=dict)
+    """Readable runs by id."""
+    results: dict[str, Result] = field(default_factory=dict)
+    """Readable results by id."""
+    jobs: list[JobEnd] = field(default_factory=list)
+    """Batch jobs that have ended."""
+    problems: list[str] = field(default_factory=list)
+    """One sentence for each damaged file."""
+
+
+def load(sweep: Path) -> Sweep:
+    """Read a sweep. Damaged files of single runs are named in `problems` and left out.
+
+    Raises:
+        ReportError: the folder is no sweep, or its plan cannot be read.
+
+    """
+    plan = _read_plan(sweep)
+    read = Sweep(plan, pd.DataFrame())
+    _read_jobs(sweep, read)
+    rows = [_row(identity, repeat, cell, sweep, read) for identity, repeat, cell in _planned(plan)]
+    return replace(read, frame=_typed(rows))
+
+
+def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: Sweep) -> dict[str, Scalar]:
+    """A run's row of the frame; its documents, or what is wrong with them, are added to `read`."""
+    row: dict[str, Scalar] = {"run": identity, "repeat": repeat, "outcome": NOT_RUN, "reason": "", "cautions": ""}
+    row |= {AXIS + name: label for name, label in cell.labels.items()}
+    row["canonical_strategy"] = cell.canonical
+    if cell.layout is not None:
+        row |= columns.divided(cell.layout)
+    folder = RunFolder(sweep / "runs" / identity)
+    try:
+        run = _read(folder.run, Run)
+        if run is not None:
+            row |= columns.asked(run)
+        result = _read(folder.result, Result)
+        if run is None and result is not None:
+            raise ReportError(f"{folder.run} is missing, so its result means nothing: run the sweep again")
+    except ReportError as damage:
+        read.problems.append(str(damage))
+        return row | {"outcome": DAMAGED, "reason": str(damage)}
+    if run is not None:
+        read.runs[identity] = run
+    if run is not None and result is not None:
+        read.results[identity] = result
+        row |= {"outcome": str(result.outcome), "reason": result.reason} | columns.ended(result, run.nodes)
+        if result.measured is not None:
+            row["cautions"] = ", ".join(result.measured.cautions)
+            row |= columns.measured(result.measured, run.world)
+    return row
+
+
+def _read_jobs(sweep: Path, read: Sweep) -> None:
+    for path in sorted(sweep.glob("jobs/*/ended.json")):
+        try:
+            end = _read(path, JobEnd)
+        except ReportError as damage:
+            read.problems.append(str(damage))
+            continue
+        if end is not None:
+            read.jobs.append(end)
+
+
+def _read_plan(sweep: Path) -> Plan:
+    path = sweep / "plan.json"
+    if not path.is_file():
+        raise ReportError(f"{path} does not exist: give the folder of a sweep, which `xffl-bench run` makes")
+    plan = _read(path, Plan)
+    if plan is None:
+        raise ReportError(f"{path} went away while it was read: report again")
+    for cell in plan.cells:
+        missing = [axis for axis in NEEDED_AXES if axis not in cell.labels]
+        if missing:
+            raise ReportError(f"{path}: cells.labels has no {missing[0]!r}: every cell needs {', '.join(NEEDED_AXES)}")
+    for axis in ("strategy", "nodes"):
+        if axis not in plan.reference:
+            raise ReportError(f"{path}: reference has no {axis!r}: it needs strategy and nodes")
+    return plan
+
+
+def _planned(plan: Plan) -> Iterator[tuple[str, int, Cell]]:
+    """(run id, repeat, the cell that the run was made for); a `same` cell's runs are those of another one."""
+    for cell in plan.cells:
+        if cell.status == "run":
+            for repeat, identity in enumerate(cell.runs):
+                yield identity, repeat, cell
+
+
+def _read(path: Path, kind: type[Doc]) -> Doc | None:
+    """The document, or None where there is no file.
+
+    Raises:
+        ReportError: the file is there and cannot be read.
+
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ReportError(f"{path}: {where}{': ' if where else ''}{first['msg']}") from error
+
+
+def _typed(rows: list[dict[str, Scalar]]) -> pd.DataFrame:
+    """Columns of one type each, with missing values where a run has none: whole numbers stay whole."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
+
+
+def _column(values: list[Scalar]) -> pd.Series:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds == {int}:
+        return pd.Series(values, dtype="Int64")
+    if kinds <= {int, float}:
+        return pd.Series(values, dtype="float64")
+    return pd.Series([None if value is None else str(value) for value in values], dtype="string")

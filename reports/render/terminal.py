@@ -1,0 +1,53 @@
+"""The report on a terminal: the headline figures of each table, what to beware of, and where the rest lies."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from reports.data.words import counted
+from reports.render.write import WrittenReport
+from reports.tables.tables import Table
+
+MOST_TABLES = 12
+"""A terminal shows no more tables than this; the report has all."""
+
+
+def print_report(written: WrittenReport, console: Console) -> None:
+    """Print headline tables, their cautions (each explained once), damaged files and the report's place."""
+    for table in written.tables[:MOST_TABLES]:
+        console.print(_rich(table))
+        for number, text in enumerate(table.footnotes, start=1):
+            console.print(Text(f"[{number}] {text}", style="dim"))
+        if table.notices:
+            names = dict.fromkeys(str(notice.caution) for notice in table.notices)
+            console.print(Text(f"cautions: {', '.join(names)}", style="yellow"))
+        console.print()
+    if len(written.tables) > MOST_TABLES:
+        console.print(f"{len(written.tables) - MOST_TABLES} more tables are in the report.\n")
+    for text in written.cautions:
+        console.print(Text(text, style="yellow"))
+    for problem in written.problems:
+        console.print(Text(problem, style="red"))
+    console.print(Text(f"{written.summary}. The whole report: {written.report}"))
+
+
+def _rich(table: Table) -> RichTable:
+    made = RichTable(
+        title=Text(table.grid.title, style="bold"),
+        caption=Text(table.caption),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    made.add_column("strategy", no_wrap=True)
+    for nodes in table.grid.nodes:
+        made.add_column(counted(nodes, "node"), justify="right")
+    for block in table.blocks:
+        if block.metric.headline:
+            made.add_row(Text(block.title, style="bold cyan"))
+            for row, cells in zip(table.grid.rows, block.cells, strict=True):
+                made.add_row(Text(f"  {row.label}"), *(Text(cell.text) for cell in cells))
+            made.add_section()
+    return made

@@ -1,0 +1,82 @@
+"""What a reader must know of a table before its first number, generated from the runs themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from bench.contract.documents import Measured, Plan, Run
+from reports.data.frame import Sweep
+from reports.data.words import counted
+from reports.tables.grid import Grid
+
+Item = TypeVar("Item")
+
+
+def caption(grid: Grid, sweep: Sweep) -> str:
+    """Model, sequence length, regime and batch, precision, hardware, repeats, window and the loss's floor."""
+    identities = dict.fromkeys(record["run"] for point in grid.points for record in point.records)
+    runs = [sweep.runs[identity] for identity in identities if identity in sweep.runs]
+    if not runs:
+        return f"{grid.labels['model']}: no run of this table can be described."
+    found = [
+        result.measured
+        for identity in identities
+        if (result := sweep.results.get(identity)) is not None and result.measured is not None
+    ]
+    parts = [
+        _model(runs),
+        f"sequence length {_agreed(runs, lambda run: run.training.sequence_length)}",
+        _batch(grid, sweep.plan, _agreed(runs, lambda run: run.training.accumulation)),
+        f"precision {_agreed(runs, lambda run: run.training.precision)}",
+        _hardware(runs, found),
+        counted(sweep.plan.repeats, "repeat"),
+        _window(runs),
+    ]
+    floors = _agreed((m for m in found if m.loss.entropy_rate is not None), lambda m: f"{m.loss.entropy_rate:.4f}")
+    if floors:
+        parts.append(f"no loss can fall below the data's entropy rate, {floors} nats/token")
+    return "; ".join(parts) + "."
+
+
+def _model(runs: list[Run]) -> str:
+    parameters = _agreed(runs, lambda run: f"{run.shape.parameters:,}")
+    active = _agreed((run for run in runs if run.shape.experts), lambda run: f"{run.shape.active_parameters:,}")
+    return f"{_agreed(runs, lambda run: run.model)}: {parameters} parameters" + (f", {active} active" if active else "")
+
+
+def _batch(grid: Grid, plan: Plan, accumulation: str) -> str:
+    size = grid.labels["batch_size"]
+    accumulated = "" if accumulation == "1" else f" in {accumulation} micro-batches"
+    if plan.regime == "global-batch":
+        return f"equal global batch of {counted(size, 'sequence')} per step{accumulated}"
+    if accumulated:
+        return f"equal micro-batch of {counted(size, 'sequence')} per rank, {accumulation} of them per step"
+    return f"equal micro-batch of {counted(size, 'sequence')} per rank and step"
+
+
+def _hardware(runs: list[Run], found: list[Measured]) -> str:
+    names = dict.fromkeys(
+        device for measured in found for device in measured.provenance.devices if device not in ("cpu", "cuda")
+    )
+    devices = f" ({', '.join(names)})" if names else ""
+    cores = _agreed(found, lambda measured: measured.provenance.cores)
+    return (
+        f"{_agreed(runs, lambda run: run.system.name)}: {_agreed(runs, lambda run: run.system.device)}{devices}, "
+        f"{counted(_agreed(runs, lambda run: run.ranks_per_node), 'rank')} per node, "
+        + (f"{counted(cores, 'core')} per host, " if cores else "")
+        + f"{counted(_agreed(runs, lambda run: run.system.threads_per_rank), 'thread')} per rank"
+    )
+
+
+def _window(runs: list[Run]) -> str:
+    return (
+        f"window of {counted(_agreed(runs, lambda run: run.window_steps), 'step')} "
+        f"in blocks of {_agreed(runs, lambda run: run.block)} "
+        f"after {_agreed(runs, lambda run: run.first_window_step)} of warm-up"
+    )
+
+
+def _agreed(items: Iterable[Item], value: Callable[[Item], object]) -> str:
+    """The value that all share, or all values where they do not."""
+    return " or ".join(dict.fromkeys(str(value(item)) for item in items))

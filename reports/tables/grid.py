@@ -1,0 +1,126 @@
+"""The runs that one table holds against each other: strategies as rows, node counts as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.contract.documents import AxisValue, Cell, Plan
+from bench.contract.outcomes import Outcome
+from reports.data.frame import Sweep
+from reports.data.words import counted
+
+Labels = dict[str, AxisValue]
+Record = dict[Hashable, Any]
+"""One row of the frame."""
+
+INSIDE = ("strategy", "nodes", "cuda_streams")
+"""The axes that vary inside a table; each combination of all others has a table of its own."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cell of the plan with its rows of the frame, one per repeat; a `same` cell has those of the other one."""
+
+    cell: Cell
+    records: list[Record]
+
+    @property
+    def completed(self) -> list[Record]:
+        """Rows of the runs that completed: the only ones with figures to compare."""
+        return [record for record in self.records if record["outcome"] == Outcome.COMPLETED]
+
+    def figures(self, column: str) -> dict[int, float]:
+        """A column's figures of the completed runs, by repeat."""
+        return {
+            int(record["repeat"]): float(record[column])
+            for record in self.completed
+            if record.get(column) is not None and record[column] == record[column]  # not NaN
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy, where need be with its number of concurrent communicators."""
+
+    strategy: str
+    cuda_streams: AxisValue | None
+    label: str
+    points: dict[int, Point]
+    """By node count; one that is not in the plan is not here."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All runs of one model, batch size and value of every further axis."""
+
+    labels: Labels
+    """The axes that are the same for the whole table."""
+    title: str
+    slug: str
+    """The title as a file name."""
+    nodes: list[int]
+    rows: list[Row]
+
+    @property
+    def points(self) -> list[Point]:
+        """Every point, row by row."""
+        return [point for row in self.rows for point in row.points.values()]
+
+
+def grids(sweep: Sweep) -> list[Grid]:
+    """The tables' contents, in the order of the plan's cells."""
+    records = {record["run"]: record for record in _records(sweep)}
+    by_labels: dict[tuple[tuple[str, AxisValue], ...], list[Point]] = {}
+    for cell in sweep.plan.cells:
+        outside = tuple((name, label) for name, label in cell.labels.items() if name not in INSIDE)
+        point = Point(cell, [records[run] for run in cell.runs if run in records])
+        by_labels.setdefault(outside, []).append(point)
+    return [_grid(dict(outside), points, sweep.plan) for outside, points in by_labels.items()]
+
+
+def _records(sweep: Sweep) -> list[Record]:
+    frame = sweep.frame.astype(object)
+    return frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
+
+
+def _grid(labels: Labels, points: list[Point], plan: Plan) -> Grid:
+    title = f"{labels['model']}, batch size {labels['batch_size']}"
+    title += "".join(f", {name} {label}" for name, label in plan.settings(labels).items())
+    slug = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in title.replace(", ", "."))
+    nodes = sorted({_nodes(point) for point in points})
+    return Grid(labels, title, slug, nodes, _rows(points))
+
+
+def _nodes(point: Point) -> int:
+    return int(point.cell.labels["nodes"])
+
+
+def _rows(points: list[Point]) -> list[Row]:
+    by_strategy: dict[str, dict[AxisValue | None, dict[int, Point]]] = {}
+    for point in points:
+        labels = point.cell.labels
+        by_streams = by_strategy.setdefault(str(labels["strategy"]), {})
+        by_streams.setdefault(labels.get("cuda_streams"), {})[_nodes(point)] = point
+    rows = []
+    for strategy, by_streams in by_strategy.items():
+        own = {streams: found for streams, found in by_streams.items() if _uses_streams(found)}
+        kept = own or dict([next(iter(by_streams.items()))])
+        rows += [
+            Row(strategy, streams, _label(strategy, streams, several=len(kept) > 1), found)
+            for streams, found in kept.items()
+        ]
+    return rows
+
+
+def _label(strategy: str, streams: AxisValue | None, *, several: bool) -> str:
+    return f"{strategy}, {counted(streams, 'stream')}" if several else strategy
+
+
+def _uses_streams(points: dict[int, Point]) -> bool:
+    """Whether a row says anything that the row of another number of streams does not."""
+    return any(
+        point.cell.status == "run" or (point.cell.status == "same" and "cuda_streams" not in point.cell.same_as)
+        for point in points.values()
+    )

@@ -1,0 +1,130 @@
+"""The figures of a scaling table: which column of the frame, held against what, and how it is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from reports.stats.intervals import Estimate
+
+Against = Literal["reference", "own smallest", "same nodes"]
+"""What a ratio is held against: the sweep's one reference, the row's own smallest node count that completed, or the
+reference's strategy at the same nodes."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a figure and its spread are written: both alike, so that they can be held against each other."""
+
+    factor: float
+    decimals: int
+    unit: str = ""
+
+    def number(self, value: float) -> str:
+        """Without the unit."""
+        return f"{value * self.factor:,.{self.decimals}f}"
+
+
+StyleFor = Callable[[float], Style]
+"""The style that suits a figure's size."""
+
+
+def _significant(value: float, digits: int) -> int:
+    """Decimals that show at least so many digits of a value."""
+    return max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value and math.isfinite(value) else 0
+
+
+def _rate(value: float) -> Style:
+    return Style(1, _significant(value, 3))
+
+
+def _percent(value: float) -> Style:
+    return Style(100, max(1, _significant(100 * value, 2)), " %")
+
+
+def _memory(value: float) -> Style:
+    if value >= 1:
+        return Style(1, _significant(value, 3), " GiB")
+    return Style(1024, _significant(1024 * value, 3), " MiB")
+
+
+def _times(_: float) -> Style:
+    return Style(1, 2)
+
+
+def _ratio(_: float) -> Style:
+    return Style(1, 3)
+
+
+def _loss(_: float) -> Style:
+    return Style(1, 4)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a scaling table."""
+
+    key: str
+    """Its name in tables.csv."""
+    title: str
+    """Its name for people; `{reference}` stands for the reference's row and nodes, `{strategy}` for its strategy."""
+    column: str
+    """The frame's column that it is made of."""
+    style: StyleFor
+    against: Against | None = None
+    headline: bool = False
+    """Whether the terminal shows it too."""
+    optional: bool = False
+    """Whether a table leaves it out where no run measured it (utilisation of a device whose peak is not known)."""
+
+    def text(self, estimate: Estimate) -> str:
+        """The figure with its spread: an interval from 3 repeats on, the range with 2, the bare number with 1."""
+        style = self.style(estimate.value)
+        value, unit = style.number(estimate.value), style.unit
+        if estimate.count == 1 or estimate.low == estimate.high:
+            return value + unit
+        low, high = style.number(estimate.low), style.number(estimate.high)
+        if not estimate.is_interval:
+            return f"{value}{unit} ({low} .. {high})"
+        if self.against is not None:
+            return f"{value}{unit} [{low}, {high}]"
+        return f"{value} ± {style.number((estimate.high - estimate.low) / 2)}{unit}"
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, headline=True),
+    Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate),
+    Metric("speed_up", "speed-up over {reference}", "tokens_per_s", _times, "reference"),
+    Metric(
+        "efficiency",
+        "efficiency vs {reference}",
+        "tokens_per_s_per_device",
+        _percent,
+        "reference",
+        headline=True,
+    ),
+    Metric(
+        "efficiency_own",
+        "efficiency vs own smallest",
+        "tokens_per_s_per_device",
+        _percent,
+        "own smallest",
+    ),
+    Metric(
+        "ratio",
+        "tokens/s over {strategy}'s",
+        "tokens_per_s",
+        _ratio,
+        "same nodes",
+        headline=True,
+    ),
+    Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True),
+    Metric("state_gib", "counted state, one rank", "state_gib", _memory),
+    Metric("mfu", "MFU, full attention", "mfu", _percent, optional=True),
+    Metric("mfu_causal", "MFU, causal attention", "mfu_causal", _percent, optional=True),
+    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent),
+    Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss),
+    Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, headline=True),
+)

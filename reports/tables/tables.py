@@ -1,0 +1,138 @@
+"""Scaling tables: one model for the terminal, Markdown and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports.data.frame import Sweep
+from reports.stats.intervals import Estimate
+from reports.tables.caption import caption
+from reports.tables.figures import Reference, ending, estimate, reasons, reference_of, shortfall, stands_for
+from reports.tables.grid import Grid, Point, grids
+from reports.tables.metrics import METRICS, Metric
+from reports.tables.notices import Notice, notices
+
+LAYOUT = "layout: federation x replicate x shard"
+"""Title of the first block of every table."""
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One cell: as people read it, and as programs do."""
+
+    text: str
+    estimate: Estimate | None
+    outcome: str
+    """`completed` where there is a figure, else what stands in its place."""
+    same_as: str
+    """`= fsdp` where the runs are another cell's, else empty."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One figure of all strategies on all node counts."""
+
+    metric: Metric
+    title: str
+    cells: list[list[TableCell]]
+    """Row by row, in the order of the grid's rows and nodes."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A scaling table: strategies as rows and nodes as columns, a block of rows for each figure."""
+
+    grid: Grid
+    caption: str
+    reference: Reference
+    layouts: list[list[str]]
+    """F x R x S, row by row, in the order of the grid's nodes."""
+    blocks: list[Block]
+    footnotes: list[str]
+    """Why cells failed or are impossible; cells refer to them as `[1]`, `[2]`, ..."""
+    notices: list[Notice]
+
+
+def tables(sweep: Sweep) -> list[Table]:
+    """All scaling tables of a sweep, in the order of its plan."""
+    return [_table(grid, sweep) for grid in grids(sweep)]
+
+
+def _table(grid: Grid, sweep: Sweep) -> Table:
+    reference = reference_of(grid, sweep.plan)
+    footnotes: dict[str, int] = {}
+    blocks = []
+    for metric in METRICS:
+        title = metric.title.format(reference=reference, strategy=reference.strategy)
+        cells = [
+            [
+                _cell(metric, row.points.get(nodes), estimate(metric, grid, row, nodes, reference), footnotes)
+                for nodes in grid.nodes
+            ]
+            for row in grid.rows
+        ]
+        if not metric.optional or any(cell.estimate for line in cells for cell in line):
+            blocks.append(Block(metric, title, cells))
+    layouts = [[_layout(row.points.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
+    return Table(
+        grid, caption(grid, sweep), reference, layouts, blocks, list(footnotes), notices(grid, sweep, reference)
+    )
+
+
+def _cell(metric: Metric, point: Point | None, figure: Estimate | None, footnotes: dict[str, int]) -> TableCell:
+    marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(point))
+    same_as = stands_for(point) if point else ""
+    if point is None or not point.completed:
+        return TableCell(_with(ending(point) + marks, same_as), None, ending(point), same_as)
+    if figure is None:
+        missing = "not measured" if metric.against is None else "no reference"
+        return TableCell(_with(missing, same_as), None, missing, same_as)
+    notes = ", ".join(note for note in (same_as, shortfall(point)) if note)
+    return TableCell(_with(metric.text(figure), notes) + marks, figure, "completed", same_as)
+
+
+def _with(text: str, note: str) -> str:
+    return f"{text} ({note})" if note else text
+
+
+def _layout(point: Point | None) -> str:
+    layout = point.cell.layout if point else None
+    if layout is None:
+        return ending(point)
+    return f"{layout.federation} x {layout.replicate} x {layout.shard}"
+
+
+def long_form(made: list[Table]) -> pd.DataFrame:
+    """Every cell of every table as a row of its own with raw numbers: tables.csv.
+
+    Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
+    low, high, count, interval (whether low and high are a 95 % interval, or else the range).
+    """
+    rows = []
+    for table in made:
+        outside = {f"axis.{name}": label for name, label in table.grid.labels.items()}
+        for block in table.blocks:
+            for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
+                for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
+                    figure = cell.estimate
+                    rows.append(
+                        {
+                            "table": table.grid.title,
+                            **outside,
+                            "metric": block.metric.key,
+                            "strategy": row.strategy,
+                            "cuda_streams": row.cuda_streams,
+                            "nodes": nodes,
+                            "layout": layout,
+                            "outcome": cell.outcome,
+                            "same_as": cell.same_as.removeprefix("= "),
+                            "value": figure.value if figure else None,
+                            "low": figure.low if figure else None,
+                            "high": figure.high if figure else None,
+                            "count": figure.count if figure else 0,
+                            "interval": figure.is_interval if figure else False,
+                        }
+                    )
+    return pd.DataFrame(rows)

@@ -1,0 +1,291 @@
+"""A real run is handed to a real W&B in mode offline, and read back from what that wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench.contract.documents import Measured, Run, Wandb
+from bench.contract.files import AttemptFolder
+from bench.contract.outcomes import Caution
+from bench.measure.progress import Progress
+from bench.saving.wandb import hand_over, step_metrics
+from bench.start import OWNER
+from matrix.host.processes import end_all, owned
+from tests.support.runs import make_run
+
+ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
+STEPS = 6
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A W&B that takes nothing from anyone, and says so at once: a network that is gone is waited for."""
+
+    def do_POST(self) -> None:
+        self.send_error(403)
+
+    do_GET = do_POST  # noqa: N815 - the names that the server looks for
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def records(file: Path) -> Iterator[Any]:
+    """The records of a `.wandb` file: protocol buffers in LevelDB's log format, after a header of 7 bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, place, whole = file.read_bytes(), 7, b""
+    while place < len(content):
+        if 32768 - place % 32768 < 7:  # what is left of a block holds no header
+            place += 32768 - place % 32768
+            continue
+        length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
+        whole += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield Record.FromString(whole)
+            whole = b""
+
+
+def values(items: Any) -> dict[str, Any]:
+    """Keys with their values; those of a nested key are joined by dots."""
+    return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+
+class Tracked:
+    """What the only offline run in an attempt's folder holds."""
+
+    def __init__(self, attempt: AttemptFolder) -> None:
+        (file,) = attempt.wandb.glob("offline-run-*/*.wandb")
+        found = list(records(file))
+        (self.run,) = [record.run for record in found if record.HasField("run")]
+        self.config = values(self.run.config.update)
+        history = [values(record.history.item) for record in found if record.HasField("history")]
+        self.steps = [{key: row[key] for key in row if key.startswith("train/")} for row in history]
+        self.numbers = [row["_step"] for row in history]
+        self.summary: dict[str, Any] = {}
+        for record in found:
+            if record.HasField("summary"):
+                self.summary |= values(record.summary.update)
+        self.is_whole = any(record.HasField("exit") and record.exit.exit_code == 0 for record in found)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path) -> Run:
+    asked = make_run(data, (2, 1, 1), steps=STEPS, warmup_steps=2, every=2, block=2, val_samples=4, log_level="error")
+    secret = asked.system.model_copy(update={"environment": {"NCCL_DEBUG": "WARN", "WANDB_API_KEY": "no"}})
+    return asked.model_copy(update={"wandb": ASKED, "id": "llama-tiny.r0-1a2b3c", "sweep": "sweep", "system": secret})
+
+
+@pytest.fixture(scope="module")
+def trained(run: Run, tmp_path_factory: pytest.TempPathFactory) -> AttemptFolder:
+    """A run that two ranks trained, forked as the warm launcher forks them; the user's environment says otherwise."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "home").mkdir()
+    (folder / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
+    command = [sys.executable, "-m", "tests.support.teardown", str(folder / "run.json"), str(folder / "out"), "1"]
+    contrary = {"WANDB_MODE": "disabled", "WANDB_PROJECT": "other", "WANDB_RUN_ID": "same", "WANDB_JOB_TYPE": "other"}
+    environment = {**os.environ, **contrary, "HOME": str(folder / "home"), OWNER: "tracked/1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout == "1 clean\n", done.stdout + done.stderr
+    assert not list(owned("tracked/")), "W&B's service outlived the ranks"
+    assert not list((folder / "home").iterdir())
+    return AttemptFolder(folder / "out" / "0")
+
+
+@pytest.fixture(scope="module")
+def tracked(trained: AttemptFolder) -> Tracked:
+    return Tracked(trained)
+
+
+@pytest.fixture
+def attempt(trained: AttemptFolder, tmp_path: Path) -> AttemptFolder:
+    """Another attempt with the same figures, not yet handed over."""
+    again = AttemptFolder(tmp_path / "0")
+    again.create()
+    for file in ("measured", "steps"):
+        getattr(again, file).write_bytes(getattr(trained, file).read_bytes())
+    return again
+
+
+def hand(run: Run, attempt: AttemptFolder, longest: float = 60) -> None:
+    hand_over(run, attempt, Progress(attempt, 0, STEPS), longest)
+
+
+def with_mode(run: Run, mode: str) -> Run:
+    return run.model_copy(update={"wandb": ASKED.model_copy(update={"mode": mode})})
+
+
+def cautions(attempt: AttemptFolder) -> list[Caution]:
+    return Measured.model_validate_json(attempt.measured.read_text()).cautions
+
+
+def test_a_run_is_named_as_the_matrix_file_says(tracked: Tracked) -> None:
+    run = tracked.run
+    assert (run.entity, run.project, run.notes, list(run.tags)) == ("us", "ours", "Why it ran.", ["tiny", "gloo"])
+    assert (run.run_group, run.display_name) == ("sweep", "llama-tiny.r0-1a2b3c")
+    assert (run.job_type, run.run_id == "same") == ("", False)  # as only the environment said
+    assert tracked.is_whole
+
+
+def test_names_that_are_given_take_the_place_of_defaults(run: Run, attempt: AttemptFolder) -> None:
+    named = ASKED.model_copy(update={"group": "mine", "name": "a name"})
+    hand(run.model_copy(update={"wandb": named}), attempt)
+    found = Tracked(attempt).run
+    assert (found.run_group, found.display_name) == ("mine", "a name")
+    assert Caution.WANDB_FAILED not in cautions(attempt)
+
+
+def test_the_configuration_is_the_run(tracked: Tracked, run: Run, trained: AttemptFolder) -> None:
+    config = {key: value for key, value in tracked.config.items() if key != "_wandb"}
+    made = json.loads(trained.measured.read_text())["provenance"]
+    asked = json.loads(run.model_dump_json(exclude={"wandb"}))
+    asked["system"]["environment"] = {"NCCL_DEBUG": "WARN"}  # without the key, which is no one's business
+    assert config == {**asked, "provenance": made}
+
+
+def test_metrics_are_those_of_the_step_table(tracked: Tracked, trained: AttemptFolder) -> None:
+    assert tracked.numbers == list(range(STEPS))
+    rows = pq.read_table(trained.steps).to_pylist()
+    trained_tokens = 0
+    for step, found in enumerate(tracked.steps):
+        groups = [row for row in rows if row["step"] == step]
+        tokens = sum(row["tokens"] for row in groups)
+        trained_tokens += tokens
+        loss = sum(row["loss"] * row["tokens"] for row in groups) / tokens
+        assert found.pop("train/loss") == pytest.approx(loss, rel=1e-12)
+        assert found == {
+            "train/learning_rate": groups[0]["learning_rate"],
+            "train/step_seconds": max(row["seconds"] for row in groups),
+            "train/aggregation_seconds": max(row["aggregation_s"] for row in groups),
+            "train/tokens": tokens,
+            "train/trained_tokens": trained_tokens,
+            "train/loss_of_group/0": groups[0]["loss"],
+            "train/loss_of_group/1": groups[1]["loss"],
+        }
+    assert groups[0]["loss"] != groups[1]["loss"]
+    assert groups[0]["aggregation_s"] > 0
+
+
+def test_groups_weigh_by_their_tokens() -> None:
+    rows = {"group": [0, 1], "tokens": [30, 10], "loss": [1.0, 5.0], "learning_rate": [0.1, 0.1]}
+    table = pa.table(rows | {"seconds": [1.0, 2.0], "aggregation_s": [0.0, 0.5]})
+    (found,) = step_metrics(table)
+    assert found["train/loss"] == 2.0
+    assert (found["train/step_seconds"], found["train/aggregation_seconds"]) == (2.0, 0.5)
+
+
+def test_the_summary_is_what_was_measured(tracked: Tracked, run: Run, trained: AttemptFolder) -> None:
+    summary = {key: value for key, value in tracked.summary.items() if not key.startswith(("train/", "_"))}
+    measured = Measured.model_validate_json(trained.measured.read_text())
+    written = json.loads(trained.measured.read_text())
+    del written["provenance"]
+    assert summary == {
+        **written,
+        "run": run.id,
+        "tokens_per_s": measured.window.tokens_per_s,
+        "perplexity": measured.loss.perplexity,
+    }
+    assert Caution.WANDB_FAILED not in measured.cautions
+    assert Caution.CPU_MEMORY in summary["cautions"]
+
+
+def test_all_files_are_in_the_attempts_folder(trained: AttemptFolder) -> None:
+    assert not Path("wandb").exists()
+    assert not list(trained.wandb.glob("offline-run-*/files/*")), "code, requirements or console were saved"
+
+
+def test_the_ranks_last_word_comes_before_it(trained: AttemptFolder) -> None:
+    """So that a run whose handing over is cut off, by its time limit say, is a completed run."""
+    (file,) = trained.wandb.glob("offline-run-*/*.wandb")
+    assert file.stat().st_mtime_ns > trained.rank_end(0).stat().st_mtime_ns
+
+
+def test_disabled_writes_nothing(run: Run, attempt: AttemptFolder) -> None:
+    before = sorted(attempt.path.rglob("*"))
+    hand(with_mode(run, "disabled"), attempt)
+    assert sorted(attempt.path.rglob("*")) == before
+
+
+def test_a_rank_never_imports_wandb() -> None:
+    program = "import sys, bench.saving.wandb; print({'wandb', 'torch'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("key", [None, "0123456789" * 4], ids=["no key", "refused"])
+def test_what_cannot_be_made_online_is_kept_on_the_disk(
+    run: Run,
+    attempt: AttemptFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    refusing: str,
+    key: str | None,
+) -> None:
+    monkeypatch.setenv("HOME", str(attempt.path))  # where no key lies
+    monkeypatch.setenv("WANDB_BASE_URL", refusing)
+    if key is None:
+        monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    else:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+    hand(with_mode(run, "online"), attempt)
+    assert cautions(attempt)[-1] is Caution.WANDB_FAILED
+    assert "not handed to Weights & Biases" in caplog.text
+    kept = Tracked(attempt)
+    assert len(kept.steps) == STEPS
+    assert kept.is_whole
+
+
+def test_where_wandb_is_missing_the_log_says_what_to_install(
+    run: Run, attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent" / "wandb.py"
+    absent.parent.mkdir()
+    absent.write_text("raise ModuleNotFoundError(\"No module named 'wandb'\", name='wandb')", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{absent.parent}:{os.environ.get('PYTHONPATH', '')}")
+    hand(run, attempt)
+    assert cautions(attempt)[-1] is Caution.WANDB_FAILED
+    said = capfd.readouterr().err
+    assert "install xffl-bench[wandb]" in said
+    assert "Traceback" not in said
+
+
+def test_what_takes_too_long_is_ended_and_the_run_goes_on(
+    run: Run, attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow" / "wandb.py"
+    slow.parent.mkdir()
+    slow.write_text("import time; time.sleep(40)", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{slow.parent}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv(OWNER, "slow/1")
+    try:
+        hand(run, attempt, longest=2)
+        assert not list(owned("slow/"))
+    finally:
+        end_all("slow/")
+    assert "it took longer than 2 s" in caplog.text
+    assert cautions(attempt)[-1] is Caution.WANDB_FAILED
+    beat = attempt.last_heartbeat()
+    assert beat is not None
+    assert beat.phase == "tracking"

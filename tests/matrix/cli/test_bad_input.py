@@ -1,0 +1,118 @@
+"""Typical mistakes, and what is said about them: file, line, key and what would be right."""
+
+from pathlib import Path
+
+import pytest
+
+from matrix.config.system import load_system
+from matrix.errors import InputError
+
+
+def faults(call, argument) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        call(argument)
+    places = (line.partition(": ") for line in str(caught.value).splitlines())
+    return [f"{Path(place).name}: {sentence}" for place, _, sentence in places]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "fault"),
+    [
+        ("[1, 2]", "[1, 0]", "sweep.yaml:5: axes.nodes[1]: should be greater than 0, not 0"),
+        ("[1, 2]", "true", "sweep.yaml:5: axes.nodes: should be a whole number, not true"),
+        ("[1, 2]", "[]", "sweep.yaml:5: axes.nodes: should have at least one value"),
+        ("[1, 2]", "[2, 2]", "sweep.yaml:5: axes.nodes: lists 2 twice: keep one of them"),
+        ("  nodes: [1, 2]\n", "", "sweep.yaml:2: axes: the key 'nodes' is missing"),
+        ("llama-tiny", "llama-tyni", "sweep.yaml:3: axes.model: 'llama-tyni' is no known model "
+         "(did you mean 'llama-tiny'?)"),
+        ("[fsdp]", "[fspd]", "sweep.yaml:4: axes.strategy[0]: 'fspd' is no known strategy (did you mean 'fsdp'?)"),
+        ("[fsdp]", "[fsdp, hsdp]", "sweep.yaml:4: axes.strategy[1]: hsdp needs 'shard' in its settings: "
+         "give it under strategies.hsdp"),
+        ("[fsdp]", "[{name: f, federated: {groups: 2, evry: 4}}]",
+         "sweep.yaml:4: axes.strategy[0].federated.evry: is not a known key (did you mean 'every'?)"),
+        ("[fsdp]", "[{name: f, federated: {groups: 2, every: 0}}]",
+         "sweep.yaml:4: axes.strategy[0].federated.every: should be greater than 0, not 0"),
+        ("[fsdp]", "[{name: f, federated: {every: 4}}]",
+         "sweep.yaml:4: axes.strategy[0].federated: federated needs 'group' (a size) or 'groups' (a number) "
+         "in its settings"),
+        ("[fsdp]", "[{name: fsdp, hsdp: {shard: 2}}]",
+         "sweep.yaml:4: axes.strategy[0].name: 'fsdp' is the name of another strategy already: choose another name"),
+        ("[fsdp]", "[{name: h, hsdp: {shard: 3 nodes of mine}}]",
+         "sweep.yaml:4: axes.strategy[0].hsdp.shard: '3 nodes of mine' is no group size: "
+         "write a number of ranks, 'node' or e.g. '2 nodes'"),
+        ("llama-tiny", "{name: m, llama: {vocab_size: 8, hidden_size: 9, intermediate_size: 8, layers: 1, heads: 2, "
+         "kv_heads: 2}}", "sweep.yaml:3: axes.model.llama: hidden_size 9 is not a multiple of heads 2"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_sentence(load, small, right, wrong, fault):
+    assert faults(load, small.replace(right, wrong)) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("exclude: [{node: 1}]", "8: exclude[0].node: is no axis of this sweep (did you mean 'nodes'?)"),
+        ("exclude: [{nodes: 3}]", "8: exclude[0].nodes: 3 is no value of the axis nodes (known: 1, 2)"),
+        ("include: [{steps: 48}]",
+         "8: include[0].steps: is no axis of this sweep: give its usual value under axes.steps"),
+        ("overrides: [{when: {nodes: 1}, set: {stepz: 48}}]",
+         "8: overrides[0].set.stepz: is not a known key (did you mean 'steps'?)"),
+        ("overrides: [{when: {nodes: 1}, set: {beta1: 1}}]", "8: overrides[0].set.beta1: should be less than 1, not 1"),
+        ("strategies: {fsdp: {shard: 2}}",
+         "8: strategies.fsdp.shard: is not used by fsdp, which has no settings: leave it out"),
+        ("strategies: {federated: {groups: 2, every: 3}}\nblock: 4\ninclude: [{strategy: federated}]",
+         "9: block: should be a multiple of every interval of the sweep: 4 is none of 3"),
+        ("reference: {strategy: ddp}", "8: reference.strategy: ddp is no value of the axis strategy (known: fsdp)"),
+        ("system: ~nobody-at-all/a.yaml",
+         "8: system: names a home folder that is not known: ~nobody-at-all/a.yaml"),
+        ("system: locale", "8: system: 'locale' is neither the path of a .yaml file nor a built-in system "
+         "(did you mean 'local'?)"),
+        ("repaets: 3", "8: repaets: is not a known key (did you mean 'repeats'?)"),
+        ("name: again", "8: the key 'name' is already given on line 1: keep one of them"),
+        ("training: {learning_rate: .inf}", "8: cannot be read: .inf should be a finite number"),
+        ("seed: [1", "9: cannot be read: expected ',' or ']', but got '<stream end>'"),
+    ],
+)  # fmt: skip
+def test_keys_that_do_not_agree(load, small, more, fault):
+    assert faults(load, small + more + "\n") == [f"sweep.yaml:{fault}"]
+
+
+def test_an_axis_is_set_nowhere_else(load, small):
+    text = small.replace("data:", "  steps: [24, 48]\ndata:")
+    text += "training: {steps: 12}\noverrides: [{when: {nodes: 1}, set: {steps: 9}}]\n"
+    assert faults(load, text) == [
+        "sweep.yaml:10: overrides[0].set.steps: is an axis of this sweep, which an override cannot change",
+        "sweep.yaml:9: training.steps: is an axis too: give it here or under axes.steps",
+    ]
+
+
+def test_all_mistakes_are_told_at_once(load, small):
+    text = small.replace("[1, 2]", "two").replace("[2, 4]", "[2.5]") + "repeats: 0\n"
+    assert faults(load, text) == [
+        "sweep.yaml:5: axes.nodes: should be a whole number, not 'two'",
+        "sweep.yaml:6: axes.batch_size[0]: should be a whole number, not 2.5",
+        "sweep.yaml:8: repeats: should be greater than 0, not 0",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "? {a: 1}\n: 2", "a: &a [*a]", "1: 2", "\x00", "null: {}"])
+def test_what_is_no_matrix_file_is_refused(load, text):
+    assert all(fault.startswith("sweep.yaml") for fault in faults(load, text))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    assert faults(load_system, tmp_path / "none.yaml") == ["none.yaml: cannot be read: No such file or directory"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "fault"),
+    [
+        ("RANK: 1", "environment.RANK: is set by the launcher for each rank: leave it out"),
+        ("OMP_NUM_THREADS: 4", "environment.OMP_NUM_THREADS: follows from 'threads_per_rank': set that instead"),
+        ("DEBUG: true", "environment.DEBUG: should be text, not true"),
+    ],
+)
+def test_variables_that_a_system_file_cannot_set(tmp_path, environment, fault):
+    path = tmp_path / "system.yaml"
+    path.write_text(f"{{name: x, device: cpu, nodes: 1, ranks_per_node: 2, environment: {{{environment}}}}}")
+    assert faults(load_system, path) == [f"system.yaml:1: {fault}"]

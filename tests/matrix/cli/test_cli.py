@@ -1,0 +1,109 @@
+"""The command line: answers at once, and says what is wrong in a sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.sweeps import SmallSweep
+
+IMPORTS = """
+import sys
+sys.argv = {arguments!r}
+import matrix.cli.app
+try:
+    matrix.cli.app.main()
+finally:
+    heavy = {{"torch", "transformers", "datasets", "wandb"}} & sys.modules.keys()
+    print("heavy:", sorted(heavy), file=sys.stderr)
+"""
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "matrix", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, data: Path) -> SmallSweep:
+    made = SmallSweep(tmp_path, data)
+    made.write()
+    return made
+
+
+def test_nothing_heavy_is_imported_on_a_login_node(sweep: SmallSweep) -> None:
+    begun = call("run", str(sweep.matrix), "--results", str(sweep.results), "--max-runs", "0")
+    assert begun.returncode == 0, begun.stderr
+    for arguments in (
+        ["--help"],
+        ["plan", str(sweep.matrix)],
+        ["run", str(sweep.matrix), "--dry-run"],
+        ["status", str(sweep.folder.path)],
+        ["report", "--help"],
+        ["report", str(sweep.folder.path)],
+        ["schema", "matrix"],
+    ):
+        program = IMPORTS.format(arguments=["xffl-bench", *arguments])
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.endswith("heavy: []\n"), (arguments, done.stderr)
+
+
+def test_bad_input_is_a_sentence_and_status_2(tmp_path: Path, sweep: SmallSweep) -> None:
+    for arguments, said in [
+        (["plan", str(tmp_path / "none.yaml")], "none.yaml"),
+        (["plan", str(sweep.matrix), "--only", "node=1"], "did you mean 'nodes'?"),
+        (["status", str(tmp_path)], "no sweep here"),
+        (["report", str(tmp_path)], str(tmp_path)),
+        (["run", str(sweep.matrix), "--system", str(tmp_path / "no-system.yaml")], "no-system.yaml"),
+    ]:
+        done = call(*arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stderr.startswith("xffl-bench: ")
+
+
+def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+    sweep = SmallSweep(tmp_path, tmp_path / "absent")
+    sweep.write()
+    planned = call("plan", str(sweep.matrix))
+    assert planned.returncode == 0
+    assert "before it can run: data.path: there is no folder" in planned.stdout
+    done = call("run", str(sweep.matrix), "--results", str(sweep.results))
+    assert (done.returncode, sweep.results.exists()) == (2, False)
+    assert "xffl-bench data synthetic" in done.stderr
+
+
+def test_schemas_are_for_editors() -> None:
+    for kind in ("matrix", "system"):
+        schema = json.loads(call("schema", kind).stdout)
+        assert all("description" in key for key in schema["properties"].values())
+
+
+def test_a_dry_run_prints_commands_and_starts_nothing(sweep: SmallSweep) -> None:
+    done = call("run", str(sweep.matrix), "--results", str(sweep.results), "--dry-run")
+    assert done.stdout.count("-m bench.start agent") == 2
+    assert not sweep.results.exists()
+
+
+def test_status_tells_outcomes(sweep: SmallSweep) -> None:
+    call("run", str(sweep.matrix), "--results", str(sweep.results), "--max-runs", "0")
+    said = call("status", str(sweep.folder.path)).stdout
+    assert "not run" in said
+    assert "nobody is running it now" in said
+
+
+def test_gpus_of_several_nodes_are_not_played_by_one_machine(sweep: SmallSweep, tmp_path: Path) -> None:
+    gpus = tmp_path / "gpus.yaml"
+    gpus.write_text("{name: gpus, device: cuda, nodes: 4, ranks_per_node: 2}", encoding="utf-8")
+    sweep.matrix.write_text(sweep.matrix.read_text().replace("nodes: 1", "nodes: [1, 2]"), encoding="utf-8")
+    assert call("plan", str(sweep.matrix), "--system", str(gpus)).returncode == 0
+    done = call("run", str(sweep.matrix), "--system", str(gpus), "--results", str(sweep.results))
+    assert (done.returncode, sweep.results.exists()) == (2, False)
+    assert "--only nodes=1" in done.stderr

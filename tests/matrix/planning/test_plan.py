@@ -1,0 +1,173 @@
+"""What can run, under which id and in which order."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from matrix.errors import InputError
+from matrix.planning.crossing import crossing
+from matrix.planning.filters import parse_filter, select
+from matrix.planning.plan import check_data
+
+
+def reasons(planned) -> set[str]:
+    return {cell.reason for cell in planned.plan.cells if cell.status == "impossible"}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "reason"),
+    [
+        ("[1, 2]", "[1, 3]", "3 nodes are more than the 2 of system toy"),
+        ("[2, 4]", "[8, 12]\nregime: global-batch", "a global batch of 12 sequences does not divide over 8 ranks"),
+        ("[2, 4]", "2\n  sequence_length: [128, 4097]",
+         "sequence_length 4097 is more than the model's 4096 positions"),
+        ("[2, 4]", "2\n  steps: [24, 10]\nblock: 4",
+         "training.steps 10 less warmup_steps 8 holds no whole block of 4 steps"),
+        ("[fsdp]", "[fsdp, {name: f, federated: {groups: 8, every: 4}}]",
+         "4 ranks do not divide into 8 equal groups (unequal groups are not supported)"),
+        ("[fsdp]", "[fsdp, {name: h, hsdp: {shard: 3}}]", None),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_says_why_and_the_sweep_goes_on(plan, small, right, wrong, reason):
+    planned = plan(small.replace(right, wrong))
+    assert planned.runs
+    assert reasons(planned) == (
+        {reason} if reason else {f"a world of {n} ranks does not divide into shard groups of 3" for n in (4, 8)}
+    )
+
+
+def test_a_sweep_of_nothing_is_refused(plan, small):
+    with pytest.raises(InputError, match=r"none of the 4 points of the matrix can run: .* holds no whole block"):
+        plan(small + "training: {steps: 8}\n")
+    with pytest.raises(InputError, match="exclude leaves no point"):
+        plan(small + "exclude: [{nodes: [1, 2]}]\n")
+
+
+def test_the_global_batch_is_shared_among_the_ranks(plan, small):
+    planned = plan(small.replace("[2, 4]", "16\nregime: global-batch"))
+    assert {(run.nodes, run.batch_size) for run in planned.runs.values()} == {(1, 4), (2, 2)}
+
+
+def test_a_block_holds_every_interval(plan, small):
+    axis = "[{name: a, federated: {groups: 2, every: 4}}, {name: b, federated: {groups: 2, every: 6}}]"
+    planned = plan(small.replace("[fsdp]", axis) + "training: {steps: 36}\n")
+    assert {run.block for run in planned.runs.values()} == {12}
+
+
+def test_ids_are_readable_unique_and_the_same_every_time(plan, small):
+    text = small + "repeats: 3\n"
+    planned, again = plan(text), plan(text)
+    assert list(planned.runs) == list(again.runs)
+    assert len(planned.runs) == 4 * 3
+    assert all(re.fullmatch(r"llama-tiny\.fsdp\.n[12]\.b[24]\.r[012]-[0-9a-f]{6}", run) for run in planned.runs)
+    assert all(run.id == name and name.endswith(run.identity()[:6]) for name, run in planned.runs.items())
+
+
+def test_each_repeat_is_a_shuffle_of_its_own(plan, small):
+    text = small.replace("[2, 4]", "[1, 2, 3, 4, 5, 6]") + "repeats: 2\nseed: 7\n"
+    order = plan(text).plan.order
+    first, second = order[:12], order[12:]
+    assert all(".r0-" in run for run in first)
+    assert all(".r1-" in run for run in second)
+    assert [run.split(".r")[0] for run in first] != [run.split(".r")[0] for run in second]
+    assert first != sorted(first)
+    assert order == plan(text).plan.order
+    assert order != plan(text.replace("seed: 7", "seed: 8")).plan.order
+
+
+def test_the_reference_is_fsdp_at_the_fewest_nodes_unless_another_is_named(plan, small):
+    text = small.replace("[fsdp]", "[ddp, fsdp]").replace("[1, 2]", "[2, 1]")
+    assert plan(text).plan.reference == {"strategy": "fsdp", "nodes": 1}
+    assert plan(text + "reference: {strategy: ddp, nodes: 2}\n").plan.reference == {"strategy": "ddp", "nodes": 2}
+    assert plan(text.replace("fsdp]", "{name: x, fsdp: {}}]")).plan.reference["strategy"] == "ddp"
+
+
+def test_data_are_held_against_the_model(plan, small, tmp_path):
+    with pytest.raises(InputError, match="make one with `xffl-bench data synthetic"):
+        check_data(plan(small))
+    source = tmp_path / "data" / "source.json"
+    source.parent.mkdir()
+    source.write_text(json.dumps({"vocab_size": 256, "sequence_length": 128, "entropy_rate": 2.0}))
+    check_data(plan(small))
+    planned = plan(small.replace("[2, 4]", "2\n  sequence_length: [128, 64, 256]"))
+    assert reasons(planned) == {"sequence_length 256 is more than the 128 tokens of the data's samples"}
+    source.write_text(json.dumps({"vocab_size": 257, "sequence_length": 128}))
+    with pytest.raises(InputError, match="the data's vocabulary of 257 is larger than the model's 256"):
+        plan(small)
+    source.write_text('{"vocab_size":')
+    with pytest.raises(InputError, match=r"source\.json: should give vocab_size and sequence_length"):
+        plan(small)
+
+
+def test_filters(plan, small):
+    text = small.replace("[fsdp]", "[fsdp, {name: h, hsdp: {shard: node}}]").replace(
+        "data:", "  learning_rate: [0.001, 2]\ndata:"
+    )
+    planned = plan(text)
+
+    def chosen(only=(), excepted=()):
+        return select(planned, [parse_filter(text) for text in only], [parse_filter(text) for text in excepted])
+
+    assert chosen() == planned.plan.order
+    assert {planned.runs[run].nodes for run in chosen(["nodes=2"])} == {2}
+    assert {planned.runs[run].batch_size for run in chosen(excepted=["batch_size=4"])} == {2}
+    assert chosen(["learning_rate=1e-3"]) == chosen(excepted=["learning_rate=2"])
+    # On one node h is fsdp: its cell is stood for by the run of fsdp.
+    assert all(".fsdp.n1." in run for run in chosen(["strategy=h", "nodes=1"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nodes", "filter 'nodes': should be of the form axis=value or axis=value,value"),
+        ("nodes=1,", "filter 'nodes=1,': should be of the form axis=value or axis=value,value"),
+        ("node=1", "filter node: is no axis of this sweep (did you mean 'nodes'?)"),
+        ("strategy=fspd", "filter strategy: fspd is no value of this axis (did you mean 'fsdp'?)"),
+    ],
+)
+def test_filters_that_are_wrong(plan, small, text, message):
+    planned = plan(small)
+    with pytest.raises(InputError) as caught:
+        select(planned, [parse_filter(text)], [])
+    assert str(caught.value) == message
+
+
+def test_filters_that_leave_nothing(plan, small):
+    with pytest.raises(InputError, match="leave no run"):
+        select(plan(small), [parse_filter("nodes=1")], [parse_filter("batch_size=2,4")])
+
+
+def test_filters_that_leave_what_is_impossible_say_why(plan, small):
+    planned = plan(small.replace("[1, 2]", "[1, 64]"))
+    with pytest.raises(InputError, match=r"only combinations that are impossible: 64 nodes are more than the \d+ of"):
+        select(planned, [parse_filter("nodes=64")], [])
+
+
+def test_shard_groups_that_cross_nodes_are_said(plan, small):
+    text = small.replace("[1, 2]", "[1, 2, 4]").replace(
+        "[fsdp]", "[fsdp, {name: h, hsdp: {shard: 8}}, {name: f, federated: {group: 2 nodes, every: 4}}]"
+    )
+    assert crossing(plan(text, nodes=4).runs.values()) == [
+        "h on 4 nodes: shard groups of 8 ranks cross nodes of 4, so the shards of every layer go over the network",
+        "f on 4 nodes: shard groups of 8 ranks cross nodes of 4, so the shards of every layer go over the network",
+    ]
+    assert crossing(plan(text.replace("shard: 8", "shard: 2").replace("2 nodes", "node"), nodes=4).runs.values()) == []
+
+
+def test_ten_thousand_combinations_are_planned_in_seconds(plan, small):
+    text = small.replace("[1, 2]", "[1, 2, 4, 8]").replace("[2, 4]", str(list(range(1, 51))))
+    text = text.replace("data:", f"  seed: {list(range(50))}\ndata:")
+    start = time.perf_counter()
+    planned = plan(text, nodes=8)
+    assert len(planned.plan.cells) == 10_000
+    assert time.perf_counter() - start < 10  # 1 s on an idle machine
+
+
+def test_planning_imports_nothing_heavy():
+    script = "import sys, matrix.planning.plan, matrix.planning.filters, matrix.config.schema; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "datasets", "pandas", "numpy"} & set(modules)

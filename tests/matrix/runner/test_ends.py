@@ -1,0 +1,213 @@
+"""Whatever ends a run: one outcome with its evidence, nothing left behind, nothing lost, the sweep goes on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.sweeps import FOREVER, SmallSweep, bystander, kill, wait_for
+
+LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, data: Path) -> SmallSweep:
+    return SmallSweep(tmp_path, data)
+
+
+def test_a_sweep_goes_on_where_it_stopped(sweep: SmallSweep) -> None:
+    """No run twice, at most as many as asked for, and a result that was cut in half is set aside and made again."""
+    sweep.write(["fsdp", "federated"])
+    sweep.run("--max-runs", "1")
+    (first,) = sweep.outcomes()
+    file = sweep.folder.run(first).result
+    written = file.stat().st_mtime_ns
+    assert "1 runs had their result already" in sweep.run("--max-runs", "0")
+    assert len(sweep.outcomes()) == 1
+    sweep.run()
+    assert list(sweep.outcomes().values()) == ["completed", "completed"]
+    assert file.stat().st_mtime_ns == written
+
+    whole = file.read_text(encoding="utf-8")
+    file.write_text(whole[: len(whole) // 2], encoding="utf-8")
+    assert "1 runs had their result already" in sweep.run()
+    assert list(sweep.outcomes().values()) == ["completed", "completed"]
+    file.unlink()  # as if the runner had been killed after the training and before it wrote the result
+    sweep.run()
+    assert len(sweep.folder.run(first).attempts()) == 2, "what had come to its end is not run again"
+    assert sweep.folder.run(first).steps.exists()
+    (damaged,) = file.parent.glob("damaged-*.json")
+    assert damaged.read_text(encoding="utf-8") == whole[: len(whole) // 2]
+    sweep.assert_nothing_left()
+
+
+@pytest.mark.alone
+def test_failed_runs_do_not_stop_a_sweep(tmp_path: Path, data: Path) -> None:
+    """A rank killed, an agent killed, a rank stopped, Ctrl-C: one runner goes through all four."""
+    sweep = SmallSweep(tmp_path, data, nodes=2)
+    sweep.write(["fsdp"], repeats=4, limits={"hang_seconds": 5.0}, **LONG)
+    runner = sweep.begin()
+
+    killed_rank = sweep.training_run()
+    kill(sweep.ranks()[-1])
+    killed_agent = sweep.training_run(not_in={killed_rank})
+    kill(sweep.agents()[-1])
+    stopped = sweep.training_run(not_in={killed_rank, killed_agent})
+    os.kill(sweep.ranks()[0], signal.SIGSTOP)
+    interrupted = sweep.training_run(not_in={killed_rank, killed_agent, stopped})
+    runner.send_signal(signal.SIGINT)
+    output, _ = runner.communicate(timeout=60)
+    assert runner.returncode == 130, output
+    assert "run the same command again" in output
+    sweep.assert_nothing_left()
+
+    logs = "".join(file.read_text() for file in sweep.folder.run(stopped).attempt(0).logs.glob("rank*.log"))
+    assert "in train" in logs, "the ranks of a hang print their stacks"
+    found = sweep.found()
+    expected = {
+        killed_rank: ("crashed", "killed: rank "),
+        killed_agent: ("crashed", "the agent of node 1 by signal 9"),
+        stopped: ("hung", "no progress for limits.hang_seconds = 5"),
+        interrupted: ("interrupted", "interrupted after step"),
+    }
+    for run_id, (outcome, reason) in expected.items():
+        assert found[run_id].outcome == outcome, found[run_id]
+        assert reason in found[run_id].reason, found[run_id]
+        assert found[run_id].evidence
+
+
+@pytest.mark.soak
+def test_a_killed_rank_under_plain_torchrun(tmp_path: Path, data: Path) -> None:
+    sweep = SmallSweep(tmp_path, data, start="exec")
+    sweep.write(["fsdp"], **LONG)
+    runner = sweep.begin()
+    run_id = sweep.training_run()
+    kill(sweep.ranks()[-1])
+    output, _ = runner.communicate(timeout=60)
+    assert runner.returncode == 1, output
+    assert "rank 1 by signal 9" in sweep.found()[run_id].reason
+    sweep.assert_nothing_left()
+
+
+@pytest.mark.soak  # on a virtual cluster CI kills runners, too
+@pytest.mark.parametrize("start", ["warm", "exec"])
+def test_a_killed_runner_loses_the_run_in_flight_at_most(tmp_path: Path, data: Path, start: str) -> None:
+    sweep = SmallSweep(tmp_path, data, start=start)
+    sweep.write(["fsdp"], repeats=2, steps=30)
+    sweep.run("--max-runs", "1")
+    kept = dict(sweep.outcomes())
+    runner = sweep.begin()
+    lost = sweep.training_run()
+    record = sweep.folder.record()
+    assert record is not None
+    # A process of the dead runner that outlives it, and one of another sweep.
+    orphan, stranger = bystander(f"{sweep.folder.owner(record)}2"), bystander("another-sweep/1")
+    os.kill(sweep.ranks()[0], signal.SIGSTOP)  # it cannot end by itself meanwhile
+    kill(runner.pid)
+    runner.wait()
+    assert runner.stdout
+    runner.stdout.close()
+    assert sweep.outcomes() == kept
+    assert wait_for(lambda: set(sweep.processes()) == {orphan.pid}), "ranks must end with their runner"
+    try:
+        output = sweep.run()
+        assert "ended 1 processes that an earlier runner" in output
+        assert orphan.wait(5) == -signal.SIGKILL
+        assert stranger.poll() is None, "a process of another sweep was touched"
+    finally:
+        for process in (orphan, stranger):
+            process.kill()
+            process.wait()
+    assert sweep.outcomes() == {**kept, lost: "completed"}
+    assert len(sweep.folder.run(lost).attempts()) == 2
+    sweep.assert_nothing_left()
+
+
+def test_a_run_over_its_time_is_a_timeout(sweep: SmallSweep) -> None:
+    sweep.write(["fsdp"], limits={"run_seconds": 4.0}, **LONG)
+    sweep.run(expect=1)
+    (result,) = sweep.found().values()
+    assert (result.outcome, "limits.run_seconds = 4" in result.reason) == ("timeout", True)
+    sweep.assert_nothing_left()
+
+
+def test_ranks_that_cannot_begin_are_a_failed_launch(sweep: SmallSweep, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    broken = SmallSweep(tmp_path, empty)
+    broken.write(["fsdp"])
+    broken.run(expect=1)
+    (result,) = broken.found().values()
+    assert result.outcome == "launch-failed"
+    assert "failed in data" in result.reason
+    assert "empty" in result.reason
+
+
+def test_a_full_disk_keeps_what_was_measured(sweep: SmallSweep) -> None:
+    sweep.write(["fsdp"], repeats=2)
+    sweep.run("--max-runs", "1")
+    kept = {run_id: sweep.folder.run(run_id).result.read_bytes() for run_id in sweep.outcomes()}
+
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
+
+    full = subprocess.run(
+        sweep.command(), preexec_fn=small_files_only, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert full.returncode == 1
+    assert "Traceback" not in full.stderr, full.stderr
+    after = {run_id: sweep.folder.run(run_id).result.read_bytes() for run_id in kept}
+    assert after == kept
+    sweep.assert_nothing_left()
+    sweep.run("--retry-failed")
+    assert list(sweep.outcomes().values()) == ["completed"] * 2
+
+
+def test_two_runners_run_every_run_once(sweep: SmallSweep) -> None:
+    sweep.write(["fsdp", "ddp"], repeats=2)
+    runners = [sweep.begin(), sweep.begin()]
+    outputs = [runner.communicate(timeout=120)[0] for runner in runners]
+    assert [runner.returncode for runner in runners] == [0, 0], outputs
+    assert sum("waiting for it" in output for output in outputs) == 1
+    assert sum("4 runs had their result already" in output for output in outputs) == 1
+    assert list(sweep.outcomes().values()) == ["completed"] * 4
+    assert all(len(sweep.folder.run(run_id).attempts()) == 1 for run_id in sweep.outcomes())
+
+
+def test_a_sweep_does_not_go_on_with_another_matrix(sweep: SmallSweep) -> None:
+    sweep.write(["fsdp"])
+    sweep.run("--max-runs", "0")
+    sweep.write(["fsdp"], steps=7)
+    said = sweep.run(expect=2)
+    assert "the matrix file" in said
+    assert "--accept-changes" in said
+
+
+def test_out_of_memory_is_a_datum_and_larger_batches_are_not_tried(sweep: SmallSweep) -> None:
+    """A model of a few terabytes: the smaller batch really runs out of host memory, the larger one is inferred."""
+    giant = {
+        "vocab_size": 256,
+        "hidden_size": 131072,
+        "intermediate_size": 262144,
+        "layers": 4,
+        "heads": 2,
+        "kv_heads": 2,
+    }
+    sweep.write(["fsdp"])
+    matrix = yaml.safe_load(sweep.matrix.read_text(encoding="utf-8"))
+    matrix["axes"] |= {"model": {"name": "giant", "llama": giant}, "batch_size": [1, 2]}
+    sweep.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
+    sweep.run("--only", "batch_size=1", expect=1)
+    sweep.run(expect=1)
+    smaller, larger = (
+        next(result for run_id, result in sweep.found().items() if f".b{size}." in run_id) for size in (1, 2)
+    )
+    assert (smaller.outcome, larger.outcome) == ("oom", "oom-inferred"), smaller
+    assert "ran out of memory before the first step" in smaller.reason
+    assert smaller.run in larger.reason

@@ -1,0 +1,24 @@
+"""A rank's word that it failed is seen while the others go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.contract.documents import RankEnd
+from bench.contract.files import AttemptFolder, write_document
+from matrix.runner.rank_ends import FailedRanks
+from matrix.runner.runner import rank_ends as rankends
+
+
+def test_a_failed_rank_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rankends, "LOOK_EVERY", 0.0)
+    attempt = AttemptFolder(tmp_path / "0")
+    attempt.create()
+    ranks = FailedRanks(attempt)
+    write_document(attempt.rank_end(0), RankEnd(rank=0, completed=True, phase="clean-up", step=3))
+    attempt.rank_end(1).write_text("{", encoding="utf-8")
+    assert not ranks.any()
+    write_document(attempt.rank_end(2), RankEnd(rank=2, completed=False, phase="data", step=-1, error="ValueError"))
+    assert ranks.any()

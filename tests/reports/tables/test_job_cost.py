@@ -1,0 +1,60 @@
+"""What a report says of the batch jobs that ran a sweep."""
+
+import pytest
+
+from bench.contract.documents import Allocation
+from reports.data.frame import load
+from reports.render.write import write_report
+from tests.support.documents import a_measurement
+
+HOSTS = ["node0", "node1", "node2", "node3"]
+IN_101 = Allocation(job="101", hosts=HOSTS, switches={"node0": "s0", "node2": "s1"})
+
+
+def test_a_run_has_its_node_hours_job_and_the_switches_over_its_own_hosts(sweep):
+    ids = sweep.run("fsdp", 2)
+    sweep.end(ids[0], measured=a_measurement(1000.0, 2), allocation=IN_101)
+    sweep.end(ids[1], measured=a_measurement(1000.0, 2))
+    frame = load(sweep.write()).frame.set_index("run")
+    inside, outside = frame.loc[ids[0]], frame.loc[ids[1]]
+    assert inside["node_hours"] == outside["node_hours"] == pytest.approx(2 * 12.5 / 3600)
+    assert inside["job"] == "101"
+    assert inside["switches"] == "node0: s0; node1: unknown"
+    assert frame[["job", "switches"]].loc[ids[1]].isna().all()
+
+
+def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_badly(sweep):
+    ids = sweep.run("fsdp", 2)
+    sweep.end(ids[0], measured=a_measurement(1000.0, 2), allocation=IN_101)
+    sweep.end(ids[1], measured=a_measurement(1000.0, 2))  # in no job
+    sweep.job(1, "COMPLETED", 50.0)
+    for number in (2, 3):
+        sweep.job(number, "NODE_FAIL", 25.0)
+    sweep.job(4, "TIMEOUT", 0.0)
+    written = write_report(sweep.write(), sweep.path / "report")
+    said = "4 jobs: 0.056 node-hours, of which the runs above took 0.007 (12%); ended badly: 2 NODE_FAIL, 1 TIMEOUT"
+    assert written.summary.endswith(f". {said}")
+    assert said in written.report.read_text()
+
+
+def test_a_sweep_without_jobs_says_nothing_of_them_and_a_damaged_end_is_named(sweep):
+    sweep.run("fsdp", 2, speeds=[1000.0])
+    assert "node-hours" not in write_report(sweep.write(), sweep.path / "report").summary
+    path = sweep.job(1, "COMPLETED", 50.0)
+    path.write_text("{")
+    assert str(path) in load(sweep.path).problems[0]
+
+
+def test_the_frame_predicts_what_a_step_sends_over_the_network(sweep):
+    """llama-tiny in fp32 on nodes of 4 ranks."""
+    for strategy in ("fsdp", "hsdp", "federated"):
+        sweep.run(strategy, 2)
+    frame = load(sweep.write()).frame.set_index("axis.strategy")
+    gradients = 4 * 125_248
+    hsdp, federated, fsdp = (frame.loc[name].iloc[0] for name in ("hsdp", "federated", "fsdp"))
+    assert hsdp["predicted_between_nodes_bytes"] == gradients / 4  # 2 (R - 1) / R of a shard
+    assert hsdp["predicted_link_bytes"] == gradients
+    assert federated["predicted_link_bytes"] == gradients / 8
+    assert federated["predicted_inside_nodes_bytes"] == hsdp["predicted_inside_nodes_bytes"] > 0
+    assert fsdp["predicted_inside_nodes_bytes"] == 0
+    assert fsdp["predicted_between_nodes_bytes"] == fsdp["predicted_link_bytes"] > 2 * gradients

@@ -1,0 +1,124 @@
+import pytest
+
+from bench.contract.outcomes import Caution, Outcome
+from reports.data.frame import load
+from reports.tables.tables import Table, long_form, tables
+
+
+def the_table(sweep) -> Table:
+    (table,) = tables(load(sweep.write()))
+    return table
+
+
+def texts(table: Table, key: str) -> dict[str, list[str]]:
+    """Row label -> the texts of a figure's row."""
+    (block,) = [block for block in table.blocks if block.metric.key == key]
+    return {row.label: [cell.text for cell in cells] for row, cells in zip(table.grid.rows, block.cells, strict=True)}
+
+
+def test_figures_by_hand(sweep):
+    # fsdp: 1000, 2000, 3000 -> mean 2000, half-width 1000 * 4.302653 / sqrt(3) = 2484.1
+    sweep.run("fsdp", 1, speeds=[1000.0, 2000.0, 3000.0])
+    # federated on 2 nodes is 1.5 times as fast in every pair, so on twice the devices 75 % as efficient
+    sweep.run("federated", 2, speeds=[1500.0, 3000.0, 4500.0])
+    table = the_table(sweep)
+    assert texts(table, "tokens_per_s")["fsdp"] == ["2,000 ± 2,484", "not in the matrix"]
+    assert texts(table, "tokens_per_s_per_device")["fsdp"][0].startswith("500 ±")
+    assert texts(table, "speed_up")["federated"][1] == "1.50"
+    assert texts(table, "efficiency")["federated"][1] == "75.0 %"
+    assert texts(table, "efficiency_own")["federated"][1] == "100.0 %"
+    assert texts(table, "loss_validation")["fsdp"][0] == "2.6000"
+    assert texts(table, "state_gib")["fsdp"][0] == "1.00 MiB"
+    assert [line[-1] for line in table.layouts] == ["not in the matrix", "2 x 1 x 4"]
+
+
+def test_the_efficiency_reference_is_the_same_for_all_rows(sweep):
+    sweep.repeats = 1
+    sweep.run("fsdp", 1, speeds=[4000.0])
+    sweep.run("federated", 1, speeds=[2000.0])
+    sweep.run("federated", 2, speeds=[4000.0])
+    table = the_table(sweep)
+    assert texts(table, "efficiency")["federated"] == ["50.0 %", "50.0 %"]
+    assert texts(table, "efficiency_own")["federated"] == ["100.0 %", "100.0 %"]
+    assert [b.title for b in table.blocks if b.metric.key == "efficiency"] == ["efficiency vs fsdp on 1 node"]
+
+
+def test_the_ratio_holds_the_same_nodes_and_has_an_interval_from_three_pairs(sweep):
+    sweep.run("fsdp", 1, speeds=[1000.0, 1000.0, 1000.0])
+    sweep.run("fsdp", 2, speeds=[2000.0, 2000.0])
+    sweep.run("federated", 1, speeds=[900.0, 1000.0, 1100.0])
+    sweep.run("federated", 2, speeds=[2000.0, 2420.0])
+    # sqrt(1 * 1.21) = 1.1 over 2 pairs: their range
+    found = texts(the_table(sweep), "ratio")["federated"]
+    assert found[0].startswith("0.997 [")
+    assert found[1] == "1.100 (1.000 .. 1.210) (2 of 3; not run)"
+
+
+def test_cells_without_figures_say_why(sweep):
+    ids = sweep.run("fsdp", 1, speeds=[1000.0])
+    sweep.end(ids[1], Outcome.TIMEOUT, "stopped at 1800 s")
+    sweep.run("fsdp", 2)
+    for identity in sweep.run("federated", 1):
+        sweep.end(identity, Outcome.OOM, "CUDA out of memory")
+    sweep.impossible("federated", 2, "8 ranks do not divide into 3 equal groups")
+    table = the_table(sweep)
+    for block in table.blocks:
+        assert all(cell.text for cells in block.cells for cell in cells)
+    found = texts(table, "tokens_per_s")
+    assert found["fsdp"] == ["1,000 (1 of 3; timeout, not run) [1]", "not run"]
+    assert found["federated"] == ["oom [2]", "impossible [3]"]
+    assert table.footnotes == [
+        "timeout: stopped at 1800 s",
+        "oom: CUDA out of memory",
+        "impossible: 8 ranks do not divide into 3 equal groups",
+    ]
+
+
+def test_a_same_cell_shows_the_other_ones_value_marked(sweep):
+    sweep.run("fsdp", 1, speeds=[1234.0])
+    sweep.same("hsdp", 1, "fsdp")
+    found = texts(the_table(sweep), "tokens_per_s")["hsdp"][0]
+    assert found == "1,234 (= fsdp, 1 of 3; not run)"
+
+
+def test_streams_are_a_row_only_where_they_were_run(sweep):
+    sweep.axes["cuda_streams"] = [1, 2]
+    sweep.run("fsdp", 2, speeds=[1000.0])
+    sweep.same("fsdp", 2, "fsdp", streams=2, other_streams=1)
+    sweep.run("federated", 2, speeds=[1000.0])
+    sweep.run("federated", 2, speeds=[1100.0], streams=2)
+    assert [row.label for row in the_table(sweep).grid.rows] == ["fsdp", "federated, 1 stream", "federated, 2 streams"]
+
+
+def test_without_its_reference_a_table_says_so(sweep):
+    sweep.run("fsdp", 1)
+    sweep.run("federated", 1, speeds=[1000.0])
+    table = the_table(sweep)
+    assert texts(table, "speed_up")["federated"][0] == "no reference"
+    assert [n.detail for n in table.notices if n.caution is Caution.NO_REFERENCE] == ["fsdp on 1 node"]
+
+
+def test_the_caption_says_what_was_run(sweep):
+    sweep.run("fsdp", 1, speeds=[1000.0])
+    assert the_table(sweep).caption == (
+        "llama-tiny: 125,248 parameters; sequence length 128; equal micro-batch of 4 sequences per rank and step; "
+        "precision fp32; laptop: cpu, 4 ranks per node, 8 cores per host, 1 thread per rank; 3 repeats; "
+        "window of 16 steps in blocks of 8 after 8 of warm-up; "
+        "no loss can fall below the data's entropy rate, 2.2500 nats/token."
+    )
+
+
+def test_every_batch_size_has_a_table(sweep):
+    sweep.run("fsdp", 1, speeds=[1000.0])
+    sweep.run("fsdp", 1, speeds=[1500.0], batch=8)
+    titles = [table.grid.title for table in tables(load(sweep.write()))]
+    assert titles == ["llama-tiny, batch size 4", "llama-tiny, batch size 8"]
+
+
+def test_the_long_form_has_raw_numbers(sweep):
+    sweep.run("fsdp", 1, speeds=[1000.0, 2000.0])
+    sweep.same("hsdp", 1, "fsdp")
+    found = long_form([the_table(sweep)]).query("metric == 'tokens_per_s'").set_index("strategy")
+    assert tuple(found.loc["hsdp", ["value", "low", "high", "count", "interval", "same_as"]]) == pytest.approx(
+        (1500, 1000, 2000, 2, False, "fsdp")
+    )

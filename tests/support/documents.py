@@ -1,0 +1,221 @@
+"""Sweeps made by hand: documents as the harness writes them, with numbers that are easy to work out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.contract.documents import (
+    Allocation,
+    Cell,
+    JobEnd,
+    Limits,
+    Loss,
+    Measured,
+    Memory,
+    Plan,
+    Provenance,
+    Result,
+    Run,
+    Startup,
+    System,
+    Training,
+    Utilisation,
+    Window,
+)
+from bench.contract.files import RunFolder, write_document
+from bench.contract.layout import Layout, StrategySettings, canonical_name, resolve
+from bench.contract.outcomes import Caution, Outcome
+from bench.contract.shapes import STOCK
+
+RANKS_PER_NODE = 4
+BLOCK = 8
+STATE_BYTES = 2**20
+STRATEGIES = {
+    "fsdp": StrategySettings(),
+    "hsdp": StrategySettings(shard="node"),
+    "federated": StrategySettings(group="node", every=8),
+}
+
+
+class SweepFolder:
+    """A sweep folder that grows cell by cell; `write` leaves its plan and runs on disk."""
+
+    def __init__(self, path: Path, *, nodes: Sequence[int] = (1, 2), repeats: int = 3, streams: Sequence[int] = (1,)):
+        self.path = path
+        self.repeats = repeats
+        self.axes: dict[str, list[Any]] = {
+            "model": ["llama-tiny"],
+            "strategy": list(STRATEGIES),
+            "nodes": list(nodes),
+            "cuda_streams": list(streams),
+            "batch_size": [4],
+        }
+        self.cells: list[Cell] = []
+        self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
+
+    def labels(self, strategy: str, nodes: int, streams: int = 1, batch: int = 4, model: str = "llama-tiny") -> dict:
+        return {"model": model, "strategy": strategy, "nodes": nodes, "cuda_streams": streams, "batch_size": batch}
+
+    def run(
+        self, strategy: str, nodes: int, *, speeds: Sequence[float] = (), streams: int = 1, **changes: Any
+    ) -> list[str]:
+        """Add a cell with its runs; each of `speeds` (tokens/s) completes a repeat, the others are not run."""
+        training = changes.pop("training", {})
+        batch, model = changes.pop("batch", 4), changes.pop("model", "llama-tiny")
+        layout = resolve(strategy, STRATEGIES[strategy], nodes, RANKS_PER_NODE)
+        ids = [f"{model}.{strategy}.n{nodes}.s{streams}.b{batch}.r{repeat}" for repeat in range(self.repeats)]
+        labels = self.labels(strategy, nodes, streams, batch, model)
+        for repeat, identity in enumerate(ids):
+            folder = self.folder(identity)
+            folder.path.mkdir(parents=True)
+            write_document(folder.run, a_run(identity, repeat, labels, layout, training))
+            if repeat < len(speeds):
+                self.end(identity, measured=a_measurement(speeds[repeat], nodes, **changes))
+        cell = Cell(labels=labels, status="run", layout=layout, canonical=canonical_name(layout), runs=ids)
+        self.cells.append(cell)
+        return ids
+
+    def same(
+        self, strategy: str, nodes: int, other: str, *, streams: int = 1, other_streams: int | None = None
+    ) -> None:
+        same_as: dict[str, Any] = {"strategy": other} if other != strategy else {}
+        if other_streams is not None:
+            same_as["cuda_streams"] = other_streams
+        labels = self.labels(strategy, nodes, streams)
+        target = next(cell for cell in self.cells if cell.labels == {**labels, **same_as})
+        self.cells.append(target.model_copy(update={"labels": labels, "status": "same", "same_as": same_as}))
+
+    def impossible(self, strategy: str, nodes: int, reason: str) -> None:
+        self.cells.append(Cell(labels=self.labels(strategy, nodes), status="impossible", reason=reason))
+
+    def end(
+        self,
+        identity: str,
+        outcome: Outcome = Outcome.COMPLETED,
+        reason: str = "",
+        measured: Measured | None = None,
+        allocation: Allocation | None = None,
+    ):
+        result = Result(
+            run=identity,
+            attempt=0,
+            outcome=outcome,
+            reason=reason,
+            started="2030-01-02T03:04:05+00:00",
+            seconds=12.5,
+            allocation=allocation,
+            measured=measured,
+        )
+        write_document(self.folder(identity).result, result)
+
+    def job(self, number: int, state: str, seconds: float, nodes: int = 2) -> Path:
+        """A batch job that has ended."""
+        path = self.path / "jobs" / f"{number:04d}" / "ended.json"
+        path.parent.mkdir(parents=True)
+        write_document(path, JobEnd(id=str(100 + number), state=state, said="", seconds=seconds, nodes=nodes))
+        return path
+
+    def steps(self, identity: str, losses: Sequence[Sequence[float]], tokens: Sequence[int]) -> None:
+        """`losses[group][step]`, with `tokens[group]` per step."""
+        rows = [
+            {"step": step, "group": group, "seconds": 0.1, "tokens": tokens[group], "loss": loss, "in_window": True}
+            for group, of_group in enumerate(losses)
+            for step, loss in enumerate(of_group)
+        ]
+        pd.DataFrame(rows).to_parquet(self.folder(identity).steps)
+
+    def folder(self, identity: str) -> RunFolder:
+        return RunFolder(self.path / "runs" / identity)
+
+    def write(self) -> Path:
+        order = [run for cell in self.cells if cell.status == "run" for run in cell.runs]
+        self.path.mkdir(parents=True, exist_ok=True)
+        plan = Plan(
+            sweep="hand-made",
+            axes=self.axes,
+            reference=self.reference,
+            regime="micro-batch",
+            repeats=self.repeats,
+            cells=self.cells,
+            order=order,
+        )
+        write_document(self.path / "plan.json", plan)
+        return self.path
+
+
+def a_run(identity: str, repeat: int, labels: dict, layout: Layout, training: dict[str, Any]) -> Run:
+    return Run(
+        sweep="hand-made",
+        id=identity,
+        repeat=repeat,
+        labels=labels,
+        model=labels["model"],
+        shape=STOCK[labels["model"]],
+        layout=layout,
+        every=8 if layout.federation > 1 else 0,
+        cuda_streams=labels["cuda_streams"],
+        nodes=labels["nodes"],
+        ranks_per_node=RANKS_PER_NODE,
+        regime="micro-batch",
+        batch_size=labels["batch_size"],
+        block=BLOCK,
+        training=Training(**training),
+        data="data/synthetic",
+        system=System(name="laptop", device="cpu", threads_per_rank=1),
+        limits=Limits(),
+    )
+
+
+def a_measurement(
+    tokens_per_s: float,
+    nodes: int,
+    *,
+    cautions: Sequence[Caution] = (),
+    final: float = 2.5,
+    validation: float = 2.6,
+    packages: dict[str, str] | None = None,
+    state: int = STATE_BYTES,
+) -> Measured:
+    """16 steps in the window, of 4 sequences of 128 tokens per rank."""
+    tokens_per_step = 4 * 128 * RANKS_PER_NODE * nodes
+    tokens = 16 * tokens_per_step
+    return Measured(
+        window=Window(
+            first_step=8,
+            steps=16,
+            block=BLOCK,
+            seconds=tokens / tokens_per_s,
+            tokens=tokens,
+            block_tokens_per_s=[tokens_per_s, tokens_per_s],
+            step_s_quartiles=(0.1, 0.2, 0.3),
+            aggregations=2,
+            aggregation_s_median=0.01,
+        ),
+        tokens_per_step=tokens_per_step,
+        tokens_per_update=tokens_per_step,
+        trained_tokens=24 * tokens_per_step,
+        distinct_tokens=24 * tokens_per_step,
+        parameters=STOCK["llama-tiny"].parameters,
+        memory=Memory(peak=5 * 2**30, state=state, averaging_buffers=0),
+        utilisation=Utilisation(
+            flops_per_token=6e5, flops_per_token_causal=5e5, matmul_flops=1e10, matmul_fraction=0.03
+        ),
+        loss=Loss(first=5.5, final=final, validation=validation, entropy_rate=2.25),
+        startup=Startup(rendezvous=0.5, model=0.1, data=0.2, first_step=0.3),
+        provenance=Provenance(
+            python="3.11.9",
+            packages=packages or {"torch": "2.8.0"},
+            commit="5a4f864",
+            dirty=False,
+            hosts=["laptop"] * nodes,
+            cores=8,
+            devices=["cpu"],
+            threads=1,
+            environment={"OMP_NUM_THREADS": "1"},
+        ),
+        cautions=list(cautions),
+    )

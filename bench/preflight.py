@@ -19,8 +19,10 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-from bench.contract.documents import Bandwidth, DeviceSpeed, DType, LinkSpeed, NodeSpeed, Preflight, Run
+from bench.contract.base import DType
 from bench.contract.files import write_document
+from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
+from bench.contract.run import Run
 from bench.host import provenance
 from bench.host.affinity import bind
 from bench.host.speed import device_name, measure_matmul

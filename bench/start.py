@@ -16,62 +16,19 @@ agent is torch's own elastic agent, without restarts, and every rank ends in `be
 from __future__ import annotations
 
 import argparse
-import ctypes
-import faulthandler
 import gc
 import json
 import os
-import signal
 import socket
 import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from bench.contract.documents import Run
+from bench.contract.agent import AgentOrder
 from bench.contract.files import AttemptFolder, write_whole
-
-OWNER = "XFFL_BENCH_OWNER"
-"""Names the sweep and the runner that a process belongs to; whoever cleans up after a runner finds processes by it."""
-
-_PR_SET_PDEATHSIG = 1
-
-
-class AgentOrder(BaseModel):
-    """What one agent is asked for."""
-
-    run: Path
-    folder: Path
-    node: int
-    master_addr: str
-    master_port: int
-    store_port: int | None = None
-    """Where rank 0 serves the store that ranks meet at; None: the agent of node 0 does, at `master_port`."""
-    preflight: bool = False
-    """Whether the ranks measure the machines and the links between them instead of training."""
-
-
-def end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent (pid `parent`) dies. Not inherited: every level asks."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it died before the kernel was asked
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def print_stack_on_request() -> None:
-    """Let SIGUSR1 print the stack into the log, so that a hang leaves evidence. Forks inherit it."""
-    faulthandler.register(signal.SIGUSR1, all_threads=False, chain=False)
-
-
-def send_output_to(path: Path) -> None:
-    """Let standard output and error go to a file from here on, also those of native code."""
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+from bench.contract.run import Run
+from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 
 def node_among(hosts: list[str], environment: Mapping[str, str]) -> int:

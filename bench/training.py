@@ -27,9 +27,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from bench.contract.documents import Loss, Measured, Memory, Provenance, Run, Saved, Seat, Startup
 from bench.contract.files import AttemptFolder, write_document
+from bench.contract.measured import Loss, Measured, Memory, Provenance, Saved, Seat, Startup
 from bench.contract.outcomes import Caution
+from bench.contract.run import Run
 from bench.data.dataset import RunData, entropy_rate
 from bench.engines.dispatch import engine_of
 from bench.engines.loss import validate

@@ -14,17 +14,20 @@ from typing import Literal
 
 import torch
 
-from bench.contract.documents import Engine, Limits, Measured, Run, System, Training
+from bench.contract.base import EngineName
 from bench.contract.files import AttemptFolder
 from bench.contract.layout import Layout
+from bench.contract.measured import Measured
+from bench.contract.run import Limits, Run, System
 from bench.contract.shapes import STOCK
+from bench.contract.training import Training
 from bench.data.dataset import SyntheticData, make_synthetic
 from bench.host.installation import xffl_package
 
 LENGTH = 32
 
 
-def asked_for(data: Path, engine: Engine, device: Literal["cpu", "cuda"]) -> Run:
+def asked_for(data: Path, engine: EngineName, device: Literal["cpu", "cuda"]) -> Run:
     """The run."""
     return Run(
         sweep="try-out",
@@ -70,7 +73,7 @@ def trained(run: Run, folder: Path) -> Measured:
 def main() -> None:
     """Try every engine that is there."""
     device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.device_count() > 1 else "cpu"
-    engines: list[Engine] = ["native"] if xffl_package() is None else ["native", "xffl"]
+    engines: list[EngineName] = ["native"] if xffl_package() is None else ["native", "xffl"]
     with tempfile.TemporaryDirectory(prefix="xffl-bench-try-out-") as place:
         data = Path(place) / "data"
         make_synthetic(data, SyntheticData(vocab_size=256, sequence_length=LENGTH, train_samples=64, val_samples=32))

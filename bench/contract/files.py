@@ -7,7 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.contract.documents import Heartbeat
+from bench.contract.result import Heartbeat
+
+SOURCE_FILE = "source.json"
+"""Beside a data set: where it comes from (vocabulary, sequence length, entropy rate)."""
 
 
 def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:

@@ -9,8 +9,10 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
-from bench.contract.documents import SOURCE_FILE, Document, DType, Run
+from bench.contract.base import Document, DType
+from bench.contract.files import SOURCE_FILE
 from bench.contract.layout import Layout
+from bench.contract.run import Run
 from bench.contract.shapes import Shape
 
 CHECKPOINT_FILE = "checkpoint.json"

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.contract.documents import DType, Training
+from bench.contract.base import DType
 from bench.contract.layout import Layout
 from bench.contract.shapes import Shape
+from bench.contract.training import Training
 
 BYTES: dict[DType, int] = {"fp32": 4, "bf16": 2}
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
-from bench.contract.documents import SOURCE_FILE, Run
+from bench.contract.files import SOURCE_FILE
+from bench.contract.run import Run
 from bench.data.markov import MarkovSource
 
 datasets.disable_progress_bars()  # ranks print into logs

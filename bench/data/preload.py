@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.contract.weightfiles import weight_files
 
 logger = logging.getLogger(__name__)

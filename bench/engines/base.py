@@ -8,8 +8,8 @@ from typing import Protocol
 
 from torch import nn
 
-from bench.contract.documents import Saved
 from bench.contract.files import AttemptFolder
+from bench.contract.measured import Saved
 from bench.data.dataset import RunData
 from bench.measure.progress import Watcher
 from bench.measure.window import Trained
@@ -38,7 +38,7 @@ class Engine(Protocol):
         """The model, once it is built."""
 
     def memory(self) -> dict[str, int]:
-        """Counted bytes on this rank: `state` and `averaging_buffers` of `bench.contract.documents.Memory`."""
+        """Counted bytes on this rank: `state` and `averaging_buffers` of `bench.contract.measured.Memory`."""
 
     def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
         """What the run leaves besides its figures."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.engines.base import Engine
 from bench.engines.native import NativeEngine
 from bench.parallel.mesh import Position

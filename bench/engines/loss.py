@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn import functional
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.data.dataset import IGNORED_LABEL, Batch, RunData
 from bench.measure.progress import Watcher
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from bench.contract.documents import System
+from bench.contract.run import System
 
 
 def share(cores: Sequence[int], place: int, places: int) -> list[int]:

@@ -7,7 +7,7 @@ prints it as JSON.
 
 from __future__ import annotations
 
-from bench.contract.documents import Document
+from bench.contract.base import Document
 
 
 class Devices(Document):

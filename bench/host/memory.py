@@ -30,7 +30,7 @@ class MemoryMeter:
         self._base = _status_bytes("VmRSS")
 
     def read(self) -> dict[str, int | None]:
-        """Fields of `bench.contract.documents.Memory`, in bytes, for this rank."""
+        """Fields of `bench.contract.measured.Memory`, in bytes, for this rank."""
         if self._device.type == "cpu":
             return {"peak": max(0, _status_bytes("VmHWM") - self._base)}
         stats = torch.cuda.memory_stats(self._device)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench.host.xffl_package import xffl_package
+
 PACKAGES = ("xffl-bench", "torch", "transformers", "datasets", "numpy", "pyarrow", "pydantic")
 
 _ALLOWED = re.compile(
@@ -47,8 +49,6 @@ def package_versions() -> dict[str, str]:
 
 
 def _xffl() -> str:
-    from bench.host.installation import xffl_package  # noqa: PLC0415 - it asks this module
-
     package = xffl_package()
     return f"{package.version} ({package.commit or package.digest})" if package else "not installed"
 

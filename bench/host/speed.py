@@ -7,8 +7,10 @@ import time
 import torch
 import torch.distributed as dist
 
-from bench.contract.documents import DType, Run, Utilisation
-from bench.models.model import DTYPES
+from bench.contract.base import DType
+from bench.contract.measured import Utilisation
+from bench.contract.run import Run
+from bench.host.dtypes import DTYPES
 
 PEAK_BF16 = {
     "NVIDIA A100-SXM4-40GB": 312e12,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from statistics import median_high
 
-from bench.contract.documents import DeviceSpeed, Preflight
+from bench.contract.preflight import DeviceSpeed, Preflight
 
 SLOW_DEVICE, SLOW_LINK = 0.8, 0.5
 """Parts of the median below which something stands out: devices of a kind are alike, links differ by their load."""

@@ -6,8 +6,8 @@ import logging
 import time
 from typing import Protocol
 
-from bench.contract.documents import Heartbeat, RankEnd
 from bench.contract.files import AttemptFolder, write_document
+from bench.contract.result import Heartbeat, RankEnd
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contract.documents import Run, Startup, Window
+from bench.contract.measured import Startup, Window
+from bench.contract.run import Run
 
 Floats = npt.NDArray[np.float64]
 

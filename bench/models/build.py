@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.models.initialise import NewValues, Values, materialise
 from bench.models.layers import prepare_layers
 from bench.models.model import on_meta

@@ -8,7 +8,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from bench.contract.documents import Training
+from bench.contract.training import Training
 
 
 def is_checkpointed(layer: int, training: Training) -> bool:

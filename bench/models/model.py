@@ -12,10 +12,10 @@ from transformers import (
     PreTrainedModel,
 )
 
-from bench.contract.documents import Training
 from bench.contract.shapes import Shape
+from bench.contract.training import Training
+from bench.host.dtypes import DTYPES
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _ATTENTION = {"sdpa": "sdpa", "eager": "eager", "flash": "flash_attention_2"}  # the library's names
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from bench.contract.documents import Run, Training
+from bench.contract.run import Run
+from bench.contract.training import Training
 
 
 def build_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:

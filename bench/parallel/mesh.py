@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from bench.contract.documents import Run
 from bench.contract.layout import Layout
+from bench.contract.run import Run
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import Shard
 from transformers import PreTrainedModel
 
-from bench.contract.documents import Training
-from bench.models.model import DTYPES
+from bench.contract.training import Training
+from bench.host.dtypes import DTYPES
 
 
 def even_shard(parameter: nn.Parameter, degree: int) -> Shard | None:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.contract.documents import Document, Library
+from bench.contract.base import Document
+from bench.contract.run import Library
 
 UNKNOWN: Literal["unknown"] = "unknown"
 
 
 class Findings(Document):
-    """Facts of `bench.contract.documents.Library` by name, and for each what was seen."""
+    """Facts of `bench.contract.run.Library` by name, and for each what was seen."""
 
     facts: dict[str, str]
     evidence: dict[str, str]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.start import end_with, print_stack_on_request, send_output_to
+from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 QUIET = 20.0
 """Seconds in which no rank says that it has come further, after which they are taken to wait for each other."""

@@ -20,8 +20,8 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from bench.contract.documents import Run
 from bench.contract.files import write_whole
+from bench.contract.run import Run
 from bench.models.state import unwrapped
 
 TOKENIZER = "tokenizer"

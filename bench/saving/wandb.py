@@ -25,13 +25,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contract.documents import Measured, Run
 from bench.contract.files import AttemptFolder, write_document
+from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
+from bench.contract.run import Run
+from bench.host.process import end_with, print_stack_on_request
 from bench.host.provenance import allowed_environment
 from bench.measure.progress import Progress
 from bench.measure.window import mean_loss
-from bench.start import end_with, print_stack_on_request
 
 if TYPE_CHECKING:
     import wandb

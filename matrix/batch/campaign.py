@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from bench.contract.documents import Result, Run
 from bench.contract.outcomes import Outcome
+from bench.contract.result import Result
+from bench.contract.run import Run
 from matrix.batch.closing import close
-from matrix.batch.packing import Pack, by_nodes, pack
+from matrix.batch.packing import Pack, pack
 from matrix.errors import InputError
+from matrix.planning.order import by_nodes
 from matrix.planning.prepare import Prepared
 from matrix.runner.progress import Display
 from matrix.runner.runner import Summary

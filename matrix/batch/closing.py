@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.contract.documents import JobEnd, Result
 from bench.contract.outcomes import Outcome
+from bench.contract.result import JobEnd, Result
 from matrix.schedulers.slurm import commands
 from matrix.schedulers.slurm.commands import Seen
 from matrix.schedulers.slurm.states import ENDS, in_log

@@ -13,7 +13,8 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench.contract.documents import JobEnd, Run
+from bench.contract.result import JobEnd
+from bench.contract.run import Run
 from matrix.batch.closing import explained
 from matrix.batch.preflight import look_before
 from matrix.errors import InputError, LostHostError

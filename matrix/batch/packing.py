@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from matrix.config.slurm_settings import SlurmSettings
 from matrix.errors import InputError
+from matrix.planning.order import by_nodes
 
 BEGIN = 60.0
 """Seconds of a job before its first run: modules, looking at the hosts, the preflight."""
@@ -51,11 +52,6 @@ def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: SlurmSe
         for nodes, same in groupby(by_nodes(runs), key=lambda run: run.nodes)
         for part in _parts(list(same), seconds, settings)
     ]
-
-
-def by_nodes(runs: Sequence[Run]) -> list[Run]:
-    """Small node counts first, each in the order given."""
-    return sorted(runs, key=lambda run: run.nodes)
 
 
 def _parts(runs: list[Run], seconds: Callable[[Run], float], settings: SlurmSettings) -> Iterator[list[Run]]:

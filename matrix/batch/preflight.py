@@ -6,8 +6,9 @@ import time
 
 from pydantic import ValidationError
 
-from bench.contract.documents import Preflight, Run
 from bench.contract.files import RunFolder, write_document
+from bench.contract.preflight import Preflight
+from bench.contract.run import Run
 from bench.measure.outliers import outliers
 from matrix.errors import LostHostError
 from matrix.launchers.base import LaunchError

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.contract.documents import Library
+from bench.contract.run import Library
 from bench.host.devices import Devices
 from bench.host.installation import Installation
 from matrix.check.item import Item, State, optional

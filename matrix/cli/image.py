@@ -91,7 +91,7 @@ def verify(image: Image, program: Program = None) -> None:
 
     from matrix.check.item import State
     from matrix.image.apptainer import find_program
-    from matrix.image.sif import verify as verify_image
+    from matrix.check.image import verify as verify_image
 
     console = Console(soft_wrap=True, highlight=False)
     is_whole = True

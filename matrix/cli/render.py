@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.contract.documents import SETTINGS, Cell
 from bench.contract.layout import Layout
 from bench.contract.outcomes import Outcome
+from bench.contract.plan import Cell
+from bench.contract.training import SETTINGS
 from matrix.errors import as_text
+from matrix.host.variables import environment
 from matrix.image.image import words
-from matrix.launchers.base import environment
 from matrix.launchers.torchrun import agent_command, orders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from pydantic import ModelWrapValidatorHandler, PositiveInt, PrivateAttr, create_model, model_validator
 from pydantic.fields import Field, FieldInfo
 
-from bench.contract.documents import AxisValue, Document, Engine, Launcher, Training
+from bench.contract.base import AxisValue, Document, EngineName, LauncherName
+from bench.contract.training import Training
 from matrix.config.values import ModelValue, OneOrMore, StrategyValue, Value, label
 
 
@@ -55,8 +56,8 @@ _OWN: dict[str, tuple[Any, str]] = {
     "nodes": (OneOrMore[PositiveInt], "numbers of nodes"),
     "batch_size": (OneOrMore[PositiveInt], "sequences per rank and step; over the world with `regime: global-batch`"),
     "cuda_streams": (OneOrMore[PositiveInt], "concurrent communicators of the federated averaging (1)"),
-    "engine": (OneOrMore[Engine], "what trains: the harness itself, or the xFFL library (native)"),
-    "launcher": (OneOrMore[Launcher], "what starts the ranks (the system file's launcher)"),
+    "engine": (OneOrMore[EngineName], "what trains: the harness itself, or the xFFL library (native)"),
+    "launcher": (OneOrMore[LauncherName], "what starts the ranks (the system file's launcher)"),
 }
 _FROM_TRAINING = {
     name: (_list_of(field), f"training.{name} as an axis: {field.description}")

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.contract.documents import AxisValue
+from bench.contract.base import AxisValue
 from bench.contract.layout import USED_SETTINGS, StrategySettings
 from bench.contract.shapes import STOCK
+from matrix.config.sweep import Sweep
 from matrix.config.system import BUILT_IN
 from matrix.config.validation import Fault
-from matrix.config.values import NamedModel, NamedStrategy, Value
+from matrix.config.values import NamedModel, NamedStrategy
 from matrix.config.yamlfile import Location
 from matrix.errors import as_text, suggestion
-
-if TYPE_CHECKING:
-    from matrix.config.sweep import Sweep
 
 
 def faults(sweep: Sweep) -> Iterator[Fault]:
@@ -39,20 +36,10 @@ def faults(sweep: Sweep) -> Iterator[Fault]:
         yield from check(sweep)
 
 
-def placed_values(sweep: Sweep) -> Iterator[tuple[Location, str, Value]]:
-    """Every value of every axis: where it stands, its axis, and itself."""
-    places: list[tuple[Location, dict[str, list[Value]]]] = [(("axes",), sweep.axes.values)]
-    places += [(("include", place), lists.values) for place, lists in enumerate(sweep.include)]
-    for location, lists in places:
-        for axis, values in lists.items():
-            for place, value in enumerate(values):
-                yield (*location, axis, place), axis, value
-
-
 def _names(sweep: Sweep) -> Iterator[Fault]:
     """Models and strategies are known by their plain names."""
     known: dict[str, Collection[str]] = {"model": sweep.model_names, "strategy": sweep.strategy_settings}
-    for location, axis, value in placed_values(sweep):
+    for location, axis, value in sweep.placed_values():
         if axis in known and isinstance(value, str) and value not in known[axis]:
             yield location, f"{value!r} is no known {axis}{suggestion(value, known[axis])}"
 
@@ -61,7 +48,7 @@ def _meanings(sweep: Sweep) -> Iterator[Fault]:
     """No name means two things."""
     meanings: dict[tuple[str, str], object] = {("model", name): shape for name, shape in STOCK.items()}
     meanings |= {("strategy", name): None for name in USED_SETTINGS}
-    for location, axis, value in placed_values(sweep):
+    for location, axis, value in sweep.placed_values():
         if isinstance(value, NamedModel | NamedStrategy) and meanings.setdefault((axis, value.name), value) != value:
             yield (*location, "name"), f"{value.name!r} is the name of another {axis} already: choose another name"
 
@@ -70,7 +57,7 @@ def _settings(sweep: Sweep) -> Iterator[Fault]:
     """Every strategy has the settings that it needs, and no other."""
     for kind, settings in sweep.strategies.items():
         yield from _unused(("strategies", kind), kind, settings)
-    for location, axis, value in placed_values(sweep):
+    for location, axis, value in sweep.placed_values():
         if axis == "strategy" and isinstance(value, str) and value in USED_SETTINGS:
             settings = sweep.strategy_settings[value][1]
             for missing in _missing(value, settings):
@@ -160,7 +147,7 @@ def _reference(sweep: Sweep) -> Iterator[Fault]:
 def _paths(sweep: Sweep) -> Iterator[Fault]:
     """Variables and home folders in paths are known; a system that is no path is a built-in one."""
     paths: list[tuple[Location, str]] = [(("data", "path"), sweep.data.path), (("system",), sweep.system)]
-    for location, _, value in placed_values(sweep):
+    for location, _, value in sweep.placed_values():
         if isinstance(value, NamedModel) and value.path is not None:
             paths.append(((*location, "path"), value.path))
     paths += _starts(sweep)
@@ -183,7 +170,7 @@ def _starts(sweep: Sweep) -> Iterator[tuple[Location, str]]:
     for place, override in enumerate(sweep.overrides):
         if isinstance(path := override.changes.get("start_from"), str):
             yield ("overrides", place, "set", "start_from"), path
-    for location, axis, value in placed_values(sweep):
+    for location, axis, value in sweep.placed_values():
         if axis == "start_from":
             yield location, str(value)
 

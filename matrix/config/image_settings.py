@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from bench.contract.documents import Document
+from bench.contract.base import Document
 from matrix.host.paths import absolute
 
 

@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.contract.shapes import Shape
 from bench.contract.weightfiles import weight_files
-from matrix.config.crosscheck import placed_values
 from matrix.config.hub import snapshot
 from matrix.config.modelconfig import read_shape
+from matrix.config.sweep import Sweep
 from matrix.config.validation import Fault
-from matrix.config.values import NamedModel
+from matrix.config.values import LocatedModel, NamedModel
 from matrix.errors import InputError
-
-if TYPE_CHECKING:
-    from matrix.config.sweep import Sweep
 
 CONFIG = "config.json"
 LONGEST_HEADER = 100_000_000
 """Bytes of a header that the safetensors library accepts; a file that claims more is none."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """What a run needs to know of a model: `weights` is a folder of safetensors, None where they are made anew.
-
-    `files` has a fingerprint of each weight file by its name, where the folder's name does not fix what is in it.
-    """
-
-    shape: Shape
-    weights: str | None = None
-    files: tuple[tuple[str, str], ...] = ()
-
-
-def find_models(sweep: Sweep, folder: Path) -> tuple[dict[str, Model], list[Fault]]:
+def find_models(sweep: Sweep, folder: Path) -> tuple[dict[str, LocatedModel], list[Fault]]:
     """The sweep's models with a `path` (relative to `folder`) or a `hub`, by name, and all that is wrong with them."""
-    found: dict[str, Model] = {}
+    found: dict[str, LocatedModel] = {}
     faults: list[Fault] = []
-    for location, _, value in placed_values(sweep):
+    for location, _, value in sweep.placed_values():
         if not isinstance(value, NamedModel) or value.has_shape or value.name in found:
             continue
         try:
@@ -52,7 +34,7 @@ def find_models(sweep: Sweep, folder: Path) -> tuple[dict[str, Model], list[Faul
     return found, faults
 
 
-def _find(model: NamedModel, folder: Path) -> Model:
+def _find(model: NamedModel, folder: Path) -> LocatedModel:
     if model.path is not None:
         path = Path(os.path.normpath(folder / Path(os.path.expandvars(model.path)).expanduser()))
     else:
@@ -63,15 +45,15 @@ def _find(model: NamedModel, folder: Path) -> Model:
         raise InputError(f"there is no {config}: name a folder with a {CONFIG}, or such a file")
     shape = read_shape(config)
     if not model.weights:
-        return Model(shape)
+        return LocatedModel(shape)
     try:
         files = weight_files(config.parent)
         if model.hub is not None:  # the folder is a commit's, and does not change
-            return Model(shape, str(config.parent))
+            return LocatedModel(shape, str(config.parent))
         fingerprints = tuple((file.relative_to(config.parent).as_posix(), _fingerprint(file)) for file in files)
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from error
-    return Model(shape, str(config.parent), fingerprints)
+    return LocatedModel(shape, str(config.parent), fingerprints)
 
 
 def _fingerprint(file: Path) -> str:

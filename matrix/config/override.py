@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, GetPydanticSchema, create_model
 
-from bench.contract.documents import Document, Training
+from bench.contract.base import Document
+from bench.contract.training import Training
 from matrix.config.values import Labels
 
 _fields: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from bench.contract.documents import Document
+from bench.contract.base import Document
 
 
 class SlurmSettings(Document):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from bench.contract.documents import SOURCE_FILE
+from bench.contract.files import SOURCE_FILE
 from matrix.errors import InputError
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, get_args
 
 from pydantic import Field, GetPydanticSchema, NonNegativeInt, PositiveInt, PrivateAttr
 
-from bench.contract.documents import AxisValue, Document, Limits, Regime, Training, Wandb
+from bench.contract.base import AxisValue, Document, Regime
 from bench.contract.layout import StrategyName, StrategySettings
+from bench.contract.run import Limits, Wandb
 from bench.contract.shapes import STOCK
+from bench.contract.training import Training
 from matrix.config.axes import ALL_AXES, SOME_AXES, AxisLists
-from matrix.config.crosscheck import faults
-from matrix.config.models import Model, find_models
 from matrix.config.override import Override
-from matrix.config.system import BUILT_IN, built_in_path
-from matrix.config.validation import refuse, validate
-from matrix.config.values import Labels, Name, NamedModel, NamedStrategy, Value
-from matrix.config.yamlfile import read_yaml
+from matrix.config.values import Labels, LocatedModel, Name, NamedModel, NamedStrategy, Value
+from matrix.config.yamlfile import Location
 from matrix.host.paths import absolute
 
 
@@ -73,8 +72,13 @@ class Sweep(Document):
     )
     wandb: Wandb = Field(default=Wandb(), description="where runs are tracked besides the results folder")
 
-    _found: dict[str, Model] = PrivateAttr(default_factory=dict)
+    _found: dict[str, LocatedModel] = PrivateAttr(default_factory=dict)
     _folder: Path = PrivateAttr(default_factory=Path)
+
+    def located(self, folder: Path, found: dict[str, LocatedModel]) -> None:
+        """Keep the folder that paths are relative to, and the models that lie elsewhere."""
+        self._folder = folder
+        self._found = found
 
     @property
     def labels(self) -> dict[str, list[AxisValue]]:
@@ -94,6 +98,15 @@ class Sweep(Document):
         """Every value of every axis, wherever it stands."""
         return [value for lists in (self.axes, *self.include) for values in lists.values.values() for value in values]
 
+    def placed_values(self) -> Iterator[tuple[Location, str, Value]]:
+        """Every value of every axis: where it stands, its axis, and itself."""
+        places: list[tuple[Location, dict[str, list[Value]]]] = [(("axes",), self.axes.values)]
+        places += [(("include", place), lists.values) for place, lists in enumerate(self.include)]
+        for location, lists in places:
+            for axis, values in lists.items():
+                for place, value in enumerate(values):
+                    yield (*location, axis, place), axis, value
+
     @property
     def _named_models(self) -> list[NamedModel]:
         return [value for value in self._given() if isinstance(value, NamedModel)]
@@ -104,10 +117,10 @@ class Sweep(Document):
         return [*STOCK, *(model.name for model in self._named_models)]
 
     @property
-    def models(self) -> dict[str, Model]:
+    def models(self) -> dict[str, LocatedModel]:
         """All models that have a name; those that lie elsewhere once they are found."""
         shapes = STOCK | {model.name: model.shape for model in self._named_models if model.has_shape}
-        return {name: Model(shape) for name, shape in shapes.items()} | self._found
+        return {name: LocatedModel(shape) for name, shape in shapes.items()} | self._found
 
     @property
     def found_models(self) -> dict[str, str]:
@@ -147,30 +160,3 @@ class Sweep(Document):
     def block_steps(self) -> int:
         """Steps of a block."""
         return self.block or math.lcm(*self.intervals)
-
-
-def load_sweep(path: Path) -> Sweep:
-    """Read a matrix file; the paths in it become absolute.
-
-    Raises:
-        InputError: one sentence for each thing that is wrong, with file, line, key and what would be right.
-
-    """
-    file = read_yaml(path)
-    sweep = validate(Sweep, file)
-    refuse(file, faults(sweep))
-    folder = path.absolute().parent
-    sweep._folder = folder
-    sweep._found, missing = find_models(sweep, folder)
-    refuse(file, missing)
-    return sweep.model_copy(
-        update={
-            "system": str(_system_path(sweep.system, folder)),
-            "data": Data(path=absolute(folder, sweep.data.path)),
-        }
-    )
-
-
-def _system_path(system: str, folder: Path) -> Path:
-    """A built-in system's file, or the one that is named."""
-    return built_in_path(system) if system in BUILT_IN else Path(absolute(folder, system))

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
-from bench.contract.documents import Affinity, Document, Launcher, System
+from bench.contract.base import Affinity, Document, LauncherName
+from bench.contract.run import System
 from matrix.config.image_settings import ImageSettings
 from matrix.config.slurm_settings import SlurmSettings
 from matrix.config.validation import Fault, refuse, validate
 from matrix.config.values import Name
+from matrix.config.xffl_settings import XfflSettings
 from matrix.config.yamlfile import read_yaml
-from matrix.launchers.xffl_site import XfflSettings
 
 BUILT_IN = ("local",)
 """Systems that a matrix file can name without a path."""
@@ -46,7 +47,7 @@ class SystemFile(Document):
     """A system file."""
 
     name: Name = Field(description="what tables call the system")
-    launcher: Launcher = Field(
+    launcher: LauncherName = Field(
         "torchrun", description="what starts the ranks of a node: torch's own agents, or `xffl exec` over ssh"
     )
     scheduler: Literal["local", "slurm"] = Field(

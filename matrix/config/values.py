@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from bench.contract.documents import AxisValue, Document
+from bench.contract.base import AxisValue, Document
 from bench.contract.layout import USED_SETTINGS, StrategyName, StrategySettings
 from bench.contract.shapes import STOCK, Architecture, Shape
 from matrix.errors import as_text
@@ -64,6 +64,18 @@ class _ShapeOf:
         if "architecture" in value:
             raise ValueError(f"'architecture' is already said by the key {self.architecture!r}: leave it out")
         return {"architecture": self.architecture, **value}
+
+
+@dataclass(frozen=True)
+class LocatedModel:
+    """What a run needs to know of a model: `weights` is a folder of safetensors, None where they are made anew.
+
+    `files` has a fingerprint of each weight file by its name, where the folder's name does not fix what is in it.
+    """
+
+    shape: Shape
+    weights: str | None = None
+    files: tuple[tuple[str, str], ...] = ()
 
 
 class NamedModel(Document):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.start import OWNER
+from bench.host.process import OWNER
 
 
 class StuckError(RuntimeError):

@@ -8,17 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.documents import Run
 from bench.contract.files import RunFolder, write_whole
+from bench.contract.run import Run
 from bench.host.provenance import commit_of, told
 from matrix.config.image_settings import ImageSettings
 from matrix.errors import InputError
+from matrix.host.variables import environment
 from matrix.image.apptainer import find_program
 from matrix.image.apptainer_command import Bind, enter
 from matrix.image.digests import digest
 from matrix.image.enter_node import Entry
 from matrix.image.enter_node import device as device_here
-from matrix.launchers.base import environment
 from matrix.xffl.interpreter import InImage
 
 

@@ -6,9 +6,8 @@ import random
 import socket
 from typing import Protocol
 
-from bench.contract.documents import Run, System
 from bench.contract.files import AttemptFolder, RunFolder
-from bench.start import OWNER
+from bench.contract.run import Run
 
 
 class LaunchError(RuntimeError):
@@ -73,24 +72,3 @@ def free_port(*, but: int | None = None) -> int:
 def signalled(status: int) -> int:
     """Negative for a signal, of which a shell, and Apptainer, says 128 more."""
     return 128 - status if status > 128 else status
-
-
-def marks(owner: str, commit: str) -> dict[str, str]:
-    """What tells a process of ours from others, and from which commit it was started."""
-    return {OWNER: owner, "XFFL_BENCH_COMMIT": commit}
-
-
-def environment(system: System, more: dict[str, str]) -> dict[str, str]:
-    """What ranks get on top of the caller's environment, whatever starts them: threads, the system's variables, and
-    `more`.
-    """
-    # xFFL takes a GPU where it finds one, whatever it is asked for.
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""} if system.device == "cpu" else {}
-    return {
-        **hidden,
-        "OMP_NUM_THREADS": str(system.threads_per_rank),
-        "OPENBLAS_NUM_THREADS": "1",  # numpy's own pool would only compete with torch's
-        "TOKENIZERS_PARALLELISM": "false",
-        **system.environment,
-        **more,
-    }

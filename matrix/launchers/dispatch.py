@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from bench.contract import documents as contract
-from bench.contract.documents import Run
+from bench.contract.base import LauncherName
 from bench.contract.files import AttemptFolder, RunFolder
+from bench.contract.run import Run
 from matrix.launchers.base import Launched, Launcher
 
 
 class ChosenLauncher:
     """Passes each run on to the launcher that it names."""
 
-    def __init__(self, makers: Mapping[contract.Launcher, Callable[[], Launcher]]) -> None:
+    def __init__(self, makers: Mapping[LauncherName, Callable[[], Launcher]]) -> None:
         self._makers = makers
-        self._made: dict[contract.Launcher, Launcher] = {}
+        self._made: dict[LauncherName, Launcher] = {}
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
         """By `run.launcher`."""

@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.contract.documents import Run
 from bench.contract.files import AttemptFolder, RunFolder
+from bench.contract.run import Run
 from matrix.config.system import SystemFile
 from matrix.host.calls import call, complaint
 from matrix.host.processes import end_all
+from matrix.host.variables import environment, marks
 from matrix.image.image import Image
-from matrix.launchers.base import Launched, LaunchError, environment, free_port, marks, signalled
+from matrix.launchers.base import Launched, LaunchError, free_port, signalled
 from matrix.launchers.status_files import OF_NODE, kept
 from matrix.schedulers.slurm.script import cores_per_node
 

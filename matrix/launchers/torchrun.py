@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from bench.contract.documents import Run
+from bench.contract.agent import AgentOrder
 from bench.contract.files import AttemptFolder, RunFolder
-from bench.start import AgentOrder
+from bench.contract.run import Run
 from matrix.host.processes import ask_for_stacks, end_all
+from matrix.host.variables import environment, marks
 from matrix.image.image import Image
-from matrix.launchers.base import Launched, LaunchError, environment, free_port, marks, signalled
+from matrix.launchers.base import Launched, LaunchError, free_port, signalled
 from matrix.schedulers.local import hosts
 
 

@@ -13,11 +13,12 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from bench.contract.documents import Run
 from bench.contract.files import AttemptFolder, RunFolder
+from bench.contract.run import Run
 from matrix.host.processes import ask_for_stacks, end_all
+from matrix.host.variables import marks
 from matrix.image.image import Image
-from matrix.launchers.base import Launched, LaunchError, UncleanHostError, free_port, marks, signalled
+from matrix.launchers.base import Launched, LaunchError, UncleanHostError, free_port, signalled
 from matrix.launchers.remote import Hosts
 from matrix.launchers.status_files import OF_NODE, OF_RANK, kept
 from matrix.launchers.xffl_scripts import Scripts

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.documents import Run
 from bench.contract.files import AttemptFolder, RunFolder, write_whole
+from bench.contract.run import Run
 from bench.host.provenance import allowed_environment, is_secret
 from matrix.host.processes import facility_name
 from matrix.host.template import filled
+from matrix.host.variables import environment
 from matrix.image.image import Image
-from matrix.launchers.base import environment
 from matrix.launchers.xffl_site import Site
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from bench.contract.documents import Run
 from bench.contract.layout import StrategyName, canonical_name
+from bench.contract.run import Run
 from matrix.planning import irrelevant as unused
 from matrix.planning.expand import Point
 

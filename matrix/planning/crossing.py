@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from matrix.errors import as_text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from bench.contract.documents import AxisValue
+from bench.contract.base import AxisValue
 
 Point = dict[str, AxisValue]
 """The name of one value on every axis."""

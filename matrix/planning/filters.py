@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.contract.documents import AxisValue, Plan
+from bench.contract.base import AxisValue
+from bench.contract.plan import Plan
 from matrix.errors import InputError, as_text, suggestion
 from matrix.planning.plan import PlannedSweep
 

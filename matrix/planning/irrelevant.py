@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.contract.documents import Training
 from bench.contract.layout import Layout
 from bench.contract.shapes import Shape
+from bench.contract.training import Training
 
 
 @dataclass(frozen=True)

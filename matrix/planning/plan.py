@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.documents import SETTINGS, AxisValue, Cell, Plan, Run
+from bench.contract.base import AxisValue
 from bench.contract.layout import ImpossibleError
+from bench.contract.plan import Cell, Plan
 from bench.contract.resume import CheckpointError, read_checkpoint
+from bench.contract.run import Run
+from bench.contract.training import SETTINGS
 from matrix.config.sweep import Sweep
 from matrix.config.system import SystemFile
 from matrix.errors import InputError, as_text

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.contract.documents import SOURCE_FILE, Run
-from matrix.config.sweep import Sweep, load_sweep
+from bench.contract.files import SOURCE_FILE
+from bench.contract.run import Run
+from matrix.config.load import load_sweep
+from matrix.config.sweep import Sweep
 from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select

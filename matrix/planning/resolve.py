@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.contract.documents import AxisValue, Run, Training
+from bench.contract.base import AxisValue
 from bench.contract.layout import ImpossibleError, Layout, resolve
 from bench.contract.resume import CheckpointError, check_goes_on, read_checkpoint
+from bench.contract.run import Run
 from bench.contract.shapes import Shape
+from bench.contract.training import Training
 from matrix.config.source import read_source, train_samples
 from matrix.config.sweep import Sweep
 from matrix.config.system import SystemFile

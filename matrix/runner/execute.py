@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from matrix.batch.packing import by_nodes
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
+from matrix.planning.order import by_nodes
 from matrix.planning.prepare import Prepared
+from matrix.runner.queued import at_work
 from matrix.runner.runner import Summary
 from matrix.runner.session import Here, run_here, site_of, with_library
 from matrix.schedulers.slurm.allocation import Held
 from matrix.store.claim import Runner, claim
-from matrix.store.jobs import at_work
 from matrix.store.sweep_folder import SweepFolder
 
 

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from bench.contract.documents import Heartbeat, Result, Run
 from bench.contract.outcomes import Outcome
+from bench.contract.result import Heartbeat, Result
+from bench.contract.run import Run
 
 _STYLES = {Outcome.COMPLETED: "green", Outcome.INTERRUPTED: "yellow"}
 

@@ -6,8 +6,8 @@ import time
 
 from pydantic import ValidationError
 
-from bench.contract.documents import RankEnd
 from bench.contract.files import AttemptFolder
+from bench.contract.result import RankEnd
 
 LOOK_EVERY = 0.25  # seconds between two looks into the folder, which may be on another machine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from matrix.errors import InputError
 from matrix.image.image import Image
 from matrix.xffl.interpreter import installation

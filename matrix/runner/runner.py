@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from bench.contract.documents import Allocation, Heartbeat, Result, Run
 from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
+from bench.contract.result import Allocation, Heartbeat, Result
+from bench.contract.run import Run
 from matrix.errors import LostHostError
 from matrix.host.processes import StuckError, oom_kills
 from matrix.launchers.base import Launched, Launcher, LaunchError, UncleanHostError

@@ -11,8 +11,8 @@ from typing import Literal
 
 from rich.console import Console
 
-from bench.contract import documents as contract
-from bench.contract.documents import Library, Run
+from bench.contract.base import LauncherName
+from bench.contract.run import Library, Run
 from bench.host.provenance import told
 from matrix.config.system import SystemFile
 from matrix.host.processes import end_all
@@ -155,7 +155,7 @@ def run_here(
         launcher.close()
 
 
-def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[contract.Launcher, Callable[[], Launcher]]:
+def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[LauncherName, Callable[[], Launcher]]:
     """Every launcher that runs want, once what earlier runners left behind was ended."""
     orphans = end_all(here.owners, spare_owner=here.owner)
     if orphans:
@@ -163,7 +163,7 @@ def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[contract.
     if here.held is not None and here.claim.number > 1:
         for sentence in srun_of(here).end_earlier(here.owners):
             here.console.print(sentence, highlight=False)
-    makers: dict[contract.Launcher, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
+    makers: dict[LauncherName, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
     if site is not None:
         over_ssh = XfflLauncher(here.owner, here.commit, site, here.image)
         most = max(run.nodes for run in runs if run.launcher == "xffl")

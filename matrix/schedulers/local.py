@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
+from matrix.config.xffl_settings import XfflSettings
 from matrix.errors import InputError
-from matrix.launchers.xffl_site import XfflSettings
 
 LOOPBACK = "127.0.0.1"
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.contract.documents import Document
+from bench.contract.base import Document
 from bench.contract.files import write_document
 from bench.host.provenance import host, machine
 from matrix.errors import InputError

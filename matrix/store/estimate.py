@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from bench.contract.documents import Result, Run
 from bench.contract.outcomes import Outcome
+from bench.contract.result import Result
+from bench.contract.run import Run
 
 ROOM = 1.5
 """A run gets this many times the longest that its repeats took."""

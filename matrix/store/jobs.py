@@ -19,11 +19,11 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
-from bench.contract.documents import Document, JobEnd, Run
+from bench.contract.base import Document
 from bench.contract.files import write_document
+from bench.contract.result import JobEnd
+from bench.contract.run import Run
 from matrix.config.system import SystemFile
-from matrix.schedulers.slurm import commands
-from matrix.schedulers.slurm.states import meaning
 from matrix.store.sweep_folder import SweepFolder, SweepRecord, read_document, timestamp
 
 
@@ -144,23 +144,3 @@ def live_jobs(sweep: SweepFolder) -> dict[str, JobFolder]:
     """Jobs that Slurm got and whose end nobody has noted, by id."""
     open_jobs = ((job, job.submitted) for job in job_folders(sweep) if job.end is None)
     return {submitted.id: job for job, submitted in open_jobs if submitted is not None}
-
-
-def at_work(sweep: SweepFolder) -> dict[str, str]:
-    """Runs that jobs in Slurm's hands are to do, each with the job's id.
-
-    Raises:
-        SlurmError: Slurm does not answer.
-
-    """
-    live = live_jobs(sweep)
-    for job in job_folders(sweep):
-        if job.end is None and job.submitted is None:  # by hand, perhaps
-            live |= dict.fromkeys(commands.named(job.order().name), job)
-    seen = commands.look(list(live))
-    return {
-        run.id: job_id
-        for job_id, job in live.items()
-        if job_id in seen and meaning(seen[job_id].state) is None
-        for run in job.order().runs
-    }

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.contract.documents import Measured, RankEnd, Run
 from bench.contract.files import AttemptFolder
+from bench.contract.measured import Measured
 from bench.contract.outcomes import Outcome
+from bench.contract.result import RankEnd
+from bench.contract.run import Run
 
 EVIDENCE_LINES = 12
 

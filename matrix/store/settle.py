@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bench.contract.documents import Allocation, Result
 from bench.contract.files import RunFolder, write_document
 from bench.contract.outcomes import Outcome
+from bench.contract.result import Allocation, Result
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.sweep_folder import SweepFolder, timestamp
 

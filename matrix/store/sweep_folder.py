@@ -14,8 +14,11 @@ from typing import TypeVar
 
 from pydantic import Field, ValidationError
 
-from bench.contract.documents import Document, Heartbeat, Plan, Result, Run
+from bench.contract.base import Document
 from bench.contract.files import RunFolder, write_document, write_whole
+from bench.contract.plan import Plan
+from bench.contract.result import Heartbeat, Result
+from bench.contract.run import Run
 from bench.host import provenance
 from matrix.errors import InputError
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.documents import Library, Run
 from bench.contract.files import write_document
-from bench.host.installation import Installation, XfflPackage
+from bench.contract.run import Library, Run
+from bench.host.installation import Installation
+from bench.host.xffl_package import XfflPackage
 from bench.probe.findings import Findings, Probe
 from matrix.errors import InputError
 from matrix.host.caches import cache

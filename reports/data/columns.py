@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 
-from bench.contract.documents import Measured, Result, Run
 from bench.contract.layout import Layout
+from bench.contract.measured import Measured
+from bench.contract.result import Result
+from bench.contract.run import Run
 from bench.contract.traffic import placed, predict
 
 GIB = 2**30

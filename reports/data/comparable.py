@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from operator import attrgetter
 from typing import Literal
 
-from bench.contract.documents import Measured, Run, Training
+from bench.contract.measured import Measured
+from bench.contract.run import Run
 from bench.contract.shapes import Shape
+from bench.contract.training import Training
 
 Kind = Literal["across-strategies", "across-nodes"]
 

@@ -10,8 +10,10 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from bench.contract.documents import Cell, JobEnd, Plan, Result, Run
 from bench.contract.files import RunFolder
+from bench.contract.plan import Cell, Plan
+from bench.contract.result import JobEnd, Result
+from bench.contract.run import Run
 from reports.data import columns
 from reports.data.columns import Scalar
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from bench.contract.documents import Measured, Plan, Run
+from bench.contract.measured import Measured
+from bench.contract.plan import Plan
+from bench.contract.run import Run
 from reports.data.frame import Sweep
 from reports.data.words import counted
 from reports.tables.grid import Grid

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from bench.contract.documents import Plan
 from bench.contract.outcomes import Outcome
+from bench.contract.plan import Plan
 from reports.data.frame import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.intervals import Estimate, mean, ratio

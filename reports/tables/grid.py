@@ -6,8 +6,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contract.documents import AxisValue, Cell, Plan
+from bench.contract.base import AxisValue
 from bench.contract.outcomes import Outcome
+from bench.contract.plan import Cell, Plan
 from reports.data.frame import Sweep
 from reports.data.words import counted
 

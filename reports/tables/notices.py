@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.contract.documents import Measured, Run
+from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
+from bench.contract.run import Run
 from reports.data.comparable import Kind, differences
 from reports.data.frame import Sweep
 from reports.stats.intervals import FEWEST_FOR_INTERVAL

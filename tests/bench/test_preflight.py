@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from bench.contract.documents import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
+from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
 from bench.measure.outliers import outliers
 from bench.parallel.mesh import Position
 from bench.preflight import LARGE, QUICK, SMALL, TIMES, measure, rounds, timed

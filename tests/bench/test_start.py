@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import Measured, Seat
 from bench.contract.files import AttemptFolder
+from bench.contract.measured import Measured, Seat
 from bench.host.affinity import compact, own_cores, share
 from bench.host.provenance import cores
 from bench.start import node_among

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.documents import Result
 from bench.contract.files import write_document
 from bench.contract.outcomes import Outcome
-from matrix.config.sweep import load_sweep
+from bench.contract.result import Result
+from matrix.config.load import load_sweep
 from matrix.config.system import SystemFile
 from matrix.planning.plan import PlannedSweep, make_plan
 from reports.render.write import write_report

@@ -20,7 +20,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.data.dataset import load
 from bench.measure.window import Steps, window
 from bench.models.model import configuration

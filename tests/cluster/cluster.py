@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.start import OWNER
+from bench.host.process import OWNER
 from tests.support.needs import missing, not_installable
 from tests.support.sweeps import wait_for
 

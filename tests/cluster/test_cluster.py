@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.start import OWNER
+from bench.host.process import OWNER
 from tests.cluster.cluster import Cluster, alive, need_parts
 from tests.support.sweeps import wait_for
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from bench.contract.documents import Run
 from bench.contract.files import RunFolder
-from bench.start import OWNER
+from bench.contract.run import Run
+from bench.host.process import OWNER
 from matrix.config.image_settings import BindSettings, ImageSettings
 from matrix.config.system import load_system
+from matrix.config.xffl_settings import XfflSettings
 from matrix.errors import InputError
 from matrix.host.processes import owned
 from matrix.image.apptainer_command import Bind
@@ -24,7 +25,7 @@ from matrix.image.digests import digest
 from matrix.image.enter_node import Entry
 from matrix.image.image import Image, elsewhere, entry_file
 from matrix.launchers.xffl_scripts import Scripts
-from matrix.launchers.xffl_site import XfflSettings, find_site
+from matrix.launchers.xffl_site import find_site
 from matrix.store.sweep_folder import SweepRecord
 from tests.support.runs import make_run
 from tests.support.standin.places import STANDINS
@@ -135,7 +136,9 @@ def test_it_starts_without_what_takes_time() -> None:
 def test_a_command_ends_with_what_started_apptainer_however_that_ends(entry: Entry, tmp_path: Path) -> None:
     file = Path(entry.workdir) / "image.json"
     file.write_text(entry.as_json())
-    inside = "import os, time; from bench.start import end_with; end_with(os.getppid()); print('up'); time.sleep(300)"
+    inside = (
+        "import os, time; from bench.host.process import end_with; end_with(os.getppid()); print('up'); time.sleep(300)"
+    )
     words = [sys.executable, "-P", "-m", "matrix.image.enter_node", str(file), "--", "env", f"PYTHONPATH={ROOT}"]
     command = shlex.join([*words, "python", "-u", "-c", inside])
     environment = os.environ | {OWNER: "abc/1", "JOB": "7"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.contract.documents import Measured
+from bench.contract.measured import Measured
 from tests.matrix.launchers.test_xffl_launcher import ranks
 from tests.support.built import Built
 from tests.support.images import ROOT

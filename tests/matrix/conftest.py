@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from matrix.config.sweep import Sweep, load_sweep
+from matrix.config.load import load_sweep
+from matrix.config.sweep import Sweep
 from matrix.config.system import SystemFile
 from matrix.planning.plan import PlannedSweep, make_plan
 

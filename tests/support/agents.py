@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from matrix.launchers.base import free_port
 
 

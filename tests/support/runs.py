@@ -11,9 +11,10 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from bench.contract.documents import Limits, Run, System, Training
 from bench.contract.layout import Layout
+from bench.contract.run import Limits, Run, System
 from bench.contract.shapes import STOCK
+from bench.contract.training import Training
 from bench.data.dataset import load
 from bench.engines.native import train
 from bench.measure.progress import Watcher

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from bench.contract.documents import Heartbeat, Result
-from bench.start import OWNER
+from bench.contract.result import Heartbeat, Result
+from bench.host.process import OWNER
 from matrix.host.processes import owned
 from matrix.store.sweep_folder import SweepFolder
 

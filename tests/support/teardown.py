@@ -12,9 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-from bench.contract.documents import Run
 from bench.contract.files import AttemptFolder
-from bench.start import send_output_to
+from bench.contract.run import Run
+from bench.host.process import send_output_to
 from bench.training import main
 from matrix.launchers.base import free_port
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.contract.documents import Measured, Run
 from bench.contract.files import AttemptFolder
+from bench.contract.measured import Measured
+from bench.contract.run import Run
 from matrix.launchers.base import free_port
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bench.contract.documents import SOURCE_FILE
+from bench.contract.files import SOURCE_FILE
 from bench.data.corpus import splits, tokenizer
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.layout import complete, features_of, shard_path

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from bench.data.corpus.errors import WorkerLostError
-from bench.start import end_with
+from bench.host.process import end_with
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")

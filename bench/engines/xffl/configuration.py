@@ -21,13 +21,14 @@ from torch.utils.data import Dataset
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 from transformers.models.mixtral.modeling_mixtral import MixtralDecoderLayer
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.data.dataset import Collate, SampleNumbers, rank_order, training_split
 from bench.engines.xffl.recorder import Recorder
 from bench.engines.xffl.stand_ins import prepare_import
+from bench.host.dtypes import DTYPES
 from bench.models.build import first_values
 from bench.models.initialise import materialise
-from bench.models.model import DTYPES, on_meta
+from bench.models.model import on_meta
 
 prepare_import()
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig
 
-from bench.contract.documents import Training
 from bench.contract.shapes import Shape
+from bench.contract.training import Training
 from bench.models.initialise import NewValues, materialise
 from bench.models.model import on_meta
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.data.dataset import IGNORED_LABEL
 from bench.engines.loss import cross_entropy
 from bench.measure.clock import StepClock

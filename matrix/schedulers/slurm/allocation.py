@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bench.contract.documents import Allocation
+from bench.contract.result import Allocation
 from matrix.schedulers.slurm import commands
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench.contract.documents import Training
 from bench.contract.shapes import STOCK, RopeScaling, Shape
+from bench.contract.training import Training
 from bench.models.build import build
 from bench.models.model import configuration, on_meta
 from bench.parallel.mesh import Groups

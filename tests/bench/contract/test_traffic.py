@@ -11,10 +11,11 @@ import torch
 import torch.distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.contract.documents import Run, Training
 from bench.contract.layout import Layout
+from bench.contract.run import Run
 from bench.contract.shapes import STOCK
 from bench.contract.traffic import Traffic, placed, predict
+from bench.contract.training import Training
 from tests.support.ranks import Ranks
 from tests.support.runs import NoProgress, make_run, train_rank
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.data.dataset import IGNORED_LABEL, Collate, Order, SyntheticData, load, make_synthetic, validation_batches
 from bench.data.markov import MarkovSource
 from bench.engines.loss import validate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from tests.support.ranks import Ranks
 from tests.support.runs import losses_of, make_run, mean_curve, train_rank
 

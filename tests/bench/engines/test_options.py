@@ -16,8 +16,9 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.contract.documents import Run, Training
+from bench.contract.run import Run
 from bench.contract.shapes import STOCK
+from bench.contract.training import Training
 from bench.data.dataset import load
 from bench.engines.loss import batch_loss
 from bench.host.memory import MemoryMeter

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.contract.documents import System
+from bench.contract.run import System
 from tests.support.needs import not_installable
 from tests.support.runs import make_run
 from tests.support.torchrun import trained

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bench.contract.documents import Startup
+from bench.contract.measured import Startup
 from bench.host.affinity import compact, own_cores, share
 from bench.measure.window import RankRecord, Trained, oversubscribed
 
@@ -16,7 +16,7 @@ TWO_THREADS = """
 import json, os, sys, threading
 from pathlib import Path
 from bench.host.affinity import bind
-from bench.contract.documents import System
+from bench.contract.run import System
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 bind(System(name="test", device="cpu", threads_per_rank=1, affinity=sys.argv[1]), 1, 2)
 tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.contract.documents import Library
 from bench.contract.outcomes import Caution
+from bench.contract.run import Library
 from bench.training import cautions
 from tests.support.runs import make_run
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.data.dataset import load
 from bench.engines.native import train
 from bench.measure.window import Steps, mean_loss, step_table, window

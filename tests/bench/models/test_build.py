@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.contract.shapes import STOCK
 from bench.models.build import build
 from bench.models.optim import build_optimizer

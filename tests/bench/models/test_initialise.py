@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contract.documents import Run, Training
+from bench.contract.run import Run
 from bench.contract.shapes import STOCK, Shape
+from bench.contract.training import Training
 from bench.host.memory import MemoryMeter
 from bench.models import initialise
 from bench.models.build import build

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contract.documents import Training
+from bench.contract.training import Training
 from bench.models.optim import build_optimizer, learning_rate, peak_learning_rate, set_learning_rate
 from tests.support.runs import make_run
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.contract.weightfiles import INDEX, SINGLE, weight_files
 from bench.host.memory import MemoryMeter
 from bench.models.build import build

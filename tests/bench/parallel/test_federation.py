@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import ValidationError
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from bench.models.state import local_parameters
 from bench.parallel.federation import FederatedAverage, balance
 from tests.support.ranks import Ranks

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.contract.documents import Run
 from bench.contract.files import AttemptFolder
 from bench.contract.resume import CheckpointError, Reached, read_checkpoint
+from bench.contract.run import Run
 from bench.contract.shapes import STOCK
 from bench.data.dataset import load
 from bench.engines.loss import validate

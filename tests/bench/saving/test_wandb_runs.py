@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.contract.documents import Measured, Run, Wandb
 from bench.contract.files import AttemptFolder
+from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
+from bench.contract.run import Run, Wandb
+from bench.host.process import OWNER
 from bench.measure.progress import Progress
 from bench.saving.wandb import hand_over, step_metrics
-from bench.start import OWNER
 from matrix.host.processes import end_all, owned
 from tests.support.runs import make_run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.contract.documents import Run
+from bench.contract.run import Run
 from matrix.batch.packing import BEGIN, EARLY, Pack, pack
 from matrix.config.slurm_settings import SlurmSettings
 from matrix.errors import InputError

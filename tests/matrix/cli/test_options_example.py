@@ -8,8 +8,9 @@ from typing import Literal, get_args, get_origin
 import pytest
 import yaml
 
-from bench.contract.documents import Measured, Training
-from matrix.config.sweep import load_sweep
+from bench.contract.measured import Measured
+from bench.contract.training import Training
+from matrix.config.load import load_sweep
 from matrix.config.system import load_system
 from matrix.planning.plan import make_plan
 from tests.support.sweeps import SmallSweep

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from matrix.config.load import load_sweep
 from matrix.config.schema import schema
-from matrix.config.sweep import load_sweep
 from matrix.config.system import load_system
 from matrix.planning.plan import make_plan
 

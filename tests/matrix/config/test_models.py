@@ -373,7 +373,7 @@ PLAN = """
 import sys
 from pathlib import Path
 from matrix.planning.plan import make_plan
-from matrix.config.sweep import load_sweep
+from matrix.config.load import load_sweep
 from matrix.config.system import load_system
 sweep = load_sweep(Path(sys.argv[1]))
 assert make_plan(sweep, load_system(Path(sweep.system))).runs

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import Run
 from bench.contract.files import RunFolder, write_document
-from bench.start import OWNER
+from bench.contract.run import Run
+from bench.host.process import OWNER
 from matrix.config.system import load_system
+from matrix.config.xffl_settings import XfflSettings
 from matrix.errors import InputError
 from matrix.host.processes import ask_for_stacks, end_all, owned
 from matrix.launchers.base import LaunchError
 from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_scripts import Scripts, passed_on
-from matrix.launchers.xffl_site import Site, XfflSettings, check_paths, find_site
+from matrix.launchers.xffl_site import Site, check_paths, find_site
 from tests.support.runs import make_run
 from tests.support.standin.places import STANDINS, place
 from tests.support.sweeps import SmallSweep, wait_for

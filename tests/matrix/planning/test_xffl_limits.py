@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.contract.documents import Training
 from bench.contract.layout import Layout
+from bench.contract.training import Training
 from matrix.planning.xffl_limits import LIMITS, unsupported
 
 PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "xffl.md").read_text()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import RankEnd
 from bench.contract.files import AttemptFolder, write_document
+from bench.contract.result import RankEnd
 from matrix.runner.rank_ends import FailedRanks
 from matrix.runner.runner import rank_ends as rankends
 

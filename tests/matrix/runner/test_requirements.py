@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import Wandb
+from bench.contract.run import Wandb
 from matrix.cli.app import main
 from matrix.errors import InputError
 

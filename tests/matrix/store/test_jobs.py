@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.contract.documents import Result, Run
 from bench.contract.outcomes import Outcome
+from bench.contract.result import Result
+from bench.contract.run import Run
 from matrix.store.estimate import ROOM, Expected
 from matrix.store.jobs import job_folders, new_job
 from matrix.store.sweep_folder import SweepFolder

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import Heartbeat, Measured, RankEnd, Run
 from bench.contract.files import AttemptFolder, write_document
+from bench.contract.measured import Measured
+from bench.contract.result import Heartbeat, RankEnd
+from bench.contract.run import Run
 from matrix.store.judge import Attempted, Ending, judge
 from tests.support.documents import a_measurement
 from tests.support.runs import make_run

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import Allocation, Run
 from bench.contract.files import write_document
 from bench.contract.outcomes import Outcome
+from bench.contract.result import Allocation
+from bench.contract.run import Run
 from matrix.store.judge import Verdict
 from matrix.store.settle import Death, earlier_results, set_aside, settle, write_result
 from matrix.store.sweep_folder import SweepFolder

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import Library, Run
-from bench.host.installation import commit_of, digest_of
+from bench.contract.run import Library, Run
+from bench.host.xffl_package import installed_commit, package_digest
 from bench.probe import findings
 from bench.probe.findings import Seen
 from bench.probe.image_mode import ImageMode
@@ -238,18 +238,18 @@ def test_an_installation_from_a_folder_has_its_commit_only_while_both_are_the_sa
 
     git("init", "-q")
     local = distribution({"url": folder.as_uri(), "dir_info": {}})
-    installed = digest_of(package)
-    assert commit_of(local, installed) is None, "nothing is committed"
+    installed = package_digest(package)
+    assert installed_commit(local, installed) is None, "nothing is committed"
     git("add", "xffl")
     git("commit", "-qm", "first")
-    assert commit_of(local, installed) == git("rev-parse", "HEAD")
+    assert installed_commit(local, installed) == git("rev-parse", "HEAD")
     (package / "env.sh").write_text("false\n")
-    assert digest_of(package) != installed
-    assert commit_of(local, digest_of(package)) is None, "what is installed was never committed"
+    assert package_digest(package) != installed
+    assert installed_commit(local, package_digest(package)) is None, "what is installed was never committed"
     git("commit", "-qam", "second")
-    assert commit_of(local, installed) is None, "the folder has moved on"
+    assert installed_commit(local, installed) is None, "the folder has moved on"
     from_git = distribution({"url": "https://host/xffl", "vcs_info": {"vcs": "git", "commit_id": "abc"}})
-    assert commit_of(from_git, installed) == "abc"
+    assert installed_commit(from_git, installed) == "abc"
 
 
 def test_the_real_library_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.contract.documents import Allocation
+from bench.contract.result import Allocation
 from reports.data.frame import load
 from reports.render.write import write_report
 from tests.support.documents import a_measurement

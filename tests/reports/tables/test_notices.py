@@ -1,6 +1,7 @@
-from bench.contract.documents import Result, Run
 from bench.contract.files import write_document
 from bench.contract.outcomes import Caution
+from bench.contract.result import Result
+from bench.contract.run import Run
 from reports.data.frame import load
 from reports.tables.tables import tables
 

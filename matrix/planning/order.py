@@ -1,0 +1,12 @@
+"""The order in which runs are started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.contract.run import Run
+
+
+def by_nodes(runs: Sequence[Run]) -> list[Run]:
+    """Small node counts first, each in the order given."""
+    return sorted(runs, key=lambda run: run.nodes)

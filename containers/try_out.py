@@ -22,7 +22,7 @@ from bench.contract.run import Limits, Run, System
 from bench.contract.shapes import STOCK
 from bench.contract.training import Training
 from bench.data.dataset import SyntheticData, make_synthetic
-from bench.host.installation import xffl_package
+from bench.host.xffl_package import xffl_package
 
 LENGTH = 32
 

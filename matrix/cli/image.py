@@ -89,9 +89,9 @@ def verify(image: Image, program: Program = None) -> None:
     """Check an image's digest, let two ranks train in it, and call its commands."""
     from rich.console import Console
 
+    from matrix.check.image import verify as verify_image
     from matrix.check.item import State
     from matrix.image.apptainer import find_program
-    from matrix.check.image import verify as verify_image
 
     console = Console(soft_wrap=True, highlight=False)
     is_whole = True

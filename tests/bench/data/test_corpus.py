@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.prepare import prepare
 from bench.data.dataset import load
-from matrix.cli.app import app as cli
+from matrix.cli import app as cli
 from matrix.config.source import read_source
 from tests.support.corpora import SEPARATOR, Sentences, corpus, files, stories, stream, write_json_lines, write_text
 from tests.support.needs import missing

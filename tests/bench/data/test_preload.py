@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.contract.run import Run
-from bench.data.dataset import preload as module
+from bench.data import preload as module
 from bench.data.preload import Preload, files, preload
 from tests.support.runs import NoProgress, make_run
 

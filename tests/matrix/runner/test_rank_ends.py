@@ -8,8 +8,8 @@ import pytest
 
 from bench.contract.files import AttemptFolder, write_document
 from bench.contract.result import RankEnd
+from matrix.runner import rank_ends as rankends
 from matrix.runner.rank_ends import FailedRanks
-from matrix.runner.runner import rank_ends as rankends
 
 
 def test_a_failed_rank_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

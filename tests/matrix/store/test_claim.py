@@ -12,8 +12,8 @@ import pytest
 
 from bench.contract.files import write_document
 from matrix.errors import InputError
+from matrix.store import claim as ownership
 from matrix.store.claim import LostClaimError, Runner, claim, holder
-from matrix.store.sweep_folder import claim as ownership
 
 TAKERS = """
 import sys, time

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster, need_parts
-from tests.cluster.sweeps import ClusterSweep
+from tests.support.cluster import Cluster, need_parts
+from tests.support.cluster_sweeps import ClusterSweep
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bench.contract.outcomes import Outcome
-from tests.cluster.cluster import Cluster, need_parts
-from tests.cluster.sweeps import ClusterSweep
+from tests.support.cluster import Cluster, need_parts
+from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]

@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.heavy_imports import IMPORTS
 from tests.support.sweeps import SmallSweep
-
-IMPORTS = """
-import sys
-sys.argv = {arguments!r}
-import matrix.cli.app
-try:
-    matrix.cli.app.main()
-finally:
-    heavy = {{"torch", "transformers", "datasets", "wandb"}} & sys.modules.keys()
-    print("heavy:", sorted(heavy), file=sys.stderr)
-"""
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,13 +8,14 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.support.built import Built
+    from tests.support.ranks import Ranks
 
 VOCABULARY = 256
 LENGTH = 32
 
 
 @pytest.fixture(scope="session")
-def ranks() -> Iterator[object]:
+def ranks() -> Iterator[Ranks]:
     """Real ranks, shared by the session."""
     from tests.support.ranks import Ranks
 

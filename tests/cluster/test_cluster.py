@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.host.process import OWNER
-from tests.cluster.cluster import Cluster, alive, need_parts
+from tests.support.cluster import Cluster, alive, need_parts
 from tests.support.sweeps import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]

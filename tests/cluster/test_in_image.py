@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.contract.outcomes import Outcome
-from tests.cluster.cluster import Cluster
-from tests.cluster.sweeps import ClusterSweep
 from tests.support.built import Built
+from tests.support.cluster import Cluster
+from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.standin.places import STANDINS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bench.contract.outcomes import Outcome
-from tests.cluster.cluster import Cluster, need_parts
-from tests.cluster.sweeps import ClusterSweep
+from tests.support.cluster import Cluster, need_parts
+from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -21,60 +21,57 @@ LONG = 300
 """Steps of a run that something is to happen to: a few seconds, in which it is stopped."""
 
 
-@pytest.fixture
-def sweep(cluster: Cluster, tmp_path: Path, data: Path) -> ClusterSweep:
-    return ClusterSweep(cluster, tmp_path, data)
-
-
-def test_a_run_that_takes_two_jobs_with_it_is_given_up(sweep: ClusterSweep) -> None:
+def test_a_run_that_takes_two_jobs_with_it_is_given_up(cluster_sweep: ClusterSweep) -> None:
     """Here by their time limit; the others of its sweep are not."""
-    sweep.write(["ddp", "federated"], steps=LONG)
-    with sweep.following() as process:
-        first = sweep.stopped_run()
-        sweep.cluster.say("scontrol", "update", f"jobid={sweep.ids[0]}", "EndTime=now")
-        assert sweep.stopped_run(attempt=1) == first
-        sweep.cluster.say("scontrol", "update", f"jobid={sweep.ids[1]}", "EndTime=now")
+    cluster_sweep.write(["ddp", "federated"], steps=LONG)
+    with cluster_sweep.following() as process:
+        first = cluster_sweep.stopped_run()
+        cluster_sweep.cluster.say("scontrol", "update", f"jobid={cluster_sweep.ids[0]}", "EndTime=now")
+        assert cluster_sweep.stopped_run(attempt=1) == first
+        cluster_sweep.cluster.say("scontrol", "update", f"jobid={cluster_sweep.ids[1]}", "EndTime=now")
         output, _ = process.communicate(timeout=200)
     assert process.returncode == 1, output
-    assert [end and end.state for end in sweep.ends] == ["TIMEOUT", "TIMEOUT", "COMPLETED"]
-    earlier, given_up = sweep.attempts(first)
+    assert [end and end.state for end in cluster_sweep.ends] == ["TIMEOUT", "TIMEOUT", "COMPLETED"]
+    earlier, given_up = cluster_sweep.attempts(first)
     assert (earlier.outcome, earlier.lost_to) == (Outcome.INTERRUPTED, "TIMEOUT")
-    assert f"job {sweep.ids[0]} ended: TIMEOUT (its time limit)" in earlier.reason
+    assert f"job {cluster_sweep.ids[0]} ended: TIMEOUT (its time limit)" in earlier.reason
     assert given_up.outcome is Outcome.TIMEOUT
     assert "given up: 2 jobs ended while it was under way (TIMEOUT, TIMEOUT)" in given_up.reason
     assert f"attempt 0: {earlier.reason}" in given_up.evidence
-    assert sorted(sweep.outcomes().values()) == [Outcome.COMPLETED, Outcome.TIMEOUT]
-    assert not sweep.left()
+    assert sorted(cluster_sweep.outcomes().values()) == [Outcome.COMPLETED, Outcome.TIMEOUT]
+    assert not cluster_sweep.left()
 
 
-def test_a_host_that_does_not_answer(sweep: ClusterSweep) -> None:
+def test_a_host_that_does_not_answer(cluster_sweep: ClusterSweep) -> None:
     """Long before Slurm takes it for dead: the job ends by itself, and costs none of its runs."""
-    sweep.cluster.configure(SlurmdTimeout=300)
-    sweep.write(["ddp", "federated"], steps=LONG)
+    cluster_sweep.cluster.configure(SlurmdTimeout=300)
+    cluster_sweep.write(["ddp", "federated"], steps=LONG)
     try:
-        with sweep.following() as process:
-            run_id = sweep.stopped_run()
-            sweep.cluster.unplug("node1")
-            for rank in sweep.ranks():
+        with cluster_sweep.following() as process:
+            run_id = cluster_sweep.stopped_run()
+            cluster_sweep.cluster.unplug("node1")
+            for rank in cluster_sweep.ranks():
                 os.kill(rank, signal.SIGKILL)
-            sweep.go_on()
+            cluster_sweep.go_on()
             output, _ = process.communicate(timeout=200)
     finally:
-        sweep.cluster.plug("node1")
-        sweep.cluster.configure(SlurmdTimeout=10)
-    assert process.returncode == 0, output + sweep.logs()
-    assert list(sweep.outcomes().values()) == [Outcome.COMPLETED] * 2
-    before, after = sweep.attempts(run_id)
+        cluster_sweep.cluster.plug("node1")
+        cluster_sweep.cluster.configure(SlurmdTimeout=10)
+    assert process.returncode == 0, output + cluster_sweep.logs()
+    assert list(cluster_sweep.outcomes().values()) == [Outcome.COMPLETED] * 2
+    before, after = cluster_sweep.attempts(run_id)
     assert (before.outcome, before.lost_to) == (Outcome.INTERRUPTED, "NODE_FAIL")
     assert "node1" in before.reason
     assert after.measured is not None
     assert "node1" not in after.measured.provenance.hosts
-    (first, _) = sweep.ends
+    (first, _) = cluster_sweep.ends
     assert first is not None
     assert first.state == "NODE_FAIL"
     assert "node1" in first.said
-    assert sum(len(sweep.attempts(each)) for each in sweep.outcomes()) == 3, "no other run was tried there"
-    assert wait_for(lambda: not sweep.left()), "what the cut-off host had left"
+    assert sum(len(cluster_sweep.attempts(each)) for each in cluster_sweep.outcomes()) == 3, (
+        "no other run was tried there"
+    )
+    assert wait_for(lambda: not cluster_sweep.left()), "what the cut-off host had left"
 
 
 def test_a_host_that_does_not_answer_before_the_first_run(cluster: Cluster, tmp_path: Path, data: Path) -> None:
@@ -99,55 +96,57 @@ def test_a_host_that_does_not_answer_before_the_first_run(cluster: Cluster, tmp_
     assert [result.attempt for result in sweep.found().values()] == [0], "no run was tried there"
 
 
-def test_a_job_that_was_warned_begins_nothing_more(sweep: ClusterSweep) -> None:
+def test_a_job_that_was_warned_begins_nothing_more(cluster_sweep: ClusterSweep) -> None:
     """By the signal that sbatch was asked to have sent."""
-    sweep.write(["ddp", "federated"], steps=LONG)
-    with sweep.following() as process:
-        run_id = sweep.stopped_run()
-        sweep.cluster.say("scancel", "--batch", "--signal=USR1", str(sweep.ids[0]))
-        sweep.go_on()
+    cluster_sweep.write(["ddp", "federated"], steps=LONG)
+    with cluster_sweep.following() as process:
+        run_id = cluster_sweep.stopped_run()
+        cluster_sweep.cluster.say("scancel", "--batch", "--signal=USR1", str(cluster_sweep.ids[0]))
+        cluster_sweep.go_on()
         output, _ = process.communicate(timeout=150)
-    assert process.returncode == 0, output + sweep.logs()
-    assert "it may take 100 s, and the job ends in" in sweep.logs(), "Slurm's own word is that there are minutes"
-    jobs = {each: result.allocation.job for each, result in sweep.found().items() if result.allocation}
-    assert sorted(jobs.values()) == sorted(map(str, sweep.ids)), "one run in each of two jobs"
-    assert jobs[run_id] == str(sweep.ids[0]), "what was under way came to its end"
-    assert all(len(sweep.attempts(each)) == 1 for each in jobs)
+    assert process.returncode == 0, output + cluster_sweep.logs()
+    assert "it may take 100 s, and the job ends in" in cluster_sweep.logs(), (
+        "Slurm's own word is that there are minutes"
+    )
+    jobs = {each: result.allocation.job for each, result in cluster_sweep.found().items() if result.allocation}
+    assert sorted(jobs.values()) == sorted(map(str, cluster_sweep.ids)), "one run in each of two jobs"
+    assert jobs[run_id] == str(cluster_sweep.ids[0]), "what was under way came to its end"
+    assert all(len(cluster_sweep.attempts(each)) == 1 for each in jobs)
 
 
 @pytest.mark.soak
-def test_a_job_that_slurm_has_forgotten_is_told_by_its_log(sweep: ClusterSweep) -> None:
+def test_a_job_that_slurm_has_forgotten_is_told_by_its_log(cluster_sweep: ClusterSweep) -> None:
     """Nobody followed it; Slurm looks for what it may forget once a minute."""
-    sweep.write(["ddp"], steps=30_000)
-    assert sweep.call("--detach").returncode == 0
-    run_id = sweep.training_run()
-    (job,) = sweep.ids
-    sweep.cluster.say("scancel", str(job))
-    sweep.cluster.configure(MinJobAge=2)
+    cluster_sweep.write(["ddp"], steps=30_000)
+    assert cluster_sweep.call("--detach").returncode == 0
+    run_id = cluster_sweep.training_run()
+    (job,) = cluster_sweep.ids
+    cluster_sweep.cluster.say("scancel", str(job))
+    cluster_sweep.cluster.configure(MinJobAge=2)
     try:
-        assert wait_for(lambda: not sweep.cluster.run(["squeue", "-ht", "all", "-j", str(job)]).stdout, 150)
-        sweep.write(["ddp"], steps=6)
-        done = sweep.call("--accept-changes")
+        assert wait_for(lambda: not cluster_sweep.cluster.run(["squeue", "-ht", "all", "-j", str(job)]).stdout, 150)
+        cluster_sweep.write(["ddp"], steps=6)
+        done = cluster_sweep.call("--accept-changes")
     finally:
-        sweep.cluster.configure(MinJobAge=3600)
-    assert done.returncode == 0, done.stdout + done.stderr + sweep.logs()
-    (first, *_) = sweep.ends
+        cluster_sweep.cluster.configure(MinJobAge=3600)
+    assert done.returncode == 0, done.stdout + done.stderr + cluster_sweep.logs()
+    (first, *_) = cluster_sweep.ends
     assert first is not None
     assert first.state == "CANCELLED"
-    (attempt,) = sweep.attempts(run_id)
+    (attempt,) = cluster_sweep.attempts(run_id)
     assert (attempt.outcome, attempt.lost_to) == (Outcome.INTERRUPTED, None)
 
 
-def test_a_run_that_may_not_be_over_in_time_is_left_to_the_next_job(sweep: ClusterSweep) -> None:
-    sweep.write(["ddp"], limits={"run_seconds": 200})
-    (script,) = [line for line in sweep.call("--dry-run").stdout.splitlines() if line.endswith("job.sh")]
-    short = int(sweep.cluster.say("sbatch", "--parsable", "--time=3", script))
-    done = sweep.call()
-    assert done.returncode == 0, done.stdout + done.stderr + sweep.logs()
-    first, second = sweep.ids
+def test_a_run_that_may_not_be_over_in_time_is_left_to_the_next_job(cluster_sweep: ClusterSweep) -> None:
+    cluster_sweep.write(["ddp"], limits={"run_seconds": 200})
+    (script,) = [line for line in cluster_sweep.call("--dry-run").stdout.splitlines() if line.endswith("job.sh")]
+    short = int(cluster_sweep.cluster.say("sbatch", "--parsable", "--time=3", script))
+    done = cluster_sweep.call()
+    assert done.returncode == 0, done.stdout + done.stderr + cluster_sweep.logs()
+    first, second = cluster_sweep.ids
     assert first == short
-    assert "it may take 200 s, and the job ends in" in sweep.logs()
-    (result,) = sweep.found().values()
+    assert "it may take 200 s, and the job ends in" in cluster_sweep.logs()
+    (result,) = cluster_sweep.found().values()
     assert result.allocation is not None
     assert (result.attempt, result.allocation.job) == (0, str(second))
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from bench.contract.outcomes import Outcome
-from tests.cluster.cluster import Cluster, need_memory_groups
-from tests.cluster.sweeps import ClusterSweep
+from tests.support.cluster import Cluster, need_memory_groups
+from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]

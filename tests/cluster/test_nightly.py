@@ -13,8 +13,8 @@ import pytest
 
 from bench.contract.outcomes import Outcome
 from matrix.store.sweep_folder import SweepFolder
-from tests.cluster.cluster import Cluster
-from tests.cluster.sweeps import ClusterSweep
+from tests.support.cluster import Cluster
+from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import COMMAND, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.image.apptainer_command import Bind, carried, enter, hidden, scratch
+from matrix.image.base import Device
 
 GOLDEN = Path(__file__).parent / "golden"
 BINDS = [
@@ -17,7 +18,7 @@ BINDS = [
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "rocm"])
-def test_the_words_before_a_rank(device) -> None:
+def test_the_words_before_a_rank(device: Device) -> None:
     variables = {"NCCL_DEBUG": "WARN", "OF_A_USER": "$HOME, `id`"} | scratch(Path("/scratch/job 7"))
     words = enter(Path("/images/bench.sif"), device, BINDS, variables, workdir=Path("/data/results"))
     assert "".join(f"{word}\n" for word in words) == (GOLDEN / f"enter-{device}.txt").read_text()

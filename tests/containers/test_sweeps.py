@@ -11,11 +11,10 @@ import pytest
 import yaml
 
 from bench.contract.measured import Measured
-from tests.matrix.launchers.test_xffl_launcher import ranks
 from tests.support.built import Built
 from tests.support.images import ROOT
 from tests.support.standin.places import Place, place
-from tests.support.sweeps import FOREVER, SmallSweep, kill, wait_for
+from tests.support.sweeps import FOREVER, SmallSweep, kill, pids_by_rank, wait_for
 
 # The virtual cluster's tests run in the image, too; these take two minutes more.
 pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(900)]
@@ -88,7 +87,7 @@ def test_a_killed_rank_is_named_and_a_killed_runner_leaves_nothing(built: Built,
     sweep.write(["fsdp"], repeats=2, steps=FOREVER, warmup_steps=FOREVER - 4)
     runner = sweep.begin()
     first = sweep.training_run()
-    kill(ranks(sweep)[1])
+    kill(pids_by_rank(sweep)[1])
     sweep.training_run(not_in={first})
     result = sweep.folder.result(first)
     assert result

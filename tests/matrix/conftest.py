@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from matrix.config.load import load_sweep
 from matrix.config.sweep import Sweep
 from matrix.config.system import SystemFile
 from matrix.planning.plan import PlannedSweep, make_plan
+from tests.support.planning import LoadText, PlanText
 
 SMALL = """\
 name: small
@@ -26,7 +28,7 @@ def small() -> str:
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Callable[[str], Sweep]:
+def load(tmp_path: Path) -> LoadText:
     """Reads a matrix file from its text."""
 
     def load_text(text: str) -> Sweep:
@@ -38,7 +40,7 @@ def load(tmp_path: Path) -> Callable[[str], Sweep]:
 
 
 @pytest.fixture
-def plan(load: Callable[[str], Sweep]) -> Callable[..., PlannedSweep]:
+def plan(load: LoadText) -> PlanText:
     """Plans the text of a matrix file on a system of so many nodes of so many ranks."""
 
     def plan_text(text: str, nodes: int = 2, ranks_per_node: int = 4) -> PlannedSweep:

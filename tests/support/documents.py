@@ -31,7 +31,9 @@ STRATEGIES = {
 class SweepFolder:
     """A sweep folder that grows cell by cell; `write` leaves its plan and runs on disk."""
 
-    def __init__(self, path: Path, *, nodes: Sequence[int] = (1, 2), repeats: int = 3, streams: Sequence[int] = (1,)):
+    def __init__(
+        self, path: Path, *, nodes: Sequence[int] = (1, 2), repeats: int = 3, streams: Sequence[int] = (1,)
+    ) -> None:
         self.path = path
         self.repeats = repeats
         self.axes: dict[str, list[Any]] = {
@@ -44,7 +46,9 @@ class SweepFolder:
         self.cells: list[Cell] = []
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
 
-    def labels(self, strategy: str, nodes: int, streams: int = 1, batch: int = 4, model: str = "llama-tiny") -> dict:
+    def labels(
+        self, strategy: str, nodes: int, streams: int = 1, batch: int = 4, model: str = "llama-tiny"
+    ) -> dict[str, Any]:
         return {"model": model, "strategy": strategy, "nodes": nodes, "cuda_streams": streams, "batch_size": batch}
 
     def run(
@@ -86,7 +90,7 @@ class SweepFolder:
         reason: str = "",
         measured: Measured | None = None,
         allocation: Allocation | None = None,
-    ):
+    ) -> None:
         result = Result(
             run=identity,
             attempt=0,
@@ -134,7 +138,7 @@ class SweepFolder:
         return self.path
 
 
-def a_run(identity: str, repeat: int, labels: dict, layout: Layout, training: dict[str, Any]) -> Run:
+def a_run(identity: str, repeat: int, labels: dict[str, Any], layout: Layout, training: dict[str, Any]) -> Run:
     return Run(
         sweep="hand-made",
         id=identity,

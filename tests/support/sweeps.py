@@ -158,6 +158,20 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    try:
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return dict(each.partition("=")[::2] for each in text.split("\0") if each)
+
+
+def pids_by_rank(sweep: SmallSweep) -> dict[int, int]:
+    """Pids of the ranks of a run under way, by rank, however they were launched."""
+    found = {pid: environment_of(pid).get("RANK") for pid in sweep.processes()}
+    return {int(rank): pid for pid, rank in found.items() if rank is not None}
+
+
 def bystander(owner: str) -> subprocess.Popen[bytes]:
     """A process that carries an owner's mark and does not end with its parent."""
     return subprocess.Popen(["sleep", "300"], env={**os.environ, OWNER: owner}, start_new_session=True)

@@ -1,5 +1,7 @@
 """Every strategy is three numbers whose product is the world, and simplest names lead back to the same numbers."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as some
@@ -13,7 +15,7 @@ names = some.sampled_from(sorted(USED_SETTINGS))
 
 
 @some.composite
-def settings(draw):
+def settings(draw: some.DrawFn) -> StrategySettings:
     by_number = draw(some.booleans())
     return StrategySettings(
         shard=draw(sizes),
@@ -23,7 +25,7 @@ def settings(draw):
     )
 
 
-def resolved(name, settings, nodes, ranks_per_node) -> Layout:
+def resolved(name: str, settings: StrategySettings, nodes: int, ranks_per_node: int) -> Layout:
     try:
         return resolve(name, settings, nodes, ranks_per_node)
     except ImpossibleError:
@@ -32,14 +34,18 @@ def resolved(name, settings, nodes, ranks_per_node) -> Layout:
 
 
 @given(names, settings(), nodes, ranks_per_node)
-def test_the_product_is_the_world_and_the_ranks_have_distinct_places(name, settings, nodes, ranks_per_node):
+def test_the_product_is_the_world_and_the_ranks_have_distinct_places(
+    name: str, settings: StrategySettings, nodes: int, ranks_per_node: int
+) -> None:
     layout = resolved(name, settings, nodes, ranks_per_node)
     assert layout.federation * layout.replicate * layout.shard == nodes * ranks_per_node
     assert len({layout.coordinates(rank) for rank in range(layout.world)}) == layout.world
 
 
 @given(names, settings(), nodes, ranks_per_node)
-def test_the_canonical_name_resolves_to_the_same_layout(name, settings, nodes, ranks_per_node):
+def test_the_canonical_name_resolves_to_the_same_layout(
+    name: str, settings: StrategySettings, nodes: int, ranks_per_node: int
+) -> None:
     layout = resolved(name, settings, nodes, ranks_per_node)
     plain = StrategySettings(shard=layout.shard, group=layout.group, every=4)
     assert resolve(canonical_name(layout), plain, nodes, ranks_per_node) == layout
@@ -56,5 +62,5 @@ def test_the_canonical_name_resolves_to_the_same_layout(name, settings, nodes, r
         ("federated-hsdp", {"groups": 2, "shard": 2, "every": 4}, "F=2 R=2 S=2"),
     ],
 )
-def test_on_two_nodes_of_four_ranks(name, settings, layout):
+def test_on_two_nodes_of_four_ranks(name: str, settings: dict[str, int | str], layout: str) -> None:
     assert str(resolve(name, StrategySettings(**settings), nodes=2, ranks_per_node=4)) == layout

@@ -139,6 +139,8 @@ def test_published_shapes() -> None:
         (Layout(federation=4, replicate=2, shard=1), Traffic("all-reduce", "federation", 8, 400, 4), (0, 175, 175)),
     ],
 )
-def test_what_leaves_a_node_on_four_nodes_of_two_ranks(layout, traffic, expected):
+def test_what_leaves_a_node_on_four_nodes_of_two_ranks(
+    layout: Layout, traffic: Traffic, expected: tuple[int, int, int]
+) -> None:
     found = placed([traffic], layout, 2)
     assert (found.inside, found.between, found.link) == expected

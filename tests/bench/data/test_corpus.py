@@ -37,7 +37,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared_corpus(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made in one piece by one worker."""
     out = tmp_path_factory.mktemp("made") / "data"
     assert prepare(out, corpus(text), Sentences()).made
@@ -79,11 +79,11 @@ def assert_holds(out: Path, documents: list[str]) -> None:
     assert len(lost) <= sum(facts["dropped_tokens"].values()) + 2
 
 
-def test_samples_decode_to_the_text(made: Path, text: Path) -> None:
-    assert_holds(made, documents_of(text))
-    facts = json.loads((made / "source.json").read_text())
+def test_samples_decode_to_the_text(prepared_corpus: Path, text: Path) -> None:
+    assert_holds(prepared_corpus, documents_of(text))
+    facts = json.loads((prepared_corpus / "source.json").read_text())
     for split in ("train", "val"):
-        tokens = stream(made, split)
+        tokens = stream(prepared_corpus, split)
         assert facts["splits"][split] * 16 + 1 == len(tokens) == facts["tokens"][split] - facts["dropped_tokens"][split]
         assert 0 <= facts["dropped_tokens"][split] < 16
         assert tokens.max() < facts["vocab_size"] == 300
@@ -92,44 +92,44 @@ def test_samples_decode_to_the_text(made: Path, text: Path) -> None:
     assert sum(facts["text_bytes"].values()) == len(content.encode())
 
 
-def test_planning_reads_what_preparing_wrote(made: Path) -> None:
-    source = read_source(made)
+def test_planning_reads_what_preparing_wrote(prepared_corpus: Path) -> None:
+    source = read_source(prepared_corpus)
     assert source is not None
     assert (source.vocab_size, source.sequence_length) == (300, 16)
 
 
-def test_no_piece_or_worker_changes_a_byte(made: Path, text: Path, tmp_path: Path) -> None:
+def test_no_piece_or_worker_changes_a_byte(prepared_corpus: Path, text: Path, tmp_path: Path) -> None:
     copy = tmp_path / text.name
     copy.write_bytes(text.read_bytes())
     assert prepare(tmp_path / "data", corpus(copy, workers=3, piece_bytes=999), Sentences()).made
-    assert files(tmp_path / "data") == files(made)
+    assert files(tmp_path / "data") == files(prepared_corpus)
 
     assert prepare(tmp_path / "sharded", corpus(text, shard_tokens=200), Sentences()).made
     assert len(list((tmp_path / "sharded" / "train").glob("*.arrow"))) > 3
     for split in ("train", "val"):
-        assert np.array_equal(stream(tmp_path / "sharded", split), stream(made, split))
+        assert np.array_equal(stream(tmp_path / "sharded", split), stream(prepared_corpus, split))
 
 
-def test_a_tokenizer_that_exists_is_used_and_kept(made: Path, text: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_that_exists_is_used_and_kept(prepared_corpus: Path, text: Path, tmp_path: Path) -> None:
     rows = write_json_lines(tmp_path / "storie.jsonl", [document + "\n" for document in documents_of(text)])
-    asked = corpus(rows, tokenizer=str(made / "tokenizer"))
+    asked = corpus(rows, tokenizer=str(prepared_corpus / "tokenizer"))
     prepared = prepare(tmp_path / "data", asked, Sentences())
     assert prepared.facts["tokenizer"]["name"] == "tokenizer"
     for split in ("train", "val"):
-        assert np.array_equal(stream(tmp_path / "data", split), stream(made, split))
+        assert np.array_equal(stream(tmp_path / "data", split), stream(prepared_corpus, split))
     assert AutoTokenizer.from_pretrained(tmp_path / "data" / "tokenizer").eos_token_id == prepared.facts["end_of_text"]
 
 
-def test_again_is_kept_and_something_else_is_refused(made: Path, text: Path) -> None:
-    before = files(made)
-    again = prepare(made, corpus(text, workers=2), Sentences())
-    assert (again.made, again.facts) == (False, json.loads((made / "source.json").read_text()))
+def test_again_is_kept_and_something_else_is_refused(prepared_corpus: Path, text: Path) -> None:
+    before = files(prepared_corpus)
+    again = prepare(prepared_corpus, corpus(text, workers=2), Sentences())
+    assert (again.made, again.facts) == (False, json.loads((prepared_corpus / "source.json").read_text()))
     with pytest.raises(CorpusError, match=r"something else is there already \(its sequence_length, seed\)"):
-        prepare(made, corpus(text, sequence_length=8, seed=1), Sentences())
+        prepare(prepared_corpus, corpus(text, sequence_length=8, seed=1), Sentences())
     with pytest.raises(CorpusError, match="something else is there already: remove it"):
-        prepare(made.parent, corpus(text), Sentences())
-    assert files(made) == before
-    assert list(made.parent.iterdir()) == [made], "nothing is left beside it"
+        prepare(prepared_corpus.parent, corpus(text), Sentences())
+    assert files(prepared_corpus) == before
+    assert list(prepared_corpus.parent.iterdir()) == [prepared_corpus], "nothing is left beside it"
 
 
 PREPARE = """
@@ -174,14 +174,14 @@ def test_after_a_kill_finished_pieces_are_not_made_again(tmp_path: Path) -> None
     assert not part.exists()
 
 
-def test_work_for_other_settings_is_thrown_away(made: Path, text: Path, tmp_path: Path) -> None:
+def test_work_for_other_settings_is_thrown_away(prepared_corpus: Path, text: Path, tmp_path: Path) -> None:
     out, watch = tmp_path / "data", Sentences()
     with pytest.raises(CorpusError, match="one sample needs 100,001: give more text"):
         prepare(out, corpus(text, sequence_length=100_000, seed=1), watch)
     assert not out.exists()
     assert prepare(out, corpus(text), watch).made
     assert watch.said == [f"{tmp_path / '.data.part'}: was begun with other files or settings: starting over"]
-    assert files(out) == files(made)
+    assert files(out) == files(prepared_corpus)
 
 
 def test_two_commands_do_not_make_the_same(text: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def evict(path: Path) -> None:
 
 
 @pytest.fixture
-def run(data: Path, tmp_path: Path) -> Run:
+def uncached_run(data: Path, tmp_path: Path) -> Run:
     """A run with weights of 8 MiB in two files and a data set of its own, none of it in the page cache."""
     shutil.copytree(data, tmp_path / "data")
     weights = tmp_path / "weights"
@@ -68,47 +68,49 @@ def run(data: Path, tmp_path: Path) -> Run:
     return made
 
 
-def test_weights_and_training_samples_come_into_the_page_cache(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_weights_and_training_samples_come_into_the_page_cache(
+    uncached_run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    read = files(run)
+    read = files(uncached_run)
     assert [path.name for path in read] == ["a.safetensors", "b.safetensors", "data-00000-of-00001.arrow"]
-    unread = Path(run.data) / "val" / read[2].name
+    unread = Path(uncached_run.data) / "val" / read[2].name
     evict(unread)
     beats: list[int] = []
-    Preload(run).wait(lambda: beats.append(1))
+    Preload(uncached_run).wait(lambda: beats.append(1))
     assert all(is_in(path) for path in read)
     assert is_out(unread)
     assert f"preload: {sum(path.stat().st_size for path in read)} bytes in" in caplog.text
 
 
 def test_no_more_is_read_than_memory_is_available(
-    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    uncached_run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module.psutil, "virtual_memory", lambda: SimpleNamespace(available=5 * 2**20))
-    Preload(run).wait(NoProgress().alive)
-    first, second, _ = files(run)
+    Preload(uncached_run).wait(NoProgress().alive)
+    first, second, _ = files(uncached_run)
     assert is_in(first)
     assert is_out(second)
     assert f"preload stops before {second}" in caplog.text
 
 
-def test_a_file_that_cannot_be_read_is_logged_and_no_more(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    *weights, data = files(run)
+def test_a_file_that_cannot_be_read_is_logged_and_no_more(uncached_run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    *weights, data = files(uncached_run)
     data.unlink()
     data.mkdir()
-    Preload(run).wait(NoProgress().alive)
+    Preload(uncached_run).wait(NoProgress().alive)
     assert f"preload ended after {sum(path.stat().st_size for path in weights)} bytes" in caplog.text
     assert str(data) in caplog.text
     weights[0].unlink()
-    Preload(run).wait(NoProgress().alive)
+    Preload(uncached_run).wait(NoProgress().alive)
     assert f"{weights[0].name} should be there" in caplog.text
 
 
-def test_local_rank_0_alone_and_only_where_it_is_asked_for(run: Run) -> None:
-    assert preload(run, 1) is None
-    settings = run.training.model_copy(update={"preload": False})
-    assert preload(run.model_copy(update={"training": settings}), 0) is None
-    reading = preload(run, 0)
+def test_local_rank_0_alone_and_only_where_it_is_asked_for(uncached_run: Run) -> None:
+    assert preload(uncached_run, 1) is None
+    settings = uncached_run.training.model_copy(update={"preload": False})
+    assert preload(uncached_run.model_copy(update={"training": settings}), 0) is None
+    reading = preload(uncached_run, 0)
     assert reading is not None
     reading.wait(NoProgress().alive)
-    assert is_in(files(run)[0])
+    assert is_in(files(uncached_run)[0])

@@ -1,5 +1,7 @@
 """What a warm process imports, its forked ranks need not import again; the xFFL library waits to be asked for."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 

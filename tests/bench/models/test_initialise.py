@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_biases_start_from_zero(data: Path) -> None:
 class WholeTensors(NewValues):
     """The negative control: every parameter is drawn whole, and then cut."""
 
-    def within(self, name: str, shape: torch.Size, wanted: Region):
+    def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterator[tuple[Region, torch.Tensor]]:
         everything = tuple(range(size) for size in shape)
         yield wanted, self._draw(name, everything)[inside(wanted, everything)]
 

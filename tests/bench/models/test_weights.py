@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,9 @@ def starting_from(folder: Path, run: Run, **changes: object) -> Run:
     ("name", "write"),
     [("llama-tiny", saved), ("mixtral-tiny", saved), ("mixtral-tiny", stacked), ("mixtral-tiny", by_hand)],
 )
-def test_the_same_logits_as_the_library(ranks: Ranks, data: Path, tmp_path: Path, name: str, write) -> None:
+def test_the_same_logits_as_the_library(
+    ranks: Ranks, data: Path, tmp_path: Path, name: str, write: Callable[[Path, str], PreTrainedModel]
+) -> None:
     parameters = dict(write(tmp_path, name).named_parameters())
     library = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     with torch.no_grad():

@@ -25,7 +25,7 @@ ALONE = Groups(None, None, [])
 
 
 @pytest.fixture
-def made(data: Path) -> Run:
+def saving_run(data: Path) -> Run:
     return make_run(data, (1, 1, 1), save_model=True)
 
 
@@ -160,11 +160,11 @@ def test_tied_embeddings_are_saved_once(ranks: Ranks, data: Path, tmp_path: Path
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
-def test_the_tokenizer_of_the_data_comes_with_the_model(ranks: Ranks, made: Run, tmp_path: Path) -> None:
+def test_the_tokenizer_of_the_data_comes_with_the_model(ranks: Ranks, saving_run: Run, tmp_path: Path) -> None:
     tokenizer = tmp_path / "data" / "tokenizer"
     tokenizer.mkdir(parents=True)
     (tokenizer / "tokenizer.json").write_text("{}")
-    run = made.model_copy(update={"data": str(tmp_path / "data")})
+    run = saving_run.model_copy(update={"data": str(tmp_path / "data")})
     ranks(1, saved_at_once, run, tmp_path)
     assert (tmp_path / "model" / "tokenizer.json").read_text() == "{}"
     assert (tmp_path / "model" / "config.json").exists()
@@ -187,13 +187,13 @@ def cut_off(rank: int, run: Run, folder: Path) -> str:
 
 
 def test_what_was_cut_off_does_not_appear_and_the_next_one_takes_its_place(
-    ranks: Ranks, made: Run, tmp_path: Path
+    ranks: Ranks, saving_run: Run, tmp_path: Path
 ) -> None:
-    assert ranks(1, cut_off, made, tmp_path) == ["no space left"]
+    assert ranks(1, cut_off, saving_run, tmp_path) == ["no space left"]
     assert not (tmp_path / "model").exists()
     assert (tmp_path / ".model.part").is_dir()
-    ranks(1, saved_at_once, made, tmp_path)
-    other = made.model_copy(update={"repeat": 1})
+    ranks(1, saved_at_once, saving_run, tmp_path)
+    other = saving_run.model_copy(update={"repeat": 1})
     second = ranks(1, saved_at_once, other, tmp_path)[0]  # repeated by hand: the newer one is there
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
     assert_same(read_back(tmp_path / "model")[0], second)

@@ -93,18 +93,18 @@ class Tracked:
 
 
 @pytest.fixture(scope="module")
-def run(data: Path) -> Run:
+def wandb_run(data: Path) -> Run:
     asked = make_run(data, (2, 1, 1), steps=STEPS, warmup_steps=2, every=2, block=2, val_samples=4, log_level="error")
     secret = asked.system.model_copy(update={"environment": {"NCCL_DEBUG": "WARN", "WANDB_API_KEY": "no"}})
     return asked.model_copy(update={"wandb": ASKED, "id": "llama-tiny.r0-1a2b3c", "sweep": "sweep", "system": secret})
 
 
 @pytest.fixture(scope="module")
-def trained(run: Run, tmp_path_factory: pytest.TempPathFactory) -> AttemptFolder:
+def trained(wandb_run: Run, tmp_path_factory: pytest.TempPathFactory) -> AttemptFolder:
     """A run that two ranks trained, forked as the warm launcher forks them; the user's environment says otherwise."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "home").mkdir()
-    (folder / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
+    (folder / "run.json").write_text(wandb_run.model_dump_json(), encoding="utf-8")
     command = [sys.executable, "-m", "tests.support.teardown", str(folder / "run.json"), str(folder / "out"), "1"]
     contrary = {"WANDB_MODE": "disabled", "WANDB_PROJECT": "other", "WANDB_RUN_ID": "same", "WANDB_JOB_TYPE": "other"}
     environment = {**os.environ, **contrary, "HOME": str(folder / "home"), OWNER: "tracked/1", "OMP_NUM_THREADS": "1"}
@@ -150,18 +150,18 @@ def test_a_run_is_named_as_the_matrix_file_says(tracked: Tracked) -> None:
     assert tracked.is_whole
 
 
-def test_names_that_are_given_take_the_place_of_defaults(run: Run, attempt: AttemptFolder) -> None:
+def test_names_that_are_given_take_the_place_of_defaults(wandb_run: Run, attempt: AttemptFolder) -> None:
     named = ASKED.model_copy(update={"group": "mine", "name": "a name"})
-    hand(run.model_copy(update={"wandb": named}), attempt)
+    hand(wandb_run.model_copy(update={"wandb": named}), attempt)
     found = Tracked(attempt).run
     assert (found.run_group, found.display_name) == ("mine", "a name")
     assert Caution.WANDB_FAILED not in cautions(attempt)
 
 
-def test_the_configuration_is_the_run(tracked: Tracked, run: Run, trained: AttemptFolder) -> None:
+def test_the_configuration_is_the_run(tracked: Tracked, wandb_run: Run, trained: AttemptFolder) -> None:
     config = {key: value for key, value in tracked.config.items() if key != "_wandb"}
     made = json.loads(trained.measured.read_text())["provenance"]
-    asked = json.loads(run.model_dump_json(exclude={"wandb"}))
+    asked = json.loads(wandb_run.model_dump_json(exclude={"wandb"}))
     asked["system"]["environment"] = {"NCCL_DEBUG": "WARN"}  # without the key, which is no one's business
     assert config == {**asked, "provenance": made}
 
@@ -197,14 +197,14 @@ def test_groups_weigh_by_their_tokens() -> None:
     assert (found["train/step_seconds"], found["train/aggregation_seconds"]) == (2.0, 0.5)
 
 
-def test_the_summary_is_what_was_measured(tracked: Tracked, run: Run, trained: AttemptFolder) -> None:
+def test_the_summary_is_what_was_measured(tracked: Tracked, wandb_run: Run, trained: AttemptFolder) -> None:
     summary = {key: value for key, value in tracked.summary.items() if not key.startswith(("train/", "_"))}
     measured = Measured.model_validate_json(trained.measured.read_text())
     written = json.loads(trained.measured.read_text())
     del written["provenance"]
     assert summary == {
         **written,
-        "run": run.id,
+        "run": wandb_run.id,
         "tokens_per_s": measured.window.tokens_per_s,
         "perplexity": measured.loss.perplexity,
     }
@@ -223,9 +223,9 @@ def test_the_ranks_last_word_comes_before_it(trained: AttemptFolder) -> None:
     assert file.stat().st_mtime_ns > trained.rank_end(0).stat().st_mtime_ns
 
 
-def test_disabled_writes_nothing(run: Run, attempt: AttemptFolder) -> None:
+def test_disabled_writes_nothing(wandb_run: Run, attempt: AttemptFolder) -> None:
     before = sorted(attempt.path.rglob("*"))
-    hand(with_mode(run, "disabled"), attempt)
+    hand(with_mode(wandb_run, "disabled"), attempt)
     assert sorted(attempt.path.rglob("*")) == before
 
 
@@ -237,7 +237,7 @@ def test_a_rank_never_imports_wandb() -> None:
 
 @pytest.mark.parametrize("key", [None, "0123456789" * 4], ids=["no key", "refused"])
 def test_what_cannot_be_made_online_is_kept_on_the_disk(
-    run: Run,
+    wandb_run: Run,
     attempt: AttemptFolder,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -250,7 +250,7 @@ def test_what_cannot_be_made_online_is_kept_on_the_disk(
         monkeypatch.delenv("WANDB_API_KEY", raising=False)
     else:
         monkeypatch.setenv("WANDB_API_KEY", key)
-    hand(with_mode(run, "online"), attempt)
+    hand(with_mode(wandb_run, "online"), attempt)
     assert cautions(attempt)[-1] is Caution.WANDB_FAILED
     assert "not handed to Weights & Biases" in caplog.text
     kept = Tracked(attempt)
@@ -259,13 +259,17 @@ def test_what_cannot_be_made_online_is_kept_on_the_disk(
 
 
 def test_where_wandb_is_missing_the_log_says_what_to_install(
-    run: Run, attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    wandb_run: Run,
+    attempt: AttemptFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     absent = tmp_path / "absent" / "wandb.py"
     absent.parent.mkdir()
     absent.write_text("raise ModuleNotFoundError(\"No module named 'wandb'\", name='wandb')", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", f"{absent.parent}:{os.environ.get('PYTHONPATH', '')}")
-    hand(run, attempt)
+    hand(wandb_run, attempt)
     assert cautions(attempt)[-1] is Caution.WANDB_FAILED
     said = capfd.readouterr().err
     assert "install xffl-bench[wandb]" in said
@@ -273,7 +277,11 @@ def test_where_wandb_is_missing_the_log_says_what_to_install(
 
 
 def test_what_takes_too_long_is_ended_and_the_run_goes_on(
-    run: Run, attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    wandb_run: Run,
+    attempt: AttemptFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     slow = tmp_path / "slow" / "wandb.py"
     slow.parent.mkdir()
@@ -281,7 +289,7 @@ def test_what_takes_too_long_is_ended_and_the_run_goes_on(
     monkeypatch.setenv("PYTHONPATH", f"{slow.parent}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setenv(OWNER, "slow/1")
     try:
-        hand(run, attempt, longest=2)
+        hand(wandb_run, attempt, longest=2)
         assert not list(owned("slow/"))
     finally:
         end_all("slow/")

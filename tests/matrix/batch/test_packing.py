@@ -8,6 +8,7 @@ from bench.contract.run import Run
 from matrix.batch.packing import BEGIN, EARLY, Pack, pack
 from matrix.config.slurm_settings import SlurmSettings
 from matrix.errors import InputError
+from tests.support.planning import PlanText
 
 THREE_REPEATS = """\
 name: small
@@ -20,7 +21,7 @@ WARN = 60
 
 
 @pytest.fixture
-def runs(plan) -> list[Run]:
+def runs(plan: PlanText) -> list[Run]:
     """Four runs a repeat and node count, in the plan's random order."""
     planned = plan(THREE_REPEATS)
     return [planned.runs[run] for run in planned.plan.order]
@@ -34,7 +35,7 @@ def repeats(each: Pack) -> list[int]:
     return sorted({run.repeat for run in each.runs})
 
 
-def test_one_job_a_node_count_where_it_holds_all_in_the_order_of_the_plan(runs):
+def test_one_job_a_node_count_where_it_holds_all_in_the_order_of_the_plan(runs: list[Run]) -> None:
     found = packed(runs, job_minutes=100)
     assert [each.nodes for each in found] == [1, 2]
     for each in found:
@@ -51,25 +52,25 @@ def test_one_job_a_node_count_where_it_holds_all_in_the_order_of_the_plan(runs):
         (8, [[0, 1], [2]]),
     ],
 )
-def test_a_repeat_stays_together_where_a_job_can_hold_it(runs, room, expected):
+def test_a_repeat_stays_together_where_a_job_can_hold_it(runs: list[Run], room: int, expected: list[list[int]]) -> None:
     found = packed(runs, job_minutes=room + 3)
     assert [repeats(each) for each in found if each.nodes == 1] == expected
     assert [repeats(each) for each in found if each.nodes == 2] == expected
 
 
-def test_a_repeat_that_no_job_can_hold_is_divided_and_nothing_is_lost(runs):
+def test_a_repeat_that_no_job_can_hold_is_divided_and_nothing_is_lost(runs: list[Run]) -> None:
     found = packed(runs, job_minutes=3 + 3)
     assert all(len(each.runs) <= 3 and each.minutes <= 6 for each in found)
     assert [each.nodes for each in found] == sorted(each.nodes for each in found)
     assert sorted(run.id for each in found for run in each.runs) == sorted(run.id for run in runs)
 
 
-def test_a_run_that_fits_into_no_job_is_one_sentence(runs):
+def test_a_run_that_fits_into_no_job_is_one_sentence(runs: list[Run]) -> None:
     with pytest.raises(InputError) as caught:
         packed(runs, job_minutes=2, seconds=90.0)
     assert str(caught.value).startswith("slurm.job_minutes: 2 minutes have no room for llama-tiny.")
     assert "which may take 90 s, and for 180 s around it: raise slurm.job_minutes" in str(caught.value)
 
 
-def test_nothing_to_do_is_no_job():
+def test_nothing_to_do_is_no_job() -> None:
     assert packed([], job_minutes=10) == []

@@ -17,7 +17,7 @@ from matrix.check.everything import check
 from matrix.check.item import State
 from matrix.config.system import SystemFile, load_system
 from matrix.xffl.interpreter import installation
-from tests.matrix.cli.test_cli import IMPORTS
+from tests.support.heavy_imports import IMPORTS
 from tests.support.interpreters import Interpreter, executable
 from tests.support.standin.places import place
 

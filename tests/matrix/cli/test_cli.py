@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.heavy_imports import IMPORTS
 from tests.support.sweeps import SmallSweep
-
-IMPORTS = """
-import sys
-sys.argv = {arguments!r}
-import matrix.cli.app
-try:
-    matrix.cli.app.main()
-finally:
-    heavy = {{"torch", "transformers", "datasets", "wandb"}} & sys.modules.keys()
-    print("heavy:", sorted(heavy), file=sys.stderr)
-"""
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,22 +20,23 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, data: Path) -> SmallSweep:
+def written_sweep(tmp_path: Path, data: Path) -> SmallSweep:
+    """A sweep whose files are written."""
     made = SmallSweep(tmp_path, data)
     made.write()
     return made
 
 
-def test_nothing_heavy_is_imported_on_a_login_node(sweep: SmallSweep) -> None:
-    begun = call("run", str(sweep.matrix), "--results", str(sweep.results), "--max-runs", "0")
+def test_nothing_heavy_is_imported_on_a_login_node(written_sweep: SmallSweep) -> None:
+    begun = call("run", str(written_sweep.matrix), "--results", str(written_sweep.results), "--max-runs", "0")
     assert begun.returncode == 0, begun.stderr
     for arguments in (
         ["--help"],
-        ["plan", str(sweep.matrix)],
-        ["run", str(sweep.matrix), "--dry-run"],
-        ["status", str(sweep.folder.path)],
+        ["plan", str(written_sweep.matrix)],
+        ["run", str(written_sweep.matrix), "--dry-run"],
+        ["status", str(written_sweep.folder.path)],
         ["report", "--help"],
-        ["report", str(sweep.folder.path)],
+        ["report", str(written_sweep.folder.path)],
         ["schema", "matrix"],
     ):
         program = IMPORTS.format(arguments=["xffl-bench", *arguments])
@@ -54,13 +45,13 @@ def test_nothing_heavy_is_imported_on_a_login_node(sweep: SmallSweep) -> None:
         assert done.stderr.endswith("heavy: []\n"), (arguments, done.stderr)
 
 
-def test_bad_input_is_a_sentence_and_status_2(tmp_path: Path, sweep: SmallSweep) -> None:
+def test_bad_input_is_a_sentence_and_status_2(tmp_path: Path, written_sweep: SmallSweep) -> None:
     for arguments, said in [
         (["plan", str(tmp_path / "none.yaml")], "none.yaml"),
-        (["plan", str(sweep.matrix), "--only", "node=1"], "did you mean 'nodes'?"),
+        (["plan", str(written_sweep.matrix), "--only", "node=1"], "did you mean 'nodes'?"),
         (["status", str(tmp_path)], "no sweep here"),
         (["report", str(tmp_path)], str(tmp_path)),
-        (["run", str(sweep.matrix), "--system", str(tmp_path / "no-system.yaml")], "no-system.yaml"),
+        (["run", str(written_sweep.matrix), "--system", str(tmp_path / "no-system.yaml")], "no-system.yaml"),
     ]:
         done = call(*arguments)
         assert done.returncode == 2, (arguments, done.stderr)
@@ -86,24 +77,26 @@ def test_schemas_are_for_editors() -> None:
         assert all("description" in key for key in schema["properties"].values())
 
 
-def test_a_dry_run_prints_commands_and_starts_nothing(sweep: SmallSweep) -> None:
-    done = call("run", str(sweep.matrix), "--results", str(sweep.results), "--dry-run")
+def test_a_dry_run_prints_commands_and_starts_nothing(written_sweep: SmallSweep) -> None:
+    done = call("run", str(written_sweep.matrix), "--results", str(written_sweep.results), "--dry-run")
     assert done.stdout.count("-m bench.start agent") == 2
-    assert not sweep.results.exists()
+    assert not written_sweep.results.exists()
 
 
-def test_status_tells_outcomes(sweep: SmallSweep) -> None:
-    call("run", str(sweep.matrix), "--results", str(sweep.results), "--max-runs", "0")
-    said = call("status", str(sweep.folder.path)).stdout
+def test_status_tells_outcomes(written_sweep: SmallSweep) -> None:
+    call("run", str(written_sweep.matrix), "--results", str(written_sweep.results), "--max-runs", "0")
+    said = call("status", str(written_sweep.folder.path)).stdout
     assert "not run" in said
     assert "nobody is running it now" in said
 
 
-def test_gpus_of_several_nodes_are_not_played_by_one_machine(sweep: SmallSweep, tmp_path: Path) -> None:
+def test_gpus_of_several_nodes_are_not_played_by_one_machine(written_sweep: SmallSweep, tmp_path: Path) -> None:
     gpus = tmp_path / "gpus.yaml"
     gpus.write_text("{name: gpus, device: cuda, nodes: 4, ranks_per_node: 2}", encoding="utf-8")
-    sweep.matrix.write_text(sweep.matrix.read_text().replace("nodes: 1", "nodes: [1, 2]"), encoding="utf-8")
-    assert call("plan", str(sweep.matrix), "--system", str(gpus)).returncode == 0
-    done = call("run", str(sweep.matrix), "--system", str(gpus), "--results", str(sweep.results))
-    assert (done.returncode, sweep.results.exists()) == (2, False)
+    written_sweep.matrix.write_text(
+        written_sweep.matrix.read_text().replace("nodes: 1", "nodes: [1, 2]"), encoding="utf-8"
+    )
+    assert call("plan", str(written_sweep.matrix), "--system", str(gpus)).returncode == 0
+    done = call("run", str(written_sweep.matrix), "--system", str(gpus), "--results", str(written_sweep.results))
+    assert (done.returncode, written_sweep.results.exists()) == (2, False)
     assert "--only nodes=1" in done.stderr

@@ -1,17 +1,21 @@
 """Models that lie elsewhere: their config.json becomes a shape, or a sentence that says why not."""
 
+from __future__ import annotations
+
 import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.contract.shapes import STOCK, Shape
 from matrix.config.modelconfig import read_shape
 from matrix.errors import InputError
+from tests.support.planning import LoadText, PlanText
 
 # What meta-llama/Llama-3.1-8B and mistralai/Mixtral-8x7B-v0.1 publish, in the words of transformers 4.
 LLAMA = {
@@ -83,7 +87,7 @@ SMALL = {
 }
 
 
-def written(folder: Path, config: dict) -> Path:
+def written(folder: Path, config: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     return folder / "config.json"
@@ -92,11 +96,11 @@ def written(folder: Path, config: dict) -> Path:
 @pytest.mark.parametrize(
     ("config", "name"), [(LLAMA, "llama3.1-8b"), (NEWER, "llama3.1-8b"), (MIXTRAL, "mixtral-8x7b")]
 )
-def test_published_configurations_are_the_stock_shapes(tmp_path, config, name):
+def test_published_configurations_are_the_stock_shapes(tmp_path: Path, config: dict[str, Any], name: str) -> None:
     assert read_shape(written(tmp_path, config)) == STOCK[name]
 
 
-def test_all_that_a_shape_knows_is_read(tmp_path):
+def test_all_that_a_shape_knows_is_read(tmp_path: Path) -> None:
     more = {
         "head_dim": 32,
         "num_key_value_heads": 2,
@@ -132,7 +136,7 @@ def test_all_that_a_shape_knows_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["llama", "mixtral"])
-def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path, kind):
+def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path: Path, kind: str) -> None:
     from transformers import AutoConfig
 
     from bench.models.model import configuration
@@ -174,7 +178,7 @@ def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path, kind):
         ({"num_attention_heads": 5}, "hidden_size 64 is not a multiple of heads 5"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_trained_is_refused(tmp_path, changes, fault):
+def test_what_cannot_be_trained_is_refused(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:
     file = written(tmp_path, SMALL | changes)
     with pytest.raises(InputError) as caught:
         read_shape(file)
@@ -182,7 +186,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path, changes, fault):
 
 
 @pytest.mark.parametrize(("text", "fault"), [("{", "should be JSON: "), ("[]", "should be a mapping"), ("\xff", "")])
-def test_a_file_that_is_no_configuration(tmp_path, text, fault):
+def test_a_file_that_is_no_configuration(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=rf"config\.json: {fault}"):
         read_shape(tmp_path / "config.json")
@@ -201,7 +205,9 @@ def with_models(small: str, *values: str) -> str:
     return small.replace("llama-tiny", f"[{', '.join(values)}]").replace("[1, 2]", "1").replace("[2, 4]", "2")
 
 
-def test_a_folder_or_a_file_gives_the_shape_and_on_request_the_weights(plan, small, models, monkeypatch):
+def test_a_folder_or_a_file_gives_the_shape_and_on_request_the_weights(
+    plan: PlanText, small: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WHERE", str(models))
     values = [
         "{name: anew, path: models/bare}",
@@ -219,7 +225,7 @@ def test_a_folder_or_a_file_gives_the_shape_and_on_request_the_weights(plan, sma
     assert (runs["anew"].weights, runs["from"].weights) == (None, str(models / "whole"))
 
 
-def test_a_model_that_only_an_include_has_is_found(plan, small, models):
+def test_a_model_that_only_an_include_has_is_found(plan: PlanText, small: str, models: Path) -> None:
     text = with_models(small, "llama-tiny") + "include: [{model: {name: bare, path: models/bare}}]\n"
     assert [run.model for run in plan(text).runs.values()] == ["llama-tiny", "bare"]
 
@@ -245,7 +251,7 @@ def test_a_model_that_only_an_include_has_is_found(plan, small, models):
         ("{name: m, hub: a/b/c}", "axes.model[0].hub: 'a/b/c' is no repository of the hub: write owner/name"),
     ],
 )  # fmt: skip
-def test_mistakes_in_naming_a_model(load, small, models, value, fault):
+def test_mistakes_in_naming_a_model(load: LoadText, small: str, models: Path, value: str, fault: str) -> None:
     with pytest.raises(InputError) as caught:
         load(with_models(small, value))
     place, _, sentence = str(caught.value).partition(": ")
@@ -253,7 +259,9 @@ def test_mistakes_in_naming_a_model(load, small, models, value, fault):
     assert sentence == fault.replace("{models}", str(models))
 
 
-def test_faults_of_a_configuration_are_told_with_the_place_that_names_it(load, small, models):
+def test_faults_of_a_configuration_are_told_with_the_place_that_names_it(
+    load: LoadText, small: str, models: Path
+) -> None:
     written(models / "odd", SMALL | {"hidden_act": "gelu", "attention_dropout": 0.5})
     with pytest.raises(InputError) as caught:
         load(with_models(small, "{name: m, path: models/odd}"))
@@ -293,7 +301,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return addresses
 
 
-def test_the_network_is_used_only_where_online_asks_for_it(load, small, cache, asked):
+def test_the_network_is_used_only_where_online_asks_for_it(
+    load: LoadText, small: str, cache: Path, asked: list[object]
+) -> None:
     load(with_models(small, "{name: m, hub: some/llama}"))
     with pytest.raises(InputError, match="add `online: true`"):
         load(with_models(small, "{name: m, hub: some/other}"))
@@ -305,7 +315,7 @@ def test_the_network_is_used_only_where_online_asks_for_it(load, small, cache, a
     assert asked
 
 
-def test_a_model_of_the_hub_comes_from_its_cache(plan, load, small, cache):
+def test_a_model_of_the_hub_comes_from_its_cache(plan: PlanText, load: LoadText, small: str, cache: Path) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     (run,) = plan(with_models(small, "{name: m, hub: some/llama}")).runs.values()
     assert run.weights is None
@@ -323,7 +333,7 @@ def test_a_model_of_the_hub_comes_from_its_cache(plan, load, small, cache):
     )
 
 
-def test_a_sweep_does_not_go_on_with_another_model(tmp_path, small, models):
+def test_a_sweep_does_not_go_on_with_another_model(tmp_path: Path, small: str, models: Path) -> None:
     from matrix.planning.prepare import prepare
     from matrix.store.sweep_folder import SweepFolder
 
@@ -341,7 +351,7 @@ def test_a_sweep_does_not_go_on_with_another_model(tmp_path, small, models):
         begin()
 
 
-def test_a_sweep_does_not_go_on_with_other_weights(tmp_path, small, models):
+def test_a_sweep_does_not_go_on_with_other_weights(tmp_path: Path, small: str, models: Path) -> None:
     from matrix.planning.prepare import prepare
     from matrix.store.sweep_folder import SweepFolder
 
@@ -382,7 +392,9 @@ print(*sorted({"torch", "transformers", "datasets", "huggingface_hub"} & set(sys
 
 
 @pytest.mark.parametrize(("value", "imported"), [("path: models/whole", ""), ("hub: some/llama", "huggingface_hub")])
-def test_planning_imports_nothing_heavy(tmp_path, small, models, cache, value, imported):
+def test_planning_imports_nothing_heavy(
+    tmp_path: Path, small: str, models: Path, cache: Path, value: str, imported: str
+) -> None:
     (tmp_path / "sweep.yaml").write_text(with_models(small, f"{{name: m, {value}}}"))
     done = subprocess.run(
         [sys.executable, "-c", PLAN, str(tmp_path / "sweep.yaml")],

@@ -13,7 +13,7 @@ import yaml
 
 from bench.contract.measured import Measured
 from tests.support.standin.places import Place, place
-from tests.support.sweeps import FOREVER, SmallSweep, bystander, kill, wait_for
+from tests.support.sweeps import FOREVER, SmallSweep, bystander, environment_of, kill, pids_by_rank, wait_for
 
 LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
 
@@ -40,20 +40,6 @@ def small(folder: Path, data: Path, hosts: Place) -> SmallSweep:
     """Two nodes of one rank."""
     folder.mkdir(exist_ok=True)
     return SmallSweep(folder, data, nodes=2, ranks_per_node=1, system=hosts.system(), variables=hosts.variables)
-
-
-def environment_of(pid: int) -> dict[str, str]:
-    try:
-        text = Path(f"/proc/{pid}/environ").read_bytes().decode()
-    except (FileNotFoundError, ProcessLookupError):
-        return {}
-    return dict(each.partition("=")[::2] for each in text.split("\0") if each)
-
-
-def ranks(sweep: SmallSweep) -> dict[int, int]:
-    """Pids by rank."""
-    found = {pid: environment_of(pid).get("RANK") for pid in sweep.processes()}
-    return {int(rank): pid for pid, rank in found.items() if rank is not None}
 
 
 def program(sweep: SmallSweep) -> int:
@@ -113,7 +99,7 @@ def fail_one_after_the_other(tmp_path: Path, data: Path, hosts: Place, *, early:
     begun = started_run if early else SmallSweep.training_run
     try:
         killed_rank = begun(sweep)
-        kill(ranks(sweep)[1])
+        kill(pids_by_rank(sweep)[1])
         killed_program = begun(sweep, not_in={killed_rank})
         kill(program(sweep))
         interrupted = begun(sweep, not_in={killed_rank, killed_program})
@@ -144,7 +130,7 @@ def started_run(sweep: SmallSweep, not_in: Collection[str] = ()) -> str:
     def look() -> str | None:
         begun = {file.parents[2].name for file in sweep.results.glob("small/runs/*/attempts/0/facility*")}
         new = begun.difference(not_in)
-        return new.pop() if new and len(ranks(sweep)) == 2 else None
+        return new.pop() if new and len(pids_by_rank(sweep)) == 2 else None
 
     found = wait_for(look)
     assert isinstance(found, str)
@@ -166,7 +152,7 @@ def test_a_run_that_hangs_over_ssh(tmp_path: Path, data: Path, over_ssh: Place) 
     sweep.write(["fsdp"], limits={"hang_seconds": 40.0}, **LONG)
     runner = sweep.begin()
     run_id = sweep.training_run()
-    os.kill(ranks(sweep)[0], signal.SIGSTOP)
+    os.kill(pids_by_rank(sweep)[0], signal.SIGSTOP)
     output, _ = runner.communicate(timeout=150)
     assert runner.returncode == 1, output
     assert sweep.found()[run_id].outcome == "hung"
@@ -182,14 +168,14 @@ def test_two_sweeps_at_once_and_what_a_killed_runner_leaves(tmp_path: Path, data
     long.write(["fsdp"], **LONG)
     runner = long.begin()
     run_id = long.training_run()
-    before = ranks(long)
+    before = pids_by_rank(long)
     short.run()
     assert list(short.outcomes().values()) == ["completed"]
     short.assert_nothing_left()
-    assert ranks(long) == before, "they go on beside the others"
+    assert pids_by_rank(long) == before, "they go on beside the others"
     kill(runner.pid)
     runner.communicate()
-    assert ranks(long) == before, "xFFL's ranks outlive their launcher"
+    assert pids_by_rank(long) == before, "xFFL's ranks outlive their launcher"
     assert "that an earlier runner of this sweep left behind" in long.run("--max-runs", "0", expect=0)
     long.assert_nothing_left()
     assert long.found()[run_id].outcome == "interrupted"

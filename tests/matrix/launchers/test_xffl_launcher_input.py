@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent / "golden" / "xffl-launcher"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def xffl_run(tmp_path: Path) -> Run:
     """Two nodes of three ranks."""
     return make_run(tmp_path / "data", (1, 1, 6)).model_copy(update={"launcher": "xffl", "id": "llama-tiny.fsdp"})
 
@@ -86,23 +86,23 @@ def test_what_a_call_needs_and_is_not_there(settings: dict[str, str], said: str)
 
 
 @pytest.mark.parametrize("folder", ["my results", "a;b", "$HOME", "it's"])
-def test_a_path_that_a_shell_would_take_apart_is_refused(tmp_path: Path, run: Run, folder: str) -> None:
+def test_a_path_that_a_shell_would_take_apart_is_refused(tmp_path: Path, xffl_run: Run, folder: str) -> None:
     site = find_site(XfflSettings(command=str(STANDINS / "xffl")))
     with pytest.raises(InputError, match=r"the results folder: .* `xffl exec` does not quote paths"):
-        check_paths(site, tmp_path / folder, [run])
+        check_paths(site, tmp_path / folder, [xffl_run])
     venv = tmp_path / folder
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "activate").touch()
     site = find_site(XfflSettings(command=str(STANDINS / "xffl"), venv=str(venv)))
     with pytest.raises(InputError, match=r"xffl\.venv: .* `xffl exec` does not quote paths"):
-        check_paths(site, tmp_path, [run])
+        check_paths(site, tmp_path, [xffl_run])
 
 
 @pytest.mark.parametrize("host", ["-oProxyCommand=x", "a b", "a;b", ""])
-def test_a_host_that_is_no_host_is_refused(tmp_path: Path, run: Run, host: str) -> None:
+def test_a_host_that_is_no_host_is_refused(tmp_path: Path, xffl_run: Run, host: str) -> None:
     site = find_site(XfflSettings(command=str(STANDINS / "xffl"), hosts=["node1", host]))
     with pytest.raises(InputError, match=r"xffl\.hosts: .* is no host's name"):
-        check_paths(site, tmp_path, [run])
+        check_paths(site, tmp_path, [xffl_run])
     check_paths(site, tmp_path, [])
 
 
@@ -130,7 +130,7 @@ def test_gpus_of_several_nodes_need_hosts_of_their_own(tmp_path: Path, data: Pat
     assert "-n node1 node2" in sweep.run("--dry-run")
 
 
-def test_the_scripts_of_a_run(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scripts_of_a_run(tmp_path: Path, xffl_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Held against golden files: what they hold is what people read, and repeat runs by."""
     for name in passed_on(os.environ):
         monkeypatch.delenv(name)
@@ -143,10 +143,10 @@ def test_the_scripts_of_a_run(tmp_path: Path, run: Run, monkeypatch: pytest.Monk
         hosts=["node1", "node2", "node3"], ssh_options=["-F", "my config"], facility="/site/my modules.sh"
     )
     site = Site(settings, Path("/opt/xffl/bin/xffl"), Path("/opt/xffl"), Path("/usr/bin/ssh"))
-    folder = RunFolder(tmp_path / "runs" / run.id)
+    folder = RunFolder(tmp_path / "runs" / xffl_run.id)
     attempt = folder.attempt(1)
     attempt.create()
-    scripts = Scripts(run, folder, attempt, site)
+    scripts = Scripts(xffl_run, folder, attempt, site)
     scripts.write("0123456789abcdef/3-xffl", 23456, {OWNER: "0123456789abcdef/3-xffl"})
     found = {
         f"{file.relative_to(folder.path)}.txt": file.read_text().replace(str(tmp_path), "/sweep")
@@ -180,21 +180,23 @@ def test_the_shells_of_a_node_are_known_by_the_script_that_they_were_given() -> 
             process.wait()
 
 
-def test_a_host_that_cannot_be_reached_is_remembered(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_cannot_be_reached_is_remembered(
+    tmp_path: Path, xffl_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is left there is not known: the verdict says so, and nothing starts there before it was cleaned."""
     with place(tmp_path, "standin", "standin") as over_ssh:
         for name, value in over_ssh.variables.items():
             monkeypatch.setenv(name, value)
         site = find_site(XfflSettings(command=str(over_ssh.command)))
         launcher = XfflLauncher("0123456789abcdef/1", "", site)
-        folder = RunFolder(tmp_path / "runs" / run.id)
+        folder = RunFolder(tmp_path / "runs" / xffl_run.id)
         attempt = folder.attempt(0)
         attempt.create()
-        write_document(folder.run, run)
+        write_document(folder.run, xffl_run)
         refuses = over_ssh.home / "unreachable" / "127.0.0.2"
         refuses.parent.mkdir()
 
-        launched = launcher.start(run, folder, attempt)
+        launched = launcher.start(xffl_run, folder, attempt)
         assert wait_for(lambda: len(list(owned("0123456789abcdef/1-xffl"))) > 2)
         refuses.touch()
         (said,) = launched.stop()
@@ -202,22 +204,22 @@ def test_a_host_that_cannot_be_reached_is_remembered(tmp_path: Path, run: Run, m
         assert "Connection refused" in said
         assert not list(owned("0123456789abcdef/")), "what can be reached is ended"
         with pytest.raises(LaunchError, match=r"host 127\.0\.0\.2 could not be reached"):
-            launcher.start(run, folder, attempt)
-        one_node = run.model_copy(update={"nodes": 1, "ranks_per_node": 6})
+            launcher.start(xffl_run, folder, attempt)
+        one_node = xffl_run.model_copy(update={"nodes": 1, "ranks_per_node": 6})
         assert launcher.start(one_node, folder, attempt).stop() == []
         refuses.unlink()
-        assert launcher.start(run, folder, attempt).stop() == []
+        assert launcher.start(xffl_run, folder, attempt).stop() == []
         launcher.close()
         assert not list(owned("0123456789abcdef/"))
 
 
-def test_a_node_that_is_reached_after_the_end_starts_nothing(tmp_path: Path, run: Run) -> None:
-    folder = RunFolder(tmp_path / "runs" / run.id)
+def test_a_node_that_is_reached_after_the_end_starts_nothing(tmp_path: Path, xffl_run: Run) -> None:
+    folder = RunFolder(tmp_path / "runs" / xffl_run.id)
     attempt = folder.attempt(0)
     attempt.create()
     with place(tmp_path, "standin", "standin") as over_ssh:
         site = find_site(XfflSettings(command=str(over_ssh.command)))
-        scripts = Scripts(run, folder, attempt, site)
+        scripts = Scripts(xffl_run, folder, attempt, site)
         scripts.write("0123456789abcdef/1-xffl", 23456, {})
         (attempt.path / "over").touch()
         done = subprocess.run(

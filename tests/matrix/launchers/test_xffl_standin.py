@@ -27,7 +27,8 @@ WAITS = PROGRAM.replace("sys.exit", "time.sleep(60)\nsys.exit")
 
 
 @pytest.fixture(params=["standin", "real"])
-def over_ssh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def either_xffl(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """The stand-in's program or the real one, over ssh that only seems to reach hosts."""
     with place(tmp_path, request.param, "standin") as found:
         yield found
 
@@ -98,8 +99,8 @@ EMPTY = {"CONTAINER_PLT", "GPU_FLAG", "LS_COLORS"}
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_what_ranks_see_and_what_a_call_tells(over_ssh: Place, tmp_path: Path, status: int) -> None:
-    call = Call(over_ssh, tmp_path, PROGRAM, status)
+def test_what_ranks_see_and_what_a_call_tells(either_xffl: Place, tmp_path: Path, status: int) -> None:
+    call = Call(either_xffl, tmp_path, PROGRAM, status)
     seen = call.ranks()
     assert call.process.wait(60) == (1 if status else 0), "of a rank's status it says whether it is 0"
     all_cores = int(subprocess.run(["nproc", "--all"], capture_output=True, text=True, check=True).stdout)
@@ -108,11 +109,11 @@ def test_what_ranks_see_and_what_a_call_tells(over_ssh: Place, tmp_path: Path, s
         assert found.pop("SSH_CONNECTION")
         assert found == expected(rank, tmp_path, all_cores)
         assert each["arguments"] == [str(tmp_path / "training.py")]
-        assert each["folder"] == str(over_ssh.home), "not the caller's"
+        assert each["folder"] == str(either_xffl.home), "not the caller's"
 
 
-def test_ranks_outlive_the_call(over_ssh: Place, tmp_path: Path) -> None:
-    call = Call(over_ssh, tmp_path, WAITS)
+def test_ranks_outlive_the_call(either_xffl: Place, tmp_path: Path) -> None:
+    call = Call(either_xffl, tmp_path, WAITS)
     pids = [each["pid"] for each in call.ranks()]
     try:
         kill(pids[0])

@@ -1,20 +1,25 @@
 """What can run, under which id and in which order."""
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from matrix.errors import InputError
 from matrix.planning.crossing import crossing
 from matrix.planning.filters import parse_filter, select
-from matrix.planning.plan import check_data
+from matrix.planning.plan import PlannedSweep, check_data
+from tests.support.planning import PlanText
 
 
-def reasons(planned) -> set[str]:
+def reasons(planned: PlannedSweep) -> set[str]:
     return {cell.reason for cell in planned.plan.cells if cell.status == "impossible"}
 
 
@@ -32,7 +37,9 @@ def reasons(planned) -> set[str]:
         ("[fsdp]", "[fsdp, {name: h, hsdp: {shard: 3}}]", None),
     ],
 )  # fmt: skip
-def test_what_cannot_be_says_why_and_the_sweep_goes_on(plan, small, right, wrong, reason):
+def test_what_cannot_be_says_why_and_the_sweep_goes_on(
+    plan: PlanText, small: str, right: str, wrong: str, reason: str | None
+) -> None:
     planned = plan(small.replace(right, wrong))
     assert planned.runs
     assert reasons(planned) == (
@@ -40,25 +47,25 @@ def test_what_cannot_be_says_why_and_the_sweep_goes_on(plan, small, right, wrong
     )
 
 
-def test_a_sweep_of_nothing_is_refused(plan, small):
+def test_a_sweep_of_nothing_is_refused(plan: PlanText, small: str) -> None:
     with pytest.raises(InputError, match=r"none of the 4 points of the matrix can run: .* holds no whole block"):
         plan(small + "training: {steps: 8}\n")
     with pytest.raises(InputError, match="exclude leaves no point"):
         plan(small + "exclude: [{nodes: [1, 2]}]\n")
 
 
-def test_the_global_batch_is_shared_among_the_ranks(plan, small):
+def test_the_global_batch_is_shared_among_the_ranks(plan: PlanText, small: str) -> None:
     planned = plan(small.replace("[2, 4]", "16\nregime: global-batch"))
     assert {(run.nodes, run.batch_size) for run in planned.runs.values()} == {(1, 4), (2, 2)}
 
 
-def test_a_block_holds_every_interval(plan, small):
+def test_a_block_holds_every_interval(plan: PlanText, small: str) -> None:
     axis = "[{name: a, federated: {groups: 2, every: 4}}, {name: b, federated: {groups: 2, every: 6}}]"
     planned = plan(small.replace("[fsdp]", axis) + "training: {steps: 36}\n")
     assert {run.block for run in planned.runs.values()} == {12}
 
 
-def test_ids_are_readable_unique_and_the_same_every_time(plan, small):
+def test_ids_are_readable_unique_and_the_same_every_time(plan: PlanText, small: str) -> None:
     text = small + "repeats: 3\n"
     planned, again = plan(text), plan(text)
     assert list(planned.runs) == list(again.runs)
@@ -67,7 +74,7 @@ def test_ids_are_readable_unique_and_the_same_every_time(plan, small):
     assert all(run.id == name and name.endswith(run.identity()[:6]) for name, run in planned.runs.items())
 
 
-def test_each_repeat_is_a_shuffle_of_its_own(plan, small):
+def test_each_repeat_is_a_shuffle_of_its_own(plan: PlanText, small: str) -> None:
     text = small.replace("[2, 4]", "[1, 2, 3, 4, 5, 6]") + "repeats: 2\nseed: 7\n"
     order = plan(text).plan.order
     first, second = order[:12], order[12:]
@@ -79,14 +86,14 @@ def test_each_repeat_is_a_shuffle_of_its_own(plan, small):
     assert order != plan(text.replace("seed: 7", "seed: 8")).plan.order
 
 
-def test_the_reference_is_fsdp_at_the_fewest_nodes_unless_another_is_named(plan, small):
+def test_the_reference_is_fsdp_at_the_fewest_nodes_unless_another_is_named(plan: PlanText, small: str) -> None:
     text = small.replace("[fsdp]", "[ddp, fsdp]").replace("[1, 2]", "[2, 1]")
     assert plan(text).plan.reference == {"strategy": "fsdp", "nodes": 1}
     assert plan(text + "reference: {strategy: ddp, nodes: 2}\n").plan.reference == {"strategy": "ddp", "nodes": 2}
     assert plan(text.replace("fsdp]", "{name: x, fsdp: {}}]")).plan.reference["strategy"] == "ddp"
 
 
-def test_data_are_held_against_the_model(plan, small, tmp_path):
+def test_data_are_held_against_the_model(plan: PlanText, small: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="make one with `xffl-bench data synthetic"):
         check_data(plan(small))
     source = tmp_path / "data" / "source.json"
@@ -103,13 +110,13 @@ def test_data_are_held_against_the_model(plan, small, tmp_path):
         plan(small)
 
 
-def test_filters(plan, small):
+def test_filters(plan: PlanText, small: str) -> None:
     text = small.replace("[fsdp]", "[fsdp, {name: h, hsdp: {shard: node}}]").replace(
         "data:", "  learning_rate: [0.001, 2]\ndata:"
     )
     planned = plan(text)
 
-    def chosen(only=(), excepted=()):
+    def chosen(only: Sequence[str] = (), excepted: Sequence[str] = ()) -> list[str]:
         return select(planned, [parse_filter(text) for text in only], [parse_filter(text) for text in excepted])
 
     assert chosen() == planned.plan.order
@@ -129,25 +136,25 @@ def test_filters(plan, small):
         ("strategy=fspd", "filter strategy: fspd is no value of this axis (did you mean 'fsdp'?)"),
     ],
 )
-def test_filters_that_are_wrong(plan, small, text, message):
+def test_filters_that_are_wrong(plan: PlanText, small: str, text: str, message: str) -> None:
     planned = plan(small)
     with pytest.raises(InputError) as caught:
         select(planned, [parse_filter(text)], [])
     assert str(caught.value) == message
 
 
-def test_filters_that_leave_nothing(plan, small):
+def test_filters_that_leave_nothing(plan: PlanText, small: str) -> None:
     with pytest.raises(InputError, match="leave no run"):
         select(plan(small), [parse_filter("nodes=1")], [parse_filter("batch_size=2,4")])
 
 
-def test_filters_that_leave_what_is_impossible_say_why(plan, small):
+def test_filters_that_leave_what_is_impossible_say_why(plan: PlanText, small: str) -> None:
     planned = plan(small.replace("[1, 2]", "[1, 64]"))
     with pytest.raises(InputError, match=r"only combinations that are impossible: 64 nodes are more than the \d+ of"):
         select(planned, [parse_filter("nodes=64")], [])
 
 
-def test_shard_groups_that_cross_nodes_are_said(plan, small):
+def test_shard_groups_that_cross_nodes_are_said(plan: PlanText, small: str) -> None:
     text = small.replace("[1, 2]", "[1, 2, 4]").replace(
         "[fsdp]", "[fsdp, {name: h, hsdp: {shard: 8}}, {name: f, federated: {group: 2 nodes, every: 4}}]"
     )
@@ -158,7 +165,7 @@ def test_shard_groups_that_cross_nodes_are_said(plan, small):
     assert crossing(plan(text.replace("shard: 8", "shard: 2").replace("2 nodes", "node"), nodes=4).runs.values()) == []
 
 
-def test_ten_thousand_combinations_are_planned_in_seconds(plan, small):
+def test_ten_thousand_combinations_are_planned_in_seconds(plan: PlanText, small: str) -> None:
     text = small.replace("[1, 2]", "[1, 2, 4, 8]").replace("[2, 4]", str(list(range(1, 51))))
     text = text.replace("data:", f"  seed: {list(range(50))}\ndata:")
     start = time.perf_counter()
@@ -167,7 +174,7 @@ def test_ten_thousand_combinations_are_planned_in_seconds(plan, small):
     assert time.perf_counter() - start < 10  # 1 s on an idle machine
 
 
-def test_planning_imports_nothing_heavy():
+def test_planning_imports_nothing_heavy() -> None:
     script = "import sys, matrix.planning.plan, matrix.planning.filters, matrix.config.schema; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "transformers", "datasets", "pandas", "numpy"} & set(modules)

@@ -10,6 +10,7 @@ import pytest
 from bench.contract.layout import Layout
 from bench.contract.training import Training
 from matrix.planning.xffl_limits import LIMITS, unsupported
+from tests.support.planning import PlanText
 
 PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "xffl.md").read_text()
 FSDP = Layout(federation=1, replicate=1, shard=4)
@@ -51,7 +52,7 @@ def test_every_limit_is_tried_and_documented() -> None:
     assert [limit.reason for limit in LIMITS if f"| {limit.reason} |" not in PAGE] == []
 
 
-def test_engine_and_launcher_are_axes(plan: Any, small: str) -> None:
+def test_engine_and_launcher_are_axes(plan: PlanText, small: str) -> None:
     """The plan names both where they vary; what the library cannot train stands there with its reason."""
     both = small.replace("[fsdp]", "[fsdp, ddp]").replace("nodes: [1, 2]", "nodes: 1").replace("[2, 4]", "2")
     both = both.replace("  batch_size: 2", "  batch_size: 2\n  engine: [native, xffl]\n  launcher: [torchrun, xffl]")

@@ -17,34 +17,35 @@ LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, data: Path) -> SmallSweep:
+def small_sweep(tmp_path: Path, data: Path) -> SmallSweep:
+    """A sweep of which nothing is written yet."""
     return SmallSweep(tmp_path, data)
 
 
-def test_a_sweep_goes_on_where_it_stopped(sweep: SmallSweep) -> None:
+def test_a_sweep_goes_on_where_it_stopped(small_sweep: SmallSweep) -> None:
     """No run twice, at most as many as asked for, and a result that was cut in half is set aside and made again."""
-    sweep.write(["fsdp", "federated"])
-    sweep.run("--max-runs", "1")
-    (first,) = sweep.outcomes()
-    file = sweep.folder.run(first).result
+    small_sweep.write(["fsdp", "federated"])
+    small_sweep.run("--max-runs", "1")
+    (first,) = small_sweep.outcomes()
+    file = small_sweep.folder.run(first).result
     written = file.stat().st_mtime_ns
-    assert "1 runs had their result already" in sweep.run("--max-runs", "0")
-    assert len(sweep.outcomes()) == 1
-    sweep.run()
-    assert list(sweep.outcomes().values()) == ["completed", "completed"]
+    assert "1 runs had their result already" in small_sweep.run("--max-runs", "0")
+    assert len(small_sweep.outcomes()) == 1
+    small_sweep.run()
+    assert list(small_sweep.outcomes().values()) == ["completed", "completed"]
     assert file.stat().st_mtime_ns == written
 
     whole = file.read_text(encoding="utf-8")
     file.write_text(whole[: len(whole) // 2], encoding="utf-8")
-    assert "1 runs had their result already" in sweep.run()
-    assert list(sweep.outcomes().values()) == ["completed", "completed"]
+    assert "1 runs had their result already" in small_sweep.run()
+    assert list(small_sweep.outcomes().values()) == ["completed", "completed"]
     file.unlink()  # as if the runner had been killed after the training and before it wrote the result
-    sweep.run()
-    assert len(sweep.folder.run(first).attempts()) == 2, "what had come to its end is not run again"
-    assert sweep.folder.run(first).steps.exists()
+    small_sweep.run()
+    assert len(small_sweep.folder.run(first).attempts()) == 2, "what had come to its end is not run again"
+    assert small_sweep.folder.run(first).steps.exists()
     (damaged,) = file.parent.glob("damaged-*.json")
     assert damaged.read_text(encoding="utf-8") == whole[: len(whole) // 2]
-    sweep.assert_nothing_left()
+    small_sweep.assert_nothing_left()
 
 
 @pytest.mark.alone
@@ -129,15 +130,15 @@ def test_a_killed_runner_loses_the_run_in_flight_at_most(tmp_path: Path, data: P
     sweep.assert_nothing_left()
 
 
-def test_a_run_over_its_time_is_a_timeout(sweep: SmallSweep) -> None:
-    sweep.write(["fsdp"], limits={"run_seconds": 4.0}, **LONG)
-    sweep.run(expect=1)
-    (result,) = sweep.found().values()
+def test_a_run_over_its_time_is_a_timeout(small_sweep: SmallSweep) -> None:
+    small_sweep.write(["fsdp"], limits={"run_seconds": 4.0}, **LONG)
+    small_sweep.run(expect=1)
+    (result,) = small_sweep.found().values()
     assert (result.outcome, "limits.run_seconds = 4" in result.reason) == ("timeout", True)
-    sweep.assert_nothing_left()
+    small_sweep.assert_nothing_left()
 
 
-def test_ranks_that_cannot_begin_are_a_failed_launch(sweep: SmallSweep, tmp_path: Path) -> None:
+def test_ranks_that_cannot_begin_are_a_failed_launch(small_sweep: SmallSweep, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     broken = SmallSweep(tmp_path, empty)
@@ -149,47 +150,47 @@ def test_ranks_that_cannot_begin_are_a_failed_launch(sweep: SmallSweep, tmp_path
     assert "empty" in result.reason
 
 
-def test_a_full_disk_keeps_what_was_measured(sweep: SmallSweep) -> None:
-    sweep.write(["fsdp"], repeats=2)
-    sweep.run("--max-runs", "1")
-    kept = {run_id: sweep.folder.run(run_id).result.read_bytes() for run_id in sweep.outcomes()}
+def test_a_full_disk_keeps_what_was_measured(small_sweep: SmallSweep) -> None:
+    small_sweep.write(["fsdp"], repeats=2)
+    small_sweep.run("--max-runs", "1")
+    kept = {run_id: small_sweep.folder.run(run_id).result.read_bytes() for run_id in small_sweep.outcomes()}
 
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
 
     full = subprocess.run(
-        sweep.command(), preexec_fn=small_files_only, capture_output=True, text=True, timeout=100, check=False
+        small_sweep.command(), preexec_fn=small_files_only, capture_output=True, text=True, timeout=100, check=False
     )
     assert full.returncode == 1
     assert "Traceback" not in full.stderr, full.stderr
-    after = {run_id: sweep.folder.run(run_id).result.read_bytes() for run_id in kept}
+    after = {run_id: small_sweep.folder.run(run_id).result.read_bytes() for run_id in kept}
     assert after == kept
-    sweep.assert_nothing_left()
-    sweep.run("--retry-failed")
-    assert list(sweep.outcomes().values()) == ["completed"] * 2
+    small_sweep.assert_nothing_left()
+    small_sweep.run("--retry-failed")
+    assert list(small_sweep.outcomes().values()) == ["completed"] * 2
 
 
-def test_two_runners_run_every_run_once(sweep: SmallSweep) -> None:
-    sweep.write(["fsdp", "ddp"], repeats=2)
-    runners = [sweep.begin(), sweep.begin()]
+def test_two_runners_run_every_run_once(small_sweep: SmallSweep) -> None:
+    small_sweep.write(["fsdp", "ddp"], repeats=2)
+    runners = [small_sweep.begin(), small_sweep.begin()]
     outputs = [runner.communicate(timeout=120)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0], outputs
     assert sum("waiting for it" in output for output in outputs) == 1
     assert sum("4 runs had their result already" in output for output in outputs) == 1
-    assert list(sweep.outcomes().values()) == ["completed"] * 4
-    assert all(len(sweep.folder.run(run_id).attempts()) == 1 for run_id in sweep.outcomes())
+    assert list(small_sweep.outcomes().values()) == ["completed"] * 4
+    assert all(len(small_sweep.folder.run(run_id).attempts()) == 1 for run_id in small_sweep.outcomes())
 
 
-def test_a_sweep_does_not_go_on_with_another_matrix(sweep: SmallSweep) -> None:
-    sweep.write(["fsdp"])
-    sweep.run("--max-runs", "0")
-    sweep.write(["fsdp"], steps=7)
-    said = sweep.run(expect=2)
+def test_a_sweep_does_not_go_on_with_another_matrix(small_sweep: SmallSweep) -> None:
+    small_sweep.write(["fsdp"])
+    small_sweep.run("--max-runs", "0")
+    small_sweep.write(["fsdp"], steps=7)
+    said = small_sweep.run(expect=2)
     assert "the matrix file" in said
     assert "--accept-changes" in said
 
 
-def test_out_of_memory_is_a_datum_and_larger_batches_are_not_tried(sweep: SmallSweep) -> None:
+def test_out_of_memory_is_a_datum_and_larger_batches_are_not_tried(small_sweep: SmallSweep) -> None:
     """A model of a few terabytes: the smaller batch really runs out of host memory, the larger one is inferred."""
     giant = {
         "vocab_size": 256,
@@ -199,14 +200,14 @@ def test_out_of_memory_is_a_datum_and_larger_batches_are_not_tried(sweep: SmallS
         "heads": 2,
         "kv_heads": 2,
     }
-    sweep.write(["fsdp"])
-    matrix = yaml.safe_load(sweep.matrix.read_text(encoding="utf-8"))
+    small_sweep.write(["fsdp"])
+    matrix = yaml.safe_load(small_sweep.matrix.read_text(encoding="utf-8"))
     matrix["axes"] |= {"model": {"name": "giant", "llama": giant}, "batch_size": [1, 2]}
-    sweep.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
-    sweep.run("--only", "batch_size=1", expect=1)
-    sweep.run(expect=1)
+    small_sweep.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
+    small_sweep.run("--only", "batch_size=1", expect=1)
+    small_sweep.run(expect=1)
     smaller, larger = (
-        next(result for run_id, result in sweep.found().items() if f".b{size}." in run_id) for size in (1, 2)
+        next(result for run_id, result in small_sweep.found().items() if f".b{size}." in run_id) for size in (1, 2)
     )
     assert (smaller.outcome, larger.outcome) == ("oom", "oom-inferred"), smaller
     assert "ran out of memory before the first step" in smaller.reason

@@ -10,11 +10,12 @@ import pytest
 from bench.contract.run import Wandb
 from matrix.cli.app import main
 from matrix.errors import InputError
+from tests.support.planning import LoadText, PlanText
 
 ASKED = "wandb: {mode: offline, entity: us, project: ours, group: g, name: n, notes: Why., tags: [a, b]}\n"
 
 
-def test_every_run_is_tracked_as_the_file_says(plan, small):
+def test_every_run_is_tracked_as_the_file_says(plan: PlanText, small: str) -> None:
     wandb = Wandb(mode="offline", entity="us", project="ours", group="g", name="n", notes="Why.", tags=["a", "b"])
     tracked, untracked = plan(small + ASKED).runs, plan(small).runs
     assert all(run.wandb == wandb for run in tracked.values())
@@ -32,15 +33,17 @@ def test_every_run_is_tracked_as_the_file_says(plan, small):
         ("{tags: one}", "wandb.tags: should be a list, not 'one'"),
     ],
 )
-def test_what_wandb_would_refuse_is_said_before_anything_runs(load, small, section, fault):
+def test_what_wandb_would_refuse_is_said_before_anything_runs(
+    load: LoadText, small: str, section: str, fault: str
+) -> None:
     with pytest.raises(InputError) as caught:
         load(f"{small}wandb: {section}\n")
     assert str(caught.value).partition(":8: ")[2] == fault
 
 
 def test_a_missing_package_is_said_before_anything_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small: str
+) -> None:
     (tmp_path / "data").mkdir()
     matrix, results = tmp_path / "sweep.yaml", tmp_path / "results"
     matrix.write_text(small + ASKED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -11,9 +12,14 @@ from matrix.schedulers.slurm.commands import NoAnswerError, Seen, SlurmError, lo
 from matrix.schedulers.slurm.states import ENDS, in_log, meaning, will_not_start
 
 
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+class PutProgram(Protocol):
     """Puts a program into PATH that prints a text and ends with a status."""
+
+    def __call__(self, name: str, prints: str, status: int = 0, errors: str = "") -> None: ...
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutProgram:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
     def put(name: str, prints: str, status: int = 0, errors: str = "") -> None:
@@ -29,24 +35,24 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ("elapsed", "seconds"),
     [("0:00", 0), ("3:04", 184), ("02:03:04", 7384), ("1-02:03:04", 93_784), ("2-00:00:00", 172_800), ("INVALID", 0)],
 )
-def test_how_long_a_job_has_run(program, elapsed, seconds):
+def test_how_long_a_job_has_run(program: PutProgram, elapsed: str, seconds: int) -> None:
     program("squeue", f"7|RUNNING|{elapsed}|node[0-3]|None")
     assert look(["7"]) == {"7": Seen("RUNNING", "None", seconds, "node[0-3]")}
 
 
-def test_jobs_that_are_not_asked_for_are_left_out_and_a_reason_may_hold_anything(program):
+def test_jobs_that_are_not_asked_for_are_left_out_and_a_reason_may_hold_anything(program: PutProgram) -> None:
     program("squeue", "7|PENDING|0:00||(Nodes required | are DOWN)\n8|RUNNING|1:00|node0|None")
     program("sacct", "")
     assert look(["7", "9"]) == {"7": Seen("PENDING", "(Nodes required | are DOWN)", 0, "")}
 
 
-def test_what_squeue_has_forgotten_is_in_the_accounts(program):
+def test_what_squeue_has_forgotten_is_in_the_accounts(program: PutProgram) -> None:
     program("squeue", "")
     program("sacct", "7|CANCELLED by 1000|12|node0|0:0\n8|TIMEOUT|3600|node[0-1]|0:15")
     assert look(["7", "8"]) == {"7": Seen("CANCELLED", "", 12, "node0"), "8": Seen("TIMEOUT", "", 3600, "node[0-1]")}
 
 
-def test_a_job_that_failed_by_itself_and_one_that_was_killed(program):
+def test_a_job_that_failed_by_itself_and_one_that_was_killed(program: PutProgram) -> None:
     program("squeue", "7|FAILED|0:12|node0|NonZeroExitCode\n8|FAILED|0:12|node0|JobLaunchFailure")
     program("sacct", "9|FAILED|12|node0|3:0\n10|FAILED|12|node0|0:9")
     assert {job: seen.state for job, seen in look(["7", "8", "9", "10"]).items()} == {
@@ -54,19 +60,19 @@ def test_a_job_that_failed_by_itself_and_one_that_was_killed(program):
     }  # fmt: skip
 
 
-def test_a_cluster_without_accounts_has_forgotten_it(program):
+def test_a_cluster_without_accounts_has_forgotten_it(program: PutProgram) -> None:
     program("squeue", "")
     program("sacct", "", status=1, errors="Slurm accounting storage is disabled")
     assert look(["7"]) == {}
 
 
-def test_no_answer_is_no_forgotten_job(program):
+def test_no_answer_is_no_forgotten_job(program: PutProgram) -> None:
     program("squeue", "", status=1, errors="slurm_load_jobs error: Unable to contact slurm controller")
     with pytest.raises(SlurmError, match="Unable to contact slurm controller"):
         look(["7"])
 
 
-def test_sbatch_that_does_not_say_whether_it_has_a_job(program, tmp_path):
+def test_sbatch_that_does_not_say_whether_it_has_a_job(program: PutProgram, tmp_path: Path) -> None:
     program("sbatch", "", status=1, errors="sbatch: error: Batch job submission failed: Socket timed out on send/recv")
     with pytest.raises(NoAnswerError, match="timed out"):
         commands.submit(tmp_path / "job.sh")
@@ -76,7 +82,9 @@ def test_sbatch_that_does_not_say_whether_it_has_a_job(program, tmp_path):
     assert not isinstance(refused.value, NoAnswerError)
 
 
-def test_a_persons_own_way_of_listing_jobs_hides_none(program, tmp_path, monkeypatch):
+def test_a_persons_own_way_of_listing_jobs_hides_none(
+    program: PutProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SQUEUE_PARTITION", "other")
     monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
     monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
@@ -85,18 +93,18 @@ def test_a_persons_own_way_of_listing_jobs_hides_none(program, tmp_path, monkeyp
     assert commands.end_time("7") == "all|standard|mine"
 
 
-def test_a_cluster_without_its_commands_is_one_sentence(monkeypatch, tmp_path):
+def test_a_cluster_without_its_commands_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SlurmError, match=r"^sbatch: No such file or directory$"):
         commands.submit(tmp_path / "job.sh")
 
 
-def test_a_job_id_comes_without_its_cluster(program, tmp_path):
+def test_a_job_id_comes_without_its_cluster(program: PutProgram, tmp_path: Path) -> None:
     program("sbatch", "4711;leonardo")
     assert commands.submit(tmp_path / "job.sh") == "4711"
 
 
-def test_the_lowest_switch_over_each_host(program, tmp_path):
+def test_the_lowest_switch_over_each_host(program: PutProgram, tmp_path: Path) -> None:
     program("scontrol", "")
     (tmp_path / "scontrol").write_text("""#!/bin/sh
 case "$2" in
@@ -111,7 +119,7 @@ esac
     assert commands.switches(["node1"]) == {}
 
 
-def test_states_that_a_job_does_not_come_back_from():
+def test_states_that_a_job_does_not_come_back_from() -> None:
     assert meaning("RUNNING") is meaning("COMPLETING") is meaning("PENDING") is meaning("REQUEUED") is None
     assert not ENDS["CANCELLED"].again
     assert all(end.again for state, end in ENDS.items() if state != "CANCELLED")
@@ -124,7 +132,7 @@ def test_states_that_a_job_does_not_come_back_from():
     ("reason", "never"),
     [("Priority", False), ("PartitionTimeLimit", True), ("ReqNodeNotAvail, UnavailableNodes:node0", True)],
 )
-def test_reasons_that_do_not_pass_by_themselves(reason, never):
+def test_reasons_that_do_not_pass_by_themselves(reason: str, never: bool) -> None:
     assert will_not_start(reason) is never
 
 
@@ -139,7 +147,7 @@ def test_reasons_that_do_not_pass_by_themselves(reason, never):
         ("CANCELLED AT 2026-11-25T03:00:00 DUE TO SOMETHING NEW ***", None),
     ],
 )
-def test_why_a_job_ended_as_its_log_says(written, state):
+def test_why_a_job_ended_as_its_log_says(written: str, state: str | None) -> None:
     before = "slurmstepd-node0: error: *** JOB 7 ON node0 CANCELLED AT 2026-11-24T03:00:00 DUE TO PREEMPTION ***\n"
     assert in_log(f"{before}job 7: 2 runs\nslurmstepd: error: *** JOB 7 ON node0 {written}\n") == state
     assert in_log("job 7: 2 runs on node0, 6 minutes left\n") is None

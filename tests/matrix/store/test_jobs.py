@@ -11,6 +11,7 @@ from matrix.store.estimate import ROOM, Expected
 from matrix.store.jobs import job_folders, new_job
 from matrix.store.sweep_folder import SweepFolder
 from tests.support.documents import a_measurement
+from tests.support.planning import PlanText
 
 REPEATS = """\
 name: small
@@ -31,7 +32,7 @@ def test_what_never_became_a_job_is_none_and_its_place_is_taken(tmp_path: Path) 
     assert again.submitted is None
 
 
-def test_a_run_whose_end_its_runner_did_not_see_says_nothing_of_how_long_it_took(plan) -> None:
+def test_a_run_whose_end_its_runner_did_not_see_says_nothing_of_how_long_it_took(plan: PlanText) -> None:
     planned = plan(REPEATS)
     runs: list[Run] = [planned.runs[run] for run in planned.plan.order]
     seconds = {runs[0].id: 0.0, runs[1].id: 40.0}

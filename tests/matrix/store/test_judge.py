@@ -12,19 +12,13 @@ from bench.contract.result import Heartbeat, RankEnd
 from bench.contract.run import Run
 from matrix.store.judge import Attempted, Ending, judge
 from tests.support.documents import a_measurement
-from tests.support.runs import make_run
 
 CLEAN = Attempted(Ending.ITSELF, {"the agent of node 0": 0}, oom_kills=0)
 FAILED = Attempted(Ending.ITSELF, {"the agent of node 0": 1}, oom_kills=0)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return make_run(tmp_path, (1, 1, 2))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> AttemptFolder:
+def attempt_folder(tmp_path: Path) -> AttemptFolder:
     made = AttemptFolder(tmp_path / "attempts" / "0")
     made.create()
     return made
@@ -39,34 +33,34 @@ def wrote(folder: AttemptFolder, measured: Measured) -> None:
     write_document(folder.measured, measured)
 
 
-def test_completed_takes_a_whole_result_and_every_rank(run: Run, folder: AttemptFolder) -> None:
-    wrote(folder, a_measurement(1000.0, nodes=1))
-    ended(folder, 0)
-    verdict = judge(run, folder, CLEAN)
+def test_completed_takes_a_whole_result_and_every_rank(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
+    wrote(attempt_folder, a_measurement(1000.0, nodes=1))
+    ended(attempt_folder, 0)
+    verdict = judge(two_rank_run, attempt_folder, CLEAN)
     assert verdict.outcome == "crashed", "rank 1 did not reach the end"
     assert verdict.measured == a_measurement(1000.0, nodes=1), "what was measured is not lost"
-    ended(folder, 1)
-    assert judge(run, folder, FAILED).outcome == "completed", "a status is no proof of failure either"
-    folder.measured.write_text(folder.measured.read_text()[:100])
-    verdict = judge(run, folder, CLEAN)
+    ended(attempt_folder, 1)
+    assert judge(two_rank_run, attempt_folder, FAILED).outcome == "completed", "a status is no proof of failure either"
+    attempt_folder.measured.write_text(attempt_folder.measured.read_text()[:100])
+    verdict = judge(two_rank_run, attempt_folder, CLEAN)
     assert verdict.outcome == "crashed"
     assert any("measured.json" in line for line in verdict.evidence)
 
 
-def test_a_loss_that_is_no_number_diverged(run: Run, folder: AttemptFolder) -> None:
+def test_a_loss_that_is_no_number_diverged(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
     found = a_measurement(1000.0, nodes=1)
-    wrote(folder, found.model_copy(update={"loss": found.loss.model_copy(update={"final": float("nan")})}))
-    ended(folder, 0)
-    ended(folder, 1)
-    verdict = judge(run, folder, CLEAN)
+    wrote(attempt_folder, found.model_copy(update={"loss": found.loss.model_copy(update={"final": float("nan")})}))
+    ended(attempt_folder, 0)
+    ended(attempt_folder, 1)
+    verdict = judge(two_rank_run, attempt_folder, CLEAN)
     assert (verdict.outcome, verdict.reason) == ("diverged", "final loss is nan")
     assert verdict.measured is not None
 
 
-def test_out_of_memory_by_the_rank_s_own_word(run: Run, folder: AttemptFolder) -> None:
-    ended(folder, 0, step=2, error="ConnectionError: peer closed")
-    ended(folder, 1, step=2, error="OutOfMemoryError: CUDA out of memory", oom=True)
-    verdict = judge(run, folder, FAILED)
+def test_out_of_memory_by_the_rank_s_own_word(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
+    ended(attempt_folder, 0, step=2, error="ConnectionError: peer closed")
+    ended(attempt_folder, 1, step=2, error="OutOfMemoryError: CUDA out of memory", oom=True)
+    verdict = judge(two_rank_run, attempt_folder, FAILED)
     assert (verdict.outcome, verdict.reason) == ("oom", "rank 1 ran out of memory after step 3 of 20")
 
 
@@ -82,39 +76,41 @@ Root Cause (first observed failure):
 
 @pytest.mark.parametrize(("kills", "outcome"), [(0, "crashed"), (1, "oom")])
 def test_a_killed_rank_is_out_of_memory_only_if_the_kernel_says_so(
-    run: Run, folder: AttemptFolder, kills: int, outcome: str
+    two_rank_run: Run, attempt_folder: AttemptFolder, kills: int, outcome: str
 ) -> None:
-    write_document(folder.heartbeat, Heartbeat(phase="training", step=4, steps=20))
-    folder.node_log(0).write_text(REPORT)
-    verdict = judge(run, folder, Attempted(Ending.ITSELF, {"the agent of node 0": 1}, oom_kills=kills))
+    write_document(attempt_folder.heartbeat, Heartbeat(phase="training", step=4, steps=20))
+    attempt_folder.node_log(0).write_text(REPORT)
+    verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.ITSELF, {"the agent of node 0": 1}, oom_kills=kills))
     assert verdict.outcome == outcome
     assert "after step 5 of 20" in verdict.reason
 
 
-def test_the_first_error_is_the_reason(run: Run, folder: AttemptFolder) -> None:
-    ended(folder, 1, step=-1, error="ValueError: no split 'train'")
-    ended(folder, 0, step=-1, error="RuntimeError: connection closed by peer")
-    verdict = judge(run, folder, FAILED)
+def test_the_first_error_is_the_reason(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
+    ended(attempt_folder, 1, step=-1, error="ValueError: no split 'train'")
+    ended(attempt_folder, 0, step=-1, error="RuntimeError: connection closed by peer")
+    verdict = judge(two_rank_run, attempt_folder, FAILED)
     assert verdict.outcome == "launch-failed"
     assert verdict.reason == "rank 1 failed in training: ValueError: no split 'train', before the first step"
 
 
-def test_a_heartbeat_that_cannot_be_read_is_none(run: Run, folder: AttemptFolder) -> None:
-    folder.heartbeat.write_text("", encoding="utf-8")
-    verdict = judge(run, folder, Attempted(Ending.HANG, {}, oom_kills=0))
+def test_a_heartbeat_that_cannot_be_read_is_none(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
+    attempt_folder.heartbeat.write_text("", encoding="utf-8")
+    verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.HANG, {}, oom_kills=0))
     assert verdict.outcome == "hung"
 
 
-def test_an_interrupted_attempt_that_had_come_to_its_end_is_complete(run: Run, folder: AttemptFolder) -> None:
-    wrote(folder, a_measurement(1000.0, nodes=1))
-    for rank in range(run.world):
-        ended(folder, rank)
-    assert judge(run, folder, Attempted(Ending.INTERRUPTION, {}, oom_kills=0)).outcome == "completed"
+def test_an_interrupted_attempt_that_had_come_to_its_end_is_complete(
+    two_rank_run: Run, attempt_folder: AttemptFolder
+) -> None:
+    wrote(attempt_folder, a_measurement(1000.0, nodes=1))
+    for rank in range(two_rank_run.world):
+        ended(attempt_folder, rank)
+    assert judge(two_rank_run, attempt_folder, Attempted(Ending.INTERRUPTION, {}, oom_kills=0)).outcome == "completed"
 
 
-def test_out_of_memory_is_seen_behind_the_hang_it_caused(run: Run, folder: AttemptFolder) -> None:
-    ended(folder, 1, step=2, error="OutOfMemoryError: CUDA out of memory", oom=True)
-    assert judge(run, folder, Attempted(Ending.HANG, {}, oom_kills=0)).outcome == "oom"
+def test_out_of_memory_is_seen_behind_the_hang_it_caused(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
+    ended(attempt_folder, 1, step=2, error="OutOfMemoryError: CUDA out of memory", oom=True)
+    assert judge(two_rank_run, attempt_folder, Attempted(Ending.HANG, {}, oom_kills=0)).outcome == "oom"
 
 
 @pytest.mark.parametrize(
@@ -129,11 +125,11 @@ def test_out_of_memory_is_seen_behind_the_hang_it_caused(run: Run, folder: Attem
     ],
 )
 def test_what_slurm_says_of_memory_counts_where_no_kernel_is_asked(
-    run: Run, folder: AttemptFolder, log: str, line: str
+    two_rank_run: Run, attempt_folder: AttemptFolder, log: str, line: str
 ) -> None:
     ended = Attempted(Ending.ITSELF, {"srun": -9}, oom_kills=None)
-    assert judge(run, folder, ended).outcome == "launch-failed"
-    (folder.logs / log).write_text(f"{line}\n", encoding="utf-8")
-    verdict = judge(run, folder, ended)
+    assert judge(two_rank_run, attempt_folder, ended).outcome == "launch-failed"
+    (attempt_folder.logs / log).write_text(f"{line}\n", encoding="utf-8")
+    verdict = judge(two_rank_run, attempt_folder, ended)
     assert verdict.outcome == "oom"
     assert line in verdict.reason

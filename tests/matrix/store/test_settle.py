@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from bench.contract.files import write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Allocation
@@ -13,14 +11,8 @@ from bench.contract.run import Run
 from matrix.store.judge import Verdict
 from matrix.store.settle import Death, earlier_results, set_aside, settle, write_result
 from matrix.store.sweep_folder import SweepFolder
-from tests.support.runs import make_run
 
 NODE_FAIL = Death("7", "NODE_FAIL", "a node failed", counts=True)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return make_run(tmp_path, (1, 1, 2))
 
 
 def begin(sweep: SweepFolder, run: Run) -> None:
@@ -32,40 +24,40 @@ def begin(sweep: SweepFolder, run: Run) -> None:
     write_document(folder.run, run)
 
 
-def test_a_run_that_took_two_jobs_with_it_is_given_up(tmp_path: Path, run: Run) -> None:
+def test_a_run_that_took_two_jobs_with_it_is_given_up(tmp_path: Path, two_rank_run: Run) -> None:
     sweep = SweepFolder(tmp_path / "sweep")
-    begin(sweep, run)
-    (first,) = settle(sweep, [run.id, "never-begun"], NODE_FAIL)
+    begin(sweep, two_rank_run)
+    (first,) = settle(sweep, [two_rank_run.id, "never-begun"], NODE_FAIL)
     assert (first.outcome, first.lost_to) == (Outcome.INTERRUPTED, "NODE_FAIL")
     assert "job 7 ended: NODE_FAIL (a node failed)" in first.reason
-    begin(sweep, run)
-    (second,) = settle(sweep, [run.id], Death("9", "TIMEOUT", "its time limit", counts=True))
+    begin(sweep, two_rank_run)
+    (second,) = settle(sweep, [two_rank_run.id], Death("9", "TIMEOUT", "its time limit", counts=True))
     assert (second.outcome, second.lost_to) == (Outcome.TIMEOUT, "TIMEOUT")
     assert second.outcome.is_final
     assert second.reason.startswith("given up: 2 jobs ended while it was under way (NODE_FAIL, TIMEOUT)")
     assert f"attempt 0: {first.reason}" in second.evidence
-    assert settle(sweep, [run.id], NODE_FAIL) == [], "it has its result"
+    assert settle(sweep, [two_rank_run.id], NODE_FAIL) == [], "it has its result"
 
 
-def test_deaths_that_are_nobodys_fault_do_not_count(tmp_path: Path, run: Run) -> None:
+def test_deaths_that_are_nobodys_fault_do_not_count(tmp_path: Path, two_rank_run: Run) -> None:
     sweep = SweepFolder(tmp_path / "sweep")
     for _ in range(3):
-        begin(sweep, run)
-        (result,) = settle(sweep, [run.id], Death("7", "PREEMPTED", "for others", counts=False))
+        begin(sweep, two_rank_run)
+        (result,) = settle(sweep, [two_rank_run.id], Death("7", "PREEMPTED", "for others", counts=False))
         assert (result.outcome, result.lost_to) == (Outcome.INTERRUPTED, None)
-    begin(sweep, run)
-    (result,) = settle(sweep, [run.id])
+    begin(sweep, two_rank_run)
+    (result,) = settle(sweep, [two_rank_run.id])
     assert "job" not in result.reason, "a runner without a job"
-    assert len(earlier_results(sweep.run(run.id))) == 3
+    assert len(earlier_results(sweep.run(two_rank_run.id))) == 3
 
 
-def test_a_verdict_of_its_own_stands(tmp_path: Path, run: Run) -> None:
+def test_a_verdict_of_its_own_stands(tmp_path: Path, two_rank_run: Run) -> None:
     sweep = SweepFolder(tmp_path / "sweep")
-    begin(sweep, run)
+    begin(sweep, two_rank_run)
     where = Allocation(job="7", hosts=["node0"], switches={})
     crashed = Verdict(Outcome.CRASHED, "rank 1 failed")
-    write_result(sweep.run(run.id), crashed, attempt=0, started="now", seconds=1.0, allocation=where)
-    assert settle(sweep, [run.id], NODE_FAIL) == []
-    kept = sweep.result(run.id)
+    write_result(sweep.run(two_rank_run.id), crashed, attempt=0, started="now", seconds=1.0, allocation=where)
+    assert settle(sweep, [two_rank_run.id], NODE_FAIL) == []
+    kept = sweep.result(two_rank_run.id)
     assert kept is not None
     assert kept.outcome is Outcome.CRASHED

@@ -19,6 +19,7 @@ from bench.probe.image_mode import ImageMode
 from matrix.errors import InputError
 from matrix.xffl.probe import library, probe, refusal
 from tests.support.interpreters import FACTS, Interpreter, executable
+from tests.support.planning import PlanText
 from tests.support.standin.places import real_xffl
 
 LIBRARY = Library(version="0.2.2", commit="2819740bd41ec693", digest="d" * 64, **FACTS)
@@ -78,7 +79,7 @@ FEDERATED = "[{name: f, federated: {group: 2, every: 4}}]"
 
 
 @pytest.fixture
-def run(plan, small: str) -> Run:
+def federated_run(plan: PlanText, small: str) -> Run:
     """Two groups, or more."""
     planned = plan(small.replace("[fsdp]", FEDERATED).replace("nodes: [1, 2]", "nodes: 1"))
     made: Run = next(iter(planned.runs.values()))
@@ -86,9 +87,11 @@ def run(plan, small: str) -> Run:
     return made.model_copy(update={"engine": "xffl", "library": LIBRARY})
 
 
-def test_runs_whose_groups_are_not_averaged_are_refused(run: Run, plan, small: str) -> None:
+def test_runs_whose_groups_are_not_averaged_are_refused(federated_run: Run, plan: PlanText, small: str) -> None:
     def with_averaging(averaging: str) -> str:
-        return refusal(run.model_copy(update={"library": LIBRARY.model_copy(update={"averaging": averaging})}))
+        return refusal(
+            federated_run.model_copy(update={"library": LIBRARY.model_copy(update={"averaging": averaging})})
+        )
 
     assert with_averaging("sum") == (
         "xFFL 0.2.2 (commit 2819740) adds up the parameters of federated groups and does not divide them on this "
@@ -96,8 +99,8 @@ def test_runs_whose_groups_are_not_averaged_are_refused(run: Run, plan, small: s
     )
     assert "leaves the parameters of federated groups as they are" in with_averaging("nothing")
     assert with_averaging("mean") == with_averaging("unknown") == ""
-    assert refusal(run.model_copy(update={"engine": "native"})) == ""
-    assert refusal(run.model_copy(update={"library": None})) == ""
+    assert refusal(federated_run.model_copy(update={"engine": "native"})) == ""
+    assert refusal(federated_run.model_copy(update={"library": None})) == ""
     alone = next(iter(plan(small).runs.values()))
     assert refusal(alone.model_copy(update={"engine": "xffl", "library": LIBRARY})) == ""
 

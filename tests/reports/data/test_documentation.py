@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
@@ -5,26 +7,27 @@ import pytest
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import AXIS, load
 from reports.tables.metrics import METRICS
+from tests.support.documents import SweepFolder
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text()
 
 
-def test_every_column_of_the_frame_is_described(sweep):
+def test_every_column_of_the_frame_is_described(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0])
     columns = [name for name in load(sweep.write()).frame.columns if not name.startswith(AXIS)]
     assert [name for name in columns if f"\n| `{name}` |" not in TEXT] == []
 
 
-def test_every_figure_of_the_tables_is_described():
+def test_every_figure_of_the_tables_is_described() -> None:
     tables = TEXT.split("## The tables")[1]
     assert [metric.key for metric in METRICS if f"\n| `{metric.key}` |" not in tables] == []
 
 
 @pytest.mark.parametrize("caution", Caution)
-def test_every_caution_is_described_with_its_remedy(caution):
+def test_every_caution_is_described_with_its_remedy(caution: Caution) -> None:
     assert f"| `{caution}` | {caution.meaning} | {caution.remedy} |" in TEXT
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_every_outcome_is_named(outcome):
+def test_every_outcome_is_named(outcome: Outcome) -> None:
     assert f"`{outcome}`" in TEXT

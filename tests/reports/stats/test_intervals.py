@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import math
 
 import pytest
@@ -6,7 +8,7 @@ from scipy import stats
 from reports.stats.intervals import mean, ratio
 
 
-def test_three_repeats_give_the_t_interval_of_scipy():
+def test_three_repeats_give_the_t_interval_of_scipy() -> None:
     values = [10.0, 11.0, 13.0]
     low, high = stats.t.interval(0.95, df=2, loc=34 / 3, scale=stats.sem(values))
     found = mean(values)
@@ -14,25 +16,25 @@ def test_three_repeats_give_the_t_interval_of_scipy():
     assert (found.value, found.low, found.high) == pytest.approx((34 / 3, low, high))
 
 
-def test_the_interval_by_hand():
+def test_the_interval_by_hand() -> None:
     # sd of 1, 2, 3 is 1; t(0.975, 2) = 4.302653; half-width = 4.302653 / sqrt(3)
     assert mean([1.0, 2.0, 3.0]).high == pytest.approx(2 + 4.302653 / math.sqrt(3), rel=1e-6)
 
 
-def test_two_repeats_give_their_range_and_one_none():
+def test_two_repeats_give_their_range_and_one_none() -> None:
     two, one = mean([4.0, 6.0]), mean([4.0])
     assert (two.value, two.low, two.high, two.is_interval) == (5, 4, 6, False)
     assert (one.value, one.low, one.high, one.is_interval) == (4, 4, 4, False)
     assert mean([]) is None
 
 
-def test_ratio_is_paired_by_repeat_so_a_common_drift_cancels():
+def test_ratio_is_paired_by_repeat_so_a_common_drift_cancels() -> None:
     # each pair has the ratio 2, although the repeats drift by a factor of 4
     found = ratio({0: 2.0, 1: 4.0, 2: 8.0}, {0: 1.0, 1: 2.0, 2: 4.0})
     assert (found.value, found.low, found.high, found.count) == pytest.approx((2, 2, 2, 3))
 
 
-def test_ratio_by_hand_is_the_geometric_mean_of_the_pairs_that_both_have():
+def test_ratio_by_hand_is_the_geometric_mean_of_the_pairs_that_both_have() -> None:
     # pairs 1/1, 4/1 -> sqrt(1 * 4) = 2; repeats 2 and 3 have no partner
     found = ratio({0: 1.0, 1: 4.0, 2: 100.0}, {0: 1.0, 1: 1.0, 3: 7.0})
     assert (found.value, found.low, found.high, found.count) == pytest.approx((2, 1, 4, 2))

@@ -1,17 +1,20 @@
+from __future__ import annotations
+
 from bench.contract.files import write_document
 from bench.contract.outcomes import Caution
 from bench.contract.result import Result
 from bench.contract.run import Run
 from reports.data.frame import load
 from reports.tables.tables import tables
+from tests.support.documents import SweepFolder
 
 
-def found(sweep) -> dict[Caution, str]:
+def found(sweep: SweepFolder) -> dict[Caution, str]:
     (table,) = tables(load(sweep.write()))
     return {notice.caution: notice.detail for notice in table.notices}
 
 
-def test_the_runs_own_cautions_name_where_they_apply_and_what_to_do(sweep):
+def test_the_runs_own_cautions_name_where_they_apply_and_what_to_do(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 3, cautions=[Caution.CPU_MEMORY])
     sweep.run("fsdp", 2, speeds=[1000.0] * 3, cautions=[Caution.CPU_MEMORY, Caution.OVERSUBSCRIBED])
     assert found(sweep) == {Caution.OVERSUBSCRIBED: "on 2 nodes", Caution.CPU_MEMORY: ""}
@@ -19,18 +22,18 @@ def test_the_runs_own_cautions_name_where_they_apply_and_what_to_do(sweep):
     assert Caution.OVERSUBSCRIBED.remedy in table.notices[0].text
 
 
-def test_few_repeats(sweep):
+def test_few_repeats(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 2)
     assert Caution.FEW_REPEATS in found(sweep)
 
 
-def test_strategies_that_differ_in_precision_are_not_comparable(sweep):
+def test_strategies_that_differ_in_precision_are_not_comparable(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     sweep.run("federated", 1, speeds=[1000.0] * 3, training={"precision": "bf16"})
     assert found(sweep) == {Caution.NOT_COMPARABLE: "training.precision: bf16, fp32"}
 
 
-def test_strategies_that_start_from_other_weights_are_not_comparable(sweep):
+def test_strategies_that_start_from_other_weights_are_not_comparable(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
         file = sweep.folder(run_id).run
@@ -38,7 +41,7 @@ def test_strategies_that_start_from_other_weights_are_not_comparable(sweep):
     assert found(sweep) == {Caution.NOT_COMPARABLE: "weights: None, elsewhere"}
 
 
-def test_ranks_on_their_own_cores_are_not_comparable_with_others(sweep):
+def test_ranks_on_their_own_cores_are_not_comparable_with_others(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
         file = sweep.folder(run_id).run
@@ -48,13 +51,13 @@ def test_ranks_on_their_own_cores_are_not_comparable_with_others(sweep):
     assert found(sweep) == {Caution.NOT_COMPARABLE: "system.affinity: cores, none"}
 
 
-def test_node_counts_that_differ_in_software_are_not_comparable_and_the_package_is_named(sweep):
+def test_node_counts_that_differ_in_software_are_not_comparable_and_the_package_is_named(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 3, packages={"torch": "2.8.0", "numpy": "2.0"})
     sweep.run("fsdp", 2, speeds=[1000.0] * 3, packages={"torch": "2.9.0", "numpy": "2.0"})
     assert found(sweep) == {Caution.NOT_COMPARABLE: "provenance.packages.torch: 2.8.0, 2.9.0"}
 
 
-def test_strategies_that_ran_in_other_images_are_not_comparable(sweep):
+def test_strategies_that_ran_in_other_images_are_not_comparable(sweep: SweepFolder) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
         file = sweep.folder(run_id).result
@@ -66,7 +69,7 @@ def test_strategies_that_ran_in_other_images_are_not_comparable(sweep):
     assert set(frame.loc[frame["axis.strategy"] == "federated", "image"]) == {"ab12"}
 
 
-def test_a_damaged_result_is_a_caution_of_its_table(sweep):
+def test_a_damaged_result_is_a_caution_of_its_table(sweep: SweepFolder) -> None:
     ids = sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     sweep.folder(ids[2]).result.write_text("{")
     assert found(sweep)[Caution.DAMAGED_RESULT] == ids[2]

@@ -1,14 +1,21 @@
 """Typical mistakes, and what is said about them: file, line, key and what would be right."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from matrix.config.system import load_system
 from matrix.errors import InputError
+from tests.support.planning import LoadText
+
+T = TypeVar("T")
 
 
-def faults(call, argument) -> list[str]:
+def faults(call: Callable[[T], object], argument: T) -> list[str]:
     with pytest.raises(InputError) as caught:
         call(argument)
     places = (line.partition(": ") for line in str(caught.value).splitlines())
@@ -44,7 +51,7 @@ def faults(call, argument) -> list[str]:
          "kv_heads: 2}}", "sweep.yaml:3: axes.model.llama: hidden_size 9 is not a multiple of heads 2"),
     ],
 )  # fmt: skip
-def test_one_mistake_is_one_sentence(load, small, right, wrong, fault):
+def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wrong: str, fault: str) -> None:
     assert faults(load, small.replace(right, wrong)) == [fault]
 
 
@@ -73,11 +80,11 @@ def test_one_mistake_is_one_sentence(load, small, right, wrong, fault):
         ("seed: [1", "9: cannot be read: expected ',' or ']', but got '<stream end>'"),
     ],
 )  # fmt: skip
-def test_keys_that_do_not_agree(load, small, more, fault):
+def test_keys_that_do_not_agree(load: LoadText, small: str, more: str, fault: str) -> None:
     assert faults(load, small + more + "\n") == [f"sweep.yaml:{fault}"]
 
 
-def test_an_axis_is_set_nowhere_else(load, small):
+def test_an_axis_is_set_nowhere_else(load: LoadText, small: str) -> None:
     text = small.replace("data:", "  steps: [24, 48]\ndata:")
     text += "training: {steps: 12}\noverrides: [{when: {nodes: 1}, set: {steps: 9}}]\n"
     assert faults(load, text) == [
@@ -86,7 +93,7 @@ def test_an_axis_is_set_nowhere_else(load, small):
     ]
 
 
-def test_all_mistakes_are_told_at_once(load, small):
+def test_all_mistakes_are_told_at_once(load: LoadText, small: str) -> None:
     text = small.replace("[1, 2]", "two").replace("[2, 4]", "[2.5]") + "repeats: 0\n"
     assert faults(load, text) == [
         "sweep.yaml:5: axes.nodes: should be a whole number, not 'two'",
@@ -96,11 +103,11 @@ def test_all_mistakes_are_told_at_once(load, small):
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "? {a: 1}\n: 2", "a: &a [*a]", "1: 2", "\x00", "null: {}"])
-def test_what_is_no_matrix_file_is_refused(load, text):
+def test_what_is_no_matrix_file_is_refused(load: LoadText, text: str) -> None:
     assert all(fault.startswith("sweep.yaml") for fault in faults(load, text))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert faults(load_system, tmp_path / "none.yaml") == ["none.yaml: cannot be read: No such file or directory"]
 
 
@@ -112,7 +119,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ("DEBUG: true", "environment.DEBUG: should be text, not true"),
     ],
 )
-def test_variables_that_a_system_file_cannot_set(tmp_path, environment, fault):
+def test_variables_that_a_system_file_cannot_set(tmp_path: Path, environment: str, fault: str) -> None:
     path = tmp_path / "system.yaml"
     path.write_text(f"{{name: x, device: cpu, nodes: 1, ranks_per_node: 2, environment: {{{environment}}}}}")
     assert faults(load_system, path) == [f"system.yaml:1: {fault}"]

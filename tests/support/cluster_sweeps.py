@@ -13,7 +13,7 @@ from typing import Any
 from bench.contract.result import JobEnd, Result
 from matrix.store.jobs import job_folders
 from matrix.store.settle import earlier_results
-from tests.cluster.cluster import Cluster, Process, read
+from tests.support.cluster import Cluster, Process, read
 from tests.support.sweeps import SmallSweep, parent
 
 FAST = {"poll_seconds": 0.2, "warn_seconds": 60, "job_minutes": 30, "preflight": False}

@@ -12,12 +12,13 @@ from bench.contract.layout import Layout
 from bench.contract.resume import Reached
 from bench.contract.shapes import STOCK
 from matrix.errors import InputError
-from matrix.planning.plan import check_data
+from matrix.planning.plan import PlannedSweep, check_data
+from tests.support.planning import LoadText, PlanText
 
 ONE_NODE = Layout(federation=1, replicate=1, shard=4)
 
 
-def checkpoint(folder: Path, layout: Layout = ONE_NODE, step_samples: int = 8, **other) -> None:
+def checkpoint(folder: Path, layout: Layout = ONE_NODE, step_samples: int = 8, **other: object) -> None:
     """What planning reads of a checkpoint."""
     folder.mkdir(parents=True)
     (folder / ".metadata").write_bytes(b"")
@@ -37,11 +38,13 @@ def checkpoint(folder: Path, layout: Layout = ONE_NODE, step_samples: int = 8, *
     write_document(folder / "checkpoint.json", reached.model_copy(update=other))
 
 
-def starts(planned) -> set[str]:
+def starts(planned: PlannedSweep) -> set[str]:
     return {str(run.training.start_from) for run in planned.runs.values()}
 
 
-def test_paths_are_relative_to_the_matrix_file_wherever_they_stand(plan, small, tmp_path, monkeypatch):
+def test_paths_are_relative_to_the_matrix_file_wherever_they_stand(
+    plan: PlanText, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EARLIER", "before")
     there = str(tmp_path / "before" / "checkpoint")
     setting = "{schedule_steps: 48, start_from: $EARLIER/checkpoint}"
@@ -67,13 +70,13 @@ def test_paths_are_relative_to_the_matrix_file_wherever_they_stand(plan, small, 
         ("include: [{start_from: $NOT_SET_AT_ALL/checkpoint}]", "8: include[0].start_from"),
     ],
 )
-def test_a_variable_that_is_not_set_is_named(load, small, more, place):
+def test_a_variable_that_is_not_set_is_named(load: LoadText, small: str, more: str, place: str) -> None:
     with pytest.raises(InputError) as caught:
         load(small + more + "\n")
     assert f"sweep.yaml:{place}: names a variable that is not set: $NOT_SET_AT_ALL/checkpoint" in str(caught.value)
 
 
-def test_planning_needs_no_checkpoint_and_running_does(plan, small, tmp_path):
+def test_planning_needs_no_checkpoint_and_running_does(plan: PlanText, small: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     text = small + "training: {schedule_steps: 48, start_from: before/checkpoint}\n"
     with pytest.raises(InputError, match=r"training\.start_from: .*/before/checkpoint is no folder: name one that"):
@@ -85,7 +88,7 @@ def test_planning_needs_no_checkpoint_and_running_does(plan, small, tmp_path):
         plan(text)
 
 
-def test_what_would_be_another_training_is_impossible(plan, small, tmp_path):
+def test_what_would_be_another_training_is_impossible(plan: PlanText, small: str, tmp_path: Path) -> None:
     checkpoint(tmp_path / "before" / "checkpoint")
     federated = "[fsdp, {name: f, federated: {groups: 2, every: 4}}]"
     text = small.replace("[2, 4]", "[8, 16]\nregime: global-batch").replace("[fsdp]", federated)
@@ -106,7 +109,7 @@ def test_what_would_be_another_training_is_impossible(plan, small, tmp_path):
     assert plan(text.replace("[8, 16]", "8") + steps).runs, "the schedule's length was said"
 
 
-def test_another_data_set_or_sequence_length_is_another_training(plan, small, tmp_path):
+def test_another_data_set_or_sequence_length_is_another_training(plan: PlanText, small: str, tmp_path: Path) -> None:
     text = small.replace("[2, 4]", "2").replace("[1, 2]", "1")
     text += "training: {schedule_steps: 48, start_from: before/checkpoint}\n"
     there = tmp_path / "before" / "checkpoint"

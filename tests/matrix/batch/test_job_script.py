@@ -38,7 +38,7 @@ slurm: {exclusive: false, warn_seconds: 30, setup: [source /shared/site.sh]}
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the sweep lies, and from where it is called; its image is any file."""
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "bench.sif").write_bytes(b"an image")
@@ -66,35 +66,38 @@ def as_golden(script: Path, folder: Path, job: JobFolder | None = None) -> str:
 
 
 @pytest.mark.parametrize("system", ["leonardo", "plain"])
-def test_the_script_of_a_job(folder: Path, system: str) -> None:
-    path = ROOT / "matrix" / "examples" / "leonardo.yaml" if system == "leonardo" else folder / "plain.yaml"
-    job = jobs(folder, path)[0]
-    assert as_golden(job.script, folder, job) == (GOLDEN / f"{system}.sh").read_text()
+def test_the_script_of_a_job(workplace: Path, system: str) -> None:
+    path = ROOT / "matrix" / "examples" / "leonardo.yaml" if system == "leonardo" else workplace / "plain.yaml"
+    job = jobs(workplace, path)[0]
+    assert as_golden(job.script, workplace, job) == (GOLDEN / f"{system}.sh").read_text()
     assert job.order().name.startswith("xffl-bench.nightly.1-")
     assert job.script.stat().st_mode & 0o111
     assert subprocess.run(["/bin/bash", "-n", job.script], check=False).returncode == 0
 
 
-def test_the_script_of_the_report(folder: Path) -> None:
-    script = folder / "report.sh"
+def test_the_script_of_the_report(workplace: Path) -> None:
+    script = workplace / "report.sh"
     system = load_system(ROOT / "matrix" / "examples" / "leonardo.yaml")
     write_report_script(script, SweepFolder(Path("results/nightly")), system, ["11", "12"])
-    assert as_golden(script, folder) == (GOLDEN / "report.sh").read_text()
+    assert as_golden(script, workplace) == (GOLDEN / "report.sh").read_text()
     assert subprocess.run(["/bin/bash", "-n", script], check=False).returncode == 0
 
 
-def test_a_job_finds_the_code_that_submitted_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_finds_the_code_that_submitted_it(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "here:/elsewhere")
-    assert f"export PYTHONPATH={folder}/here:/elsewhere\n" in jobs(folder, folder / "plain.yaml")[0].script.read_text()
+    assert (
+        f"export PYTHONPATH={workplace}/here:/elsewhere\n"
+        in jobs(workplace, workplace / "plain.yaml")[0].script.read_text()
+    )
 
 
-def test_a_second_dry_run_writes_the_same_jobs_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    squeue = folder / "squeue"  # which is asked whether somebody has submitted them
+def test_a_second_dry_run_writes_the_same_jobs_anew(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeue = workplace / "squeue"  # which is asked whether somebody has submitted them
     squeue.write_text("#!/bin/sh\n")
     squeue.chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder))
-    first = [job.path for job in jobs(folder, folder / "plain.yaml")]
-    assert [job.path for job in jobs(folder, folder / "plain.yaml")] == first
+    monkeypatch.setenv("PATH", str(workplace))
+    first = [job.path for job in jobs(workplace, workplace / "plain.yaml")]
+    assert [job.path for job in jobs(workplace, workplace / "plain.yaml")] == first
     assert [job.order().nodes for job in map(JobFolder, first)] == [2, 4]
 
 

@@ -1,4 +1,4 @@
-"""A Slurm cluster of virtual hosts, seen from outside: the script `vcluster` beside this file, held by a test.
+"""A Slurm cluster of virtual hosts, seen from outside: the script tests/cluster/vcluster, held by a test.
 
 The test itself stays outside, where it has the real network; what it runs on a host goes into that host's namespaces.
 """
@@ -18,7 +18,7 @@ from bench.host.process import OWNER
 from tests.support.needs import missing, not_installable
 from tests.support.sweeps import wait_for
 
-SCRIPT = Path(__file__).with_name("vcluster")
+SCRIPT = Path(__file__).parents[1] / "cluster" / "vcluster"
 PARTS = {
     "munged": "munge",
     "slurmctld": "slurm-wlm",

@@ -1,8 +1,11 @@
 """docs/reference/matrix-file.md says what the schema says, and its examples work."""
 
+from __future__ import annotations
+
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +30,7 @@ OWN_AXES = {
 SHAPE = MATRIX["$defs"]["NamedModel"]["properties"]["llama"]["anyOf"][0]
 
 
-def kind(value: dict) -> str:
+def kind(value: dict[str, Any]) -> str:
     """A value's type in a few words."""
     if "anyOf" in value or "oneOf" in value:
         members = [kind(member) for member in value.get("anyOf") or value["oneOf"]]
@@ -42,7 +45,7 @@ def kind(value: dict) -> str:
     return "mapping" if "$ref" in value else words.get(value["type"], value["type"])
 
 
-def table(place: dict) -> str:
+def table(place: dict[str, Any]) -> str:
     """The keys of a mapping as a table in Markdown."""
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for key, value in place["properties"].items():
@@ -75,7 +78,7 @@ def table(place: dict) -> str:
         ("`binds`", SYSTEM["$defs"]["BindSettings"]),
     ],
 )
-def test_every_key_is_there_with_its_default(heading, place):
+def test_every_key_is_there_with_its_default(heading: str, place: dict[str, Any]) -> None:
     section = re.split(r"^#+ ", PAGE.split(f"# {heading}\n")[1], flags=re.MULTILINE)[0]
     assert table(place) in section, f"the table of {heading} should be:\n{table(place)}"
 
@@ -85,7 +88,7 @@ def examples(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", examples("matrix"))
-def test_examples_of_the_page_can_be_planned(tmp_path, text):
+def test_examples_of_the_page_can_be_planned(tmp_path: Path, text: str) -> None:
     for number, system in enumerate(examples("system")):
         (tmp_path / f"system{number}.yaml").write_text(system)
         assert load_system(tmp_path / f"system{number}.yaml")
@@ -95,7 +98,7 @@ def test_examples_of_the_page_can_be_planned(tmp_path, text):
     assert make_plan(sweep, load_system(Path(sweep.system))).runs
 
 
-def test_the_demo_shows_every_strategy_and_every_collapse():
+def test_the_demo_shows_every_strategy_and_every_collapse() -> None:
     sweep = load_sweep(EXAMPLES / "demo.yaml")
     planned = make_plan(sweep, load_system(Path(sweep.system)))
     assert len(planned.runs) <= 22 * sweep.repeats
@@ -106,12 +109,12 @@ def test_the_demo_shows_every_strategy_and_every_collapse():
     assert [run.cuda_streams for run in planned.runs.values()].count(2) == sweep.repeats
 
 
-def test_every_key_of_the_schemas_has_a_description():
+def test_every_key_of_the_schemas_has_a_description() -> None:
     places = [MATRIX, SYSTEM, SHAPE, *MATRIX["$defs"].values()]
     assert all("description" in value for place in places for value in place["properties"].values())
 
 
-def test_the_system_file_of_the_page_on_clusters_can_be_read(tmp_path):
+def test_the_system_file_of_the_page_on_clusters_can_be_read(tmp_path: Path) -> None:
     (text,) = re.findall(
         r"```yaml\n(name: booster\n.*?)```", (ROOT / "docs" / "guides" / "cluster.md").read_text(), re.DOTALL
     )

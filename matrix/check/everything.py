@@ -13,7 +13,7 @@ from rich.text import Text
 from matrix.check import environment, hosts, machine
 from matrix.check.item import Item, State
 from matrix.check.slurm import slurm
-from matrix.config.image_settings import ImageSettings
+from matrix.config.settings.image import ImageSettings
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
 from matrix.image.image import Image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matrix.config.crosscheck import faults
-from matrix.config.models import find_models
+from matrix.config.models.located import find_models
 from matrix.config.sweep import Data, Sweep
 from matrix.config.system import BUILT_IN, built_in_path
 from matrix.config.validation import refuse, validate

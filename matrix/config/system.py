@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
-from matrix.config.image_settings import ImageSettings
+from matrix.config.settings.image import ImageSettings
+from matrix.config.settings.xffl import XfflSettings
 from matrix.config.slurm_settings import SlurmSettings
 from matrix.config.validation import Fault, refuse, validate
 from matrix.config.values import Name
-from matrix.config.xffl_settings import XfflSettings
 from matrix.config.yamlfile import read_yaml
 
 BUILT_IN = ("local",)

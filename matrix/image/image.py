@@ -11,7 +11,7 @@ from typing import Literal
 from bench.contract.files import RunFolder, write_whole
 from bench.contract.run import Run
 from bench.host.provenance import commit_of, told
-from matrix.config.image_settings import ImageSettings
+from matrix.config.settings.image import ImageSettings
 from matrix.errors import InputError
 from matrix.host.variables import environment
 from matrix.image.apptainer import find_program

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.run import Run
-from matrix.config.xffl_settings import XfflSettings
+from matrix.config.settings.xffl import XfflSettings
 from matrix.errors import InputError
 
 

@@ -15,9 +15,9 @@ import pytest
 from bench.contract.files import RunFolder
 from bench.contract.run import Run
 from bench.host.process import OWNER
-from matrix.config.image_settings import BindSettings, ImageSettings
+from matrix.config.settings.image import BindSettings, ImageSettings
+from matrix.config.settings.xffl import XfflSettings
 from matrix.config.system import load_system
-from matrix.config.xffl_settings import XfflSettings
 from matrix.errors import InputError
 from matrix.host.processes import owned
 from matrix.image.apptainer_command import Bind

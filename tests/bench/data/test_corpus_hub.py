@@ -19,7 +19,7 @@ import pytest
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.hub import HubFile
 from bench.data.corpus.prepare import prepare
-from matrix.config.hub import snapshot
+from matrix.config.models.hub import snapshot
 from matrix.errors import InputError
 from tests.support.corpora import Sentences, corpus, stories, stream, write_json_lines
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.contract.shapes import STOCK, Shape
-from matrix.config.modelconfig import read_shape
+from matrix.config.models.config_json import read_shape
 from matrix.errors import InputError
 from tests.support.planning import LoadText, PlanText
 

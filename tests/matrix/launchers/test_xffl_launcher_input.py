@@ -12,8 +12,8 @@ import pytest
 from bench.contract.files import RunFolder, write_document
 from bench.contract.run import Run
 from bench.host.process import OWNER
+from matrix.config.settings.xffl import XfflSettings
 from matrix.config.system import load_system
-from matrix.config.xffl_settings import XfflSettings
 from matrix.errors import InputError
 from matrix.host.processes import ask_for_stacks, end_all, owned
 from matrix.launchers.base import LaunchError

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from bench.contract.weightfiles import weight_files
-from matrix.config.hub import snapshot
-from matrix.config.modelconfig import read_shape
+from matrix.config.models.config_json import read_shape
+from matrix.config.models.hub import snapshot
 from matrix.config.sweep import Sweep
 from matrix.config.validation import Fault
 from matrix.config.values import LocatedModel, NamedModel

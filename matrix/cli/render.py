@@ -1,4 +1,4 @@
-"""Plans, summaries and states, for a person to read in a terminal."""
+"""Print plans, summaries and the state of a sweep to a terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from matrix.store.sweep_folder import SweepFolder
 
 
 def print_plan(prepared: Prepared, console: Console) -> None:
-    """Every cell with its layout and runs; below, once each, the reasons why others do not run by themselves."""
+    """Print every cell with its layout and runs; below, each reason why cells are not run once."""
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
     varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
@@ -66,7 +66,7 @@ def print_plan(prepared: Prepared, console: Console) -> None:
     counts = Counter(cell.status for cell in shown)
     console.print(
         f"{len(chosen)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "
-        f"are the same as another, {counts['impossible']} are impossible"
+        f"are equivalent to another, {counts['impossible']} are impossible"
         + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
     )
 
@@ -84,11 +84,12 @@ def _in_short(cell: Cell) -> str:
 
 
 def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
-    """What would be started, run by run: the agents' commands and their environment, or the call of `xffl exec`. They
-    start the same run by hand once its run.json, and for an image or `xffl exec` what goes with it, is there.
+    """Print the commands of every run: those of its agents with their environment, or that of `xffl exec`.
+
+    They repeat the run by hand once its run.json exists, and the files for an image or `xffl exec`.
 
     Raises:
-        InputError: `xffl exec` is to start runs, and is not there; or the image is not.
+        InputError: `xffl exec` or the image is needed and does not exist.
 
     """
     image = prepared.image
@@ -110,7 +111,7 @@ def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) ->
 
 
 def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, asked: int | None = None) -> None:
-    """Outcomes, and what comes next; of the runs `asked` for, how many have none yet."""
+    """Print outcomes and what to do next; with `asked` runs requested, also how many have no result yet."""
     counts = Counter(summary.outcomes.values())
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
@@ -119,7 +120,9 @@ def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, as
             f"{len(runs)} runs left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})", highlight=False
         )
     if asked is not None and (open_runs := asked - len(summary.outcomes.keys() | summary.left.keys())):
-        console.print(f"{open_runs} of {asked} runs have no result yet: the same command goes on", highlight=False)
+        console.print(
+            f"{open_runs} of {asked} runs have no result yet: repeat the command to continue", highlight=False
+        )
     console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
 
 
@@ -131,17 +134,17 @@ def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:
 
 
 def print_jobs(scripts: list[Path], console: Console) -> None:
-    """Scripts of jobs that were written and not submitted."""
+    """Print the job scripts that were written and not submitted."""
     for script in scripts:
         print(script)
     console.print(
-        f"# {len(scripts)} jobs; none was submitted: sbatch does it, or the same command without --dry-run",
+        f"# {len(scripts)} jobs, none submitted: use sbatch, or the same command without --dry-run",
         highlight=False,
     )
 
 
 def print_status(folder: SweepFolder, console: Console) -> None:
-    """Outcomes so far, what is running, and what failed and why."""
+    """Print the outcomes so far, the active runs, and failures with their reasons."""
     plan = folder.plan()
     results = {run_id: folder.result(run_id) for run_id in plan.order}
     counts = Counter(result.outcome for result in results.values() if result is not None)
@@ -155,7 +158,7 @@ def print_status(folder: SweepFolder, console: Console) -> None:
         if counts[outcome]:
             table.add_row(outcome, str(counts[outcome]), outcome.meaning)
     if missing:
-        table.add_row("not run", str(len(missing)), "has no result yet")
+        table.add_row("not run", str(len(missing)), "no result yet")
     console.print(table)
     for run_id, result in results.items():
         if result is not None and result.outcome is not Outcome.COMPLETED:
@@ -163,21 +166,21 @@ def print_status(folder: SweepFolder, console: Console) -> None:
     if jobs := job_folders(folder):
         _print_jobs(folder, jobs, console)
     if runner is None:
-        console.print("nobody is running it now" if not jobs else "nobody is following it now")
+        console.print("no process is running this sweep" if not jobs else "no process is following the jobs")
         return
-    console.print(f"process {runner.pid} on {runner.host} has been running it since {runner.since}")
+    console.print(f"process {runner.pid} on {runner.host} has been running this sweep since {runner.since}")
     for run_id in missing:
         beat = folder.heartbeat(run_id)
         if beat is not None:
-            console.print(f"now: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
+            console.print(f"active: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
 
 
 def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
-    """Every job, with its state: kept where it has ended, else as Slurm says it now."""
+    """Print every job with its state: the recorded one if it has ended, else Slurm's current one."""
     try:
         seen = look(list(live_jobs(folder)))
     except SlurmError as error:
-        console.print(f"Slurm does not answer: {escape(str(error))}", highlight=False)
+        console.print(f"Slurm does not respond: {escape(str(error))}", highlight=False)
         seen = {}
     table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left")
     for name in ("job", "nodes", "runs done"):
@@ -193,6 +196,6 @@ def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) ->
             state = "not submitted"
         else:
             now = seen.get(submitted.id)
-            state = f"{now.state} ({now.reason})" if now is not None else "not known to Slurm"
+            state = f"{now.state} ({now.reason})" if now is not None else "unknown to Slurm"
         table.add_row(submitted.id if submitted else "", str(order.nodes), f"{done} of {len(results)}", escape(state))
     console.print(table)

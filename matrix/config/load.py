@@ -1,4 +1,4 @@
-"""Reading a matrix file: its schema, what a schema cannot say, and the models that it names."""
+"""Read a matrix file: validate its schema, check it across keys and find its models."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from matrix.host.paths import absolute
 
 
 def load_sweep(path: Path) -> Sweep:
-    """Read a matrix file; the paths in it become absolute.
+    """Read a matrix file and make its paths absolute.
 
     Raises:
-        InputError: one sentence for each thing that is wrong, with file, line, key and what would be right.
+        InputError: the file is invalid; one sentence per fault, with file, line, key and what would be valid.
 
     """
     file = read_yaml(path)
@@ -36,5 +36,5 @@ def load_sweep(path: Path) -> Sweep:
 
 
 def _system_path(system: str, folder: Path) -> Path:
-    """A built-in system's file, or the one that is named."""
+    """Return the file of a built-in system, or the given path."""
     return built_in_path(system) if system in BUILT_IN else Path(absolute(folder, system))

@@ -1,4 +1,4 @@
-"""JSON Schemas of the two files, for editors and for the reference in the documentation."""
+"""JSON Schemas of the matrix file and the system file, for editors and the reference documentation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from matrix.config.system import SystemFile
 
 
 def schema(kind: Literal["matrix", "system"]) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a matrix file or a system file."""
+    """Return the JSON Schema (draft 2020-12) of the matrix file or the system file."""
     model = Sweep if kind == "matrix" else SystemFile
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}

@@ -1,4 +1,4 @@
-"""What a system file says of a Slurm cluster."""
+"""The block `slurm` of a system file."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ from bench.contract.base import Document
 
 
 class SlurmSettings(Document):
-    """The block `slurm` of a system file. What is not given, Slurm's own defaults decide."""
+    """The block `slurm` of a system file. Slurm's defaults apply to what is not given."""
 
-    account: str | None = Field(None, description="account that pays")
+    account: str | None = Field(None, description="account to charge")
     partition: str | None = Field(None, description="partition")
     qos: str | None = Field(None, description="quality of service")
-    constraint: str | None = Field(None, description="features that nodes must have")
+    constraint: str | None = Field(None, description="required node features")
     gres: str | None = Field(None, description="generic resources per node (on GPUs gpu:N, N the ranks per node)")
     cores_per_node: PositiveInt | None = Field(
-        None, description="cores per node (ranks_per_node x threads_per_rank; on whole nodes its runs have all of them)"
+        None, description="cores per node (ranks_per_node x threads_per_rank; whole nodes provide all their cores)"
     )
-    exclusive: bool = Field(True, description="whole nodes: other people's jobs beside a run would be measured, too")
+    exclusive: bool = Field(
+        True, description="allocate whole nodes: other users' jobs on the same nodes would distort the measurement"
+    )
     sbatch: list[str] = Field(
-        default_factory=list, description="more options for sbatch, one to a line, for instance --hint=nomultithread"
+        default_factory=list, description="more options for sbatch, one per item, for example --hint=nomultithread"
     )
-    srun: list[str] = Field(default_factory=list, description="more options for every srun")
-    modules: list[str] = Field(default_factory=list, description="modules to load before anything starts")
-    setup: list[str] = Field(default_factory=list, description="lines of shell before anything starts")
-    job_minutes: PositiveInt = Field(120, description="longest time of one job; runs are packed into jobs by it")
-    warn_seconds: PositiveInt = Field(120, description="before a job's end: no run starts that may not be over by then")
-    retries: NonNegativeInt = Field(2, description="later jobs that may take a run which a job did not finish")
+    srun: list[str] = Field(default_factory=list, description="more options for every call of srun")
+    modules: list[str] = Field(default_factory=list, description="environment modules to load first in a job")
+    setup: list[str] = Field(default_factory=list, description="shell commands to run first in a job")
+    job_minutes: PositiveInt = Field(120, description="time limit of a job; runs are packed into jobs by it")
+    warn_seconds: PositiveInt = Field(
+        120, description="margin before the end of a job: no run starts that may not finish before it"
+    )
+    retries: NonNegativeInt = Field(2, description="extra jobs allowed for an unfinished run")
     confirm_node_hours: NonNegativeFloat | None = Field(
-        None, description="a sweep that may cost more is asked for confirmation (--yes confirms)"
+        None, description="node-hours above which a sweep needs confirmation (--yes confirms)"
     )
-    max_jobs: PositiveInt | None = Field(None, description="jobs of a sweep in the queue at a time")
+    max_jobs: PositiveInt | None = Field(None, description="jobs of a sweep in the queue at the same time")
     queue_hours: PositiveFloat | None = Field(
-        None, description="a job that has not started by then is cancelled (it may wait for ever)"
+        None, description="hours after which a pending job is cancelled (no limit)"
     )
-    poll_seconds: PositiveFloat = Field(10.0, description="between two looks at the queue")
-    preflight: bool = Field(True, description="measure devices and network at the beginning of every job")
-    report: bool = Field(False, description="with --detach: the report is a job of its own, after all others")
+    poll_seconds: PositiveFloat = Field(10.0, description="time between two queries of the queue")
+    preflight: bool = Field(True, description="measure devices and network at the start of every job")
+    report: bool = Field(False, description="with --detach: write the report in a separate job, after all others")

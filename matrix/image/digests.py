@@ -1,4 +1,4 @@
-"""Digests of images, which take long where these are large: kept for a file as it is, by size and time of change."""
+"""Cache of image digests, valid while a file's size and modification time stay the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from matrix.image.build import digest_of
 
 
 def digest(image: Path) -> str:
-    """SHA-256 of an image. Raises OSError: it cannot be read."""
+    """Return the SHA-256 of an image, from the cache if the file is unchanged.
+
+    Raises:
+        OSError: the image cannot be read.
+
+    """
     path, found = image.resolve(), image.stat()
     state = {"path": str(path), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
     kept = cache("images") / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
@@ -22,7 +27,7 @@ def digest(image: Path) -> str:
         if {**known, **state} == known:
             return str(known["sha256"])
     made = digest_of(path)
-    with contextlib.suppress(OSError):  # a home that cannot be written to: the next call takes its time again
+    with contextlib.suppress(OSError):  # without a writable home the next call computes it again
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_whole(kept, json.dumps(state | {"sha256": made}), durable=False)
     return made

@@ -1,7 +1,7 @@
-"""Starting a run's agents on this machine, one per node, and ending them: with plain torchrun agents, or forked from
-a warm process that has imported torch already.
+"""Start and end a run's torchrun agents on this machine, one per node.
 
-Every process carries the name of its sweep and runner in its environment, and ends with its parent.
+Agents are executed, or forked from a warm process that has already imported torch. Every process has its sweep and
+runner in its environment, and ends with its parent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from matrix.schedulers.local import hosts
 
 
 def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrder]:
-    """What each node's agent is asked for."""
+    """Return the order for each node's agent."""
     where = hosts(run.nodes)
     port = free_port()
     return [
@@ -42,9 +42,7 @@ def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrd
 
 
 def agent_command(order: AgentOrder, python: Sequence[str] = (sys.executable,)) -> list[str]:
-    """The command of one node's agent, as a person could give it; `python` is its interpreter and what stands before
-    that.
-    """
+    """Return the command of one node's agent; `python` is its interpreter with an optional prefix."""
     options = ["--node", str(order.node), "--master-addr", order.master_addr, "--master-port", str(order.master_port)]
     return [*python, "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
 
@@ -58,7 +56,7 @@ def _named(statuses: dict[int, int]) -> dict[str, int]:
 
 
 def _ending_with_this(order: AgentOrder, into: list[str]) -> list[str]:
-    """An agent that ends with this process; in an image with Apptainer, and that with this process."""
+    """Return the command of an agent that ends with this process; in an image through Apptainer, which does."""
     parent = ["--parent", str(os.getpid())]
     if not into:
         return [*agent_command(order), *parent]
@@ -100,7 +98,7 @@ class _Agents:
 
 
 class TorchrunLauncher:
-    """Plain torchrun agents: every rank imports torch for itself. For GPUs."""
+    """Starts plain torchrun agents, in which every rank imports torch. For GPUs."""
 
     def __init__(self, owner: str, commit: str, image: Image | None = None) -> None:
         self._owner = owner
@@ -123,7 +121,7 @@ class TorchrunLauncher:
                             stdout=log,
                             stderr=subprocess.STDOUT,
                             env=variables,
-                            start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
+                            start_new_session=True,  # the runner handles a Ctrl-C in the terminal
                         )
                     )
         except OSError as error:
@@ -132,12 +130,12 @@ class TorchrunLauncher:
         return agents
 
     def close(self) -> None:
-        """Nothing is kept between runs; what an interruption left half started is ended."""
+        """End processes of a run whose start was interrupted; nothing is kept between runs."""
         end_all(self._owner)
 
 
 class _ForkedAgents:
-    """Agents that the warm process forked; it says when they end."""
+    """Agents forked by the warm process, which reports when they end."""
 
     def __init__(self, answers: _Answers, pids: list[int], owner: str, server: int) -> None:
         self._answers = answers
@@ -152,7 +150,7 @@ class _ForkedAgents:
         return True
 
     def statuses(self) -> dict[str, int]:
-        """By node. Where the warm process itself is gone, all its agents are."""
+        """Return statuses by node. If the warm process has died, so have all its agents."""
         try:
             while (answer := self._answers.next(timeout=0.0)) is not None:
                 self._statuses[answer["ended"]] = answer["status"]
@@ -184,11 +182,11 @@ class _Answers:
         self._rest = b""
 
     def wait(self, timeout: float) -> bool:
-        """Whether something can be read within `timeout` seconds."""
+        """Return True if something can be read within `timeout` seconds."""
         return bool(select.select([self._stream], [], [], timeout)[0])
 
     def next(self, timeout: float) -> dict[str, Any] | None:
-        """The next answer, None where there is none in time.
+        """Return the next answer, or None if there is none within `timeout` seconds.
 
         Raises:
             LaunchError: the warm process has ended.
@@ -207,9 +205,9 @@ class _Answers:
 
 
 class WarmLauncher:
-    """Agents and ranks forked from one process that imported torch once. For small runs on a local CPU.
+    """Forks agents and ranks from one process that has imported torch. For small runs on a local CPU.
 
-    The environment is fixed when the process starts, so it is started anew where a run's differs.
+    The environment is fixed when this process starts, so a run with a different one restarts it.
     """
 
     def __init__(self, owner: str, commit: str, log: Path) -> None:
@@ -240,16 +238,16 @@ class WarmLauncher:
         self._variables = variables
         if self._answers.next(timeout=300.0) is None:
             self.close()
-            raise LaunchError(f"the warm process did not become ready in 300 s, see {self._log}")
+            raise LaunchError(f"the warm process was not ready within 300 s, see {self._log}")
         return self._process, self._answers
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
-        """Have the agents forked."""
+        """Have the warm process fork one agent per node."""
         variables = _variables(run, self._owner, self._commit)
         try:
             process, answers = self._ready(variables)
-            # An agent forks its ranks one after the other. If the first ones met at the agent's own store, a thread of
-            # it would look their addresses up meanwhile, and a rank forked then waits for glibc's resolver for ever.
+            # An agent forks its ranks one after the other. If the first ones met at the agent's own store, one of its
+            # threads would resolve their addresses meanwhile, and a rank forked then deadlocks in glibc's resolver.
             asked = orders(run, folder, attempt)
             port = free_port(but=asked[0].master_port)
             asked = [order.model_copy(update={"store_port": port}) for order in asked]
@@ -261,11 +259,11 @@ class WarmLauncher:
             raise LaunchError(f"cannot fork agents: {error}, see {self._log}") from error
         if started is None:
             self.close()
-            raise LaunchError(f"the warm process did not answer in 60 s, see {self._log}")
+            raise LaunchError(f"the warm process did not answer within 60 s, see {self._log}")
         return _ForkedAgents(answers, started["started"], self._owner, process.pid)
 
     def close(self) -> None:
-        """End the warm process, and with it all that it forked."""
+        """End the warm process and everything it forked."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

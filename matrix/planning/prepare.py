@@ -1,4 +1,4 @@
-"""From the command line's words to a planned sweep."""
+"""Prepare a sweep from command-line arguments: read, plan and filter it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from matrix.store.sweep_folder import SweepRecord
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a command needs to know of a sweep before it starts."""
+    """Everything a command needs to know about a sweep before it starts."""
 
     sweep: Sweep
     system: SystemFile
@@ -30,16 +30,16 @@ class Prepared:
 
     @property
     def selected_runs(self) -> list[Run]:
-        """The runs that a call is about, in order."""
+        """The selected runs, in order."""
         return [self.planned.runs[run_id] for run_id in self.selected]
 
     @cached_property
     def image(self) -> Image | None:
-        """What ranks run in. Raises InputError: it is not there."""
+        """The image of the system, if any. Raises InputError if it does not exist."""
         return Image(self.system.image) if self.system.image else None
 
     def record(self) -> SweepRecord:
-        """What the sweep would be begun with now."""
+        """Return the record of the sweep if it started now."""
         source = Path(self.sweep.data.path) / SOURCE_FILE
         return SweepRecord.now(
             self.sweep.name,
@@ -52,10 +52,10 @@ class Prepared:
 
 
 def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> Prepared:
-    """Read, expand, plan and filter.
+    """Read, expand, plan and filter a sweep.
 
     Raises:
-        InputError: something in the files or filters is wrong, or nothing is left to run.
+        InputError: a file or filter is invalid, or nothing is left to run.
 
     """
     sweep = load_sweep(matrix)

@@ -1,4 +1,4 @@
-"""Results, written: of attempts that were judged, and of those that a runner left behind when it died."""
+"""Write results: of judged attempts, and of attempts left by a dead runner."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.sweep_folder import SweepFolder, timestamp
 
 MOST_LOST = 2
-"""Jobs that a run may take with it before it is given up."""
+"""Number of jobs that may die during a run before it is not retried."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """The end of a job that had runs under way.
+    """The end of a job while runs were active.
 
     Attributes:
-        state: as the scheduler names it.
-        said: what that means, in a sentence's part.
-        counts: whether it may be the doing of the run that was under way.
+        state: the scheduler's name for it.
+        said: its meaning, as part of a sentence.
+        counts: True if the active run may have caused it.
 
     """
 
@@ -42,14 +42,14 @@ def write_result(
     allocation: Allocation | None = None,
     lost_to: str | None = None,
 ) -> Result:
-    """Write what became of a run.
+    """Write the result of a run.
 
     Raises:
-        OSError: it could not be written.
+        OSError: the result could not be written.
 
     """
     steps = folder.attempt(attempt).steps
-    if verdict.measured is not None and steps.exists():  # a runner that was killed right here has moved them
+    if verdict.measured is not None and steps.exists():  # a runner killed just after this line has already moved them
         steps.replace(folder.steps)
     result = Result(
         run=folder.path.name,
@@ -68,9 +68,10 @@ def write_result(
 
 
 def settle(sweep: SweepFolder, run_ids: Iterable[str], death: Death | None = None) -> list[Result]:
-    """Give attempts that a dead runner left without an outcome theirs: interrupted, unless they had come to their
-    end. Their processes are gone. Where a job died with them it is named, and a run that was under way in as many
-    deaths as `MOST_LOST` is given up. Returns what was written.
+    """Judge attempts left by a dead runner, whose processes are gone: `interrupted` unless they finished.
+
+    `death` names the job that died with them. A run that was active in `MOST_LOST` such jobs is not retried. Returns
+    the written results.
     """
     return [
         _settled(sweep, folder, death)
@@ -87,7 +88,7 @@ def _settled(sweep: SweepFolder, folder: RunFolder, death: Death | None) -> Resu
 
 
 def blamed(folder: RunFolder, verdict: Verdict, death: Death | None) -> tuple[Verdict, str | None]:
-    """The verdict on an interrupted run with the job's end in it, and the state that counts against the run."""
+    """Add the job's end to the verdict on an interrupted run; return it with the state that counts against the run."""
     if verdict.outcome is not Outcome.INTERRUPTED or death is None:
         return verdict, None
     verdict = replace(verdict, reason=f"{verdict.reason}; job {death.job} ended: {death.state} ({death.said})")
@@ -98,7 +99,7 @@ def blamed(folder: RunFolder, verdict: Verdict, death: Death | None) -> tuple[Ve
         return verdict, death.state
     states = ", ".join([str(result.lost_to) for result in earlier] + [death.state])
     evidence = [*verdict.evidence, *(f"attempt {result.attempt}: {result.reason}" for result in earlier)]
-    reason = f"given up: {len(earlier) + 1} jobs ended while it was under way ({states}); {verdict.reason}"
+    reason = f"not retried: {len(earlier) + 1} jobs died during this run ({states}); {verdict.reason}"
     return replace(verdict, outcome=_OUTCOMES.get(death.state, Outcome.CRASHED), reason=reason, evidence=evidence), (
         death.state
     )
@@ -108,20 +109,18 @@ _OUTCOMES = {"OUT_OF_MEMORY": Outcome.OOM, "TIMEOUT": Outcome.TIMEOUT}
 
 
 def earlier_results(folder: RunFolder) -> list[Result]:
-    """Results of attempts that were followed by another."""
+    """Return the results of all attempts but the last."""
     found = []
     for attempt in folder.attempts():
         try:
             found.append(Result.model_validate_json((attempt.path / "result.json").read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError):  # it is the newest, or damaged
+        except (FileNotFoundError, ValueError):  # the last attempt, or a damaged result
             continue
     return found
 
 
 def set_aside(folder: RunFolder) -> None:
-    """Keep the result of an earlier attempt with its logs; one that cannot be read is kept beside it, under a name
-    that says so.
-    """
+    """Move the result of an earlier attempt to its folder; keep an unreadable one as `damaged-<n>.json`."""
     if not folder.result.exists():
         return
     try:

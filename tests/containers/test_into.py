@@ -103,12 +103,12 @@ def test_a_command_gets_the_node_s_variables_the_run_s_and_secrets_that_no_list_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"image": "/nowhere/a.sif"}, "/nowhere/a.sif is not there, and ranks in the image need it"),
-        ({"binds": (Bind(Path("/nowhere/data")),)}, "/nowhere/data is not there, and ranks in the image need it"),
+        ({"image": "/nowhere/a.sif"}, "/nowhere/a.sif does not exist, and ranks in the image need it"),
+        ({"binds": (Bind(Path("/nowhere/data")),)}, "/nowhere/data does not exist, and ranks in the image need it"),
         ({"scratch": "/tmp/$NO_JOB/x"}, "image.scratch: /tmp/$NO_JOB/x: $NO_JOB is not set here"),
-        ({"scratch": "/nowhere/x"}, "image.scratch: there is no folder /nowhere/x: make it, or name another"),
+        ({"scratch": "/nowhere/x"}, "image.scratch: the folder /nowhere/x does not exist: create it, or give another"),
         ({"scratch": "x"}, "image.scratch: x: should be an absolute path"),
-        ({"program": "/nowhere/apptainer"}, "image.program /nowhere/apptainer: no such program"),
+        ({"program": "/nowhere/apptainer"}, "image.program /nowhere/apptainer: program not found"),
     ],
 )
 def test_what_a_node_lacks_is_one_sentence(entry: Entry, change: dict[str, Any], said: str) -> None:
@@ -123,7 +123,7 @@ def test_a_scratch_folder_that_somebody_else_has_made_is_refused(entry: Entry, t
     (tmp_path / "job 7" / f"xffl-bench-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     done = enter(entry, "true")
     assert done.returncode == 1
-    assert "belongs to somebody else" in done.stderr
+    assert "belongs to another user" in done.stderr
 
 
 def test_it_starts_without_what_takes_time() -> None:
@@ -176,7 +176,7 @@ def test_paths_of_a_system_file_begin_at_its_folder_and_scratch_is_the_node_s(
     [
         ("{pth: a}", "image: the key 'path' is missing"),
         ("{path: a, binds: [{path: b, at: c}]}", "image.binds[0].at: should be an absolute path, not 'c'"),
-        ("{path: a}, start: warm", "start: forks ranks from a process outside of the image"),
+        ("{path: a}, start: warm", "start: warm forks ranks from a process outside the image"),
     ],
 )
 def test_a_block_that_is_wrong(tmp_path: Path, image: str, said: str) -> None:
@@ -188,9 +188,9 @@ def test_a_block_that_is_wrong(tmp_path: Path, image: str, said: str) -> None:
 
 
 def test_what_is_not_there(tmp_path: Path, image: Path) -> None:
-    with pytest.raises(InputError, match=r"image\.path: there is no file .*none\.sif"):
+    with pytest.raises(InputError, match=r"image\.path: .*none\.sif does not exist"):
         Image(ImageSettings(path=str(tmp_path / "none.sif")))
-    with pytest.raises(InputError, match=r"image\.code: .* is no checkout"):
+    with pytest.raises(InputError, match=r"image\.code: .* is not a checkout"):
         Image(ImageSettings(path=str(image), code=str(tmp_path)))
 
 

@@ -73,7 +73,9 @@ def test_paths_are_relative_to_the_matrix_file_wherever_they_stand(
 def test_a_variable_that_is_not_set_is_named(load: LoadText, small: str, more: str, place: str) -> None:
     with pytest.raises(InputError) as caught:
         load(small + more + "\n")
-    assert f"sweep.yaml:{place}: names a variable that is not set: $NOT_SET_AT_ALL/checkpoint" in str(caught.value)
+    assert f"sweep.yaml:{place}: uses an environment variable that is not set: $NOT_SET_AT_ALL/checkpoint" in str(
+        caught.value
+    )
 
 
 def test_planning_needs_no_checkpoint_and_running_does(plan: PlanText, small: str, tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_planning_needs_no_checkpoint_and_running_does(plan: PlanText, small: st
     checkpoint(tmp_path / "before" / "checkpoint")
     check_data(plan(text.replace("[2, 4]", "2").replace("[1, 2]", "1")))
     (tmp_path / "before" / "checkpoint" / "checkpoint.json").unlink()
-    with pytest.raises(InputError, match=r"none of the 4 points .* holds no whole checkpoint"):
+    with pytest.raises(InputError, match=r"none of the 4 combinations .* holds no whole checkpoint"):
         plan(text)
 
 

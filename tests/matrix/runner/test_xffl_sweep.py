@@ -45,7 +45,7 @@ def test_sums_are_refused_and_the_rest_is_trained(tmp_path: Path, data: Path) ->
     refused = ("xffl", "federated")
     assert outcomes.pop(refused) == "invalid"
     assert set(outcomes.values()) == {"completed"}
-    assert "adds up the parameters of federated groups" in results[refused].reason
+    assert "sums the parameters of federated groups" in results[refused].reason
     assert not list(sweep.folder.run(found[refused].id).attempt(0).logs.iterdir()), "it was started"
     library = found["xffl", "fsdp"].library
     assert library is not None

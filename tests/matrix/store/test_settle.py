@@ -34,7 +34,7 @@ def test_a_run_that_took_two_jobs_with_it_is_given_up(tmp_path: Path, two_rank_r
     (second,) = settle(sweep, [two_rank_run.id], Death("9", "TIMEOUT", "its time limit", counts=True))
     assert (second.outcome, second.lost_to) == (Outcome.TIMEOUT, "TIMEOUT")
     assert second.outcome.is_final
-    assert second.reason.startswith("given up: 2 jobs ended while it was under way (NODE_FAIL, TIMEOUT)")
+    assert second.reason.startswith("not retried: 2 jobs died during this run (NODE_FAIL, TIMEOUT)")
     assert f"attempt 0: {first.reason}" in second.evidence
     assert settle(sweep, [two_rank_run.id], NODE_FAIL) == [], "it has its result"
 

@@ -19,8 +19,8 @@ from matrix.batch.closing import close
 from matrix.batch.packing import Pack, pack
 from matrix.errors import InputError
 from matrix.planning.order import by_nodes
-from matrix.planning.prepare import Prepared
-from matrix.runner.progress import Display
+from matrix.planning.prepare import PreparedSweep
+from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
 from matrix.schedulers.slurm import commands
 from matrix.schedulers.slurm.commands import NoAnswerError, Seen, SlurmError
@@ -59,7 +59,7 @@ class Campaign:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: PreparedSweep,
         folder: SweepFolder,
         record: SweepRecord,
         claim: Claim,
@@ -144,7 +144,7 @@ class Campaign:
                 raise InputError(f"sbatch refused a job of {each.nodes} nodes: {error}") from error
             self._say(self._follows(folder, order, submitted), f"submitted: {_size(each)}")
 
-    def follow(self, display: Display) -> None:
+    def follow(self, display: SweepDisplay) -> None:
         """Wait until no job is left, submitting what jobs left undone.
 
         Raises:
@@ -170,7 +170,7 @@ class Campaign:
                 return
             time.sleep(self._settings.poll_seconds)
 
-    def catch_up(self, display: Display) -> None:
+    def catch_up(self, display: SweepDisplay) -> None:
         """Take note of jobs that have ended.
 
         Raises:
@@ -282,7 +282,7 @@ class Campaign:
             return f"{len(tried)} jobs did not finish it ({ends}), slurm.retries is {self._settings.retries}"
         return ""
 
-    def _look(self, display: Display) -> None:
+    def _look(self, display: SweepDisplay) -> None:
         seen = commands.look(self.live_ids)
         for live in list(self._live.values()):
             found = seen.get(live.submitted.id) or Seen("GONE", "", 0.0, "")
@@ -301,7 +301,7 @@ class Campaign:
                 commands.cancel([live.submitted.id])  # it has lost a node, for which Slurm might start it again
             self._over(live, results, display)
 
-    def _over(self, live: _Live, results: list[Result], display: Display) -> None:
+    def _over(self, live: _Live, results: list[Result], display: SweepDisplay) -> None:
         """A job has ended: say so, with what became of runs that it did not finish."""
         number = live.folder.number
         self._closed = True
@@ -326,7 +326,7 @@ class Campaign:
             self._say(live, f"has not started within slurm.queue_hours = {hours:g}: cancelled")
             commands.cancel([live.submitted.id])
 
-    def _show(self, display: Display, but: Collection[str] = ()) -> None:
+    def _show(self, display: SweepDisplay, but: Collection[str] = ()) -> None:
         """Results that have come since the last look, `but` for those that are shown elsewhere."""
         for run in self._runs:
             result, before = self._folder.result(run.id), self._seen.get(run.id)

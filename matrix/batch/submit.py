@@ -12,9 +12,9 @@ from matrix.batch.packing import Pack
 from matrix.batch.report_job import submit_report
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
-from matrix.planning.prepare import Prepared
+from matrix.planning.prepare import PreparedSweep
 from matrix.runner.execute import waiting_at
-from matrix.runner.progress import Display
+from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
 from matrix.runner.session import site_of
 from matrix.schedulers.slurm import commands
@@ -24,7 +24,7 @@ from matrix.store.sweep_folder import SweepFolder
 
 
 def run_in_jobs(
-    prepared: Prepared,
+    prepared: PreparedSweep,
     folder: SweepFolder,
     console: Console,
     *,
@@ -52,7 +52,7 @@ def run_in_jobs(
         own.check()
         campaign = Campaign(prepared, folder, record, own, console, max_runs=max_runs, retry_failed=retry_failed)
         campaign.find()
-        with Display(console, len(prepared.selected)) as display:
+        with SweepDisplay(console, len(prepared.selected)) as display:
             campaign.catch_up(display)
             packs = campaign.packs()
             _ask(prepared, packs, console, may_cost)
@@ -65,7 +65,7 @@ def run_in_jobs(
         return campaign.summary()
 
 
-def write_jobs(prepared: Prepared, folder: SweepFolder, console: Console, *, accept_changes: bool) -> list[Path]:
+def write_jobs(prepared: PreparedSweep, folder: SweepFolder, console: Console, *, accept_changes: bool) -> list[Path]:
     """Write the jobs that would be submitted; returns their scripts. The next `run` adopts those that were submitted by
     hand, and writes the others anew.
 
@@ -104,7 +104,7 @@ def _estimate(packs: list[Pack], console: Console) -> float:
     return hours
 
 
-def _ask(prepared: Prepared, packs: list[Pack], console: Console, may_cost: Callable[[float], bool]) -> None:
+def _ask(prepared: PreparedSweep, packs: list[Pack], console: Console, may_cost: Callable[[float], bool]) -> None:
     """Raises InputError: it is too much."""
     hours, limit = _estimate(packs, console), prepared.system.slurm.confirm_node_hours
     if limit is not None and hours > limit and not may_cost(hours):

@@ -23,7 +23,7 @@ from matrix.launchers.torchrun import agent_command, orders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site
 from matrix.planning.crossing import crossing
-from matrix.planning.prepare import Prepared
+from matrix.planning.prepare import PreparedSweep
 from matrix.runner.runner import Summary
 from matrix.schedulers.slurm.commands import SlurmError, look
 from matrix.store.claim import holder
@@ -31,7 +31,7 @@ from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
 
 
-def print_plan(prepared: Prepared, console: Console) -> None:
+def print_plan(prepared: PreparedSweep, console: Console) -> None:
     """Print every cell with its layout and runs; below, each reason why cells are not run once."""
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
@@ -83,7 +83,7 @@ def _in_short(cell: Cell) -> str:
     )
 
 
-def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
+def print_commands(prepared: PreparedSweep, folder: SweepFolder, console: Console) -> None:
     """Print the commands of every run: those of its agents with their environment, or that of `xffl exec`.
 
     They repeat the run by hand once its run.json exists, and the files for an image or `xffl exec`.

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract.base import AxisValue
 from bench.contract.layout import USED_SETTINGS, StrategySettings
 from bench.contract.shapes import STOCK
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import BUILT_IN
 from matrix.config.validation import Fault
 from matrix.config.values import NamedModel, NamedStrategy
@@ -17,7 +17,7 @@ from matrix.config.yamlfile import Location
 from matrix.errors import as_text, suggestion
 
 
-def faults(sweep: Sweep) -> Iterator[Fault]:
+def faults(sweep: MatrixFile) -> Iterator[Fault]:
     """Yield every inconsistency between the keys of a matrix file."""
     for check in (
         _names,
@@ -36,7 +36,7 @@ def faults(sweep: Sweep) -> Iterator[Fault]:
         yield from check(sweep)
 
 
-def _names(sweep: Sweep) -> Iterator[Fault]:
+def _names(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that plain names refer to known models and strategies."""
     known: dict[str, Collection[str]] = {"model": sweep.model_names, "strategy": sweep.strategy_settings}
     for location, axis, value in sweep.placed_values():
@@ -44,7 +44,7 @@ def _names(sweep: Sweep) -> Iterator[Fault]:
             yield location, f"{value!r} is not a known {axis}{suggestion(value, known[axis])}"
 
 
-def _meanings(sweep: Sweep) -> Iterator[Fault]:
+def _meanings(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that each name has one meaning."""
     meanings: dict[tuple[str, str], object] = {("model", name): shape for name, shape in STOCK.items()}
     meanings |= {("strategy", name): None for name in USED_SETTINGS}
@@ -53,7 +53,7 @@ def _meanings(sweep: Sweep) -> Iterator[Fault]:
             yield (*location, "name"), f"{value.name!r} already names another {axis}: choose another name"
 
 
-def _settings(sweep: Sweep) -> Iterator[Fault]:
+def _settings(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that every strategy has the settings it needs, and no others."""
     for kind, settings in sweep.strategies.items():
         yield from _unused(("strategies", kind), kind, settings)
@@ -82,7 +82,7 @@ def _missing(kind: str, settings: StrategySettings) -> Iterator[str]:
         yield "'group' (a size) or 'groups' (a count)"
 
 
-def _included(sweep: Sweep) -> Iterator[Fault]:
+def _included(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that includes use only axes of the sweep: other combinations would have no value on a new one."""
     for place, lists in enumerate(sweep.include):
         for axis in lists.labels:
@@ -103,13 +103,13 @@ def _match(
                 yield (*location, axis, place), text
 
 
-def _excluded(sweep: Sweep) -> Iterator[Fault]:
+def _excluded(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that exclusions name existing axes and values."""
     for place, match in enumerate(sweep.exclude):
         yield from _match(("exclude", place), match, sweep.labels)
 
 
-def _overrides(sweep: Sweep) -> Iterator[Fault]:
+def _overrides(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that overrides match existing values and do not change an axis, which would make labels untrue."""
     for place, override in enumerate(sweep.overrides):
         yield from _match(("overrides", place, "when"), override.when, sweep.all_labels)
@@ -117,19 +117,19 @@ def _overrides(sweep: Sweep) -> Iterator[Fault]:
             yield ("overrides", place, "set", key), "is an axis of this sweep, which an override cannot change"
 
 
-def _training(sweep: Sweep) -> Iterator[Fault]:
+def _training(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that a field of `training` is given once."""
     for key in sorted(sweep.training.model_fields_set & sweep.axes.labels.keys()):
         yield ("training", key), f"is also an axis: give it here or under axes.{key}"
 
 
-def _length(sweep: Sweep) -> Iterator[Fault]:
+def _length(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that the length of the training is given either in steps or in epochs."""
     if sweep.uses("steps") and sweep.uses("epochs"):
         yield ("training",), "should give its length in `steps` or in `epochs`, not both: keep one of them"
 
 
-def _block(sweep: Sweep) -> Iterator[Fault]:
+def _block(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that a block holds whole averaging intervals, so that all blocks are alike."""
     for every in sorted(sweep.intervals):
         if sweep.block_steps % every:
@@ -139,7 +139,7 @@ def _block(sweep: Sweep) -> Iterator[Fault]:
             )
 
 
-def _reference(sweep: Sweep) -> Iterator[Fault]:
+def _reference(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that the reference names values of the sweep."""
     for axis, name in sweep.reference.model_dump(exclude_none=True).items():
         known = sweep.all_labels[axis]
@@ -147,7 +147,7 @@ def _reference(sweep: Sweep) -> Iterator[Fault]:
             yield ("reference", axis), f"{as_text(name)} is not a value of the axis {axis}{suggestion(name, known)}"
 
 
-def _paths(sweep: Sweep) -> Iterator[Fault]:
+def _paths(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that paths use known variables and home folders, and that a system is a path or built in."""
     paths: list[tuple[Location, str]] = [(("data", "path"), sweep.data.path), (("system",), sweep.system)]
     for location, _, value in sweep.placed_values():
@@ -166,7 +166,7 @@ def _paths(sweep: Sweep) -> Iterator[Fault]:
         yield ("system",), f"{sweep.system!r} is neither the path of a .yaml file nor a built-in system{known}"
 
 
-def _starts(sweep: Sweep) -> Iterator[tuple[Location, str]]:
+def _starts(sweep: MatrixFile) -> Iterator[tuple[Location, str]]:
     """Yield the location and path of every checkpoint to resume from."""
     if sweep.training.start_from is not None:
         yield ("training", "start_from"), sweep.training.start_from
@@ -178,7 +178,7 @@ def _starts(sweep: Sweep) -> Iterator[tuple[Location, str]]:
             yield location, str(value)
 
 
-def _wandb(sweep: Sweep) -> Iterator[Fault]:
+def _wandb(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that project and tags are valid for W&B, which would reject others only after the first run."""
     project = sweep.wandb.project
     if not 0 < len(project) <= 128 or set(project) & set("/\\#?%:"):

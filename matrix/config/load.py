@@ -6,14 +6,14 @@ from pathlib import Path
 
 from matrix.config.crosscheck import faults
 from matrix.config.models.located import find_models
-from matrix.config.sweep import Data, Sweep
+from matrix.config.sweep import Data, MatrixFile
 from matrix.config.system import BUILT_IN, built_in_path
 from matrix.config.validation import refuse, validate
 from matrix.config.yamlfile import read_yaml
 from matrix.host.paths import absolute
 
 
-def load_sweep(path: Path) -> Sweep:
+def load_sweep(path: Path) -> MatrixFile:
     """Read a matrix file and make its paths absolute.
 
     Raises:
@@ -21,7 +21,7 @@ def load_sweep(path: Path) -> Sweep:
 
     """
     file = read_yaml(path)
-    sweep = validate(Sweep, file)
+    sweep = validate(MatrixFile, file)
     refuse(file, faults(sweep))
     folder = path.absolute().parent
     found, missing = find_models(sweep, folder)

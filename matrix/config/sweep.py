@@ -29,14 +29,14 @@ class Data(Document):
     )
 
 
-class Reference(Document):
+class ReferenceCell(Document):
     """The combination that speed-up and efficiency are relative to."""
 
     strategy: str | None = Field(None, description="a strategy of the sweep (fsdp if present, else the first)")
     nodes: PositiveInt | None = Field(None, description="a node count of the sweep (the smallest)")
 
 
-class Sweep(Document):
+class MatrixFile(Document):
     """A matrix file: the product of the axes, minus exclusions, plus inclusions."""
 
     name: Name = Field(description="name of the sweep and of its results folder")
@@ -71,8 +71,8 @@ class Sweep(Document):
     repeats: PositiveInt = Field(1, description="runs of each combination; confidence intervals need at least 3")
     seed: NonNegativeInt = Field(0, description="seed of the order of the runs")
     limits: Limits = Field(default=Limits(), description="time limits after which a run is ended")
-    reference: Reference = Field(
-        default=Reference(), description="the combination that speed-up and efficiency are relative to"
+    reference: ReferenceCell = Field(
+        default=ReferenceCell(), description="the combination that speed-up and efficiency are relative to"
     )
     wandb: Wandb = Field(default=Wandb(), description="tracking of runs by Weights & Biases")
 

@@ -157,7 +157,7 @@ def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
     texts = {name: value for name in named if (value := getattr(system.slurm, name)) is not None}
     for name, text in texts.items():
         if not text or text != "".join(text.split()):
-            yield ("slurm", name), f"{text!r} should be one word without blanks, as sbatch expects"
+            yield ("slurm", name), f"{text!r} should be one word, as sbatch expects"
     for number, option in enumerate(system.slurm.sbatch):
         if not option.startswith("-"):
             yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for example --mail-type=END"

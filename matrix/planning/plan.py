@@ -13,7 +13,7 @@ from bench.contract.plan import Cell, Plan
 from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
 from bench.contract.training import SETTINGS
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.errors import InputError, as_text
 from matrix.planning.collapse import Resolved, collapse, why_same
@@ -32,7 +32,7 @@ class PlannedSweep:
     runs: dict[str, Run]
 
 
-def make_plan(sweep: Sweep, system: SystemFile) -> PlannedSweep:
+def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
     """Expand, resolve, collapse and order a sweep.
 
     Raises:
@@ -80,7 +80,7 @@ def check_data(planned: PlannedSweep) -> None:
             )
 
 
-def _resolve_all(points: list[Point], sweep: Sweep, system: SystemFile) -> list[Resolved | str]:
+def _resolve_all(points: list[Point], sweep: MatrixFile, system: SystemFile) -> list[Resolved | str]:
     """Return what each combination resolves to, or the reason why it is impossible."""
     resolver, strategies = Resolver(sweep, system), sweep.strategy_settings
     outcomes: list[Resolved | str] = []
@@ -94,7 +94,7 @@ def _resolve_all(points: list[Point], sweep: Sweep, system: SystemFile) -> list[
     return outcomes
 
 
-def _nothing_runs(sweep: Sweep, points: list[Point], outcomes: list[Resolved | str]) -> str:
+def _nothing_runs(sweep: MatrixFile, points: list[Point], outcomes: list[Resolved | str]) -> str:
     if not points:
         return f"sweep {sweep.name}: exclude leaves no combination: remove an exclusion"
     reasons = "; ".join(dict.fromkeys(str(outcome) for outcome in outcomes))
@@ -117,7 +117,7 @@ def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], 
     )
 
 
-def _repeats(cell: Resolved, sweep: Sweep) -> list[Run]:
+def _repeats(cell: Resolved, sweep: MatrixFile) -> list[Run]:
     first = {axis: labels[0] for axis, labels in sweep.labels.items()}
     runs = []
     for repeat in range(sweep.repeats):
@@ -148,7 +148,7 @@ def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
     return f"{name}.r{run.repeat}-{digest[:6]}"
 
 
-def _order(runs: list[list[Run]], sweep: Sweep) -> Iterator[str]:
+def _order(runs: list[list[Run]], sweep: MatrixFile) -> Iterator[str]:
     """Yield run ids: all of the first repeat in random order, then all of the second, and so on.
 
     The repeats of a combination are thus far apart. If the machine slows down during the sweep, all combinations are
@@ -160,7 +160,7 @@ def _order(runs: list[list[Run]], sweep: Sweep) -> Iterator[str]:
         yield from ids
 
 
-def _reference(sweep: Sweep) -> dict[str, AxisValue]:
+def _reference(sweep: MatrixFile) -> dict[str, AxisValue]:
     strategies = [str(name) for name in sweep.all_labels["strategy"]]
     nodes = [int(count) for count in sweep.all_labels["nodes"]]
     default = "fsdp" if "fsdp" in strategies else strategies[0]

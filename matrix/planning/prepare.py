@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract.files import SOURCE_FILE
 from bench.contract.run import Run
 from matrix.config.load import load_sweep
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
@@ -18,10 +18,10 @@ from matrix.store.sweep_folder import SweepRecord
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSweep:
     """Everything a command needs to know about a sweep before it starts."""
 
-    sweep: Sweep
+    sweep: MatrixFile
     system: SystemFile
     planned: PlannedSweep
     selected: list[str]
@@ -51,7 +51,7 @@ class Prepared:
         )
 
 
-def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> Prepared:
+def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> PreparedSweep:
     """Read, expand, plan and filter a sweep.
 
     Raises:
@@ -65,4 +65,4 @@ def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[st
     system_file = load_system(system_path)
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
-    return Prepared(sweep, system_file, planned, select(planned, *filters), matrix, system_path)
+    return PreparedSweep(sweep, system_file, planned, select(planned, *filters), matrix, system_path)

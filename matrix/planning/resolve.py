@@ -15,7 +15,7 @@ from bench.contract.run import Run
 from bench.contract.shapes import Shape
 from bench.contract.training import Training
 from matrix.config.source import read_source, train_samples
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.planning.expand import Point, matches
 from matrix.planning.irrelevant import without_unused
@@ -25,7 +25,7 @@ from matrix.planning.xffl_limits import unsupported
 class Resolver:
     """Resolves combinations of one sweep on one system; results shared by many combinations are cached."""
 
-    def __init__(self, sweep: Sweep, system: SystemFile) -> None:
+    def __init__(self, sweep: MatrixFile, system: SystemFile) -> None:
         self._sweep = sweep
         self._system = system
         self._facts = system.facts

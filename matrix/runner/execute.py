@@ -11,7 +11,7 @@ from rich.console import Console
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
 from matrix.planning.order import by_nodes
-from matrix.planning.prepare import Prepared
+from matrix.planning.prepare import PreparedSweep
 from matrix.runner.queued import at_work
 from matrix.runner.runner import Summary
 from matrix.runner.session import Here, run_here, site_of, with_library
@@ -21,7 +21,7 @@ from matrix.store.sweep_folder import SweepFolder
 
 
 def execute(
-    prepared: Prepared,
+    prepared: PreparedSweep,
     folder: SweepFolder,
     console: Console,
     *,
@@ -78,7 +78,7 @@ def waiting_at(folder: SweepFolder, console: Console) -> Callable[[Runner], None
     return waiting
 
 
-def _check_size(prepared: Prepared, held: Held) -> None:
+def _check_size(prepared: PreparedSweep, held: Held) -> None:
     """Raises InputError: a run wants more hosts than there are."""
     hosts = held.allocation.hosts
     for run in prepared.selected_runs:

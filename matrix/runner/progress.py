@@ -16,7 +16,7 @@ from bench.contract.run import Run
 _STYLES = {Outcome.COMPLETED: "green", Outcome.INTERRUPTED: "yellow"}
 
 
-class Display:
+class SweepDisplay:
     """Shows the progress of a sweep, as plain lines without a terminal. Use as a context manager."""
 
     def __init__(self, console: Console, runs: int) -> None:

@@ -23,7 +23,7 @@ from matrix.launchers.srun import SrunLauncher
 from matrix.launchers.torchrun import TorchrunLauncher, WarmLauncher
 from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_site import Site, check_paths, find_site
-from matrix.runner.progress import Display
+from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary, SweepRunner, always
 from matrix.schedulers.slurm.allocation import Held
 from matrix.store.claim import Claim
@@ -139,7 +139,7 @@ def run_here(
     launchers = _launchers(here, site, runs)
     launcher = ChosenLauncher(launchers)
     try:
-        with Display(here.console, len(runs)) as display:
+        with SweepDisplay(here.console, len(runs)) as display:
             for result in settle(here.folder, to_settle, death):
                 display.ended(result)
             runner = SweepRunner(

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract.weightfiles import weight_files
 from matrix.config.models.config_json import read_shape
 from matrix.config.models.hub import snapshot
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.validation import Fault
 from matrix.config.values import LocatedModel, NamedModel
 from matrix.errors import InputError
@@ -19,7 +19,7 @@ LONGEST_HEADER = 100_000_000
 """Largest header in bytes that the safetensors library accepts; a file that claims more is not a safetensors file."""
 
 
-def find_models(sweep: Sweep, folder: Path) -> tuple[dict[str, LocatedModel], list[Fault]]:
+def find_models(sweep: MatrixFile, folder: Path) -> tuple[dict[str, LocatedModel], list[Fault]]:
     """Return the sweep's models with a `path` (relative to `folder`) or a `hub` by name, and the faults found."""
     found: dict[str, LocatedModel] = {}
     faults: list[Fault] = []

@@ -105,8 +105,8 @@ def test_a_second_dry_run_writes_the_same_jobs_anew(workplace: Path, monkeypatch
     ("more", "fault"),
     [
         ("slurm: {partiton: main}", "slurm.partiton: is not a known key (did you mean 'partition'?)"),
-        ("slurm: {account: my project}", "slurm.account: 'my project' should be one word without blanks, as sbatch expects"),
-        ("slurm: {qos: ''}", "slurm.qos: '' should be one word without blanks, as sbatch expects"),
+        ("slurm: {account: my project}", "slurm.account: 'my project' should be one word, as sbatch expects"),
+        ("slurm: {qos: ''}", "slurm.qos: '' should be one word, as sbatch expects"),
         ("slurm: {sbatch: [mail-type=END]}",
          "slurm.sbatch[0]: 'mail-type=END' should be an option of sbatch, for example --mail-type=END"),
         ("slurm: {job_minutes: 0}", "slurm.job_minutes: should be greater than 0, not 0"),

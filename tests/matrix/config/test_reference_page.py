@@ -66,7 +66,7 @@ def table(place: dict[str, Any]) -> str:
         ("`overrides`", MATRIX["$defs"]["Override"]),
         ("`data`", MATRIX["$defs"]["Data"]),
         ("`limits`", MATRIX["$defs"]["Limits"]),
-        ("`reference`", MATRIX["$defs"]["Reference"]),
+        ("`reference`", MATRIX["$defs"]["ReferenceCell"]),
         ("`wandb`", MATRIX["$defs"]["Wandb"]),
         ("Models", MATRIX["$defs"]["NamedModel"]),
         ("Models by shape", SHAPE),

@@ -65,8 +65,8 @@ def commit() -> tuple[str | None, bool | None]:
     return commit_of(Path(__file__).resolve().parents[2])
 
 
-def told(commit: str | None, dirty: bool | None) -> str:
-    """A commit as `XFFL_BENCH_COMMIT` has it, empty where there is none."""
+def commit_text(commit: str | None, dirty: bool | None) -> str:
+    """Return a commit in the format of `XFFL_BENCH_COMMIT`, or "" without one."""
     return f"{commit} {'dirty' if dirty else 'clean'}" if commit else ""
 
 

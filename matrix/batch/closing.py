@@ -9,7 +9,7 @@ from matrix.schedulers.slurm.commands import Seen
 from matrix.schedulers.slurm.states import ENDS, in_log
 from matrix.store.jobs import JobFolder, JobOrder
 from matrix.store.judge import Verdict
-from matrix.store.settle import Death, blamed, settle, write_result
+from matrix.store.settle import LostJob, blamed, settle, write_result
 
 
 def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Result]:
@@ -30,14 +30,14 @@ def close(folder: JobFolder, order: JobOrder, job: str, seen: Seen) -> list[Resu
     said = meaning.said
     if state == "FAILED" and (last := _last_line(folder.printed(job))):
         said = f"{said}: {last}"
-    death = Death(job, state, said, meaning.counts)
+    death = LostJob(job, state, said, meaning.counts)
     run_ids = [run.id for run in order.runs]
     written = [*explained(folder, run_ids, death), *settle(folder.sweep, run_ids, death)]
     folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds, nodes=order.nodes))
     return written
 
 
-def explained(folder: JobFolder, run_ids: list[str], death: Death) -> list[Result]:
+def explained(folder: JobFolder, run_ids: list[str], death: LostJob) -> list[Result]:
     """Runs that a job's own process ended when it was told to end, and did not know why: with the reason."""
     found = []
     for run_id in run_ids:

@@ -29,7 +29,7 @@ from matrix.schedulers.slurm.states import ENDS, in_log, meaning
 from matrix.store.claim import claim
 from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders
-from matrix.store.settle import Death
+from matrix.store.settle import LostJob
 from matrix.store.sweep_folder import SweepRecord
 
 
@@ -97,7 +97,7 @@ def _ends(folder: JobFolder, order: JobOrder, allocated: Held, state: str, said:
     if state != "COMPLETED":
         if seen is None or seen.state != "RUNNING":
             return
-        explained(folder, [run.id for run in order.runs], Death(job, state, said, ENDS[state].counts))
+        explained(folder, [run.id for run in order.runs], LostJob(job, state, said, ENDS[state].counts))
     folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds if seen else 0.0, nodes=order.nodes))
 
 
@@ -121,7 +121,7 @@ def _check_software(record: SweepRecord, image: Image | None, allocated: Held) -
         )
 
 
-def _earlier_start(folder: JobFolder, job: str) -> Death | None:
+def _earlier_start(folder: JobFolder, job: str) -> LostJob | None:
     """What became of the runner before, where Slurm has started this job again; why, the job's log says where its first
     node lived.
     """
@@ -130,8 +130,8 @@ def _earlier_start(folder: JobFolder, job: str) -> Death | None:
     parts = folder.printed(job).split(f"job {job}: ")  # what each process says first: the last one is this
     state = in_log(parts[-2] if len(parts) > 1 else "")
     if state not in ENDS:
-        return Death(job, "REQUEUED", "Slurm started it again", counts=state is None)
-    return Death(job, state, ENDS[state].said, ENDS[state].counts)
+        return LostJob(job, "REQUEUED", "Slurm started it again", counts=state is None)
+    return LostJob(job, state, ENDS[state].said, ENDS[state].counts)
 
 
 def _hindrance(

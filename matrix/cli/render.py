@@ -18,7 +18,7 @@ from bench.contract.plan import Cell
 from bench.contract.training import SETTINGS
 from matrix.errors import as_text
 from matrix.host.variables import environment
-from matrix.image.image import words
+from matrix.image.image import entry_command
 from matrix.launchers.torchrun import agent_command, orders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site
@@ -104,7 +104,7 @@ def print_commands(prepared: PreparedSweep, folder: SweepFolder, console: Consol
             )
             continue
         console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
-        python = [*words(run_folder), "python"] if image else [sys.executable]
+        python = [*entry_command(run_folder), "python"] if image else [sys.executable]
         for order in orders(run, run_folder, run_folder.attempt(0)):
             print(shlex.join(agent_command(order, python)))
     console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)

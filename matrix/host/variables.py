@@ -6,7 +6,7 @@ from bench.contract.run import System
 from bench.host.process import OWNER
 
 
-def marks(owner: str, commit: str) -> dict[str, str]:
+def ownership_variables(owner: str, commit: str) -> dict[str, str]:
     """Return the variables that identify a process as ours: its owner and the commit that started it."""
     return {OWNER: owner, "XFFL_BENCH_COMMIT": commit}
 

@@ -88,7 +88,7 @@ def freeze_file(image: Path) -> Path:
     return image.with_name(f"{image.name}.freeze.txt")
 
 
-def digest_of(image: Path) -> str:
+def image_digest(image: Path) -> str:
     """Return the SHA-256 of an image."""
     with image.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -139,7 +139,7 @@ def make(build: Build) -> str:
         if status != 0:
             raise ImageError(f"`{build.program.name} build` failed with status {status}: nothing was written")
         packages = output_of([*inside(build.program, beside), "cat", FREEZE])
-        digest = digest_of(beside)
+        digest = image_digest(beside)
         told = {digest_file: f"{digest}  {build.out.name}\n", freeze_file: packages}
         for file, text in told.items():
             write_whole(file(beside), text)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bench.contract.files import write_whole
 from matrix.host.caches import cache
-from matrix.image.build import digest_of
+from matrix.image.build import image_digest
 
 
-def digest(image: Path) -> str:
+def cached_digest(image: Path) -> str:
     """Return the SHA-256 of an image, from the cache if the file is unchanged.
 
     Raises:
@@ -26,7 +26,7 @@ def digest(image: Path) -> str:
         known = json.loads(kept.read_text(encoding="utf-8"))
         if {**known, **state} == known:
             return str(known["sha256"])
-    made = digest_of(path)
+    made = image_digest(path)
     with contextlib.suppress(OSError):  # without a writable home the next call computes it again
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_whole(kept, json.dumps(state | {"sha256": made}), durable=False)

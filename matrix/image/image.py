@@ -10,13 +10,13 @@ from typing import Literal
 
 from bench.contract.files import RunFolder, write_whole
 from bench.contract.run import Run
-from bench.host.provenance import commit_of, told
+from bench.host.provenance import commit_of, commit_text
 from matrix.config.settings.image import ImageSettings
 from matrix.errors import InputError
 from matrix.host.variables import environment
 from matrix.image.apptainer import find_program
 from matrix.image.apptainer_command import Bind, enter
-from matrix.image.digests import digest
+from matrix.image.digests import cached_digest
 from matrix.image.enter_node import Entry
 from matrix.image.enter_node import device as device_here
 from matrix.xffl.interpreter import InImage
@@ -42,7 +42,7 @@ class Image:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file."""
-        return digest(self.path)
+        return cached_digest(self.path)
 
     def python(self, device: Literal["cpu", "cuda"]) -> InImage:
         """Return the image's interpreter, to be queried on this machine.
@@ -57,7 +57,7 @@ class Image:
         words = enter(self.path, gpu, binds, self._code(), workdir=Path("/"), program=str(program))
         return InImage(self.path, (*words, "python"))
 
-    def into(self, run: Run, folder: RunFolder, python: Path | None = None) -> list[str]:
+    def write_entry(self, run: Run, folder: RunFolder, python: Path | None = None) -> list[str]:
         """Write the run's `image.json`; return the command prefix for its agents and ranks on any node.
 
         `python` is the interpreter of xffl-bench on the nodes.
@@ -67,7 +67,7 @@ class Image:
 
         """
         write_whole(entry_file(folder), self._entry(run, folder).as_json(), durable=False)
-        return words(folder, python)
+        return entry_command(folder, python)
 
     def _entry(self, run: Run, folder: RunFolder) -> Entry:
         return Entry(
@@ -84,13 +84,13 @@ class Image:
         """Return the variables that put a checkout before the image's code and record its commit."""
         if self.settings.code is None:
             return {}
-        state = told(*commit_of(Path(self.settings.code)))
+        state = commit_text(*commit_of(Path(self.settings.code)))
         return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:
         """Yield the mounts from the host; of several for one path the last wins."""
         read = [run.data, run.weights, run.training.start_from]
-        paths = [path for name in read if name for path in (Path(name), *elsewhere(Path(name)))]
+        paths = [path for name in read if name for path in (Path(name), *link_target_folders(Path(name)))]
         code = [Path(self.settings.code)] if self.settings.code else []  # targets of its links are not imported
         found = {path: Bind(path) for path in (*paths, *code)}
         for bind in self.settings.more:
@@ -100,7 +100,7 @@ class Image:
         yield from (found | {own: Bind(own, writable=True)}).values()
 
 
-def elsewhere(folder: Path) -> list[Path]:
+def link_target_folders(folder: Path) -> list[Path]:
     """Return the folders outside `folder` that its symbolic links point into, as in the hub's cache."""
     files = [file.resolve() for file in folder.rglob("*") if file.is_symlink()] if folder.is_dir() else []
     real = folder.resolve()
@@ -112,7 +112,7 @@ def entry_file(folder: RunFolder) -> Path:
     return folder.path / "image.json"
 
 
-def words(folder: RunFolder, python: Path | None = None) -> list[str]:
+def entry_command(folder: RunFolder, python: Path | None = None) -> list[str]:
     """Return the command prefix that runs a command in the image on a node."""
     return [
         str(python or sys.executable),

@@ -8,7 +8,7 @@ from pathlib import Path
 from matrix.errors import InputError
 from matrix.image.apptainer import ImageError, labels_of, output_of
 from matrix.image.base import Device
-from matrix.image.build import FREEZE, digest_of, inside
+from matrix.image.build import FREEZE, image_digest, inside
 
 
 @dataclass(frozen=True)
@@ -53,4 +53,4 @@ def inspect(program: Path, image: Path) -> Inspected:
         raise InputError(f"{image}: {program.name} cannot read it: {error}") from error
     if not labels:
         raise InputError(f"{image}: has no labels of xffl-bench: give an image built by `xffl-bench image build`")
-    return Inspected(labels, tuple(packages.split("\n")[:-1]), digest_of(image))
+    return Inspected(labels, tuple(packages.split("\n")[:-1]), image_digest(image))

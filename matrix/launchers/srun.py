@@ -19,7 +19,7 @@ from bench.contract.run import Run
 from matrix.config.system import SystemFile
 from matrix.host.calls import call, complaint
 from matrix.host.processes import end_all
-from matrix.host.variables import environment, marks
+from matrix.host.variables import environment, ownership_variables
 from matrix.image.image import Image
 from matrix.launchers.base import Launched, LaunchError, free_port, signalled
 from matrix.launchers.status_files import OF_NODE, kept
@@ -118,7 +118,7 @@ class SrunLauncher:
         self, owner: str, commit: str, system: SystemFile, hosts: Sequence[str], image: Image | None = None
     ) -> None:
         self._owner = owner
-        self._marks = marks(owner, commit)
+        self._ownership = ownership_variables(owner, commit)
         self._system = system
         self._hosts = list(hosts)
         self._image = image
@@ -140,7 +140,7 @@ class SrunLauncher:
         port = free_port()
         store_port = free_port(but=port) if self._system.is_warm else None
         try:
-            into = [*self._image.into(run, folder), "python"] if self._image else [sys.executable, "-P"]
+            into = [*self._image.write_entry(run, folder), "python"] if self._image else [sys.executable, "-P"]
             command = [
                 *step(hosts, self._system),
                 f"--output={attempt.logs.absolute()}/node%4n.log",
@@ -154,7 +154,7 @@ class SrunLauncher:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **environment(run.system, self._marks)},
+                    env={**os.environ, **environment(run.system, self._ownership)},
                     start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
                 )
         except OSError as error:

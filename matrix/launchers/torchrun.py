@@ -19,7 +19,7 @@ from bench.contract.agent import AgentOrder
 from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
 from matrix.host.processes import ask_for_stacks, end_all
-from matrix.host.variables import environment, marks
+from matrix.host.variables import environment, ownership_variables
 from matrix.image.image import Image
 from matrix.launchers.base import Launched, LaunchError, free_port, signalled
 from matrix.schedulers.local import hosts
@@ -48,19 +48,19 @@ def agent_command(order: AgentOrder, python: Sequence[str] = (sys.executable,)) 
 
 
 def _variables(run: Run, owner: str, commit: str) -> dict[str, str]:
-    return {**os.environ, **environment(run.system, marks(owner, commit))}
+    return {**os.environ, **environment(run.system, ownership_variables(owner, commit))}
 
 
 def _named(statuses: dict[int, int]) -> dict[str, int]:
     return {f"the agent of node {node}": status for node, status in statuses.items()}
 
 
-def _ending_with_this(order: AgentOrder, into: list[str]) -> list[str]:
+def _ending_with_this(order: AgentOrder, prefix: list[str]) -> list[str]:
     """Return the command of an agent that ends with this process; in an image through Apptainer, which does."""
     parent = ["--parent", str(os.getpid())]
-    if not into:
+    if not prefix:
         return [*agent_command(order), *parent]
-    return [*agent_command(order, [*into[:-2], *parent, *into[-2:], "python"]), "--with-parent"]
+    return [*agent_command(order, [*prefix[:-2], *parent, *prefix[-2:], "python"]), "--with-parent"]
 
 
 class _Agents:
@@ -111,12 +111,12 @@ class TorchrunLauncher:
         processes: list[subprocess.Popen[bytes]] = []
         agents = _Agents(processes, self._owner)
         try:
-            into = self._image.into(run, folder) if self._image else []
+            prefix = self._image.write_entry(run, folder) if self._image else []
             for order in orders(run, folder, attempt):
                 with attempt.node_log(order.node).open("wb") as log:
                     processes.append(
                         subprocess.Popen(
-                            _ending_with_this(order, into),
+                            _ending_with_this(order, prefix),
                             stdin=subprocess.DEVNULL,
                             stdout=log,
                             stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
 from matrix.host.processes import ask_for_stacks, end_all
-from matrix.host.variables import marks
+from matrix.host.variables import ownership_variables
 from matrix.image.image import Image
 from matrix.launchers.base import Launched, LaunchError, UncleanHostError, free_port, signalled
 from matrix.launchers.remote import Hosts
@@ -100,7 +100,7 @@ class XfflLauncher:
 
     def __init__(self, owner: str, commit: str, site: Site, image: Image | None = None) -> None:
         self._owner = f"{owner}{SUFFIX}"
-        self._marks = marks(self._owner, commit)
+        self._ownership = ownership_variables(self._owner, commit)
         self._site = site
         self._image = image
         self._reached = Hosts(site.ssh, site.settings.ssh_options, site.python)
@@ -129,7 +129,7 @@ class XfflLauncher:
         self._clean(hosts)
         scripts = Scripts(run, folder, attempt, self._site, self._image)
         try:
-            scripts.write(self._owner, free_port(), self._marks)
+            scripts.write(self._owner, free_port(), self._ownership)
             path = [str(scripts.ssh_folder), os.environ.get("PATH", os.defpath)]
             own = {"PATH": os.pathsep.join(path), "XFFL_BENCH_ATTEMPT": str(attempt.path.absolute())}
             self._under_way = hosts
@@ -139,7 +139,7 @@ class XfflLauncher:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | self._marks | own,
+                    env=os.environ | self._ownership | own,
                     start_new_session=True,  # the runner handles a Ctrl-C in the terminal
                 )
         except OSError as error:

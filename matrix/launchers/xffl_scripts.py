@@ -78,7 +78,7 @@ class Scripts:
         source = (
             f"source {shlex.quote(settings.facility)}" if settings.facility else "# No site script (xffl.facility)."
         )
-        into = self.image.into(self.run, self.folder, self.site.python) if self.image else []
+        prefix = self.image.write_entry(self.run, self.folder, self.site.python) if self.image else []
         facility = self.facility(owner)
         call = " \\\n    ".join(_lines(self.by_hand()))
         call = f'export PATH={shlex.quote(str(self.ssh_folder))}:"$PATH"\n{call}'
@@ -94,7 +94,7 @@ class Scripts:
             folder=shlex.quote(str(Path.cwd())),
             by_hand=str(place / "by-hand"),
             exports=_exports(exported),
-            into=f"{shlex.join(into)} " if into else "",
+            prefix=f"{shlex.join(prefix)} " if prefix else "",
             threads=str(self.run.system.threads_per_rank),
         )
         self._write(

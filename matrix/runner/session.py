@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.contract.base import LauncherName
 from bench.contract.run import Library, Run
-from bench.host.provenance import told
+from bench.host.provenance import commit_text
 from matrix.config.system import SystemFile
 from matrix.host.processes import end_all
 from matrix.image.image import Image
@@ -27,7 +27,7 @@ from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary, SweepRunner, always
 from matrix.schedulers.slurm.allocation import Held
 from matrix.store.claim import Claim
-from matrix.store.settle import Death, settle
+from matrix.store.settle import LostJob, settle
 from matrix.store.sweep_folder import SweepFolder, SweepRecord
 from matrix.xffl.interpreter import Python
 from matrix.xffl.probe import library
@@ -64,7 +64,7 @@ class Here:
     @property
     def commit(self) -> str:
         """Of the code that trains, and its state."""
-        return told(self.record.commit, self.record.dirty)
+        return commit_text(self.record.commit, self.record.dirty)
 
     @property
     def agents_log(self) -> Path:
@@ -119,7 +119,7 @@ def run_here(
     to_settle: list[str],
     max_runs: int | None = None,
     retry_failed: bool = False,
-    death: Death | None = None,
+    death: LostJob | None = None,
     hindrance: Callable[[Run], str] = always,
 ) -> Summary:
     """Clean up after earlier runners, then run what has no final result.

@@ -16,7 +16,7 @@ MOST_LOST = 2
 
 
 @dataclass(frozen=True)
-class Death:
+class LostJob:
     """The end of a job while runs were active.
 
     Attributes:
@@ -67,41 +67,41 @@ def write_result(
     return result
 
 
-def settle(sweep: SweepFolder, run_ids: Iterable[str], death: Death | None = None) -> list[Result]:
+def settle(sweep: SweepFolder, run_ids: Iterable[str], lost_job: LostJob | None = None) -> list[Result]:
     """Judge attempts left by a dead runner, whose processes are gone: `interrupted` unless they finished.
 
-    `death` names the job that died with them. A run that was active in `MOST_LOST` such jobs is not retried. Returns
+    `lost_job` names the job that died with them. A run that was active in `MOST_LOST` such jobs is not retried. Returns
     the written results.
     """
     return [
-        _settled(sweep, folder, death)
+        _settled(sweep, folder, lost_job)
         for folder in map(sweep.run, run_ids)
         if folder.attempts() and not folder.result.exists() and folder.run.exists()
     ]
 
 
-def _settled(sweep: SweepFolder, folder: RunFolder, death: Death | None) -> Result:
+def _settled(sweep: SweepFolder, folder: RunFolder, lost_job: LostJob | None) -> Result:
     attempt = folder.attempts()[-1]
-    verdict = judge(sweep.asked(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
-    verdict, lost_to = blamed(folder, verdict, death)
+    verdict = judge(sweep.requested_run(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
+    verdict, lost_to = blamed(folder, verdict, lost_job)
     return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0, lost_to=lost_to)
 
 
-def blamed(folder: RunFolder, verdict: Verdict, death: Death | None) -> tuple[Verdict, str | None]:
+def blamed(folder: RunFolder, verdict: Verdict, lost_job: LostJob | None) -> tuple[Verdict, str | None]:
     """Add the job's end to the verdict on an interrupted run; return it with the state that counts against the run."""
-    if verdict.outcome is not Outcome.INTERRUPTED or death is None:
+    if verdict.outcome is not Outcome.INTERRUPTED or lost_job is None:
         return verdict, None
-    verdict = replace(verdict, reason=f"{verdict.reason}; job {death.job} ended: {death.state} ({death.said})")
-    if not death.counts:
+    verdict = replace(verdict, reason=f"{verdict.reason}; job {lost_job.job} ended: {lost_job.state} ({lost_job.said})")
+    if not lost_job.counts:
         return verdict, None
     earlier = [result for result in earlier_results(folder) if result.lost_to is not None]
     if len(earlier) + 1 < MOST_LOST:
-        return verdict, death.state
-    states = ", ".join([str(result.lost_to) for result in earlier] + [death.state])
+        return verdict, lost_job.state
+    states = ", ".join([str(result.lost_to) for result in earlier] + [lost_job.state])
     evidence = [*verdict.evidence, *(f"attempt {result.attempt}: {result.reason}" for result in earlier)]
     reason = f"not retried: {len(earlier) + 1} jobs died during this run ({states}); {verdict.reason}"
-    return replace(verdict, outcome=_OUTCOMES.get(death.state, Outcome.CRASHED), reason=reason, evidence=evidence), (
-        death.state
+    return replace(verdict, outcome=_OUTCOMES.get(lost_job.state, Outcome.CRASHED), reason=reason, evidence=evidence), (
+        lost_job.state
     )
 
 

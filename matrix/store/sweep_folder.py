@@ -190,7 +190,7 @@ class SweepFolder:
         attempts = self.run(run_id).attempts()
         return attempts[-1].last_heartbeat() if attempts else None
 
-    def asked(self, run_id: str) -> Run:
+    def requested_run(self, run_id: str) -> Run:
         """Return the run as requested.
 
         Raises:

@@ -21,9 +21,9 @@ from matrix.config.system import load_system
 from matrix.errors import InputError
 from matrix.host.processes import owned
 from matrix.image.apptainer_command import Bind
-from matrix.image.digests import digest
+from matrix.image.digests import cached_digest
 from matrix.image.enter_node import Entry
-from matrix.image.image import Image, elsewhere, entry_file
+from matrix.image.image import Image, entry_file, link_target_folders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site
 from matrix.store.sweep_folder import SweepRecord
@@ -119,8 +119,8 @@ def test_what_a_node_lacks_is_one_sentence(entry: Entry, change: dict[str, Any],
 
 
 def test_a_scratch_folder_that_somebody_else_has_made_is_refused(entry: Entry, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "job 7" / f"xffl-bench-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link_target_folders").mkdir()
+    (tmp_path / "job 7" / f"xffl-bench-{os.getuid()}").symlink_to(tmp_path / "link_target_folders")
     done = enter(entry, "true")
     assert done.returncode == 1
     assert "belongs to another user" in done.stderr
@@ -205,10 +205,10 @@ def test_a_run_sees_its_own_folder_what_it_reads_and_where_links_in_that_lead(tm
         folder.mkdir(parents=True)
     (blobs / "1").touch()
     (weights / "model.safetensors").symlink_to("../../blobs/1")
-    assert elsewhere(weights) == [blobs]
+    assert link_target_folders(weights) == [blobs]
     run, folder = asked_for(tmp_path, weights=str(weights))
     settings = ImageSettings(path=str(image), code=str(ROOT), binds=[str(tmp_path / "data")])
-    words = Image(settings.from_folder(tmp_path)).into(run, folder)
+    words = Image(settings.from_folder(tmp_path)).write_entry(run, folder)
     assert words == [sys.executable, "-P", "-m", "matrix.image.enter_node", str(entry_file(folder)), "--"]
     entry = Entry.from_json(entry_file(folder).read_text())
     assert entry.workdir == str(folder.path)
@@ -221,7 +221,7 @@ def test_a_run_sees_its_own_folder_what_it_reads_and_where_links_in_that_lead(tm
     }
     assert entry.environment["PYTHONPATH"] == str(ROOT)
     assert len(entry.environment["XFFL_BENCH_COMMIT"].split()[0]) == 40
-    assert entry.environment["XFFL_BENCH_IMAGE"] == digest(image)
+    assert entry.environment["XFFL_BENCH_IMAGE"] == cached_digest(image)
     assert entry.environment["OMP_NUM_THREADS"] == str(run.system.threads_per_rank)
 
 
@@ -239,12 +239,12 @@ def test_xffl_starts_each_rank_inside_in_sweeps_and_by_hand(tmp_path: Path, imag
 
 
 def test_an_image_is_read_once_as_long_as_it_is_the_same(image: Path) -> None:
-    first, found = digest(image), image.stat()
+    first, found = cached_digest(image), image.stat()
     image.write_text("no image")
     os.utime(image, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert digest(image) == first, "same size and time: not read again"
+    assert cached_digest(image) == first, "same size and time: not read again"
     os.utime(image, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
-    assert digest(image) != first
+    assert cached_digest(image) != first
 
 
 def test_a_record_tells_images_apart() -> None:
@@ -261,10 +261,10 @@ def test_a_sweep_s_agents_start_inside_and_another_image_is_refused(tmp_path: Pa
     sweep.run()
     (result,) = sweep.found().values()
     assert result.measured
-    assert result.measured.provenance.image == digest(image)
+    assert result.measured.provenance.image == cached_digest(image)
     assert [call["words"][0] for call in calls(image)] == ["exec", "exec"]
     sweep.assert_nothing_left()
-    before = digest(image)
+    before = cached_digest(image)
     image.write_text("another image")
     said = sweep.run(expect=2)
-    assert f"the image: {before[:12]} -> {digest(image)[:12]}" in said
+    assert f"the image: {before[:12]} -> {cached_digest(image)[:12]}" in said

@@ -127,7 +127,7 @@ def prepare(out: Path, asked: Corpus, watch: Watch) -> Prepared:
 
 
 def _named(name: str, given: PreTrainedTokenizerFast) -> dict[str, str]:
-    return {"name": Path(name).name if Path(name).is_dir() else name, "sha256": tokenizer.digest_of(given)}
+    return {"name": Path(name).name if Path(name).is_dir() else name, "sha256": tokenizer.tokenizer_digest(given)}
 
 
 def _described(files: list[SourceFile], workers: Workers, watch: Watch) -> list[dict[str, object]]:

@@ -94,7 +94,7 @@ def existing(name: str, online: bool) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def digest_of(tokenizer: PreTrainedTokenizerFast) -> str:
+def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
     """SHA-256 of all that decides which tokens a text becomes."""
     said = tokenizer.backend_tokenizer.to_str() + f"\n{tokenizer.eos_token_id}"
     return hashlib.sha256(said.encode()).hexdigest()

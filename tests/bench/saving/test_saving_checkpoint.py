@@ -264,7 +264,7 @@ def test_a_sweep_goes_on_and_saves(ranks: Ranks, data: Path, tmp_path: Path) -> 
     for run_id, result in found.items():
         folder = sweep.folder.run(run_id)
         steps, attempt = pd.read_parquet(folder.steps), folder.attempt(result.attempt)
-        assert steps["learning_rate"].iloc[0] == learning_rate(sweep.folder.asked(run_id), HALF)
+        assert steps["learning_rate"].iloc[0] == learning_rate(sweep.folder.requested_run(run_id), HALF)
         assert steps["loss"].iloc[0] < losses[0] - 0.1, "the parameters are the first ones"
         assert read_checkpoint(attempt.checkpoint).step == HALF + 6
         assert result.measured is not None

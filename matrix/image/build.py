@@ -128,26 +128,26 @@ def make(build: Build) -> str:
         OSError: a file could not be written.
 
     """
-    beside = build.out.with_name(f".{build.out.name}.{os.getpid()}")
+    temporary = build.out.with_name(f".{build.out.name}.{os.getpid()}")
     work = Path(tempfile.mkdtemp(prefix="xffl-bench-image-", dir=build.tmp))
     try:
         lay_out(build.checkout, work / "context")
-        command = build.command(beside.absolute(), packs=_packs(build.program), is_root=os.geteuid() == 0)
+        command = build.command(temporary.absolute(), packs=_packs(build.program), is_root=os.geteuid() == 0)
         variables = {"APPTAINER_TMPDIR": str(work), "SINGULARITY_TMPDIR": str(work)}
         variables |= crossing(build.program, passed_on(os.environ))
         status = _status_of(command, work / "context", {**os.environ, **variables})
         if status != 0:
             raise ImageError(f"`{build.program.name} build` failed with status {status}: nothing was written")
-        packages = output_of([*inside(build.program, beside), "cat", FREEZE])
-        digest = image_digest(beside)
-        told = {digest_file: f"{digest}  {build.out.name}\n", freeze_file: packages}
-        for file, text in told.items():
-            write_whole(file(beside), text)
-        for file in told:
-            file(beside).replace(file(build.out))
-        beside.replace(build.out)
+        packages = output_of([*inside(build.program, temporary), "cat", FREEZE])
+        digest = image_digest(temporary)
+        sidecars = {digest_file: f"{digest}  {build.out.name}\n", freeze_file: packages}
+        for file, text in sidecars.items():
+            write_whole(file(temporary), text)
+        for file in sidecars:
+            file(temporary).replace(file(build.out))
+        temporary.replace(build.out)
     finally:
-        for left in (beside, digest_file(beside), freeze_file(beside)):
+        for left in (temporary, digest_file(temporary), freeze_file(temporary)):
             left.unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)  # files of the namespace's root were removed when the namespace ended
     return digest

@@ -66,7 +66,7 @@ def ask(python: Python, module: str, words: Sequence[str] = (), *, log: Path | N
         log.write_text(done.stderr, encoding="utf-8")
     if done.returncode == 0:
         return done.stdout.strip().rpartition("\n")[2]
-    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-    if "No module named 'bench" in said[-1]:
+    errors = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+    if "No module named 'bench" in errors[-1]:
         raise InputError(f"{python}: xffl-bench is not installed in this environment: ranks need it, install it there")
-    raise InputError(f"{python}: {module} failed: {said[-1]}" + (f" (full output: {log})" if log else ""))
+    raise InputError(f"{python}: {module} failed: {errors[-1]}" + (f" (full output: {log})" if log else ""))

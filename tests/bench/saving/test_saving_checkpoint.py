@@ -242,7 +242,7 @@ def cut_off(rank: int, run: Run, folder: Path) -> str:
 
 
 def test_a_checkpoint_that_was_cut_off_does_not_appear(ranks: Ranks, data: Path, tmp_path: Path) -> None:
-    sentence = "the checkpoint could not be written: rank 1: "
+    sentence = "cannot write the checkpoint: rank 1: "
     for said in ranks(2, cut_off, half(data, (1, 1, 2)), tmp_path):
         assert said.startswith(sentence), said
     assert not (tmp_path / "checkpoint").exists()

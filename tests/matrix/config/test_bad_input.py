@@ -45,7 +45,7 @@ def faults(call: Callable[[T], object], argument: T) -> list[str]:
         ("[fsdp]", "[{name: fsdp, hsdp: {shard: 2}}]",
          "sweep.yaml:4: axes.strategy[0].name: 'fsdp' already names another strategy: choose another name"),
         ("[fsdp]", "[{name: h, hsdp: {shard: 3 nodes of mine}}]",
-         "sweep.yaml:4: axes.strategy[0].hsdp.shard: '3 nodes of mine' is no group size: "
+         "sweep.yaml:4: axes.strategy[0].hsdp.shard: '3 nodes of mine' is not a group size: "
          "write a number of ranks, 'node' or e.g. '2 nodes'"),
         ("llama-tiny", "{name: m, llama: {vocab_size: 8, hidden_size: 9, intermediate_size: 8, layers: 1, heads: 2, "
          "kv_heads: 2}}", "sweep.yaml:3: axes.model.llama: hidden_size 9 is not a multiple of heads 2"),

@@ -239,7 +239,7 @@ def test_a_model_that_only_an_include_has_is_found(plan: PlanText, small: str, m
          "axes.model[0].path: {models}/config.json does not exist: give a folder with a config.json, or such a file"),
         ("{name: m, path: $NOT_SET/m}", "axes.model[0].path: uses an environment variable that is not set: $NOT_SET/m"),
         ("{name: m, path: models/bare, weights: true}",
-         "axes.model[0].path: {models}/bare: holds neither model.safetensors nor model.safetensors.index.json: "
+         "axes.model[0].path: {models}/bare: contains neither model.safetensors nor model.safetensors.index.json: "
          "weights should be safetensors"),
         ("{name: m}", "axes.model[0]: should have one of the keys 'llama' and 'mixtral' (a shape), 'path' and 'hub'"),
         ("{name: m, path: models/bare, hub: a/b}",
@@ -320,7 +320,9 @@ def test_a_model_of_the_hub_comes_from_its_cache(plan: PlanText, load: LoadText,
     (run,) = plan(with_models(small, "{name: m, hub: some/llama}")).runs.values()
     assert run.weights is None
     assert run.shape.hidden_size == 64
-    with pytest.raises(InputError, match=rf"axes\.model\[0\]\.hub: .*{commit}: holds neither model\.safetensors nor"):
+    with pytest.raises(
+        InputError, match=rf"axes\.model\[0\]\.hub: .*{commit}: contains neither model\.safetensors nor"
+    ):
         load(with_models(small, "{name: m, hub: some/llama, weights: true}"))
     (cache / "snapshots" / commit / "model.safetensors").write_bytes(b"")
     (run,) = plan(with_models(small, f"{{name: m, hub: some/llama, revision: {commit}, weights: true}}")).runs.values()

@@ -31,7 +31,7 @@ def reasons(planned: PlannedSweep) -> set[str]:
         ("[2, 4]", "2\n  sequence_length: [128, 4097]",
          "sequence_length 4097 is more than the model's 4096 positions"),
         ("[2, 4]", "2\n  steps: [24, 10]\nblock: 4",
-         "training.steps 10 less warmup_steps 8 holds no whole block of 4 steps"),
+         "training.steps 10 minus warmup_steps 8 is less than one block of 4 steps"),
         ("[fsdp]", "[fsdp, {name: f, federated: {groups: 8, every: 4}}]",
          "4 ranks do not divide into 8 equal groups (unequal groups are not supported)"),
         ("[fsdp]", "[fsdp, {name: h, hsdp: {shard: 3}}]", None),
@@ -48,7 +48,7 @@ def test_what_cannot_be_says_why_and_the_sweep_goes_on(
 
 
 def test_a_sweep_of_nothing_is_refused(plan: PlanText, small: str) -> None:
-    with pytest.raises(InputError, match=r"none of the 4 combinations can run: .* holds no whole block"):
+    with pytest.raises(InputError, match=r"none of the 4 combinations can run: .* is less than one block"):
         plan(small + "training: {steps: 8}\n")
     with pytest.raises(InputError, match="exclude leaves no combination"):
         plan(small + "exclude: [{nodes: [1, 2]}]\n")

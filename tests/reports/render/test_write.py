@@ -118,7 +118,7 @@ def test_the_terminal_shows_headlines_outcomes_and_what_to_do(filled: SweepFolde
     text = screen.getvalue()
     assert "efficiency vs fsdp on 1 node" in text
     assert "oom [1]" in text
-    assert "read the table as a functional demonstration" in text
+    assert "read the table as a functional test" in text
     assert "12 completed, 3 oom" in text
 
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench.contract.files import RunFolder
 from reports.data.words import counted
-from reports.render.style import Look, dashes
+from reports.render.style import Look, row_style
 from reports.stats.intervals import mean
 from reports.tables.figures import ending
 from reports.tables.grid import Grid, Row
@@ -108,18 +108,9 @@ def _figure(title: str) -> tuple[Figure, Axes]:
 
 
 def _line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
-    look = looks[row.strategy]
     same_strategy = [other for other in table.grid.rows if other.strategy == row.strategy]
     number = same_strategy.index(row)
-    return {
-        "label": row.label,
-        "color": look.colour,
-        "marker": look.marker,
-        "linestyle": dashes(number),
-        "linewidth": 1.6,
-        "markersize": 6,
-        "markerfacecolor": "white" if number else look.colour,
-    }
+    return {"label": row.label, "linewidth": 1.6, "markersize": 6, **row_style(looks[row.strategy], number)}
 
 
 def _ideal(axes: Axes, table: Table) -> list[float]:

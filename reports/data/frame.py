@@ -34,7 +34,7 @@ class ReportError(Exception):
 
 
 @dataclass(frozen=True)
-class Sweep:
+class LoadedSweep:
     """A sweep as read from its folder."""
 
     plan: Plan
@@ -50,7 +50,7 @@ class Sweep:
     """One sentence for each damaged file."""
 
 
-def load(sweep: Path) -> Sweep:
+def load(sweep: Path) -> LoadedSweep:
     """Read a sweep. Damaged files of single runs are named in `problems` and left out.
 
     Raises:
@@ -58,13 +58,13 @@ def load(sweep: Path) -> Sweep:
 
     """
     plan = _read_plan(sweep)
-    read = Sweep(plan, pd.DataFrame())
+    read = LoadedSweep(plan, pd.DataFrame())
     _read_jobs(sweep, read)
     rows = [_row(identity, repeat, cell, sweep, read) for identity, repeat, cell in _planned(plan)]
     return replace(read, frame=_typed(rows))
 
 
-def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: Sweep) -> dict[str, Scalar]:
+def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: LoadedSweep) -> dict[str, Scalar]:
     """A run's row of the frame; its documents, or what is wrong with them, are added to `read`."""
     row: dict[str, Scalar] = {"run": identity, "repeat": repeat, "outcome": NOT_RUN, "reason": "", "cautions": ""}
     row |= {AXIS + name: label for name, label in cell.labels.items()}
@@ -93,7 +93,7 @@ def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: Sweep) -> di
     return row
 
 
-def _read_jobs(sweep: Path, read: Sweep) -> None:
+def _read_jobs(sweep: Path, read: LoadedSweep) -> None:
     for path in sorted(sweep.glob("jobs/*/ended.json")):
         try:
             end = _read(path, JobEnd)

@@ -31,14 +31,14 @@ def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
     figure, axes = _figure(f"Scaling: {table.grid.title}")
     drawn: list[float] = []
     for place, row in enumerate(table.grid.rows):
-        points = {nodes: mean(list(point.figures("tokens_per_s").values())) for nodes, point in row.points.items()}
-        found = [(nodes, point) for nodes, point in sorted(points.items()) if point is not None]
+        speeds = {nodes: mean(list(cell.figures("tokens_per_s").values())) for nodes, cell in row.cells.items()}
+        found = [(nodes, speed) for nodes, speed in sorted(speeds.items()) if speed is not None]
         if not found:
             continue
-        values = [point.value for _, point in found]
-        below = [max(0.0, point.value - point.low) for _, point in found]
-        above = [max(0.0, point.high - point.value) for _, point in found]
-        # the first row lies on top with the smallest marker, so that points which coincide all show
+        values = [speed.value for _, speed in found]
+        below = [max(0.0, speed.value - speed.low) for _, speed in found]
+        above = [max(0.0, speed.high - speed.value) for _, speed in found]
+        # the first row is on top with the smallest marker, so that points that coincide all show
         line = _line(table, row, looks) | {"markersize": min(10, 5 + 1.5 * place), "zorder": 3 - place / 100}
         axes.errorbar([nodes for nodes, _ in found], values, yerr=[below, above], capsize=3, **line)
         drawn += values
@@ -65,10 +65,10 @@ def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure
     floors: set[float] = set()
     drawn = False
     for number, row in enumerate(grid.rows):
-        point = row.points.get(nodes)
-        if point is None or not point.completed:
+        cell = row.cells.get(nodes)
+        if cell is None or not cell.completed:
             continue
-        steps, unread = _steps(sweep, [record["run"] for record in point.completed])
+        steps, unread = _steps(sweep, [record["run"] for record in cell.completed])
         problems += unread
         if steps.empty:
             continue
@@ -76,7 +76,7 @@ def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure
         losses = weighted / steps.groupby("step")["tokens"].sum()
         every = max(len(grid.rows), len(losses) // 8)  # staggered, so that lines that coincide show their markers
         axes.plot(losses.index, losses.to_numpy(), markevery=(number, every), **_line(table, row, looks))
-        floors |= set(point.figures("entropy_rate").values())
+        floors |= set(cell.figures("entropy_rate").values())
         drawn = True
     if not drawn:
         return None, problems
@@ -116,7 +116,7 @@ def _line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
 def _ideal(axes: Axes, table: Table) -> list[float]:
     """Draw the line of ideal scaling; empty where the reference did not complete."""
     reference = table.reference
-    start = mean(list(reference.point.figures("tokens_per_s").values())) if reference.point else None
+    start = mean(list(reference.cell.figures("tokens_per_s").values())) if reference.cell else None
     if start is None:
         return []
     nodes = table.grid.nodes
@@ -131,7 +131,7 @@ def _most_completed(grid: Grid) -> int:
     """The node count where most strategies completed, the largest of these."""
 
     def completed(nodes: int) -> int:
-        return sum(bool(row.points[nodes].completed) for row in grid.rows if nodes in row.points)
+        return sum(bool(row.cells[nodes].completed) for row in grid.rows if nodes in row.cells)
 
     return max(grid.nodes, key=lambda nodes: (completed(nodes), nodes))
 
@@ -166,7 +166,7 @@ def _legend(figure: Figure, axes: Axes, notes: list[str]) -> None:
 
 
 def _bars(grid: Grid) -> list[str]:
-    most = max(len(point.completed) for point in grid.points)
+    most = max(len(cell.completed) for cell in grid.cells)
     if most == 1:
         return []
     return ["Error bars: 95 % interval of the mean over repeats" + ("." if most >= 3 else " (2 repeats: their range).")]
@@ -174,10 +174,10 @@ def _bars(grid: Grid) -> list[str]:
 
 def _not_shown(grid: Grid) -> list[str]:
     missing = [
-        f"{row.label} on {counted(nodes, 'node')} ({ending(row.points.get(nodes))})"
+        f"{row.label} on {counted(nodes, 'node')} ({ending(row.cells.get(nodes))})"
         for row in grid.rows
         for nodes in grid.nodes
-        if nodes not in row.points or not row.points[nodes].completed
+        if nodes not in row.cells or not row.cells[nodes].completed
     ]
     return [f"Not shown: {', '.join(missing)}."] if missing else []
 

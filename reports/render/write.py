@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.contract.files import write_whole
-from reports.data.frame import ReportError, Sweep, load
+from reports.data.frame import LoadedSweep, ReportError, load
 from reports.render import markdown, plots
 from reports.render.style import looks
 from reports.tables.figures import tally
@@ -58,7 +58,7 @@ def write_report(sweep: Path, out: Path) -> WrittenReport:
         raise ReportError(f"the report cannot be written to {out}: {error.strerror or error}") from error
 
 
-def _write(read: Sweep, made: list[Table], sweep: Path, out: Path) -> WrittenReport:
+def _write(read: LoadedSweep, made: list[Table], sweep: Path, out: Path) -> WrittenReport:
     problems = list(read.problems)
     plotted = _plots(made[:MOST_PLOTTED], sweep, problems)
     if len(made) > MOST_PLOTTED:
@@ -109,7 +109,7 @@ def _plots(made: list[Table], sweep: Path, problems: list[str]) -> dict[str, lis
 
 
 def _markdown(
-    read: Sweep,
+    read: LoadedSweep,
     made: list[Table],
     plotted: dict[str, list[tuple[str, str, bytes]]],
     summary: str,

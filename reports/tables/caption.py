@@ -8,16 +8,16 @@ from typing import TypeVar
 from bench.contract.measured import Measured
 from bench.contract.plan import Plan
 from bench.contract.run import Run
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 from reports.tables.grid import Grid
 
 Item = TypeVar("Item")
 
 
-def caption(grid: Grid, sweep: Sweep) -> str:
+def caption(grid: Grid, sweep: LoadedSweep) -> str:
     """Model, sequence length, regime and batch, precision, hardware, repeats, window and the loss's floor."""
-    identities = dict.fromkeys(record["run"] for point in grid.points for record in point.records)
+    identities = dict.fromkeys(record["run"] for cell in grid.cells for record in cell.records)
     runs = [sweep.runs[identity] for identity in identities if identity in sweep.runs]
     if not runs:
         return f"{grid.labels['model']}: no run of this table can be described."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 
 
-def cost(sweep: Sweep) -> str:
+def cost(sweep: LoadedSweep) -> str:
     """How many jobs have ended, their node-hours, how much of that results took, and which ended badly."""
     hours = sum(job.node_hours for job in sweep.jobs)
     ids = {job.id for job in sweep.jobs}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.stats.intervals import Estimate
 from reports.tables.caption import caption
-from reports.tables.figures import Reference, ending, estimate, reasons, reference_of, shortfall, stands_for
-from reports.tables.grid import Grid, Point, grids
+from reports.tables.figures import TableReference, ending, estimate, reasons, reference_of, shortfall, stands_for
+from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
 
@@ -46,7 +46,7 @@ class Table:
 
     grid: Grid
     caption: str
-    reference: Reference
+    reference: TableReference
     layouts: list[list[str]]
     """F x R x S, row by row, in the order of the grid's nodes."""
     blocks: list[Block]
@@ -55,12 +55,12 @@ class Table:
     notices: list[Notice]
 
 
-def tables(sweep: Sweep) -> list[Table]:
+def tables(sweep: LoadedSweep) -> list[Table]:
     """All scaling tables of a sweep, in the order of its plan."""
     return [_table(grid, sweep) for grid in grids(sweep)]
 
 
-def _table(grid: Grid, sweep: Sweep) -> Table:
+def _table(grid: Grid, sweep: LoadedSweep) -> Table:
     reference = reference_of(grid, sweep.plan)
     footnotes: dict[str, int] = {}
     blocks = []
@@ -68,28 +68,28 @@ def _table(grid: Grid, sweep: Sweep) -> Table:
         title = metric.title.format(reference=reference, strategy=reference.strategy)
         cells = [
             [
-                _cell(metric, row.points.get(nodes), estimate(metric, grid, row, nodes, reference), footnotes)
+                _cell(metric, row.cells.get(nodes), estimate(metric, grid, row, nodes, reference), footnotes)
                 for nodes in grid.nodes
             ]
             for row in grid.rows
         ]
         if not metric.optional or any(cell.estimate for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
-    layouts = [[_layout(row.points.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
+    layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
     return Table(
         grid, caption(grid, sweep), reference, layouts, blocks, list(footnotes), notices(grid, sweep, reference)
     )
 
 
-def _cell(metric: Metric, point: Point | None, figure: Estimate | None, footnotes: dict[str, int]) -> TableCell:
-    marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(point))
-    same_as = stands_for(point) if point else ""
-    if point is None or not point.completed:
-        return TableCell(_with(ending(point) + marks, same_as), None, ending(point), same_as)
+def _cell(metric: Metric, cell: CellRuns | None, figure: Estimate | None, footnotes: dict[str, int]) -> TableCell:
+    marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(cell))
+    same_as = stands_for(cell) if cell else ""
+    if cell is None or not cell.completed:
+        return TableCell(_with(ending(cell) + marks, same_as), None, ending(cell), same_as)
     if figure is None:
         missing = "not measured" if metric.against is None else "no reference"
         return TableCell(_with(missing, same_as), None, missing, same_as)
-    notes = ", ".join(note for note in (same_as, shortfall(point)) if note)
+    notes = ", ".join(note for note in (same_as, shortfall(cell)) if note)
     return TableCell(_with(metric.text(figure), notes) + marks, figure, "completed", same_as)
 
 
@@ -97,10 +97,10 @@ def _with(text: str, note: str) -> str:
     return f"{text} ({note})" if note else text
 
 
-def _layout(point: Point | None) -> str:
-    layout = point.cell.layout if point else None
+def _layout(cell: CellRuns | None) -> str:
+    layout = cell.planned.layout if cell else None
     if layout is None:
-        return ending(point)
+        return ending(cell)
     return f"{layout.federation} x {layout.replicate} x {layout.shard}"
 
 

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import ReportError, load
-from reports.render.plots import loss_plot, scaling_plot
+from reports.render.loss_plot import loss_plot
+from reports.render.scaling_plot import scaling_plot
 from reports.render.style import looks
 from reports.render.terminal import print_report
 from reports.render.write import write_report

@@ -14,15 +14,14 @@ from bench.contract.files import RunFolder
 from bench.contract.plan import Cell, Plan
 from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
-from reports.data import columns
-from reports.data.columns import Scalar
+from reports.data.columns.base import Scalar, values
+from reports.data.columns.measured import MEASURED
+from reports.data.columns.origin import ORIGIN
+from reports.data.columns.settings import CELL, LAYOUT, asked
+from reports.data.columns.status import ATTEMPT, DAMAGED, STATUS, Status
 
 AXIS = "axis."
 """Prefix of the columns that hold the label of each axis, as the matrix file names it."""
-
-NOT_RUN = "not-run"
-DAMAGED = "damaged"
-"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, and a file that could not be read."""
 
 NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")
 
@@ -65,32 +64,33 @@ def load(sweep: Path) -> LoadedSweep:
 
 
 def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: LoadedSweep) -> dict[str, Scalar]:
-    """A run's row of the frame; its documents, or what is wrong with them, are added to `read`."""
-    row: dict[str, Scalar] = {"run": identity, "repeat": repeat, "outcome": NOT_RUN, "reason": "", "cautions": ""}
-    row |= {AXIS + name: label for name, label in cell.labels.items()}
-    row["canonical_strategy"] = cell.canonical
+    """Return a run's row of the frame, and add its documents, or what is wrong with them, to `read`."""
+    status = Status(identity, repeat)
+    row: dict[str, Scalar] = {AXIS + name: label for name, label in cell.labels.items()}
+    row |= values(CELL, cell)
     if cell.layout is not None:
-        row |= columns.divided(cell.layout)
+        row |= values(LAYOUT, cell.layout)
     folder = RunFolder(sweep / "runs" / identity)
     try:
         run = _read(folder.run, Run)
         if run is not None:
-            row |= columns.asked(run)
+            row |= asked(run)
         result = _read(folder.result, Result)
         if run is None and result is not None:
-            raise ReportError(f"{folder.run} is missing, so its result means nothing: run the sweep again")
+            raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
     except ReportError as damage:
         read.problems.append(str(damage))
-        return row | {"outcome": DAMAGED, "reason": str(damage)}
+        return values(STATUS, replace(status, outcome=DAMAGED, reason=str(damage))) | row
     if run is not None:
         read.runs[identity] = run
     if run is not None and result is not None:
         read.results[identity] = result
-        row |= {"outcome": str(result.outcome), "reason": result.reason} | columns.ended(result, run.nodes)
+        status = replace(status, outcome=str(result.outcome), reason=result.reason)
+        row |= values(ATTEMPT, result, run.nodes)
         if result.measured is not None:
-            row["cautions"] = ", ".join(result.measured.cautions)
-            row |= columns.measured(result.measured, run.world)
-    return row
+            status = replace(status, cautions=", ".join(result.measured.cautions))
+            row |= values(MEASURED, result.measured, run.world) | values(ORIGIN, result.measured.provenance)
+    return values(STATUS, status) | row
 
 
 def _read_jobs(sweep: Path, read: LoadedSweep) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
-from reports.data.frame import DAMAGED, NOT_RUN
+from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.intervals import Estimate, mean, ratio
 from reports.tables.grid import CellRuns, Grid, Row

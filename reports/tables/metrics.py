@@ -73,6 +73,8 @@ class Metric:
     column: str
     """The frame's column that it is made of."""
     style: StyleFor
+    meaning: str = "mean over repeats"
+    """Markdown for docs/reference/metrics.md, which is generated from it."""
     against: Against | None = None
     headline: bool = False
     """Whether the terminal shows it too."""
@@ -96,34 +98,59 @@ class Metric:
 METRICS: tuple[Metric, ...] = (
     Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, headline=True),
     Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate),
-    Metric("speed_up", "speed-up over {reference}", "tokens_per_s", _times, "reference"),
+    Metric(
+        "speed_up",
+        "speed-up over {reference}",
+        "tokens_per_s",
+        _times,
+        against="reference",
+        meaning="tokens/s over that of the sweep's one declared reference",
+    ),
     Metric(
         "efficiency",
         "efficiency vs {reference}",
         "tokens_per_s_per_device",
         _percent,
-        "reference",
+        against="reference",
         headline=True,
+        meaning="tokens/s per device over that of the reference, which is the same for all rows",
     ),
     Metric(
         "efficiency_own",
         "efficiency vs own smallest",
         "tokens_per_s_per_device",
         _percent,
-        "own smallest",
+        against="own smallest",
+        meaning="tokens/s per device over that of the row's own smallest node count that completed. Each row "
+        "is compared with itself, so the slowest strategy may look best",
     ),
     Metric(
         "ratio",
         "tokens/s over {strategy}'s",
         "tokens_per_s",
         _ratio,
-        "same nodes",
+        against="same nodes",
         headline=True,
+        meaning="tokens/s over that of the reference's strategy on the same nodes",
     ),
     Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True),
     Metric("state_gib", "counted state, one rank", "state_gib", _memory),
-    Metric("mfu", "MFU, full attention", "mfu", _percent, optional=True),
-    Metric("mfu_causal", "MFU, causal attention", "mfu_causal", _percent, optional=True),
+    Metric(
+        "mfu",
+        "MFU, full attention",
+        "mfu",
+        _percent,
+        optional=True,
+        meaning="mean over repeats; left out where no device's peak is known",
+    ),
+    Metric(
+        "mfu_causal",
+        "MFU, causal attention",
+        "mfu_causal",
+        _percent,
+        optional=True,
+        meaning="mean over repeats; left out where no device's peak is known",
+    ),
     Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent),
     Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss),
     Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, headline=True),

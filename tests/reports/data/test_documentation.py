@@ -6,10 +6,15 @@ import pytest
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import AXIS, load
+from reports.render.reference import regenerated
 from reports.tables.metrics import METRICS
 from tests.support.documents import SweepDocuments
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text()
+
+
+def test_the_generated_tables_are_those_of_the_code() -> None:
+    assert regenerated(TEXT) == TEXT, "run: python -m reports.render.reference"
 
 
 def test_every_column_of_the_frame_is_described(sweep: SweepDocuments) -> None:

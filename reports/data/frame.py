@@ -1,4 +1,4 @@
-"""From a sweep's folder to a tidy pandas DataFrame: one row for every planned run, whatever became of it."""
+"""A sweep's folder as a tidy pandas DataFrame: one row for every planned run, whatever its outcome."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Doc = TypeVar("Doc", bound=BaseModel)
 
 
 class ReportError(Exception):
-    """A sweep that cannot be reported; the message says which file, and what would be right."""
+    """The report cannot be made; the message names the file and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ class LoadedSweep:
 
     plan: Plan
     frame: pd.DataFrame
-    """One row a planned run, in the order of the plan's cells and then of repeats."""
+    """One row for each planned run, in the order of the plan's cells, then of repeats."""
     runs: dict[str, Run] = field(default_factory=dict)
     """Readable runs by id."""
     results: dict[str, Result] = field(default_factory=dict)
     """Readable results by id."""
     jobs: list[JobEnd] = field(default_factory=list)
-    """Batch jobs that have ended."""
+    """Batch jobs that ended."""
     problems: list[str] = field(default_factory=list)
     """One sentence for each damaged file."""
 
 
 def load(sweep: Path) -> LoadedSweep:
-    """Read a sweep. Damaged files of single runs are named in `problems` and left out.
+    """Return the sweep in a folder. Damaged files of single runs are named in `problems` and left out.
 
     Raises:
-        ReportError: the folder is no sweep, or its plan cannot be read.
+        ReportError: the folder is not a sweep, or its plan cannot be read.
 
     """
     plan = _read_plan(sweep)
@@ -107,10 +107,10 @@ def _read_jobs(sweep: Path, read: LoadedSweep) -> None:
 def _read_plan(sweep: Path) -> Plan:
     path = sweep / "plan.json"
     if not path.is_file():
-        raise ReportError(f"{path} does not exist: give the folder of a sweep, which `xffl-bench run` makes")
+        raise ReportError(f"{path} does not exist: give the folder of a sweep, as created by `xffl-bench run`")
     plan = _read(path, Plan)
     if plan is None:
-        raise ReportError(f"{path} went away while it was read: report again")
+        raise ReportError(f"{path} was removed while the sweep was read: run the report again")
     for cell in plan.cells:
         missing = [axis for axis in NEEDED_AXES if axis not in cell.labels]
         if missing:
@@ -122,7 +122,7 @@ def _read_plan(sweep: Path) -> Plan:
 
 
 def _planned(plan: Plan) -> Iterator[tuple[str, int, Cell]]:
-    """(run id, repeat, the cell that the run was made for); a `same` cell's runs are those of another one."""
+    """Yield (run id, repeat, cell) of every run; a `same` cell has no runs of its own."""
     for cell in plan.cells:
         if cell.status == "run":
             for repeat, identity in enumerate(cell.runs):
@@ -130,10 +130,10 @@ def _planned(plan: Plan) -> Iterator[tuple[str, int, Cell]]:
 
 
 def _read(path: Path, kind: type[Doc]) -> Doc | None:
-    """The document, or None where there is no file.
+    """Return the document, or None where there is no file.
 
     Raises:
-        ReportError: the file is there and cannot be read.
+        ReportError: the file exists and cannot be read.
 
     """
     try:
@@ -149,7 +149,7 @@ def _read(path: Path, kind: type[Doc]) -> Doc | None:
 
 
 def _typed(rows: list[dict[str, Scalar]]) -> pd.DataFrame:
-    """Columns of one type each, with missing values where a run has none: whole numbers stay whole."""
+    """Return a frame with one type per column; a missing value does not turn integers into floats."""
     names = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
 

@@ -15,7 +15,7 @@ from reports.tables.tables import Table
 _WIDTH, _HEIGHT = 7.2, 4.8  # inches
 
 REFERENCE_LINE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (6, 3)), "linewidth": 1.2}
-"""Style of lines that no strategy drew: ideal scaling, the floor of a loss."""
+"""Style of lines that are not measured: ideal scaling, the lower bound of a loss."""
 
 
 def new_figure(title: str) -> tuple[Figure, Axes]:

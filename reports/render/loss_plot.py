@@ -18,9 +18,9 @@ _STEP_COLUMNS = ["step", "tokens", "loss"]
 
 
 def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure | None, list[str]]:
-    """Training loss over steps at the node count where most strategies completed, and a sentence per unreadable file.
+    """Return training loss against steps on the nodes where most strategies completed, and a sentence per bad file.
 
-    A line is the mean over groups and repeats, weighted by tokens.
+    A line is the mean over federated groups and repeats, weighted by tokens. None where no run has losses.
     """
     grid = table.grid
     nodes = _most_completed(grid)
@@ -38,7 +38,7 @@ def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure
             continue
         weighted = (steps["loss"] * steps["tokens"]).groupby(steps["step"]).sum()
         losses = weighted / steps.groupby("step")["tokens"].sum()
-        every = max(len(grid.rows), len(losses) // 8)  # staggered, so that lines that coincide show their markers
+        every = max(len(grid.rows), len(losses) // 8)  # staggered, so that coinciding lines show all markers
         axes.plot(losses.index, losses.to_numpy(), markevery=(number, every), **row_line(table, row, looks))
         floors |= set(cell.figures("entropy_rate").values())
         drawn = True
@@ -54,7 +54,7 @@ def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure
 
 
 def _most_completed(grid: Grid) -> int:
-    """The node count where most strategies completed, the largest of these."""
+    """Return the node count on which most strategies completed, the largest of several."""
 
     def completed(nodes: int) -> int:
         return sum(bool(row.cells[nodes].completed) for row in grid.rows if nodes in row.cells)
@@ -69,6 +69,6 @@ def _steps(sweep: Path, runs: list[str]) -> tuple[pd.DataFrame, list[str]]:
         path = RunFolder(sweep / "runs" / run).steps
         try:
             frames.append(pd.read_parquet(path, columns=_STEP_COLUMNS))
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these two kinds
+        except (OSError, ValueError) as error:  # the types of pyarrow's errors
             problems.append(f"{path} cannot be read, so its losses are not plotted: {str(error).split(chr(10))[0]}")
     return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()), problems

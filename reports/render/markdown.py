@@ -11,12 +11,11 @@ from reports.tables.tables import LAYOUT, Table
 REPORT = "report.md"
 
 HOW_TO_READ = """\
-A figure is the mean over the repeats that completed, or for a ratio exp of the mean log-ratio of repeats in pairs. \
-`a ± b` and `a [low, high]` are 95 % t-intervals (3 repeats or more; each stands alone, not adjusted for the number of \
-cells), `a (low .. high)` is the range of 2 repeats, and a bare number has no spread. Repeats differ in the seed of \
-weights and data, so the spread of a loss is its noise. `(= fsdp)` marks a cell that \
-resolves to the same run as another strategy: the figure is that run's. A cell without a figure shows what became of \
-its runs.
+A value is the mean over the completed repeats; a ratio is exp of the mean log-ratio over pairs of repeats. `a ± b` \
+and `a [low, high]` are 95 % t-intervals (3 or more repeats; not adjusted for the number of cells), `a (low .. \
+high)` is the range of 2 repeats, and a number alone is a single repeat. Repeats differ in the seed of weights and \
+data, so the spread of a loss includes that noise. `(= fsdp)` marks a combination that equals the one of another \
+strategy and shows its runs. A cell without a value shows the outcome of its runs.
 """
 
 
@@ -45,7 +44,7 @@ def _section(table: Table, pictures: Sequence[Picture]) -> str:
 
 
 def _grid(table: Table) -> str:
-    head = ["figure", "strategy", *(counted(nodes, "node") for nodes in table.grid.nodes)]
+    head = ["metric", "strategy", *(counted(nodes, "node") for nodes in table.grid.nodes)]
     lines = [_line(head), _line(["---", "---", *("---:" for _ in table.grid.nodes)])]
     blocks = [(LAYOUT, table.layouts)]
     blocks += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]

@@ -13,7 +13,7 @@ from reports.render.scaling_plot import scaling_plot
 from reports.render.style import looks
 
 MOST_PLOTTED = 12
-"""Tables beyond these get no plots: drawing takes a second a table, and nobody looks at hundreds."""
+"""Tables beyond these get no plots: drawing takes about a second per table, and hundreds of plots help nobody."""
 
 
 def export(report: Report) -> Export:
@@ -40,7 +40,7 @@ def export(report: Report) -> Export:
 
 
 def _drawn(figure: Figure, kind: str) -> bytes:
-    """The figure as `svg` or `png`; the same figure gives the same bytes."""
+    """Return the figure as `svg` or `png`; equal figures give equal bytes."""
     content = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "xffl-bench", "svg.fonttype": "none"}):
         figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)

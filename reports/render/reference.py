@@ -1,6 +1,6 @@
 """The tables of docs/reference/metrics.md, generated from the columns, metrics and cautions that they describe.
 
-`python -m reports.render.reference`, in the repository's root, writes them anew.
+`python -m reports.render.reference`, in the root of the repository, updates the page.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COLUMNS: dict[str, tuple[Column[Any], ...]] = {
 
 
 def regenerated(page: str) -> str:
-    """Return the page with the tables between its marks made anew."""
+    """Return the page with the tables between its marks generated from the code."""
     tables = _tables()
     return _GENERATED.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n{found[3]}", page)
 

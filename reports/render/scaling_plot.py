@@ -18,7 +18,7 @@ from reports.tables.tables import Table
 
 
 def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
-    """Tokens/s against nodes on log2 axes, with the ideal line from the reference; None where no run completed."""
+    """Return tokens/s against nodes on log2 axes, with ideal scaling from the reference; None if no run completed."""
     figure, axes = new_figure(f"Scaling: {table.grid.title}")
     drawn: list[float] = []
     for place, row in enumerate(table.grid.rows):
@@ -45,7 +45,7 @@ def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
 
 
 def _ideal(axes: Axes, table: Table) -> list[float]:
-    """Draw the line of ideal scaling; empty where the reference did not complete."""
+    """Draw the line of ideal scaling and return its values; none where the reference did not complete."""
     reference = table.reference
     start = mean(list(reference.cell.figures("tokens_per_s").values())) if reference.cell else None
     if start is None:
@@ -65,7 +65,7 @@ def _nodes_axis(axes: Axes, nodes: list[int]) -> None:
 
 
 def _tokens_axis(axes: Axes, values: list[float]) -> None:
-    """Log2, with a tick for each doubling, or at round numbers where the values lie close together."""
+    """Set log2 with a tick for each doubling, or at round numbers where the values are close together."""
     axes.set_yscale("log", base=2)
     low, high = min(values) / 1.15, max(values) * 1.15
     ticks = list(MaxNLocator(5).tick_values(low, high))

@@ -1,4 +1,4 @@
-"""From the runs of one cell to its figure, or to what stands there instead."""
+"""The estimate of a cell from its runs, or the text that replaces it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from reports.tables.metrics import Metric
 
 @dataclass(frozen=True)
 class TableReference:
-    """What speed-up and efficiency of one table are held against: the same for all rows."""
+    """The cell that speed-up and efficiency of a table are relative to: the same for all rows."""
 
     strategy: str
     nodes: int
     cell: CellRuns | None
-    """None where the reference's cell is not in the table's plan."""
+    """None where the reference is not in the table."""
 
     @property
     def completed(self) -> bool:
-        """Whether there is anything to hold figures against."""
+        """Whether some run of the reference completed."""
         return self.cell is not None and bool(self.cell.completed)
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class TableReference:
 
 
 def reference_of(grid: Grid, plan: Plan) -> TableReference:
-    """The plan's reference, within this table's model, batch size and further axes."""
+    """Return the plan's reference, within this table's model, batch size and further axes."""
     strategy, nodes = str(plan.reference["strategy"]), int(plan.reference["nodes"])
     row = _row_of(grid, strategy)
     return TableReference(strategy, nodes, row.cells.get(nodes) if row else None)
@@ -44,7 +44,7 @@ def _row_of(grid: Grid, strategy: str) -> Row | None:
 
 
 def estimate(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> Estimate | None:
-    """The figure of one cell; None where a run that it needs did not complete."""
+    """Return the estimate of one cell; None where a run that it needs did not complete."""
     cell = row.cells.get(nodes)
     if cell is None:
         return None
@@ -65,25 +65,25 @@ def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableRef
 
 
 def ending(cell: CellRuns | None) -> str:
-    """What a cell shows when no run of it completed: its outcome, never a blank."""
+    """Return the text of a cell without completed runs: its outcomes, never an empty text."""
     if cell is None:
         return "not in the matrix"
     if cell.planned.status == "impossible":
         return "impossible"
-    return ", ".join(dict.fromkeys(_spoken(record["outcome"]) for record in cell.records)) or "not run"
+    return ", ".join(dict.fromkeys(_displayed(record["outcome"]) for record in cell.records)) or "not run"
 
 
 def shortfall(cell: CellRuns) -> str:
-    """`2 of 3; oom` where some of a cell's runs completed and others did not, else empty."""
+    """Return `2 of 3; oom` where only some runs of a cell completed, else an empty text."""
     completed = len(cell.completed)
     if completed == len(cell.records):
         return ""
-    others = dict.fromkeys(_spoken(record["outcome"]) for record in cell.records if record not in cell.completed)
+    others = dict.fromkeys(_displayed(record["outcome"]) for record in cell.records if record not in cell.completed)
     return f"{completed} of {len(cell.records)}; {', '.join(others)}"
 
 
 def reasons(cell: CellRuns | None) -> list[str]:
-    """Why a cell's runs are impossible or failed, each once: `oom: CUDA out of memory ...`."""
+    """Return why a cell is impossible or its runs failed, each reason once: `oom: CUDA out of memory ...`."""
     if cell is None:
         return []
     if cell.planned.status == "impossible":
@@ -97,8 +97,8 @@ def reasons(cell: CellRuns | None) -> list[str]:
     )
 
 
-def stands_for(cell: CellRuns) -> str:
-    """`= fsdp` where a cell shows another cell's runs, else empty."""
+def same_as_text(cell: CellRuns) -> str:
+    """Return `= fsdp` where a cell shows the runs of another combination, else an empty text."""
     if cell.planned.status != "same":
         return ""
     other = cell.planned.same_as
@@ -108,14 +108,14 @@ def stands_for(cell: CellRuns) -> str:
 
 
 def tally(outcomes: list[str]) -> str:
-    """`22 completed, 1 oom, 1 not run`, the most frequent first."""
-    return ", ".join(f"{count} {_spoken(outcome)}" for outcome, count in Counter(outcomes).most_common())
+    """Return `22 completed, 1 oom, 1 not run`, the most frequent first."""
+    return ", ".join(f"{count} {_displayed(outcome)}" for outcome, count in Counter(outcomes).most_common())
 
 
-def _spoken(outcome: object) -> str:
+def _displayed(outcome: object) -> str:
     return str(outcome).replace(NOT_RUN, "not run")
 
 
 def damaged(cell: CellRuns) -> bool:
-    """Whether a file of one of the cell's runs could not be read."""
+    """Return whether a file of one of the cell's runs cannot be read."""
     return any(record["outcome"] == DAMAGED for record in cell.records)

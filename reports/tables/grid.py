@@ -1,4 +1,4 @@
-"""The runs that one table holds against each other: strategies as rows, node counts as columns."""
+"""The runs that one table compares: strategies as rows, node counts as columns."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ Record = dict[Hashable, Any]
 """One row of the frame."""
 
 INSIDE = ("strategy", "nodes", "cuda_streams")
-"""The axes that vary inside a table; each combination of all others has a table of its own."""
+"""The axes that vary inside a table; there is one table for each combination of values of the others."""
 
 
 @dataclass(frozen=True)
 class CellRuns:
-    """One cell of the plan with its rows of the frame, one per repeat; a `same` cell has those of the other one."""
+    """The runs of one table cell; a combination that equals another has that one's runs."""
 
     planned: Cell
     records: list[Record]
+    """Rows of the frame, one for each repeat."""
 
     @property
     def completed(self) -> list[Record]:
-        """Rows of the runs that completed: the only ones with figures to compare."""
+        """Records of the runs that completed, the only ones with values to compare."""
         return [record for record in self.records if record["outcome"] == Outcome.COMPLETED]
 
     def figures(self, column: str) -> dict[int, float]:
-        """A column's figures of the completed runs, by repeat."""
+        """Return a column's values of the completed runs, by repeat."""
         return {
             int(record["repeat"]): float(record[column])
             for record in self.completed
@@ -43,13 +44,13 @@ class CellRuns:
 
 @dataclass(frozen=True)
 class Row:
-    """One strategy, where need be with its number of concurrent communicators."""
+    """One strategy; one with several numbers of concurrent communicators has a row for each."""
 
     strategy: str
     cuda_streams: AxisValue | None
     label: str
     cells: dict[int, CellRuns]
-    """By node count; one that is not in the plan is not here."""
+    """By node count; contains only combinations of the plan."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Grid:
     """All runs of one model, batch size and value of every further axis."""
 
     labels: Labels
-    """The axes that are the same for the whole table."""
+    """Labels of the axes with one value in the whole table."""
     title: str
     slug: str
     """The title as a file name."""
@@ -66,12 +67,12 @@ class Grid:
 
     @property
     def cells(self) -> list[CellRuns]:
-        """Every cell, row by row."""
+        """All cells, row by row."""
         return [cell for row in self.rows for cell in row.cells.values()]
 
 
 def grids(sweep: LoadedSweep) -> list[Grid]:
-    """The tables' contents, in the order of the plan's cells."""
+    """Return a grid for each table, in the order of the plan's cells."""
     records = {record["run"]: record for record in _records(sweep)}
     by_labels: dict[tuple[tuple[str, AxisValue], ...], list[CellRuns]] = {}
     for planned in sweep.plan.cells:
@@ -120,7 +121,7 @@ def _label(strategy: str, streams: AxisValue | None, *, several: bool) -> str:
 
 
 def _uses_streams(cells: dict[int, CellRuns]) -> bool:
-    """Whether a row says anything that the row of another number of streams does not."""
+    """Return whether a row has runs that the row of another number of streams has not."""
     return any(
         cell.planned.status == "run" or (cell.planned.status == "same" and "cuda_streams" not in cell.planned.same_as)
         for cell in cells.values()

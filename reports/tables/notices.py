@@ -1,4 +1,4 @@
-"""What a table's reader is warned of, where it applies, and what to do about it."""
+"""The cautions of a table: where each applies, and its remedy."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from reports.tables.grid import CellRuns, Grid
 
 @dataclass(frozen=True)
 class Notice:
-    """A caution of one table, with the place or the attribute that it is about."""
+    """A caution of one table."""
 
     caution: Caution
     detail: str = ""
+    """Where it applies, or the attribute that it is about; empty where it applies to the whole table."""
 
     @property
     def text(self) -> str:
-        """`oversubscribed (2 nodes): what it is; what to do`."""
+        """`oversubscribed (on 2 nodes): meaning; remedy.` as reports show it."""
         where = f" ({self.detail})" if self.detail else ""
         return f"{self.caution}{where}: {self.caution.meaning}; {self.caution.remedy}."
 
 
 def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference) -> list[Notice]:
-    """All cautions of a table, in the order of the closed list."""
+    """Return all cautions of a table, in the order of `Caution`."""
     found = [
         *_measured(grid),
         *_few_repeats(grid),
@@ -41,7 +42,7 @@ def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference) -> list[N
 
 
 def _measured(grid: Grid) -> list[Notice]:
-    """Cautions that the runs brought with them; where not all runs did, the rows and nodes that did are named."""
+    """Return the cautions recorded by the runs; one that not all completed cells have names its rows and nodes."""
     places: dict[str, set[tuple[str, int]]] = {}
     everywhere = set()
     for row in grid.rows:
@@ -82,7 +83,7 @@ def _damaged(grid: Grid) -> list[Notice]:
 
 
 def _not_comparable(grid: Grid, sweep: LoadedSweep) -> list[Notice]:
-    """One notice for each attribute that differs along a column (strategies) or a row (node counts)."""
+    """Return a notice for each attribute that differs along a column (strategies) or a row (node counts)."""
     columns = [[row.cells[nodes] for row in grid.rows if nodes in row.cells] for nodes in grid.nodes]
     rows = [list(row.cells.values()) for row in grid.rows]
     found: dict[str, None] = {}

@@ -55,7 +55,7 @@ def test_the_report_has_all_files_and_writing_it_again_gives_the_same_bytes(
 
 def test_the_markdown_has_table_caption_cautions_and_plots(filled: SweepDocuments, tmp_path: Path) -> None:
     text = write_report(filled.write(), tmp_path / "report").report.read_text()
-    assert "| figure | strategy | 1 node | 2 nodes |" in text
+    assert "| metric | strategy | 1 node | 2 nodes |" in text
     assert "| **tokens/s** | fsdp | 1,000 | 2,000 |" in text
     assert "125,248 parameters" in text
     assert f"oversubscribed: {Caution.OVERSUBSCRIBED.meaning}; {Caution.OVERSUBSCRIBED.remedy}." in text

@@ -34,7 +34,7 @@ def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_bad
         sweep.job(number, "NODE_FAIL", 25.0)
     sweep.job(4, "TIMEOUT", 0.0)
     written = write_report(sweep.write(), sweep.path / "report")
-    said = "4 jobs: 0.056 node-hours, of which the runs above took 0.007 (12%); ended badly: 2 NODE_FAIL, 1 TIMEOUT"
+    said = "4 jobs: 0.056 node-hours, of which 0.007 (12%) in the runs above; failed jobs: 2 NODE_FAIL, 1 TIMEOUT"
     assert written.summary.endswith(f". {said}")
     assert said in written.report.read_text()
 

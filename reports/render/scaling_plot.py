@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from reports.data.words import counted
 from reports.render.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
 from reports.render.style import Look
-from reports.stats.intervals import mean
+from reports.stats.intervals import FEWEST_FOR_INTERVAL, mean
 from reports.tables.figures import ending
 from reports.tables.grid import Grid
 from reports.tables.tables import Table
@@ -32,7 +32,8 @@ def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
         # the first row is on top with the smallest marker, so that points that coincide all show
         line = row_line(table, row, looks) | {"markersize": min(10, 5 + 1.5 * place), "zorder": 3 - place / 100}
         axes.errorbar([nodes for nodes, _ in found], values, yerr=[below, above], capsize=3, **line)
-        drawn += values
+        # a log axis cannot show a low end of 0 or less, nor is it worth decades of the axis
+        drawn += [bound for _, speed in found for bound in (max(speed.low, speed.value / 2), speed.high)]
     if not drawn:
         return None
     drawn += _ideal(axes, table)
@@ -83,7 +84,9 @@ def _bars(grid: Grid) -> list[str]:
     most = max(len(cell.completed) for cell in grid.cells)
     if most == 1:
         return []
-    return ["Error bars: 95 % interval of the mean over repeats" + ("." if most >= 3 else " (2 repeats: their range).")]
+    if most < FEWEST_FOR_INTERVAL:
+        return ["Error bars: range of 2 repeats."]
+    return ["Error bars: 95 % interval of the mean over repeats (of 2 repeats: their range)."]
 
 
 def _not_shown(grid: Grid) -> list[str]:

@@ -12,7 +12,9 @@ from reports.render.style import Look, row_style
 from reports.tables.grid import Row
 from reports.tables.tables import Table
 
-_WIDTH, _HEIGHT = 7.2, 4.8  # inches
+# Inches; the last four say what a plot of many strategies or notes needs.
+_WIDTH, _HEIGHT = 7.2, 4.8
+_LEAST_AXES, _LEGEND_ENTRY, _NOTE_LINE, _TITLE_AND_LABELS = 2.5, 0.2, 0.15, 1.2
 
 REFERENCE_LINE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (6, 3)), "linewidth": 1.2}
 """Style of lines that are not measured: ideal scaling, the lower bound of a loss."""
@@ -37,10 +39,13 @@ def row_line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
 
 
 def add_legend(figure: Figure, axes: Axes, notes: list[str]) -> None:
-    """Put the legend beside the axes, and the notes below them."""
-    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3)
+    """Put the legend beside the axes and the notes below them, in a figure high enough for both."""
+    legend = axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3)
+    text = "\n".join(fill(note, 105) for note in notes)
     if notes:
-        figure.supxlabel("\n".join(fill(note, 105) for note in notes), x=0.02, ha="left", fontsize=8, color="#7a4b00")
+        figure.supxlabel(text, x=0.02, ha="left", fontsize=8, color="#7a4b00")
+    beside = max(_LEAST_AXES, _LEGEND_ENTRY * len(legend.get_texts()))
+    figure.set_figheight(max(_HEIGHT, beside + _NOTE_LINE * len(text.splitlines()) + _TITLE_AND_LABELS))
 
 
 def caution_names(table: Table) -> list[str]:

@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.contract.agent import AgentOrder
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import AttemptFolder, write_whole
 from bench.contract.run import Run
 from bench.host.process import end_with, print_stack_on_request, send_output_to
@@ -49,7 +50,7 @@ def rank(run: Path, folder: Path, parent: int, store_port: int | None = None, pr
     end_with(parent)
     if store_port is not None:
         os.environ |= {"MASTER_PORT": str(store_port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
-    asked, attempt = Run.model_validate_json(run.read_text(encoding="utf-8")), AttemptFolder(folder)
+    asked, attempt = read_document(run, Run), AttemptFolder(folder)
     if preflight:
         _look(asked, attempt)
     else:
@@ -89,7 +90,7 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
-    run = Run.model_validate_json(order.run.read_text(encoding="utf-8"))
+    run = read_document(order.run, Run)
     config = LaunchConfig(
         min_nodes=run.nodes,
         max_nodes=run.nodes,
@@ -232,4 +233,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except NewerVersionError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -9,7 +9,7 @@ from bench.contract.files import RunFolder, write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Allocation, Result
 from matrix.store.judge import Attempted, Ending, Verdict, judge
-from matrix.store.sweep_folder import SweepFolder, timestamp
+from matrix.store.sweep_folder import SweepFolder, read_own, timestamp
 
 MOST_LOST = 2
 """Jobs that a run may take with it before it is given up."""
@@ -71,6 +71,10 @@ def settle(sweep: SweepFolder, run_ids: Iterable[str], death: Death | None = Non
     """Give attempts that a dead runner left without an outcome theirs: interrupted, unless they had come to their
     end. Their processes are gone. Where a job died with them it is named, and a run that was under way in as many
     deaths as `MOST_LOST` is given up. Returns what was written.
+
+    Raises:
+        InputError: a newer xffl-bench left one of them.
+
     """
     return [
         _settled(sweep, folder, death)
@@ -108,11 +112,16 @@ _OUTCOMES = {"OUT_OF_MEMORY": Outcome.OOM, "TIMEOUT": Outcome.TIMEOUT}
 
 
 def earlier_results(folder: RunFolder) -> list[Result]:
-    """Results of attempts that were followed by another."""
+    """Results of attempts that were followed by another.
+
+    Raises:
+        InputError: a newer xffl-bench wrote one of them.
+
+    """
     found = []
     for attempt in folder.attempts():
         try:
-            found.append(Result.model_validate_json((attempt.path / "result.json").read_text(encoding="utf-8")))
+            found.append(read_own(attempt.path / "result.json", Result))
         except (FileNotFoundError, ValueError):  # it is the newest, or damaged
             continue
     return found
@@ -121,11 +130,15 @@ def earlier_results(folder: RunFolder) -> list[Result]:
 def set_aside(folder: RunFolder) -> None:
     """Keep the result of an earlier attempt with its logs; one that cannot be read is kept beside it, under a name
     that says so.
+
+    Raises:
+        InputError: a newer xffl-bench wrote it; it stays where it is.
+
     """
     if not folder.result.exists():
         return
     try:
-        earlier = Result.model_validate_json(folder.result.read_text(encoding="utf-8"))
+        earlier = read_own(folder.result, Result)
     except ValueError:
         folder.result.replace(folder.path / f"damaged-{len(folder.attempts())}.json")
     else:

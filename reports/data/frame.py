@@ -10,6 +10,7 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import RunFolder
 from bench.contract.plan import Cell, Plan
 from bench.contract.result import JobEnd, Result
@@ -22,7 +23,10 @@ AXIS = "axis."
 
 NOT_RUN = "not-run"
 DAMAGED = "damaged"
-"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, and a file that could not be read."""
+NEWER = "newer-version"
+"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, a file that could not be read, and one
+that a newer xffl-bench wrote.
+"""
 
 NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")
 
@@ -31,6 +35,15 @@ Doc = TypeVar("Doc", bound=BaseModel)
 
 class ReportError(Exception):
     """A sweep that cannot be reported; the message says which file, and what would be right."""
+
+    outcome = DAMAGED
+    """Of a run, where it is one of its files."""
+
+
+class NewerFileError(ReportError):
+    """The same, for a file that a newer xffl-bench wrote."""
+
+    outcome = NEWER
 
 
 @dataclass(frozen=True)
@@ -47,11 +60,11 @@ class Sweep:
     jobs: list[JobEnd] = field(default_factory=list)
     """Batch jobs that have ended."""
     problems: list[str] = field(default_factory=list)
-    """One sentence for each damaged file."""
+    """One sentence for each file that is damaged, or that a newer xffl-bench wrote."""
 
 
 def load(sweep: Path) -> Sweep:
-    """Read a sweep. Damaged files of single runs are named in `problems` and left out.
+    """Read a sweep. Damaged and newer files of single runs are named in `problems` and left out.
 
     Raises:
         ReportError: the folder is no sweep, or its plan cannot be read.
@@ -79,9 +92,9 @@ def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: Sweep) -> di
         result = _read(folder.result, Result)
         if run is None and result is not None:
             raise ReportError(f"{folder.run} is missing, so its result means nothing: run the sweep again")
-    except ReportError as damage:
-        read.problems.append(str(damage))
-        return row | {"outcome": DAMAGED, "reason": str(damage)}
+    except ReportError as error:
+        read.problems.append(str(error))
+        return row | {"outcome": error.outcome, "reason": str(error)}
     if run is not None:
         read.runs[identity] = run
     if run is not None and result is not None:
@@ -137,9 +150,11 @@ def _read(path: Path, kind: type[Doc]) -> Doc | None:
 
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return read_document(path, kind)
     except FileNotFoundError:
         return None
+    except NewerVersionError as error:
+        raise NewerFileError(str(error)) from error
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:

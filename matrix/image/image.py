@@ -78,7 +78,8 @@ class Image:
         """Variables by which a checkout's code is found before the image's, and its commit known."""
         if self.settings.code is None:
             return {}
-        state = told(*commit_of(Path(self.settings.code)))
+        code = Path(self.settings.code)  # at the same place inside
+        state = told(*commit_of(code), code)
         return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:

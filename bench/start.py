@@ -81,6 +81,15 @@ def _look(run: Run, attempt: AttemptFolder) -> None:
     main(run, attempt.path)
 
 
+def _forked_rank(run: Path, folder: Path, parent: int, store_port: int | None, preflight: bool) -> None:
+    """The same in a fork. An exception that came as far as torch would be left as a file in TMPDIR."""
+    try:
+        rank(run, folder, parent, store_port, preflight)
+    except Exception:  # noqa: BLE001 - as the interpreter does for a process of its own
+        traceback.print_exc()
+        sys.exit(1)
+
+
 def agent(order: AgentOrder, *, fork: bool) -> int:
     """Run torch's elastic agent for one node until its ranks have ended; returns an exit status.
 
@@ -89,6 +98,8 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
+
+    from bench.host.elastic import NoFolder  # noqa: PLC0415 - it imports torch
 
     run = read_document(order.run, Run)
     config = LaunchConfig(
@@ -100,16 +111,17 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
         rdzv_endpoint=f"{order.master_addr}:{order.master_port}",
         rdzv_configs={"rank": order.node, "timeout": int(run.limits.hang_seconds)},
         max_restarts=0,
+        logs_specs=NoFolder(),
         # Between two looks whether ranks have ended, in seconds. Small runs should not wait for it.
         monitor_interval=0.02 if fork else 0.1,
         start_method="fork" if fork else "spawn",
     )
     here = os.getpid()
-    options = ["-u", *(["-P"] if sys.flags.safe_path else [])]
+    options = ["-u", "-P"]
     command = ["-m", "bench.start", "rank", str(order.run), str(order.folder), "--parent", str(here)]
     try:
         if fork:
-            elastic_launch(config, rank)(order.run, order.folder, here, order.store_port, order.preflight)
+            elastic_launch(config, _forked_rank)(order.run, order.folder, here, order.store_port, order.preflight)
         else:
             elastic_launch(config, sys.executable)(*options, *command, *(["--preflight"] if order.preflight else []))
     except ChildFailedError as error:

@@ -24,8 +24,8 @@ AXIS = "axis."
 NOT_RUN = "not-run"
 DAMAGED = "damaged"
 NEWER = "newer-version"
-"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, a file that could not be read, and one
-that a newer xffl-bench wrote.
+"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, a file that could not be read, and
+one that a newer xffl-bench wrote.
 """
 
 NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import AttemptFolder, write_document
 from bench.contract.measured import Loss, Measured, Memory, Provenance, Saved, Seat, Startup
 from bench.contract.outcomes import Caution
@@ -279,4 +280,9 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path, help="run.json")
     parser.add_argument("folder", type=Path, help="folder for the results")
     arguments = parser.parse_args()
-    main(Run.model_validate_json(arguments.run.read_text(encoding="utf-8")), AttemptFolder(arguments.folder))
+    try:
+        asked = read_document(arguments.run, Run)
+    except NewerVersionError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    main(asked, AttemptFolder(arguments.folder))

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from bench.contract.base import Document, DType
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import SOURCE_FILE
 from bench.contract.layout import Layout
 from bench.contract.run import Run
@@ -65,7 +66,7 @@ def read_checkpoint(folder: Path) -> Reached:
     """Return the description of the checkpoint in a folder.
 
     Raises:
-        CheckpointError: there is none, or it is incomplete.
+        CheckpointError: there is none, it is incomplete, or a newer xffl-bench wrote it.
 
     """
     file = folder / CHECKPOINT_FILE
@@ -76,8 +77,10 @@ def read_checkpoint(folder: Path) -> Reached:
             f"{folder} contains no complete checkpoint: name a folder written by training.save_checkpoint"
         )
     try:
-        return Reached.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        return read_document(file, Reached)
+    except NewerVersionError as error:
+        raise CheckpointError(str(error)) from error
+    except (OSError, ValidationError) as error:
         raise CheckpointError(f"{file} cannot be read ({type(error).__name__}): name another checkpoint") from error
 
 

@@ -53,7 +53,11 @@ class ImageMode:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
-                env={**os.environ, "PATH": f"{self._folder}:{os.environ.get('PATH', os.defpath)}"},
+                env={
+                    **os.environ,
+                    "PYTHONSAFEPATH": "1",
+                    "PATH": f"{self._folder}:{os.environ.get('PATH', os.defpath)}",
+                },
             )
         return self
 

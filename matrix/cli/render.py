@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
@@ -15,8 +16,9 @@ from rich.table import Table
 from bench.contract.layout import Layout
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell
+from bench.contract.result import Result
 from bench.contract.training import SETTINGS
-from matrix.errors import as_text
+from matrix.errors import InputError, as_text
 from matrix.host.variables import environment
 from matrix.image.image import entry_command
 from matrix.launchers.torchrun import agent_command, orders
@@ -146,9 +148,9 @@ def print_jobs(scripts: list[Path], console: Console) -> None:
 def print_status(folder: SweepFolder, console: Console) -> None:
     """Print the outcomes so far, the active runs, and failures with their reasons."""
     plan = folder.plan()
-    results = {run_id: folder.result(run_id) for run_id in plan.order}
-    counts = Counter(result.outcome for result in results.values() if result is not None)
-    missing = [run_id for run_id, result in results.items() if result is None]
+    results, newer = _results(folder, plan.order)
+    counts = Counter(result.outcome for result in results.values())
+    missing = [run_id for run_id in plan.order if run_id not in results and run_id not in newer]
     runner = holder(folder.runners)
     table = Table(box=box.SIMPLE_HEAD, title=f"sweep {plan.sweep}: {len(plan.order)} runs", title_justify="left")
     table.add_column("outcome")
@@ -157,12 +159,16 @@ def print_status(folder: SweepFolder, console: Console) -> None:
     for outcome in Outcome:
         if counts[outcome]:
             table.add_row(outcome, str(counts[outcome]), outcome.meaning)
+    if newer:
+        table.add_row("newer version", str(len(newer)), "its result was written by a newer xffl-bench")
     if missing:
         table.add_row("not run", str(len(missing)), "no result yet")
     console.print(table)
     for run_id, result in results.items():
-        if result is not None and result.outcome is not Outcome.COMPLETED:
+        if result.outcome is not Outcome.COMPLETED:
             console.print(f"{result.outcome}: {run_id}: {escape(result.reason)}", highlight=False)
+    for run_id, sentence in newer.items():
+        console.print(f"newer version: {run_id}: {escape(sentence)}", highlight=False, soft_wrap=True)
     if jobs := job_folders(folder):
         _print_jobs(folder, jobs, console)
     if runner is None:
@@ -173,6 +179,21 @@ def print_status(folder: SweepFolder, console: Console) -> None:
         beat = folder.heartbeat(run_id)
         if beat is not None:
             console.print(f"active: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
+
+
+def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Result], dict[str, str]]:
+    """Return results by run id, and for each run whose result a newer xffl-bench wrote the sentence that says so."""
+    found: dict[str, Result] = {}
+    newer: dict[str, str] = {}
+    for run_id in run_ids:
+        try:
+            result = folder.result(run_id)
+        except InputError as error:
+            newer[run_id] = str(error)
+            continue
+        if result is not None:
+            found[run_id] = result
+    return found, newer
 
 
 def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
@@ -188,8 +209,8 @@ def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) ->
     table.add_column("state", overflow="fold")
     for job in jobs:
         order, submitted, end = job.order(), job.submitted, job.end
-        results = [folder.result(run.id) for run in order.runs]
-        done = sum(result is not None and result.outcome.is_final for result in results)
+        results, _ = _results(folder, [run.id for run in order.runs])
+        done = sum(result.outcome.is_final for result in results.values())
         if end is not None:
             state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
         elif submitted is None:
@@ -197,5 +218,7 @@ def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) ->
         else:
             now = seen.get(submitted.id)
             state = f"{now.state} ({now.reason})" if now is not None else "unknown to Slurm"
-        table.add_row(submitted.id if submitted else "", str(order.nodes), f"{done} of {len(results)}", escape(state))
+        table.add_row(
+            submitted.id if submitted else "", str(order.nodes), f"{done} of {len(order.runs)}", escape(state)
+        )
     console.print(table)

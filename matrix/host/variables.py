@@ -21,5 +21,6 @@ def environment(system: System, more: dict[str, str]) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",  # numpy's thread pool would only compete with torch's
         "TOKENIZERS_PARALLELISM": "false",
         **system.environment,
+        "PYTHONSAFEPATH": "1",  # nothing in the working directory is code
         **more,
     }

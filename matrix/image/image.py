@@ -84,7 +84,8 @@ class Image:
         """Return the variables that put a checkout before the image's code and record its commit."""
         if self.settings.code is None:
             return {}
-        state = commit_text(*commit_of(Path(self.settings.code)))
+        code = Path(self.settings.code)  # at the same place inside
+        state = commit_text(*commit_of(code), code)
         return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:

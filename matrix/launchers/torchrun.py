@@ -44,7 +44,7 @@ def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrd
 def agent_command(order: AgentOrder, python: Sequence[str] = (sys.executable,)) -> list[str]:
     """Return the command of one node's agent; `python` is its interpreter with an optional prefix."""
     options = ["--node", str(order.node), "--master-addr", order.master_addr, "--master-port", str(order.master_port)]
-    return [*python, "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
+    return [*python, "-P", "-m", "bench.start", "agent", str(order.run), str(order.folder), *options]
 
 
 def _variables(run: Run, owner: str, commit: str) -> dict[str, str]:
@@ -225,7 +225,7 @@ class WarmLauncher:
         self.close()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.start", "serve", "--parent", str(os.getpid())],
+                [sys.executable, "-P", "-m", "bench.start", "serve", "--parent", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -113,7 +113,7 @@ def _package(command: Path) -> Path | None:
         return None
     program = "import importlib.util as u; s = u.find_spec('xffl'); print(s.submodule_search_locations[0] if s else '')"
     done = subprocess.run(
-        [python, "-c", program], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [python, "-P", "-c", program], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
     found = done.stdout.strip()
     return Path(found) if found else None

@@ -19,6 +19,7 @@ from bench.contract.measured import Measured
 from bench.contract.outcomes import Outcome
 from bench.contract.result import RankEnd
 from bench.contract.run import Run
+from matrix.store.sweep_folder import read_own
 
 EVIDENCE_LINES = 12
 
@@ -59,7 +60,12 @@ class Verdict:
 
 
 def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
-    """Return the verdict on an attempt from its folder and the runner's observations."""
+    """Return the verdict on an attempt from its folder and the runner's observations.
+
+    Raises:
+        InputError: a newer xffl-bench wrote one of its files.
+
+    """
     ends = _rank_ends(folder, run.world)
     measured, damage = _measured(folder)
     if measured is not None and len(ends) == run.world and all(end.completed for end in ends.values()):
@@ -142,8 +148,8 @@ def _rank_ends(folder: AttemptFolder, world: int) -> dict[int, RankEnd]:
     ends: dict[int, RankEnd] = {}
     for file in sorted(files, key=lambda each: each.stat().st_mtime_ns):
         try:
-            end = RankEnd.model_validate_json(file.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError):
+            end = read_own(file, RankEnd)
+        except ValidationError:
             continue  # without a readable record the rank counts as not finished
         ends[end.rank] = end
     return ends
@@ -154,8 +160,8 @@ def _measured(folder: AttemptFolder) -> tuple[Measured | None, list[str]]:
     if not folder.measured.exists():
         return None, []
     try:
-        return Measured.model_validate_json(folder.measured.read_text(encoding="utf-8")), []
-    except (ValidationError, UnicodeDecodeError) as error:
+        return read_own(folder.measured, Measured), []
+    except ValidationError as error:
         return None, [f"{folder.measured.name}: {error}".splitlines()[0]]
 
 

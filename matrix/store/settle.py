@@ -9,7 +9,7 @@ from bench.contract.files import RunFolder, write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Allocation, Result
 from matrix.store.judge import Attempted, Ending, Verdict, judge
-from matrix.store.sweep_folder import SweepFolder, timestamp
+from matrix.store.sweep_folder import SweepFolder, read_own, timestamp
 
 MOST_LOST = 2
 """Number of jobs that may die during a run before it is not retried."""
@@ -72,6 +72,10 @@ def settle(sweep: SweepFolder, run_ids: Iterable[str], lost_job: LostJob | None 
 
     `lost_job` names the job that died with them. A run that was active in `MOST_LOST` such jobs is not retried. Returns
     the written results.
+
+    Raises:
+        InputError: a newer xffl-bench wrote one of them.
+
     """
     return [
         _settled(sweep, folder, lost_job)
@@ -109,22 +113,32 @@ _OUTCOMES = {"OUT_OF_MEMORY": Outcome.OOM, "TIMEOUT": Outcome.TIMEOUT}
 
 
 def earlier_results(folder: RunFolder) -> list[Result]:
-    """Return the results of all attempts but the last."""
+    """Return the results of all attempts but the last.
+
+    Raises:
+        InputError: a newer xffl-bench wrote one of them.
+
+    """
     found = []
     for attempt in folder.attempts():
         try:
-            found.append(Result.model_validate_json((attempt.path / "result.json").read_text(encoding="utf-8")))
+            found.append(read_own(attempt.path / "result.json", Result))
         except (FileNotFoundError, ValueError):  # the last attempt, or a damaged result
             continue
     return found
 
 
 def set_aside(folder: RunFolder) -> None:
-    """Move the result of an earlier attempt to its folder; keep an unreadable one as `damaged-<n>.json`."""
+    """Move the result of an earlier attempt to its folder; keep an unreadable one as `damaged-<n>.json`.
+
+    Raises:
+        InputError: a newer xffl-bench wrote it; it stays where it is.
+
+    """
     if not folder.result.exists():
         return
     try:
-        earlier = Result.model_validate_json(folder.result.read_text(encoding="utf-8"))
+        earlier = read_own(folder.result, Result)
     except ValueError:
         folder.result.replace(folder.path / f"damaged-{len(folder.attempts())}.json")
     else:

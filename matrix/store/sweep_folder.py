@@ -10,10 +10,11 @@ import hashlib
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from bench.contract import documents
 from bench.contract.base import Document
 from bench.contract.files import RunFolder, write_document, write_whole
 from bench.contract.plan import Plan
@@ -29,6 +30,7 @@ SHOWN = 5
 class SweepRecord(Document):
     """What a sweep was started with; resuming it with anything else needs --accept-changes."""
 
+    version: Literal[1] = 1
     sweep: str
     uuid: str
     created: str = Field(description="ISO 8601, UTC")
@@ -154,10 +156,12 @@ class SweepFolder:
         """Record a sweep that starts, or check that a resumed one is unchanged; return the record in force.
 
         Raises:
-            InputError: matrix, system or software differ from what the sweep was started with.
+            InputError: matrix, system or software differ from what the sweep was started with, or a newer xffl-bench
+                wrote what this one would replace.
 
         """
         frozen = self.record()
+        self._refuse_newer(plan)
         changes = frozen.changes(record) if frozen else []
         if changes and not accept_changes:
             listed = "; ".join(changes)
@@ -175,14 +179,27 @@ class SweepFolder:
             return record
         return frozen
 
-    def result(self, run_id: str) -> Result | None:
-        """Return the result of a run, or None without a readable one: the run is repeated, and `report` warns."""
-        file = self.run(run_id).result
+    def _refuse_newer(self, plan: Plan) -> None:
+        """Raises InputError: a newer xffl-bench wrote the sweep's plan, or a run or result of this one."""
+        kinds: list[tuple[Path, type[BaseModel]]] = [(self.plan_file, Plan)]
+        for folder in map(self.run, plan.order):
+            kinds += [(folder.result, Result), (folder.run, Run)]
         try:
-            return Result.model_validate_json(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (ValidationError, UnicodeDecodeError):
+            for file, kind in kinds:
+                documents.check_version(file, kind)
+        except documents.NewerVersionError as error:
+            raise InputError(str(error)) from error
+
+    def result(self, run_id: str) -> Result | None:
+        """A run's result, None where it has none that can be read (then it runs again; `report` names the damage).
+
+        Raises:
+            InputError: a newer xffl-bench wrote it.
+
+        """
+        try:
+            return read_own(self.run(run_id).result, Result)
+        except (FileNotFoundError, ValidationError):
             return None
 
     def heartbeat(self, run_id: str) -> Heartbeat | None:
@@ -203,6 +220,21 @@ class SweepFolder:
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
+def read_own(file: Path, kind: type[DocumentT]) -> DocumentT:
+    """A document of a sweep's folder that the caller can do without.
+
+    Raises:
+        InputError: a newer xffl-bench wrote it.
+        OSError: the file cannot be read.
+        ValidationError: it is damaged.
+
+    """
+    try:
+        return documents.read_document(file, kind)
+    except documents.NewerVersionError as error:
+        raise InputError(str(error)) from error
+
+
 def read_document(file: Path, kind: type[DocumentT]) -> DocumentT:
     """Read a document of a sweep's folder.
 
@@ -211,8 +243,8 @@ def read_document(file: Path, kind: type[DocumentT]) -> DocumentT:
 
     """
     try:
-        return kind.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
+        return read_own(file, kind)
+    except ValidationError as error:
         raise InputError(
             f"{file}: cannot be read ({type(error).__name__}): it was damaged after it was written"
         ) from error

@@ -54,7 +54,7 @@ def ask(python: Python, module: str, words: Sequence[str] = (), *, log: Path | N
         OSError: the log cannot be written.
 
     """
-    command = [*(python.words if isinstance(python, InImage) else [str(python)]), "-m", module, *words]
+    command = [*(python.words if isinstance(python, InImage) else [str(python)]), "-P", "-m", module, *words]
     try:
         done = call(command, limit=LIMIT)
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import RunFolder
 from bench.contract.plan import Cell, Plan
 from bench.contract.result import JobEnd, Result
@@ -18,7 +19,7 @@ from reports.data.columns.base import Scalar, values
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
 from reports.data.columns.settings import CELL, LAYOUT, asked
-from reports.data.columns.status import ATTEMPT, DAMAGED, STATUS, Status
+from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
 
 AXIS = "axis."
 """Prefix of the columns that hold the label of each axis, as the matrix file names it."""
@@ -30,6 +31,15 @@ Doc = TypeVar("Doc", bound=BaseModel)
 
 class ReportError(Exception):
     """The report cannot be made; the message names the file and what would be right."""
+
+    outcome = DAMAGED
+    """Of a run, where it is one of its files."""
+
+
+class NewerFileError(ReportError):
+    """The same, for a file that a newer xffl-bench wrote."""
+
+    outcome = NEWER
 
 
 @dataclass(frozen=True)
@@ -46,11 +56,11 @@ class LoadedSweep:
     jobs: list[JobEnd] = field(default_factory=list)
     """Batch jobs that ended."""
     problems: list[str] = field(default_factory=list)
-    """One sentence for each damaged file."""
+    """One sentence for each file that is damaged, or that a newer xffl-bench wrote."""
 
 
 def load(sweep: Path) -> LoadedSweep:
-    """Return the sweep in a folder. Damaged files of single runs are named in `problems` and left out.
+    """Return the sweep in a folder. Damaged and newer files of single runs are named in `problems` and left out.
 
     Raises:
         ReportError: the folder is not a sweep, or its plan cannot be read.
@@ -78,9 +88,9 @@ def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: LoadedSweep)
         result = _read(folder.result, Result)
         if run is None and result is not None:
             raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
-    except ReportError as damage:
-        read.problems.append(str(damage))
-        return values(STATUS, replace(status, outcome=DAMAGED, reason=str(damage))) | row
+    except ReportError as error:
+        read.problems.append(str(error))
+        return values(STATUS, replace(status, outcome=error.outcome, reason=str(error))) | row
     if run is not None:
         read.runs[identity] = run
     if run is not None and result is not None:
@@ -137,9 +147,11 @@ def _read(path: Path, kind: type[Doc]) -> Doc | None:
 
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return read_document(path, kind)
     except FileNotFoundError:
         return None
+    except NewerVersionError as error:
+        raise NewerFileError(str(error)) from error
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:

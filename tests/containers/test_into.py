@@ -220,7 +220,9 @@ def test_a_run_sees_its_own_folder_what_it_reads_and_where_links_in_that_lead(tm
         (ROOT, False),
     }
     assert entry.environment["PYTHONPATH"] == str(ROOT)
-    assert len(entry.environment["XFFL_BENCH_COMMIT"].split()[0]) == 40
+    commit, _, root = entry.environment["XFFL_BENCH_COMMIT"].split(" ", maxsplit=2)
+    assert (len(commit), root) == (40, str(ROOT))
+    assert entry.environment["PYTHONSAFEPATH"] == "1"
     assert entry.environment["XFFL_BENCH_IMAGE"] == cached_digest(image)
     assert entry.environment["OMP_NUM_THREADS"] == str(run.system.threads_per_rank)
 

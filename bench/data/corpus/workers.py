@@ -28,6 +28,7 @@ class Workers:
     """A pool of spawned processes (forking would copy a process with threads). Use as a context manager."""
 
     def __init__(self, processes: int) -> None:
+        os.environ["PYTHONSAFEPATH"] = "1"  # of processes that are started from here on: where they run is no code
         self._others = set(multiprocessing.active_children())
         self._pool = ProcessPoolExecutor(
             processes,

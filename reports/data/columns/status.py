@@ -9,7 +9,10 @@ from reports.data.columns.base import Column
 
 NOT_RUN = "not-run"
 DAMAGED = "damaged"
-"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, and a file that cannot be read."""
+NEWER = "newer-version"
+"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, a file that cannot be read, and one
+that a newer xffl-bench wrote.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def test_a_damaged_file_is_named_and_the_rest_is_read(
     assert len(read.problems) == 1
     assert str(path) in read.problems[0]
     assert named in read.problems[0]
+
+
+@pytest.mark.parametrize("file", ["result", "run"])
+def test_a_document_of_a_newer_version_is_named_and_its_run_left_out(sweep: SweepDocuments, file: str) -> None:
+    ids = sweep.run("fsdp", 1, speeds=[100.0] * 3)
+    path = getattr(sweep.folder(ids[1]), file)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2, "colour": "blue"}))
+    read = load(sweep.write())
+    assert list(read.frame["outcome"]) == ["completed", "newer-version", "completed"]
+    assert ids[1] not in read.results
+    sentence = f"{path}: written by a newer xffl-bench (version 2, this one reads 1): use that xffl-bench"
+    assert read.problems == [sentence]
+
+
+def test_a_plan_of_a_newer_version_gives_one_sentence(sweep: SweepDocuments) -> None:
+    path = sweep.write() / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2, "colour": "blue"}))
+    with pytest.raises(ReportError, match=r"plan\.json: written by a newer xffl-bench \(version 2"):
+        load(sweep.path)
 
 
 def test_a_diverged_run_is_read_although_its_loss_is_no_number(sweep: SweepDocuments) -> None:

@@ -22,7 +22,7 @@ def client(system: SystemFile) -> Item:
 
 def hosts(system: SystemFile, interpreter: Path, here: Installation) -> list[Item]:
     """Every host that ranks would be started on; none where ssh starts none, or only a job will know them."""
-    if system.launcher != "xffl" or system.scheduler == "slurm":
+    if system.launcher != "xffl" or system.scheduler != "local":
         return []
     names = list(dict.fromkeys(system.xffl.hosts_of(system.nodes)))
     with ThreadPoolExecutor(max_workers=min(32, len(names))) as pool:

@@ -25,7 +25,8 @@ from matrix.launchers.xffl_site import find_site
 from matrix.planning.crossing import crossing
 from matrix.planning.prepare import Prepared
 from matrix.runner.runner import Summary
-from matrix.schedulers.slurm.commands import SlurmError, look
+from matrix.schedulers.base import JobStatus, SchedulerError
+from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import holder
 from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
@@ -130,12 +131,12 @@ def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def print_jobs(scripts: list[Path], console: Console) -> None:
+def print_jobs(scripts: list[Path], submits_by: str, console: Console) -> None:
     """Scripts of jobs that were written and not submitted."""
     for script in scripts:
         print(script)
     console.print(
-        f"# {len(scripts)} jobs; none was submitted: sbatch does it, or the same command without --dry-run",
+        f"# {len(scripts)} jobs; none was submitted: {submits_by} does it, or the same command without --dry-run",
         highlight=False,
     )
 
@@ -173,12 +174,14 @@ def print_status(folder: SweepFolder, console: Console) -> None:
 
 
 def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
-    """Every job, with its state: kept where it has ended, else as Slurm says it now."""
-    try:
-        seen = look(list(live_jobs(folder)))
-    except SlurmError as error:
-        console.print(f"Slurm does not answer: {escape(str(error))}", highlight=False)
-        seen = {}
+    """Every job, with its state: as recorded if it has ended, else as the scheduler knows it now."""
+    seen: dict[str, JobStatus] = {}
+    if live := live_jobs(folder):
+        scheduler = batch_scheduler_of(jobs[-1].order().system)
+        try:
+            seen = scheduler.look(list(live))
+        except SchedulerError as error:
+            console.print(f"{scheduler.title} does not answer: {escape(str(error))}", highlight=False)
     table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left")
     for name in ("job", "nodes", "runs done"):
         table.add_column(name, justify="right")
@@ -193,6 +196,6 @@ def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) ->
             state = "not submitted"
         else:
             now = seen.get(submitted.id)
-            state = f"{now.state} ({now.reason})" if now is not None else "not known to Slurm"
+            state = f"{now.state} ({now.reason})" if now is not None else "not known to the scheduler"
         table.add_row(submitted.id if submitted else "", str(order.nodes), f"{done} of {len(results)}", escape(state))
     console.print(table)

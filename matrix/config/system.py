@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
+from matrix.config.batch_settings import BatchSettings
 from matrix.config.image_settings import ImageSettings
+from matrix.config.shell_settings import ShellSettings
 from matrix.config.slurm_settings import SlurmSettings
 from matrix.config.validation import Fault, refuse, validate
 from matrix.config.values import Name
@@ -50,10 +52,10 @@ class SystemFile(Document):
     launcher: LauncherName = Field(
         "torchrun", description="what starts the ranks of a node: torch's own agents, or `xffl exec` over ssh"
     )
-    scheduler: Literal["local", "slurm"] = Field(
+    scheduler: Literal["local", "slurm", "shell"] = Field(
         "local",
-        description="where nodes come from: this machine plays them all (local), or jobs of a cluster (slurm); inside "
-        "an allocation slurm takes that one",
+        description="what grants nodes: none, this machine plays them all (local); Slurm, in jobs or in the allocation "
+        "that xffl-bench runs in (slurm); or jobs that are background processes of this machine (shell)",
     )
     device: Literal["cpu", "cuda"] = Field(description="what a rank computes on")
     nodes: PositiveInt = Field(
@@ -79,7 +81,7 @@ class SystemFile(Document):
     )
     xffl: XfflSettings = Field(default=XfflSettings(), description="how `xffl exec` is called, for the runs it starts")
     slurm: SlurmSettings = Field(default=SlurmSettings(), description="what jobs ask for, with scheduler: slurm")
-
+    shell: ShellSettings = Field(default=ShellSettings(), description="how jobs are run, with scheduler: shell")
     image: ImageSettings | None = Field(None, description="image that every rank runs in (docs/guides/image.md)")
 
     @property
@@ -89,6 +91,11 @@ class SystemFile(Document):
             return self.start == "warm"
         # On a cluster it is the agent, inside the image, that imports torch and forks.
         return self.device == "cpu" and (self.image is None or self.scheduler == "slurm")
+
+    @property
+    def batch(self) -> BatchSettings:
+        """How jobs are packed and followed: the block of the scheduler in force."""
+        return self.shell if self.scheduler == "shell" else self.slurm
 
     def on(self, hosts: list[str]) -> SystemFile:
         """The same on the hosts of an allocation."""
@@ -121,7 +128,7 @@ def load_system(path: Path) -> SystemFile:
     """
     file = read_yaml(path)
     system = validate(SystemFile, file)
-    faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_slurm_faults(system)]
+    faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_scheduler_faults(system)]
     refuse(file, faults)
     folder = path.absolute().parent
     image = system.image.from_folder(folder) if system.image else None
@@ -138,8 +145,8 @@ def _environment_faults(system: SystemFile) -> Iterator[Fault]:
 
 def _host_faults(system: SystemFile) -> Iterator[Fault]:
     hosts = system.xffl.hosts
-    if hosts and system.scheduler == "slurm":
-        yield ("xffl", "hosts"), "with scheduler: slurm the hosts are those of a job: leave it out"
+    if hosts and system.scheduler != "local":
+        yield ("xffl", "hosts"), f"with scheduler: {system.scheduler} the hosts are those of a job: leave it out"
     elif hosts and len(hosts) < system.nodes:
         yield (
             ("xffl", "hosts"),
@@ -147,9 +154,10 @@ def _host_faults(system: SystemFile) -> Iterator[Fault]:
         )
 
 
-def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
-    if "slurm" in system.model_fields_set and system.scheduler != "slurm":
-        yield ("slurm",), "holds with scheduler: slurm only: set that, or leave this block out"
+def _scheduler_faults(system: SystemFile) -> Iterator[Fault]:
+    for block in ("slurm", "shell"):
+        if block in system.model_fields_set and system.scheduler != block:
+            yield (block,), f"holds with scheduler: {block} only: set that, or leave this block out"
     named = ("account", "partition", "qos", "constraint", "gres")
     texts = {name: value for name in named if (value := getattr(system.slurm, name)) is not None}
     for name, text in texts.items():
@@ -161,5 +169,5 @@ def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
 
 
 def _image_faults(system: SystemFile) -> Iterator[Fault]:
-    if system.image is not None and system.scheduler == "local" and system.start == "warm":
+    if system.image is not None and system.scheduler != "slurm" and system.start == "warm":
         yield ("start",), "forks ranks from a process outside of the image: choose exec, or leave 'image' out"

@@ -31,6 +31,9 @@ class Launched(Protocol):
     def is_over(self) -> bool:
         """Whether all of the run has ended by itself."""
 
+    def memory_line(self) -> str:
+        """What the scheduler wrote of a process that it ended for lack of memory; empty if it wrote nothing."""
+
     def dump_stacks(self) -> None:
         """Have every rank print where it is into its log."""
 

@@ -4,7 +4,7 @@ Runners take numbers. A number is taken by linking a whole file to a name that m
 do; the holder is the one with the highest number. It hands over by marking its number as released, or by dying. No
 file is ever deleted or replaced, so on one host there is no moment at which two could hold the sweep; a runner on
 another host that gives no sign of life for two minutes is taken for dead, and stops before its next run if it was not.
-One whose Slurm job was started again is dead at once.
+One whose batch job was started again is dead at once.
 """
 
 from __future__ import annotations
@@ -55,16 +55,17 @@ class Runner(Document):
             start=start,
             since=timestamp(),
             command=sys.argv,
-            job=os.environ.get("SLURM_JOB_ID"),
-            restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            job=os.environ.get("XFFL_BENCH_JOB"),
+            restarts=int(os.environ.get("XFFL_BENCH_RESTARTS", "0")),
         )
 
     @property
     def was_restarted(self) -> bool:
-        """Whether Slurm has started this runner's job again since, in which the calling process is: it does so only
-        once all of a job has ended.
+        """Return True if the calling process is in a later start of this runner's job.
+
+        A scheduler starts a job again only once all its processes have ended. The script of a job sets the variables.
         """
-        job, restarts = os.environ.get("SLURM_JOB_ID"), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+        job, restarts = os.environ.get("XFFL_BENCH_JOB"), int(os.environ.get("XFFL_BENCH_RESTARTS", "0"))
         return self.job is not None and self.job == job and self.restarts < restarts
 
 

@@ -41,12 +41,14 @@ class Attempted:
             signal.
         oom_kills: processes that the kernel killed on this machine for want of memory while it ran; None where the run
             was on other machines too.
+        memory_line: what the scheduler wrote of a process that it ended for lack of memory, empty if it wrote nothing.
 
     """
 
     ending: Ending
     statuses: dict[str, int]
     oom_kills: int | None
+    memory_line: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Verdict:
     reason: str
     evidence: list[str] = field(default_factory=list)
     measured: Measured | None = None
+    lost_to: str | None = None
+    job_end: str | None = None
 
 
 def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
@@ -113,8 +117,9 @@ def _failed(
     if 9 in killed.values() and attempted.oom_kills:
         which = ", ".join(name for name, number in killed.items() if number == 9)
         return Verdict(Outcome.OOM, f"the kernel killed {which} for want of host memory {reached}", evidence)
-    if line := _slurm_out_of_memory(folder):
-        return Verdict(Outcome.OOM, f"Slurm ended a process for want of host memory {reached}: {line}", evidence)
+    if line := attempted.memory_line:
+        reason = f"the scheduler ended a process for lack of host memory {reached}: {line}"
+        return Verdict(Outcome.OOM, reason, evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 
@@ -180,16 +185,6 @@ def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
         report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
         killed |= {f"rank {rank}": int(number) for rank, number in _CHILD.findall(report) if number != "15"}
     return killed | {name: -status for name, status in attempted.statuses.items() if status < 0}
-
-
-def _slurm_out_of_memory(folder: AttemptFolder) -> str:
-    """What Slurm says where a node's control group ran out: its daemon, into the log of that node (`oom_kill event` or,
-    seen in 22.05, `oom-kill event(s)`), and srun, into its own (`Out Of Memory`).
-    """
-    logs = [*sorted(folder.logs.glob("node*.log")), folder.logs / "srun.log"]
-    texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists()]
-    lines = (line for text in texts for line in text.splitlines())
-    return next((line for line in lines if re.search(r"oom[-_]kill event|: Out Of Memory$", line)), "")
 
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:

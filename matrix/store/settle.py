@@ -40,7 +40,6 @@ def write_result(
     started: str,
     seconds: float,
     allocation: Allocation | None = None,
-    lost_to: str | None = None,
 ) -> Result:
     """Write what became of a run.
 
@@ -60,7 +59,8 @@ def write_result(
         started=started,
         seconds=seconds,
         allocation=allocation,
-        lost_to=lost_to,
+        lost_to=verdict.lost_to,
+        job_end=verdict.job_end,
         measured=verdict.measured,
     )
     write_document(folder.result, result)
@@ -82,26 +82,26 @@ def settle(sweep: SweepFolder, run_ids: Iterable[str], death: Death | None = Non
 def _settled(sweep: SweepFolder, folder: RunFolder, death: Death | None) -> Result:
     attempt = folder.attempts()[-1]
     verdict = judge(sweep.asked(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
-    verdict, lost_to = blamed(folder, verdict, death)
-    return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0, lost_to=lost_to)
+    verdict = blamed(folder, verdict, death)
+    return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0)
 
 
-def blamed(folder: RunFolder, verdict: Verdict, death: Death | None) -> tuple[Verdict, str | None]:
-    """The verdict on an interrupted run with the job's end in it, and the state that counts against the run."""
+def blamed(folder: RunFolder, verdict: Verdict, death: Death | None) -> Verdict:
+    """Return the verdict on an interrupted run with its job's end, and with what counts against the run."""
     if verdict.outcome is not Outcome.INTERRUPTED or death is None:
-        return verdict, None
-    verdict = replace(verdict, reason=f"{verdict.reason}; job {death.job} ended: {death.state} ({death.said})")
+        return verdict
+    reason = f"{verdict.reason}; job {death.job} ended: {death.state} ({death.said})"
+    verdict = replace(verdict, reason=reason, job_end=death.state)
     if not death.counts:
-        return verdict, None
+        return verdict
+    verdict = replace(verdict, lost_to=death.state)
     earlier = [result for result in earlier_results(folder) if result.lost_to is not None]
     if len(earlier) + 1 < MOST_LOST:
-        return verdict, death.state
+        return verdict
     states = ", ".join([str(result.lost_to) for result in earlier] + [death.state])
     evidence = [*verdict.evidence, *(f"attempt {result.attempt}: {result.reason}" for result in earlier)]
     reason = f"given up: {len(earlier) + 1} jobs ended while it was under way ({states}); {verdict.reason}"
-    return replace(verdict, outcome=_OUTCOMES.get(death.state, Outcome.CRASHED), reason=reason, evidence=evidence), (
-        death.state
-    )
+    return replace(verdict, outcome=_OUTCOMES.get(death.state, Outcome.CRASHED), reason=reason, evidence=evidence)
 
 
 _OUTCOMES = {"OUT_OF_MEMORY": Outcome.OOM, "TIMEOUT": Outcome.TIMEOUT}

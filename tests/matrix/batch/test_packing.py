@@ -28,7 +28,7 @@ def runs(plan: PlanText) -> list[Run]:
 
 
 def packed(runs: list[Run], job_minutes: int, seconds: float = 60.0) -> list[Pack]:
-    return pack(runs, lambda run: seconds, SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN))
+    return pack(runs, lambda run: seconds, SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN), "slurm")
 
 
 def repeats(each: Pack) -> list[int]:

@@ -22,7 +22,6 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.contract.agent import AgentOrder
@@ -32,17 +31,17 @@ from bench.contract.run import Run
 from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 
-def node_among(hosts: list[str], environment: Mapping[str, str]) -> int:
-    """Which of the hosts this node is: by the name that Slurm gives it, else by its own.
+def node_among(hosts: list[str], name: str | None = None) -> int:
+    """Return which of the hosts this node is, by the name that its scheduler gives it, else by its own.
 
     Raises:
         ValueError: it is none of them; the message is for a person.
 
     """
-    name = environment.get("SLURMD_NODENAME") or socket.gethostname()
-    if name not in hosts:
-        raise ValueError(f"--among: this node is {name}, which is not among {', '.join(hosts)}: name it as it is here")
-    return hosts.index(name)
+    here = name or socket.gethostname()
+    if here not in hosts:
+        raise ValueError(f"--among: this node is {here}, which is not among {', '.join(hosts)}: name it as it is here")
+    return hosts.index(here)
 
 
 def rank(run: Path, folder: Path, parent: int, store_port: int | None = None, preflight: bool = False) -> None:
@@ -216,6 +215,9 @@ def main() -> int:
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--node", type=int, help="number of this node, from 0")
     which.add_argument("--among", metavar="HOST,HOST,...", help="all nodes in their order; this one knows its name")
+    command.add_argument(
+        "--node-name-in", metavar="VARIABLE", help="with --among: the variable in which the scheduler names the node"
+    )
     command.add_argument("--master-addr", required=True)
     command.add_argument("--master-port", type=int, required=True)
     command.add_argument("--with-parent", action="store_true", help="end with whatever started this process")
@@ -237,7 +239,7 @@ def main() -> int:
         end_with(arguments.parent)
     if arguments.among is not None:
         try:
-            arguments.node = node_among(arguments.among.split(","), os.environ)
+            arguments.node = node_among(arguments.among.split(","), os.environ.get(arguments.node_name_in or ""))
         except ValueError as error:
             print(error, file=sys.stderr)
             return 2

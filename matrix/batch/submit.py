@@ -17,7 +17,7 @@ from matrix.runner.execute import waiting_at
 from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
 from matrix.runner.session import site_of
-from matrix.schedulers.slurm import commands
+from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import claim
 from matrix.store.jobs import live_jobs, report_job
 from matrix.store.sweep_folder import SweepFolder
@@ -40,9 +40,9 @@ def run_in_jobs(
         may_cost: asked whether so many node-hours are fine, where the system file sets a limit.
 
     Raises:
-        InputError: the sweep was begun with something else, a run does not fit into a job, sbatch refuses a job, or the
-            node-hours were not confirmed.
-        SlurmError: Slurm does not answer.
+        InputError: the sweep was started with something else, a run does not fit into a job, the scheduler refuses a
+            job, or the node-hours were not confirmed.
+        SchedulerError: the scheduler does not answer.
         KeyboardInterrupt: interrupted; the jobs go on.
 
     """
@@ -60,7 +60,7 @@ def run_in_jobs(
                 campaign.submit(packs)
             else:
                 campaign.follow(display)
-        if detach and prepared.system.slurm.report and campaign.news:
+        if detach and prepared.system.batch.report and campaign.news:
             submit_report(folder, prepared.system, campaign.live_ids, console)
         return campaign.summary()
 
@@ -70,7 +70,7 @@ def write_jobs(prepared: PreparedSweep, folder: SweepFolder, console: Console, *
     hand, and writes the others anew.
 
     Raises:
-        InputError, SlurmError: as `run_in_jobs`.
+        InputError, SchedulerError: as `run_in_jobs`.
 
     """
     with claim(folder.runners, waiting_at(folder, console)) as own:
@@ -86,13 +86,16 @@ def cancel(folder: SweepFolder) -> list[str]:
     """Cancel the jobs of a sweep; returns their ids. What they have finished stays.
 
     Raises:
-        SlurmError: Slurm does not answer.
+        SchedulerError: the scheduler does not answer.
 
     """
-    ids = list(live_jobs(folder))
-    if ids and (report := report_job(folder)) is not None:
+    live = live_jobs(folder)
+    if not live:
+        return []
+    scheduler, ids = batch_scheduler_of(next(iter(live.values())).order().system), list(live)
+    if (report := report_job(folder)) is not None:
         ids.append(report)  # it waits for them; cancelling one that has ended does nothing
-    commands.cancel(ids)
+    scheduler.cancel(ids)
     return ids
 
 
@@ -106,9 +109,10 @@ def _estimate(packs: list[Pack], console: Console) -> float:
 
 def _ask(prepared: PreparedSweep, packs: list[Pack], console: Console, may_cost: Callable[[float], bool]) -> None:
     """Raises InputError: it is too much."""
-    hours, limit = _estimate(packs, console), prepared.system.slurm.confirm_node_hours
+    hours, limit = _estimate(packs, console), prepared.system.batch.confirm_node_hours
     if limit is not None and hours > limit and not may_cost(hours):
         raise InputError(
-            f"slurm.confirm_node_hours: this may cost {hours:.2f} node-hours, and more than {limit:g} want to be "
-            "confirmed: pass --yes, or lower limits.expected_seconds and limits.run_seconds to what runs really take"
+            f"{prepared.system.scheduler}.confirm_node_hours: this may cost {hours:.2f} node-hours, and more than "
+            f"{limit:g} want to be confirmed: pass --yes, or lower limits.expected_seconds and limits.run_seconds to "
+            "what runs really take"
         )

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from matrix.check import environment, hosts, machine
 from matrix.check.item import Item, State
-from matrix.check.slurm import slurm
+from matrix.check.scheduler import schedulers
 from matrix.config.settings.image import ImageSettings
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
@@ -61,7 +61,7 @@ def items(
     yield from outside
     if settings and all(item.state is State.OK for item in outside):
         yield from _in_image(settings, system, say, anew=anew)
-    yield from slurm(system)
+    yield from schedulers(system)
     yield machine.room("results", results)
     yield machine.room("TMPDIR", Path(tempfile.gettempdir()))
 

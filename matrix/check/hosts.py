@@ -23,7 +23,7 @@ def client(system: SystemFile) -> Item:
 
 def hosts(system: SystemFile, interpreter: Path, here: Installation) -> list[Item]:
     """Check every host that ranks would be started on; none if ssh is not used, or only the job knows its hosts."""
-    if system.launcher != "xffl" or system.scheduler == "slurm":
+    if system.launcher != "xffl" or system.scheduler != "local":
         return []
     names = list(dict.fromkeys(system.xffl.hosts_of(system.nodes)))
     with ThreadPoolExecutor(max_workers=min(32, len(names))) as pool:

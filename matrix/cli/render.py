@@ -27,7 +27,8 @@ from matrix.launchers.xffl_site import find_site
 from matrix.planning.crossing import crossing
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.runner import Summary
-from matrix.schedulers.slurm.commands import SlurmError, look
+from matrix.schedulers.base import JobStatus, SchedulerError
+from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import holder
 from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
@@ -135,12 +136,12 @@ def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def print_jobs(scripts: list[Path], console: Console) -> None:
+def print_jobs(scripts: list[Path], submits_by: str, console: Console) -> None:
     """Print the job scripts that were written and not submitted."""
     for script in scripts:
         print(script)
     console.print(
-        f"# {len(scripts)} jobs, none submitted: use sbatch, or the same command without --dry-run",
+        f"# {len(scripts)} jobs, none submitted: use {submits_by}, or the same command without --dry-run",
         highlight=False,
     )
 
@@ -197,12 +198,14 @@ def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Res
 
 
 def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
-    """Print every job with its state: the recorded one if it has ended, else Slurm's current one."""
-    try:
-        seen = look(list(live_jobs(folder)))
-    except SlurmError as error:
-        console.print(f"Slurm does not respond: {escape(str(error))}", highlight=False)
-        seen = {}
+    """Print every job with its state: the recorded one if it has ended, else the scheduler's current one."""
+    seen: dict[str, JobStatus] = {}
+    if live := live_jobs(folder):
+        scheduler = batch_scheduler_of(jobs[-1].order().system)
+        try:
+            seen = scheduler.look(list(live))
+        except SchedulerError as error:
+            console.print(f"{scheduler.title} does not respond: {escape(str(error))}", highlight=False)
     table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left")
     for name in ("job", "nodes", "runs done"):
         table.add_column(name, justify="right")
@@ -217,7 +220,7 @@ def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) ->
             state = "not submitted"
         else:
             now = seen.get(submitted.id)
-            state = f"{now.state} ({now.reason})" if now is not None else "unknown to Slurm"
+            state = f"{now.state} ({now.reason})" if now is not None else "unknown to the scheduler"
         table.add_row(
             submitted.id if submitted else "", str(order.nodes), f"{done} of {len(order.runs)}", escape(state)
         )

@@ -10,9 +10,11 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
+from matrix.config.settings.batch import BatchSettings
 from matrix.config.settings.image import ImageSettings
+from matrix.config.settings.shell import ShellSettings
+from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.settings.xffl import XfflSettings
-from matrix.config.slurm_settings import SlurmSettings
 from matrix.config.validation import Fault, refuse, validate
 from matrix.config.values import Name
 from matrix.config.yamlfile import read_yaml
@@ -50,10 +52,10 @@ class SystemFile(Document):
     launcher: LauncherName = Field(
         "torchrun", description="program that starts the ranks of a node: torchrun, or `xffl exec` over ssh"
     )
-    scheduler: Literal["local", "slurm"] = Field(
+    scheduler: Literal["local", "slurm", "shell"] = Field(
         "local",
         description="local runs all nodes on this machine; slurm submits jobs to a cluster, and inside an allocation "
-        "uses that one",
+        "uses that one; shell runs jobs as background processes of this machine",
     )
     device: Literal["cpu", "cuda"] = Field(description="device of a rank")
     nodes: PositiveInt = Field(
@@ -80,7 +82,7 @@ class SystemFile(Document):
     )
     xffl: XfflSettings = Field(default=XfflSettings(), description="settings of `xffl exec`, for the runs it starts")
     slurm: SlurmSettings = Field(default=SlurmSettings(), description="resources of jobs, with scheduler: slurm")
-
+    shell: ShellSettings = Field(default=ShellSettings(), description="settings of jobs, with scheduler: shell")
     image: ImageSettings | None = Field(
         None, description="container image that every rank runs in (docs/guides/image.md)"
     )
@@ -92,6 +94,11 @@ class SystemFile(Document):
             return self.start == "warm"
         # On a cluster the agent inside the image imports torch and forks.
         return self.device == "cpu" and (self.image is None or self.scheduler == "slurm")
+
+    @property
+    def batch(self) -> BatchSettings:
+        """How jobs are packed and followed: the block of the scheduler in force."""
+        return self.shell if self.scheduler == "shell" else self.slurm
 
     def on(self, hosts: list[str]) -> SystemFile:
         """Return a copy that uses the hosts of an allocation."""
@@ -124,7 +131,7 @@ def load_system(path: Path) -> SystemFile:
     """
     file = read_yaml(path)
     system = validate(SystemFile, file)
-    faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_slurm_faults(system)]
+    faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_scheduler_faults(system)]
     refuse(file, faults)
     folder = path.absolute().parent
     image = system.image.from_folder(folder) if system.image else None
@@ -141,8 +148,8 @@ def _environment_faults(system: SystemFile) -> Iterator[Fault]:
 
 def _host_faults(system: SystemFile) -> Iterator[Fault]:
     hosts = system.xffl.hosts
-    if hosts and system.scheduler == "slurm":
-        yield ("xffl", "hosts"), "with scheduler: slurm the hosts are those of the job: remove it"
+    if hosts and system.scheduler != "local":
+        yield ("xffl", "hosts"), f"with scheduler: {system.scheduler} the hosts are those of the job: remove it"
     elif hosts and len(hosts) < system.nodes:
         yield (
             ("xffl", "hosts"),
@@ -150,9 +157,10 @@ def _host_faults(system: SystemFile) -> Iterator[Fault]:
         )
 
 
-def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
-    if "slurm" in system.model_fields_set and system.scheduler != "slurm":
-        yield ("slurm",), "applies only with scheduler: slurm: set that, or remove this block"
+def _scheduler_faults(system: SystemFile) -> Iterator[Fault]:
+    for block in ("slurm", "shell"):
+        if block in system.model_fields_set and system.scheduler != block:
+            yield (block,), f"applies only with scheduler: {block}: set that, or remove this block"
     named = ("account", "partition", "qos", "constraint", "gres")
     texts = {name: value for name in named if (value := getattr(system.slurm, name)) is not None}
     for name, text in texts.items():
@@ -164,5 +172,5 @@ def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
 
 
 def _image_faults(system: SystemFile) -> Iterator[Fault]:
-    if system.image is not None and system.scheduler == "local" and system.start == "warm":
+    if system.image is not None and system.scheduler != "slurm" and system.start == "warm":
         yield ("start",), "warm forks ranks from a process outside the image: choose exec, or remove 'image'"

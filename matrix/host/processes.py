@@ -12,12 +12,16 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.host.process import OWNER
+
+STUCK = 3
+"""Exit status of `end` if processes could not be ended; its last line of output then says which, on which host."""
 
 
 class StuckError(RuntimeError):
@@ -155,10 +159,10 @@ def main() -> int:
         ask_for_stacks(arguments.owner)
         return 0
     try:
-        print(end_all(arguments.owner, spare_owner=arguments.spare_owner))
+        end_all(arguments.owner, spare_owner=arguments.spare_owner)
     except StuckError as error:
-        print(error, file=sys.stderr)
-        return 1
+        print(f"{socket.gethostname()}: {error}")
+        return STUCK
     return 0
 
 

@@ -31,6 +31,9 @@ class Launched(Protocol):
     def is_over(self) -> bool:
         """Return True if the whole run has ended by itself."""
 
+    def memory_line(self) -> str:
+        """What the scheduler wrote of a process that it ended for lack of memory; empty if it wrote nothing."""
+
     def dump_stacks(self) -> None:
         """Make every rank print its stack into its log."""
 

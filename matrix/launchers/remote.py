@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from matrix.host.calls import call, complaint
+from matrix.host.processes import STUCK
 
 LIMIT = 40.0
 """Time limit in seconds of a command on a host; connecting may take ten, and ending processes ten."""
@@ -63,4 +64,6 @@ class Hosts:
             return f"no answer within {LIMIT:g} s"
         except OSError as error:
             return f"{self._ssh[0]}: {error.strerror}"
+        if done.returncode == STUCK and done.stdout.strip():
+            return done.stdout.strip().splitlines()[-1]
         return "" if done.returncode == 0 else complaint(done)

@@ -84,6 +84,10 @@ class _Agents:
         """Once every agent has ended."""
         return len(self.statuses()) == len(self._processes)
 
+    def memory_line(self) -> str:
+        """Return nothing: no scheduler watches these processes."""
+        return ""
+
     def dump_stacks(self) -> None:
         """By signal."""
         ask_for_stacks(self._owner)
@@ -161,6 +165,10 @@ class _ForkedAgents:
     def is_over(self) -> bool:
         """Once every agent has ended."""
         return len(self.statuses()) == len(self._pids)
+
+    def memory_line(self) -> str:
+        """Return nothing: no scheduler watches these processes."""
+        return ""
 
     def dump_stacks(self) -> None:
         """By signal."""

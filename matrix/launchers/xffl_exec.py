@@ -81,6 +81,10 @@ class _Run:
             return False
         return len(self._ranks) == self._world or (statuses[PROGRAM] == 0 and time.monotonic() - self._ended > LATE)
 
+    def memory_line(self) -> str:
+        """Return nothing: a scheduler writes of its own steps only."""
+        return ""
+
     def dump_stacks(self) -> None:
         """Signal the ranks on every host."""
         self._launcher.dump_stacks(self._hosts)

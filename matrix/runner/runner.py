@@ -154,7 +154,7 @@ class SweepRunner:
         else:
             ended, lost, fault = self._ended(run, attempt, launched)
             oom = oom_kills() - kills if launched.is_here else None
-            verdict = judge(run, attempt, replace(ended, oom_kills=oom))
+            verdict = judge(run, attempt, replace(ended, oom_kills=oom, memory_line=launched.memory_line()))
             verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
         if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)

@@ -25,7 +25,8 @@ from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_site import Site, check_paths, find_site
 from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary, SweepRunner, always
-from matrix.schedulers.slurm.allocation import Held
+from matrix.schedulers.base import HeldAllocation
+from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.claim import Claim
 from matrix.store.settle import LostJob, settle
 from matrix.store.sweep_folder import SweepFolder, SweepRecord
@@ -52,7 +53,7 @@ class Here:
     image: Image | None
     claim: Claim
     owners: str
-    held: Held | None
+    held: HeldAllocation | None
     console: Console
     dead: tuple[str, ...] = ()
 
@@ -65,6 +66,12 @@ class Here:
     def commit(self) -> str:
         """Of the code that trains, and its state."""
         return commit_text(self.record.commit, self.record.dirty)
+
+    @property
+    def has_steps(self) -> bool:
+        """True if agents reach the allocation's nodes as steps of srun; else this machine plays them."""
+        scheduler = scheduler_of(self.system)
+        return self.held is not None and scheduler is not None and scheduler.agents == "srun"
 
     @property
     def agents_log(self) -> Path:
@@ -160,7 +167,7 @@ def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[LauncherN
     orphans = end_all(here.owners, spare_owner=here.owner)
     if orphans:
         here.console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
-    if here.held is not None and here.claim.number > 1:
+    if here.has_steps and here.claim.number > 1:
         for sentence in srun_of(here).end_earlier(here.owners):
             here.console.print(sentence, highlight=False)
     makers: dict[LauncherName, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
@@ -175,7 +182,7 @@ def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[LauncherN
 
 
 def _agents(here: Here) -> Launcher:
-    if here.held is not None:
+    if here.has_steps:
         return srun_of(here)
     if here.system.is_warm:
         return WarmLauncher(here.owner, here.commit, here.agents_log)

@@ -4,7 +4,7 @@ Runners take increasing numbers. A runner takes a number by hard-linking a compl
 which succeeds for only one; the holder has the highest number. It gives up the sweep by marking its number as released,
 or by dying. Files are never deleted or replaced, so on one host two runners can never hold the sweep at once. A runner
 on another host that shows no sign of life for two minutes is considered dead; if it was not, it stops before its next
-run. A runner whose Slurm job was requeued is dead immediately.
+run. A runner whose batch job was requeued is dead immediately.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ class Runner(Document):
             start=start,
             since=timestamp(),
             command=sys.argv,
-            job=os.environ.get("SLURM_JOB_ID"),
-            restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            job=os.environ.get("XFFL_BENCH_JOB"),
+            restarts=int(os.environ.get("XFFL_BENCH_RESTARTS", "0")),
         )
 
     @property
     def was_restarted(self) -> bool:
         """True if this process runs in a later, requeued start of the runner's job.
 
-        Slurm restarts a job only after all its processes have ended.
+        A scheduler restarts a job only after all its processes have ended. The job's script sets these variables.
         """
-        job, restarts = os.environ.get("SLURM_JOB_ID"), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+        job, restarts = os.environ.get("XFFL_BENCH_JOB"), int(os.environ.get("XFFL_BENCH_RESTARTS", "0"))
         return self.job is not None and self.job == job and self.restarts < restarts
 
 

@@ -41,12 +41,14 @@ class Attempted:
         statuses: exit statuses of processes that ended by themselves, by their name in messages; negative for a signal.
         oom_kills: out-of-memory kills by this machine's kernel during the attempt; None if the run used other machines
             too.
+        memory_line: the scheduler's message that it killed a process for lack of memory, "" without one.
 
     """
 
     ending: Ending
     statuses: dict[str, int]
     oom_kills: int | None
+    memory_line: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Verdict:
     reason: str
     evidence: list[str] = field(default_factory=list)
     measured: Measured | None = None
+    lost_to: str | None = None
+    job_end: str | None = None
 
 
 def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
@@ -118,8 +122,8 @@ def _failed(
     if 9 in killed.values() and attempted.oom_kills:
         which = ", ".join(name for name, number in killed.items() if number == 9)
         return Verdict(Outcome.OOM, f"out of host memory: the kernel killed {which} {reached}", evidence)
-    if line := _slurm_out_of_memory(folder):
-        return Verdict(Outcome.OOM, f"out of host memory: Slurm killed a process {reached}: {line}", evidence)
+    if line := attempted.memory_line:
+        return Verdict(Outcome.OOM, f"out of host memory: the scheduler killed a process {reached}: {line}", evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 
@@ -186,18 +190,6 @@ def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
         report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
         killed |= {f"rank {rank}": int(number) for rank, number in _CHILD.findall(report) if number != "15"}
     return killed | {name: -status for name, status in attempted.statuses.items() if status < 0}
-
-
-def _slurm_out_of_memory(folder: AttemptFolder) -> str:
-    """Return Slurm's message that a node's cgroup ran out of memory, or "".
-
-    Its daemon writes `oom_kill event` (`oom-kill event(s)`, seen in 22.05) into the node's log, and srun writes
-    `Out Of Memory` into its own.
-    """
-    logs = [*sorted(folder.logs.glob("node*.log")), folder.logs / "srun.log"]
-    texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists()]
-    lines = (line for text in texts for line in text.splitlines())
-    return next((line for line in lines if re.search(r"oom[-_]kill event|: Out Of Memory$", line)), "")
 
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:

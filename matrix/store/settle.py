@@ -40,7 +40,6 @@ def write_result(
     started: str,
     seconds: float,
     allocation: Allocation | None = None,
-    lost_to: str | None = None,
 ) -> Result:
     """Write the result of a run.
 
@@ -60,7 +59,8 @@ def write_result(
         started=started,
         seconds=seconds,
         allocation=allocation,
-        lost_to=lost_to,
+        lost_to=verdict.lost_to,
+        job_end=verdict.job_end,
         measured=verdict.measured,
     )
     write_document(folder.result, result)
@@ -87,26 +87,26 @@ def settle(sweep: SweepFolder, run_ids: Iterable[str], lost_job: LostJob | None 
 def _settled(sweep: SweepFolder, folder: RunFolder, lost_job: LostJob | None) -> Result:
     attempt = folder.attempts()[-1]
     verdict = judge(sweep.requested_run(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
-    verdict, lost_to = blamed(folder, verdict, lost_job)
-    return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0, lost_to=lost_to)
+    verdict = blamed(folder, verdict, lost_job)
+    return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0)
 
 
-def blamed(folder: RunFolder, verdict: Verdict, lost_job: LostJob | None) -> tuple[Verdict, str | None]:
-    """Add the job's end to the verdict on an interrupted run; return it with the state that counts against the run."""
+def blamed(folder: RunFolder, verdict: Verdict, lost_job: LostJob | None) -> Verdict:
+    """Add the job's end, and what counts against the run, to the verdict on an interrupted run."""
     if verdict.outcome is not Outcome.INTERRUPTED or lost_job is None:
-        return verdict, None
-    verdict = replace(verdict, reason=f"{verdict.reason}; job {lost_job.job} ended: {lost_job.state} ({lost_job.said})")
+        return verdict
+    reason = f"{verdict.reason}; job {lost_job.job} ended: {lost_job.state} ({lost_job.said})"
+    verdict = replace(verdict, reason=reason, job_end=lost_job.state)
     if not lost_job.counts:
-        return verdict, None
+        return verdict
+    verdict = replace(verdict, lost_to=lost_job.state)
     earlier = [result for result in earlier_results(folder) if result.lost_to is not None]
     if len(earlier) + 1 < MOST_LOST:
-        return verdict, lost_job.state
+        return verdict
     states = ", ".join([str(result.lost_to) for result in earlier] + [lost_job.state])
     evidence = [*verdict.evidence, *(f"attempt {result.attempt}: {result.reason}" for result in earlier)]
     reason = f"not retried: {len(earlier) + 1} jobs died during this run ({states}); {verdict.reason}"
-    return replace(verdict, outcome=_OUTCOMES.get(lost_job.state, Outcome.CRASHED), reason=reason, evidence=evidence), (
-        lost_job.state
-    )
+    return replace(verdict, outcome=_OUTCOMES.get(lost_job.state, Outcome.CRASHED), reason=reason, evidence=evidence)
 
 
 _OUTCOMES = {"OUT_OF_MEMORY": Outcome.OOM, "TIMEOUT": Outcome.TIMEOUT}

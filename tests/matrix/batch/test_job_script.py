@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from matrix.batch.report_job import write_report_script
+from matrix.batch.script import write_report_script
 from matrix.batch.submit import write_jobs
 from matrix.config.system import load_system
 from matrix.errors import InputError
@@ -78,7 +78,7 @@ def test_the_script_of_a_job(workplace: Path, system: str) -> None:
 def test_the_script_of_the_report(workplace: Path) -> None:
     script = workplace / "report.sh"
     system = load_system(ROOT / "matrix" / "examples" / "leonardo.yaml")
-    write_report_script(script, SweepFolder(Path("results/nightly")), system, ["11", "12"])
+    write_report_script(script, workplace / "results" / "nightly", system, ["11", "12"])
     assert as_golden(script, workplace) == (GOLDEN / "report.sh").read_text()
     assert subprocess.run(["/bin/bash", "-n", script], check=False).returncode == 0
 

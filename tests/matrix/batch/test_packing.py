@@ -6,7 +6,7 @@ import pytest
 
 from bench.contract.run import Run
 from matrix.batch.packing import BEGIN, EARLY, Pack, pack
-from matrix.config.slurm_settings import SlurmSettings
+from matrix.config.settings.slurm import SlurmSettings
 from matrix.errors import InputError
 from tests.support.planning import PlanText
 
@@ -28,7 +28,7 @@ def runs(plan: PlanText) -> list[Run]:
 
 
 def packed(runs: list[Run], job_minutes: int, seconds: float = 60.0) -> list[Pack]:
-    return pack(runs, lambda run: seconds, SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN))
+    return pack(runs, lambda run: seconds, SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN), "slurm")
 
 
 def repeats(each: Pack) -> list[int]:

@@ -74,6 +74,7 @@ def table(place: dict[str, Any]) -> str:
         ("The system file", SYSTEM),
         ("`xffl`", SYSTEM["$defs"]["XfflSettings"]),
         ("`slurm`", SYSTEM["$defs"]["SlurmSettings"]),
+        ("`shell`", SYSTEM["$defs"]["ShellSettings"]),
         ("`image`", SYSTEM["$defs"]["ImageSettings"]),
         ("`binds`", SYSTEM["$defs"]["BindSettings"]),
     ],

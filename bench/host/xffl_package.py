@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bench.contract.base import Document
 
-
-class XfflPackage(Document):
+@dataclass(frozen=True)
+class XfflPackage:
     """Version and digest of the installed xFFL library."""
 
     version: str

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +50,7 @@ def probe(python: Python, command: Path | None, device: Device, *, anew: bool = 
     path.parent.mkdir(parents=True, exist_ok=True)
     words = ["--device", device, *(["--command", str(command)] if command else [])]
     findings = Findings.model_validate_json(ask(python, "bench.probe.probe", words, log=path.with_suffix(".log")))
-    what = found.xffl.model_dump() | findings.facts
+    what = asdict(found.xffl) | findings.facts
     made = Probe(
         library=Library.model_validate(what),
         evidence=findings.evidence,

@@ -25,8 +25,9 @@ import traceback
 from pathlib import Path
 
 from bench.contract.agent import AgentOrder
+from bench.contract.atomic import write_whole
 from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import AttemptFolder, write_whole
+from bench.contract.files import AttemptFolder
 from bench.contract.run import Run
 from bench.host.process import end_with, print_stack_on_request, send_output_to
 

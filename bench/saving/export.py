@@ -19,7 +19,7 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from bench.contract.files import write_whole
+from bench.contract.atomic import write_whole
 from bench.contract.run import Run
 from bench.models.state import unwrapped
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.files import RunFolder, write_whole
+from bench.contract.atomic import write_whole
+from bench.contract.files import RunFolder
 from bench.contract.run import Run
 from bench.host.provenance import commit_of, commit_text
 from matrix.config.settings.image import ImageSettings

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.files import AttemptFolder, RunFolder, write_whole
+from bench.contract.atomic import write_whole
+from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
 from bench.host.provenance import allowed_environment, is_secret
 from matrix.host.processes import facility_name

@@ -15,8 +15,9 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from bench.contract import documents
+from bench.contract.atomic import write_whole
 from bench.contract.base import Document
-from bench.contract.files import RunFolder, write_document, write_whole
+from bench.contract.files import RunFolder, write_document
 from bench.contract.plan import Plan
 from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run

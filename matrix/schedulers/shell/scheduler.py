@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from bench.contract.result import Allocation
 from matrix.config.system import SystemFile
 from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus, NoAnswerError, SchedulerError
@@ -23,7 +21,7 @@ from matrix.schedulers.states import PENDING
 MARK = "#SHELL "
 """Begins the lines of a script that this scheduler reads."""
 
-UP = 10.0
+UP = 60.0
 """Seconds for a supervisor to come up."""
 
 
@@ -141,10 +139,18 @@ def _job_of(script: Path) -> ShellJob:
     lines = [line.removeprefix(MARK) for line in script.read_text(encoding="utf-8").splitlines() if _is_ours(line)]
     values = {name: "".join(shlex.split(value)) for name, _, value in (line.partition("=") for line in lines)}
     try:
-        minutes, after = float(values.pop("minutes")), values.pop("after", "")
-        asked: dict[str, object] = {**values, "seconds": 60 * minutes, "after": after.split(",") if after else []}
-        return ShellJob.model_validate({**asked, "script": str(script.absolute()), "submitted": time.time()})
-    except (KeyError, ValueError, ValidationError) as error:
+        return ShellJob(
+            name=values["name"],
+            script=str(script.absolute()),
+            log=values["log"],
+            seconds=60 * float(values["minutes"]),
+            warn_seconds=float(values["warn_seconds"]),
+            nodes=int(values["nodes"]),
+            jobs_at_once=int(values["jobs_at_once"]),
+            after=values["after"].split(",") if "after" in values else [],
+            submitted=time.time(),
+        )
+    except (KeyError, ValueError) as error:
         raise SchedulerError(f"{script}: its {MARK.strip()} lines are not what xffl-bench writes ({error})") from error
 
 

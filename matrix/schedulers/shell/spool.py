@@ -10,38 +10,39 @@ ${XDG_STATE_HOME:-~/.local/state}/xffl-bench/shell/<host>/<id>/
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
-
-from bench.contract.base import Document
-from bench.contract.files import write_document
+from bench.contract.atomic import write_whole
 from bench.host.provenance import host, machine
 from matrix.host.processes import start_time
 from matrix.schedulers.states import PENDING, RUNNING
 
-DocumentT = TypeVar("DocumentT", bound=Document)
+T = TypeVar("T")
 
 
-class ShellJob(Document):
-    """A job as it was submitted."""
+@dataclass(frozen=True)
+class ShellJob:
+    """A job as it was submitted; `seconds` is its time limit, `submitted` seconds since 1970."""
 
     name: str
-    script: Path
-    log: Path
-    seconds: PositiveFloat
-    warn_seconds: NonNegativeInt = 0
-    nodes: PositiveInt = 1
-    jobs_at_once: PositiveInt = 1
-    after: list[str] = Field(default_factory=list)
+    script: str
+    log: str
+    seconds: float
+    warn_seconds: float
+    nodes: int
+    jobs_at_once: int
+    after: list[str]
     submitted: float
 
 
-class Supervisor(Document):
+@dataclass(frozen=True)
+class Supervisor:
     """A process, by what no other process has."""
 
     boot: str
@@ -54,13 +55,15 @@ class Supervisor(Document):
         return self.boot == machine() and start_time(self.pid) == self.start
 
 
-class Started(Document):
+@dataclass(frozen=True)
+class Started:
     """When a job's turn came, in seconds since 1970."""
 
     at: float
 
 
-class Ended(Document):
+@dataclass(frozen=True)
+class Ended:
     """How a job ended, and after how many seconds."""
 
     state: str
@@ -91,7 +94,7 @@ class SpooledJob:
             except FileExistsError:  # somebody else was faster
                 continue
             made = cls(place / str(number))
-            write_document(made.path / "job.json", job)
+            _write(made.path / "job.json", job)
             return made
 
     @property
@@ -132,15 +135,15 @@ class SpooledJob:
         """Record the process that runs it."""
         start = start_time(pid)
         if start is not None:
-            write_document(self.path / "supervisor.json", Supervisor(boot=machine(), pid=pid, start=start))
+            _write(self.path / "supervisor.json", Supervisor(boot=machine(), pid=pid, start=start))
 
     def starts(self) -> None:
         """Record that its turn has come."""
-        write_document(self.path / "started.json", Started(at=time.time()))
+        _write(self.path / "started.json", Started(at=time.time()))
 
     def ends(self, state: str) -> None:
         """Record its end."""
-        write_document(self.path / "ended.json", Ended(state=state, seconds=self._seconds()))
+        _write(self.path / "ended.json", Ended(state=state, seconds=self._seconds()))
 
     def state(self) -> tuple[str, float]:
         """Return its state and the seconds that it has run."""
@@ -164,8 +167,12 @@ def ids() -> list[str]:
     return sorted(found, key=int)
 
 
-def _read(file: Path, kind: type[DocumentT]) -> DocumentT | None:
+def _read(file: Path, kind: type[T]) -> T | None:
     try:
-        return kind.model_validate_json(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):
+        return kind(**json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):  # not there, or not what this module writes
         return None
+
+
+def _write(file: Path, content: ShellJob | Supervisor | Started | Ended) -> None:
+    write_whole(file, json.dumps(asdict(content), indent=2) + "\n")

@@ -88,9 +88,9 @@ def _free_place(places: int) -> int | None:
 def _run(spooled: SpooledJob, job: ShellJob) -> str:
     """Run the script; return the state in which it ended."""
     here = os.getpid()
-    with Path(str(job.log).replace("%j", spooled.id)).open("ab") as log:
+    with Path(job.log.replace("%j", spooled.id)).open("ab") as log:
         script = subprocess.Popen(
-            ["/bin/bash", str(job.script)],
+            ["/bin/bash", job.script],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -136,7 +136,7 @@ class XfflLauncher:
             scripts.write(self._owner, free_port(), self._ownership)
             path = [str(scripts.ssh_folder), os.environ.get("PATH", os.defpath)]
             own = {"PATH": os.pathsep.join(path), "XFFL_BENCH_ATTEMPT": str(attempt.path.absolute())}
-            own["PYTHONSAFEPATH"] = "1"
+            own |= {"PYTHONSAFEPATH": "1"}  # nothing in the working directory is code
             self._under_way = hosts
             with (attempt.logs / "xffl.log").open("wb") as log:
                 process = subprocess.Popen(

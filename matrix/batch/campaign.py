@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.contract.result import Result
 from matrix.batch.live_jobs import SURE, LiveJobs
-from matrix.batch.packing import Pack, pack
+from matrix.batch.packing import JobPack, pack
 from matrix.batch.script import write_script
 from matrix.batch.wanted import Wanted
 from matrix.errors import InputError
@@ -74,7 +74,7 @@ class Campaign:
                 self._jobs.find(folder)
         self._seen = {run.id: self._folder.result(run.id) for run in self._runs}
 
-    def packs(self) -> list[Pack]:
+    def packs(self) -> list[JobPack]:
         """Return what has to be submitted now.
 
         Raises:
@@ -85,11 +85,11 @@ class Campaign:
         wanted = self._wanted.runs(busy=self._jobs.run_ids)
         return pack(wanted, expected.seconds, self._settings, self._system.scheduler)
 
-    def write(self, packs: Sequence[Pack]) -> list[JobFolder]:
+    def write(self, packs: Sequence[JobPack]) -> list[JobFolder]:
         """Prepare jobs without submitting them."""
         return [self._prepare(each) for each in packs]
 
-    def submit(self, packs: Sequence[Pack]) -> None:
+    def submit(self, packs: Sequence[JobPack]) -> None:
         """Submit as many as may be in the queue.
 
         Raises:
@@ -174,7 +174,7 @@ class Campaign:
         """Return what has become of the runs."""
         return self._wanted.summary()
 
-    def _prepare(self, each: Pack) -> JobFolder:
+    def _prepare(self, each: JobPack) -> JobFolder:
         folder = new_job(self._folder)
         owner = folder.owner(self._record).removesuffix("/")
         order = JobOrder(
@@ -211,7 +211,7 @@ class Campaign:
             self._seen[run.id] = result
 
 
-def _size(each: Pack) -> str:
+def _size(each: JobPack) -> str:
     return (
         f"{each.nodes} nodes, {len(each.runs)} runs, at most {each.minutes} minutes, {each.node_hours:.2f} node-hours"
     )

@@ -20,7 +20,7 @@ EARLY = 60.0
 
 
 @dataclass(frozen=True)
-class Pack:
+class JobPack:
     """Runs of one job.
 
     Attributes:
@@ -38,7 +38,7 @@ class Pack:
         return self.nodes * self.minutes / 60
 
 
-def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: BatchSettings, block: str) -> list[Pack]:
+def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: BatchSettings, block: str) -> list[JobPack]:
     """Divide runs into jobs: all of a node count before those of the next, so that a sweep that stops holds whole
     comparisons; a repeat of all combinations in one job where that can hold it, because what is compared in pairs
     belongs into one allocation; inside a job in the order given.
@@ -51,7 +51,7 @@ def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: BatchSe
 
     """
     return [
-        Pack(nodes, tuple(part), _minutes(sum(map(seconds, part)), settings))
+        JobPack(nodes, tuple(part), _minutes(sum(map(seconds, part)), settings))
         for nodes, same in groupby(by_nodes(runs), key=lambda run: run.nodes)
         for part in _parts(list(same), seconds, settings, block)
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from matrix.batch.campaign import Campaign
-from matrix.batch.packing import Pack
+from matrix.batch.packing import JobPack
 from matrix.batch.report_job import submit_report
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
@@ -99,7 +99,7 @@ def cancel(folder: SweepFolder) -> list[str]:
     return ids
 
 
-def _estimate(packs: list[Pack], console: Console) -> float:
+def _estimate(packs: list[JobPack], console: Console) -> float:
     hours = sum(each.node_hours for each in packs)
     if packs:
         runs = sum(len(each.runs) for each in packs)
@@ -107,7 +107,7 @@ def _estimate(packs: list[Pack], console: Console) -> float:
     return hours
 
 
-def _ask(prepared: PreparedSweep, packs: list[Pack], console: Console, may_cost: Callable[[float], bool]) -> None:
+def _ask(prepared: PreparedSweep, packs: list[JobPack], console: Console, may_cost: Callable[[float], bool]) -> None:
     """Raises InputError: it is too much."""
     hours, limit = _estimate(packs, console), prepared.system.batch.confirm_node_hours
     if limit is not None and hours > limit and not may_cost(hours):

@@ -20,7 +20,8 @@ from matrix.image.image import Image
 from matrix.launchers.base import Launcher
 from matrix.launchers.dispatch import ChosenLauncher
 from matrix.launchers.srun import SrunLauncher
-from matrix.launchers.torchrun import TorchrunLauncher, WarmLauncher
+from matrix.launchers.torchrun import TorchrunLauncher
+from matrix.launchers.warm import WarmLauncher
 from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_site import Site, check_paths, find_site
 from matrix.runner.progress import SweepDisplay

@@ -63,7 +63,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnded:
     """How a job ended, and after how many seconds."""
 
     state: str
@@ -113,9 +113,9 @@ class SpooledJob:
         return _read(self.path / "started.json", Started)
 
     @property
-    def ended(self) -> Ended | None:
+    def ended(self) -> JobEnded | None:
         """Return how it ended, as its supervisor recorded it."""
-        return _read(self.path / "ended.json", Ended)
+        return _read(self.path / "ended.json", JobEnded)
 
     @property
     def supervisor(self) -> Supervisor | None:
@@ -143,7 +143,7 @@ class SpooledJob:
 
     def ends(self, state: str) -> None:
         """Record its end."""
-        _write(self.path / "ended.json", Ended(state=state, seconds=self._seconds()))
+        _write(self.path / "ended.json", JobEnded(state=state, seconds=self._seconds()))
 
     def state(self) -> tuple[str, float]:
         """Return its state and the seconds that it has run."""
@@ -174,5 +174,5 @@ def _read(file: Path, kind: type[T]) -> T | None:
         return None
 
 
-def _write(file: Path, content: ShellJob | Supervisor | Started | Ended) -> None:
+def _write(file: Path, content: ShellJob | Supervisor | Started | JobEnded) -> None:
     write_whole(file, json.dumps(asdict(content), indent=2) + "\n")

@@ -89,7 +89,7 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(shell_sweep: ShellSweep) 
     first, second = shell_sweep.attempts_at(run_id)
     assert (first.outcome, first.lost_to, first.job_end) == (Outcome.INTERRUPTED, "KILLED", "KILLED")
     assert second.outcome is Outcome.CRASHED
-    assert second.reason.startswith("given up: 2 jobs ended while it was under way (KILLED, KILLED)")
+    assert second.reason.startswith("not retried: 2 jobs died during this run (KILLED, KILLED)")
     assert f"attempt 0: {first.reason}" in second.evidence
     assert [end.state for end in shell_sweep.ends if end] == ["KILLED", "KILLED"]
     shell_sweep.assert_nothing_left()

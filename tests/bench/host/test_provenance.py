@@ -32,12 +32,12 @@ def test_environment_by_an_allow_list_and_never_a_secret() -> None:
 
 
 def test_commit_is_what_the_launcher_said_of_this_very_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XFFL_BENCH_COMMIT", provenance.told("abc123", dirty=True))
+    monkeypatch.setenv("XFFL_BENCH_COMMIT", provenance.commit_text("abc123", dirty=True))
     assert provenance.commit() == ("abc123", True)
-    monkeypatch.setenv("XFFL_BENCH_COMMIT", provenance.told("abc123", dirty=False))
+    monkeypatch.setenv("XFFL_BENCH_COMMIT", provenance.commit_text("abc123", dirty=False))
     assert provenance.commit() == ("abc123", False)
     own = provenance.commit_of(provenance.ROOT)
-    for said in (provenance.told("abc123", dirty=True, root=tmp_path), "abc123 dirty", "abc123", ""):
+    for said in (provenance.commit_text("abc123", dirty=True, root=tmp_path), "abc123 dirty", "abc123", ""):
         monkeypatch.setenv("XFFL_BENCH_COMMIT", said)
         assert provenance.commit() == own, said
 

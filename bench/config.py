@@ -1,8 +1,8 @@
-"""What `xffl exec bench/training.py bench/config.py` trains. Edit it, or choose by variables of the environment.
+"""Configuration of `xffl exec bench/training.py bench/config.py`. Edit it, or set environment variables.
 
-`xffl exec` forwards no environment, so variables go into the facility script that it is given by `-f`:
-XFFL_BENCH_CONFIG (llama, mixtral or tiny), XFFL_BENCH_MODELS, XFFL_BENCH_DATASETS and XFFL_BENCH_OUTPUT (folders).
-Sweeps do not read this file: a matrix file says what they train.
+The variables are XFFL_BENCH_CONFIG (llama, mixtral or tiny), XFFL_BENCH_MODELS, XFFL_BENCH_DATASETS and
+XFFL_BENCH_OUTPUT (folders). `xffl exec` forwards no environment, so set them in the facility script given by `-f`.
+Sweeps do not read this file: they are configured by a matrix file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CHOICE = os.environ.get("XFFL_BENCH_CONFIG", "llama")
 
 
 def _pure_bf16() -> MixedPrecision:
-    # Rotary frequencies are buffers: in bf16 they would lose what tells far positions apart.
+    # Rotary frequencies are buffers: in bf16 they could not distinguish distant positions.
     return MixedPrecision(param_dtype=torch.bfloat16, reduce_dtype=torch.bfloat16)
 
 
@@ -53,18 +53,18 @@ class llama(ModelInfo):
     name: str = "llama3.1-8b"
     model_type: type[nn.Module] = LlamaForCausalLM
     decoder_layers: tuple[type[nn.Module], ...] = (LlamaDecoderLayer,)
-    decoder_layer: Any = None  # what activation checkpointing and FSDP take: `decoder_layers`
+    decoder_layer: Any = None  # used by activation checkpointing and FSDP; `decoder_layers` by default
     wrapping_policy: Callable[..., bool] | None = None  # None: each decoder layer
     attention: str = "sdpa"
     activation_checkpointing: bool = True
     mixed_precision: MixedPrecision = field(default_factory=_pure_bf16)
-    path: Path | None = MODELS / "llama3.1-8b"  # config.json and, unless they are made anew, weights
+    path: Path | None = MODELS / "llama3.1-8b"  # config.json and, unless new_weights, weights
     online: bool = False
-    new_weights: bool = True  # pre-training proper: the folder's configuration with weights from the seed
+    new_weights: bool = True  # pre-training: the folder's configuration with weights from the seed
     model: Callable[..., nn.Module] = from_folder
 
     def __post_init__(self) -> None:
-        """What the library checks."""
+        """Set the decoder layer, which the library validates."""
         self.decoder_layer = self.decoder_layer or self.decoder_layers
         super().__post_init__()
 
@@ -85,7 +85,7 @@ def _tiny(*, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
 
 @dataclass
 class tiny(llama):
-    """A Llama for a laptop's CPU, without a folder."""
+    """A tiny Llama for a CPU; needs no folder."""
 
     name: str = "llama-tiny"
     activation_checkpointing: bool = False
@@ -116,7 +116,7 @@ class cleanmc4it(DatasetInfo):
 
 @dataclass
 class synthetic(cleanmc4it):
-    """What `xffl-bench data synthetic data/synthetic-tiny` makes."""
+    """The data set made by `xffl-bench data synthetic data/synthetic-tiny`."""
 
     name: str = "synthetic-tiny"
     path: Path = DATASETS / "synthetic-tiny"
@@ -134,10 +134,10 @@ class adamw(OptimizerInfo):
     weight_decay: float = 0.1
     warmup_fraction: float = 0.01
     final_lr_ratio: float = 0.01
-    interleaved_optim: bool = False  # with FSDP the library's example has it on, and fails
+    interleaved_optim: bool = False  # the library's example sets it and fails with FSDP
 
     def __post_init__(self) -> None:
-        """In the library's words; it looks for `lr_scheduler_params` in another place, so the schedule brings them."""
+        """Set the library's fields; it looks for `lr_scheduler_params` elsewhere, so they are bound to the schedule."""
         self.optimizer_params = {"lr": self.learning_rate, "betas": self.betas, "weight_decay": self.weight_decay}
         parameters = {"warmup_fraction": self.warmup_fraction, "final_lr_ratio": self.final_lr_ratio}
         self.lr_scheduler = partial(warmup_cosine_decay, lr_scheduler_params=parameters)
@@ -149,15 +149,15 @@ _MODELS: dict[str, type[llama]] = {"llama": llama, "mixtral": mixtral, "tiny": t
 
 @dataclass
 class xffl_config(XFFLConfig):
-    """The whole of it: what `-c` names by default."""
+    """The complete configuration; the default of `-c`."""
 
     model_info: ModelInfo = field(default_factory=_MODELS[CHOICE])
     dataset_info: DatasetInfo = field(default_factory=synthetic if CHOICE == "tiny" else cleanmc4it)
     optimizer_info: OptimizerInfo = field(default_factory=adamw)
 
     loglevel: int = logging.INFO
-    seed: int | None = 42  # forces deterministic algorithms; None (for speed) only with shuffle_train_split False,
-    # because without a seed every rank would shuffle in another order
+    seed: int | None = 42  # forces deterministic algorithms; None (faster) only with shuffle_train_split False,
+    # because without a seed every rank would shuffle differently
 
     hsdp: int | None = None  # ranks of a shard group
     federated_scaling: int | None = None  # ranks of a federated group (the library calls it `federated`)
@@ -165,7 +165,7 @@ class xffl_config(XFFLConfig):
     cuda_streams: int | None = None
 
     epochs: int = 1
-    scale_learning_rate: bool = False  # with the ranks that update one model
+    scale_learning_rate: bool = False  # by the number of ranks that update one model
     criterion: Callable[..., Any] = loss_of
 
     output_folder: Path | None = Path(OUTPUT) if OUTPUT else None
@@ -184,7 +184,7 @@ class xffl_config(XFFLConfig):
     )
 
     def __post_init__(self) -> None:
-        """What the library checks, and the learning rate, which it does not scale itself."""
+        """Set the library's fields and scale the learning rate, which the library does not do itself."""
         self.federated = self.federated_scaling
         if self.scale_learning_rate:
             ranks = self.federated_scaling or int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,10 +1,9 @@
-"""The machines of an allocation and the links between them, measured before any run: what is slow or does not answer
-is better known before a night of runs than after it.
+"""Measurement of an allocation's devices and links before any run, to find slow or unreachable ones early.
 
     python -m bench.start agent RUN.json FOLDER ... --preflight
 
-starts ranks as for training, and each of them comes here. Bandwidths of an all-reduce are bus bandwidths by the formula
-of nccl-tests (doc/PERFORMANCE.md there): 2 (n - 1) / n x bytes / time.
+starts ranks as for training, each of which calls `main`. Bandwidths of an all-reduce are bus bandwidths as defined by
+nccl-tests (doc/PERFORMANCE.md there): 2 (n - 1) / n x bytes / time.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from bench.host.speed import device_name, measure_matmul
 from bench.parallel.mesh import Position, check_world, process_group
 
 SMALL, LARGE = 2**20, 2**24
-"""Bytes of a message: the large one is sent only where the small one was quick."""
+"""Bytes of a message; the large one is sent only if the small one was quick."""
 
 QUICK = 0.02
-"""Seconds that a small message may take, so that all that is measured stays within seconds."""
+"""Seconds that a small message may take, so that the whole measurement takes seconds."""
 
 TIMES = 5
 
 
 def main(run: Run, folder: Path) -> None:
-    """Measure on this rank; rank 0 writes `folder`/preflight.json."""
+    """Run the preflight on this rank; rank 0 writes `folder`/preflight.json."""
     begin = time.perf_counter()
     position = Position.from_environment()
     bind(run.system, position.local_rank, position.local_world)
@@ -53,7 +52,7 @@ def main(run: Run, folder: Path) -> None:
 
 
 def measure(position: Position, dtype: DType, device: torch.device) -> Preflight | None:
-    """All that is measured, on rank 0. All ranks must call together."""
+    """Measure devices and links; return the result on rank 0, None elsewhere. Collective over the world."""
     begin = time.perf_counter()
     nodes = position.world // position.local_world
     speed = DeviceSpeed(
@@ -66,7 +65,7 @@ def measure(position: Position, dtype: DType, device: torch.device) -> Preflight
     mesh = init_device_mesh(device.type, (nodes, position.local_world), mesh_dim_names=("node", "local"))
     inside = _all_reduce(mesh.get_group("local"), device)
     dist.barrier()
-    heads = mesh.get_group("node")  # of this rank's own local rank; those of local rank 0 are used
+    heads = mesh.get_group("node")  # ranks with this local rank; only those with local rank 0 are measured
     is_head = position.local_rank == 0
     between = _all_reduce(heads, device) if is_head else None
     links = _links(position, heads, nodes, device) if is_head else {}
@@ -93,7 +92,7 @@ def measure(position: Position, dtype: DType, device: torch.device) -> Preflight
 
 @dataclass(frozen=True)
 class _Record:
-    """What one rank saw; its links are those whose first node it is on."""
+    """Measurements of one rank; its links are those whose first node is its own."""
 
     speed: DeviceSpeed
     inside: Bandwidth | None
@@ -102,7 +101,7 @@ class _Record:
 
 
 def rounds(nodes: int) -> list[list[tuple[int, int]]]:
-    """The pairs of neighbours in a ring of nodes, in rounds in which no node is asked twice."""
+    """Return the pairs of neighbours in a ring of nodes, in rounds in which every node occurs at most once."""
     pairs = [(node, (node + 1) % nodes) for node in range(nodes if nodes > 2 else nodes - 1)]
     odd = [pairs.pop()] if len(pairs) > 1 and len(pairs) % 2 else []
     return [each for each in (pairs[::2], pairs[1::2], odd) if each]
@@ -111,7 +110,7 @@ def rounds(nodes: int) -> list[list[tuple[int, int]]]:
 def _links(
     position: Position, heads: dist.ProcessGroup, nodes: int, device: torch.device
 ) -> dict[tuple[int, int], Bandwidth]:
-    """Of the pairs whose first node this is."""
+    """Return the bandwidths of the pairs whose first node is this rank's."""
     found = {}
     for pairs in rounds(nodes):
         own = next((pair for pair in pairs if position.node in pair), None)
@@ -125,7 +124,7 @@ def _there_and_back(
     pair: tuple[int, int] | None, position: Position, heads: dist.ProcessGroup
 ) -> Callable[[torch.Tensor], None]:
     def exchange(message: torch.Tensor) -> None:
-        if pair is None:  # with an odd number of nodes one waits in each round
+        if pair is None:  # nodes without a pair in this round wait
             return
         first, second = (node * position.local_world for node in pair)
         if position.rank == first:
@@ -139,7 +138,7 @@ def _there_and_back(
 
 
 def _all_reduce(group: dist.ProcessGroup, device: torch.device) -> Bandwidth | None:
-    """Bus bandwidth among a group's ranks, None where there is one only."""
+    """Return the bus bandwidth among a group's ranks; None with one rank."""
     ranks = group.size()
     if ranks == 1:
         return None
@@ -151,10 +150,10 @@ def _all_reduce(group: dist.ProcessGroup, device: torch.device) -> Bandwidth | N
 def timed(
     exchange: Callable[[torch.Tensor], object], group: dist.ProcessGroup, device: torch.device
 ) -> tuple[list[float], int]:
-    """Seconds of some exchanges on this rank, and the bytes of a message, on which the group agrees."""
+    """Return the seconds of some exchanges on this rank, and the message's bytes, which are the same in the group."""
     message = torch.zeros(LARGE // 4, device=device)
     small = message[: SMALL // 4]
-    exchange(small)  # makes the connections
+    exchange(small)  # establishes the connections
     first = _seconds(exchange, small, group, device)
     if _slowest([first], group, device)[0] > QUICK:
         return [first], SMALL
@@ -174,7 +173,7 @@ def _seconds(
 
 
 def _slowest(seconds: list[float], group: dist.ProcessGroup, device: torch.device) -> list[float]:
-    """Each time on the group's slowest rank."""
+    """Return each time on the group's slowest rank."""
     times = torch.tensor(seconds, dtype=torch.float64, device=device)
     dist.all_reduce(times, dist.ReduceOp.MAX, group)
     slowest: list[float] = times.tolist()

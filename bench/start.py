@@ -22,26 +22,27 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.contract.agent import AgentOrder
-from bench.contract.files import AttemptFolder, write_whole
+from bench.contract.atomic import write_whole
+from bench.contract.documents import NewerVersionError, read_document
+from bench.contract.files import AttemptFolder
 from bench.contract.run import Run
 from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 
-def node_among(hosts: list[str], environment: Mapping[str, str]) -> int:
-    """Which of the hosts this node is: by the name that Slurm gives it, else by its own.
+def node_among(hosts: list[str], name: str | None = None) -> int:
+    """Return which of the hosts this node is, by the name that its scheduler gives it, else by its own.
 
     Raises:
         ValueError: it is none of them; the message is for a person.
 
     """
-    name = environment.get("SLURMD_NODENAME") or socket.gethostname()
-    if name not in hosts:
-        raise ValueError(f"--among: this node is {name}, which is not among {', '.join(hosts)}: name it as it is here")
-    return hosts.index(name)
+    here = name or socket.gethostname()
+    if here not in hosts:
+        raise ValueError(f"--among: this node is {here}, which is not among {', '.join(hosts)}: name it as it is here")
+    return hosts.index(here)
 
 
 def rank(run: Path, folder: Path, parent: int, store_port: int | None = None, preflight: bool = False) -> None:
@@ -49,7 +50,7 @@ def rank(run: Path, folder: Path, parent: int, store_port: int | None = None, pr
     end_with(parent)
     if store_port is not None:
         os.environ |= {"MASTER_PORT": str(store_port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
-    asked, attempt = Run.model_validate_json(run.read_text(encoding="utf-8")), AttemptFolder(folder)
+    asked, attempt = read_document(run, Run), AttemptFolder(folder)
     if preflight:
         _look(asked, attempt)
     else:
@@ -80,6 +81,15 @@ def _look(run: Run, attempt: AttemptFolder) -> None:
     main(run, attempt.path)
 
 
+def _forked_rank(run: Path, folder: Path, parent: int, store_port: int | None, preflight: bool) -> None:
+    """The same in a fork. An exception that came as far as torch would be left as a file in TMPDIR."""
+    try:
+        rank(run, folder, parent, store_port, preflight)
+    except Exception:  # noqa: BLE001 - as the interpreter does for a process of its own
+        traceback.print_exc()
+        sys.exit(1)
+
+
 def agent(order: AgentOrder, *, fork: bool) -> int:
     """Run torch's elastic agent for one node until its ranks have ended; returns an exit status.
 
@@ -89,7 +99,9 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
-    run = Run.model_validate_json(order.run.read_text(encoding="utf-8"))
+    from bench.host.elastic import NoFolder  # noqa: PLC0415 - it imports torch
+
+    run = read_document(order.run, Run)
     config = LaunchConfig(
         min_nodes=run.nodes,
         max_nodes=run.nodes,
@@ -99,16 +111,17 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
         rdzv_endpoint=f"{order.master_addr}:{order.master_port}",
         rdzv_configs={"rank": order.node, "timeout": int(run.limits.hang_seconds)},
         max_restarts=0,
+        logs_specs=NoFolder(),
         # Between two looks whether ranks have ended, in seconds. Small runs should not wait for it.
         monitor_interval=0.02 if fork else 0.1,
         start_method="fork" if fork else "spawn",
     )
     here = os.getpid()
-    options = ["-u", *(["-P"] if sys.flags.safe_path else [])]
+    options = ["-u", "-P"]
     command = ["-m", "bench.start", "rank", str(order.run), str(order.folder), "--parent", str(here)]
     try:
         if fork:
-            elastic_launch(config, rank)(order.run, order.folder, here, order.store_port, order.preflight)
+            elastic_launch(config, _forked_rank)(order.run, order.folder, here, order.store_port, order.preflight)
         else:
             elastic_launch(config, sys.executable)(*options, *command, *(["--preflight"] if order.preflight else []))
     except ChildFailedError as error:
@@ -203,6 +216,9 @@ def main() -> int:
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--node", type=int, help="number of this node, from 0")
     which.add_argument("--among", metavar="HOST,HOST,...", help="all nodes in their order; this one knows its name")
+    command.add_argument(
+        "--node-name-in", metavar="VARIABLE", help="with --among: the variable in which the scheduler names the node"
+    )
     command.add_argument("--master-addr", required=True)
     command.add_argument("--master-port", type=int, required=True)
     command.add_argument("--with-parent", action="store_true", help="end with whatever started this process")
@@ -224,7 +240,7 @@ def main() -> int:
         end_with(arguments.parent)
     if arguments.among is not None:
         try:
-            arguments.node = node_among(arguments.among.split(","), os.environ)
+            arguments.node = node_among(arguments.among.split(","), os.environ.get(arguments.node_name_in or ""))
         except ValueError as error:
             print(error, file=sys.stderr)
             return 2
@@ -232,4 +248,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except NewerVersionError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

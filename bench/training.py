@@ -1,12 +1,12 @@
-"""The training itself, on one rank: started by every launcher, ended with an account of what was measured.
+"""The training program of one rank, started by every launcher; rank 0 writes what was measured.
 
     torchrun --nproc-per-node 4 -m bench.training RUN.json FOLDER
 
-repeats a run by hand; what it measures goes into FOLDER. Without arguments it is the script of xFFL's example:
+repeats a run by hand and writes its results into FOLDER. Without arguments it is the script of xFFL's example:
 
     xffl exec bench/training.py bench/config.py
 
-trains what `bench/config.py` says through the xFFL library.
+trains the configuration of `bench/config.py` through the xFFL library.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__" and sys.path[0] == str(Path(__file__).resolve().parent):
-    del sys.path[0]  # started as a file: what lies beside it is not to hide other packages
+    del sys.path[0]  # started as a file: modules beside it must not shadow other packages
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import AttemptFolder, write_document
 from bench.contract.measured import Loss, Measured, Memory, Provenance, Saved, Seat, Startup
 from bench.contract.outcomes import Caution
@@ -57,17 +58,17 @@ from bench.saving.wandb import hand_over
 
 
 def main(run: Run, folder: AttemptFolder) -> None:
-    """Train a run on this rank and leave an account, whatever happens.
+    """Train a run on this rank and report how it ended, whatever happens.
 
     Raises:
-        Whatever ended the training, after the rank's own word of it was written.
+        Any exception of the training, once the rank's report is written.
 
     """
     begin = time.perf_counter()
-    gc.freeze()  # collections leave out what the imports made: shorter pauses inside steps
+    gc.freeze()  # exclude objects of the imports from collections: shorter pauses within steps
     folder.create()
     position = Position.from_environment()
-    cores = provenance.cores()  # before this rank is kept to some of them
+    cores = provenance.cores()  # before this rank is pinned to some of them
     bind(run.system, position.local_rank, position.local_world)
     progress = Progress(folder, position.rank, run.training.steps)
     try:
@@ -76,7 +77,7 @@ def main(run: Run, folder: AttemptFolder) -> None:
         progress.end(error, out_of_memory=is_out_of_memory(error))
         raise
     progress.end(None)
-    if position.rank == 0:  # no other rank waits for it any more, and nothing that happens here undoes the run
+    if position.rank == 0:  # no other rank waits any more, and a failure here does not affect the run
         hand_over(run, folder, progress)
 
 
@@ -89,7 +90,7 @@ _OUT_OF_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether device or host memory ran out; what is outside torch's CUDA allocator says so in a RuntimeError."""
+    """Return True if device or host memory ran out; outside torch's CUDA allocator that is a RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
@@ -117,14 +118,14 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         progress.enter("data")
         data = engine.load(progress.alive)
         loaded = time.perf_counter()
-        # 5. Training, with the averaging of federated groups
+        # 5. Training, with federated averaging
         progress.enter("training")
         trained = engine.train(progress)
         # 6. Validation on the averaged model
         progress.enter("validation")
         memory = meter.read() | engine.memory()
         validation = validate(run, engine.model, data, device, position.rank, progress)
-        # 7. The account
+        # 7. Results
         progress.enter("account")
         record = RankRecord(
             rank=position.rank,
@@ -147,23 +148,23 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         if records is not None:
             whole = [each for each in records if each is not None]
             measured = account(run, folder, device, whole, data, validation)
-        # 8. Saving, after the account: where the disk is full, the figures are there
+        # 8. Saving, after the results: they exist even if the disk is full
         progress.enter("saving")
         saved = engine.save(folder, progress.alive)
         if measured is not None and saved != Saved():
             write_document(folder.measured, measured.model_copy(update={"saved": saved}))
-        # 9. Clean-up: wrappers and optimizer first, then the communicators they use
+        # 9. Clean-up: wrappers and optimizer before the communicators that they use
         progress.enter("clean-up")
         del data
         engine.release()
 
 
 def set_up(run: Run, rank: int) -> None:
-    """Log, threads, seeds and, where asked for, deterministic algorithms."""
+    """Set up logging, threads, seeds and, if the run asks for them, deterministic algorithms."""
     logging.basicConfig(
         level=run.training.log_level.upper(),
         format=f"%(asctime)s rank {rank} %(levelname)s %(name)s: %(message)s",
-        force=True,  # a warm process may have set up a log before it was forked
+        force=True,  # the warm process may have set up logging before the fork
     )
     torch.set_num_threads(run.system.threads_per_rank)
     torch.manual_seed(run.seed)
@@ -176,7 +177,7 @@ def set_up(run: Run, rank: int) -> None:
 def account(
     run: Run, folder: AttemptFolder, device: torch.device, records: list[RankRecord], data: RunData, validation: float
 ) -> Measured:
-    """Write `steps.parquet` and `measured.json`, and return the latter; on rank 0."""
+    """Write `steps.parquet` and `measured.json` on rank 0, and return the latter's content."""
     steps = Steps.of([record.trained for record in records])
     rates = [learning_rate(run, data.order.first_step + step) for step in range(run.training.steps)]
     write_steps(folder.steps, step_table(run, steps, rates))
@@ -238,7 +239,7 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
 
 
 def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -> list[Caution]:
-    """What a reader of this run's numbers must know."""
+    """Return the cautions of this run."""
     shared = run.layout.federation > 1 and run.training.federated_data == "share"
     found = {
         Caution.OVERSUBSCRIBED: run.system.device == "cpu" and oversubscribed(records, run.system.threads_per_rank),
@@ -259,7 +260,7 @@ def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -
 
 
 def _as_configured() -> None:
-    """Train what the file `config.py` beside this one says."""
+    """Train the configuration in `config.py` beside this file."""
     specification = importlib.util.spec_from_file_location("config", Path(__file__).with_name("config.py"))
     assert specification is not None
     assert specification.loader is not None
@@ -277,6 +278,11 @@ if __name__ == "__main__":
         sys.exit()
     parser = argparse.ArgumentParser(description="Train one run on this rank (start it with torchrun or xffl exec).")
     parser.add_argument("run", type=Path, help="run.json")
-    parser.add_argument("folder", type=Path, help="where the account goes")
+    parser.add_argument("folder", type=Path, help="folder for the results")
     arguments = parser.parse_args()
-    main(Run.model_validate_json(arguments.run.read_text(encoding="utf-8")), AttemptFolder(arguments.folder))
+    try:
+        asked = read_document(arguments.run, Run)
+    except NewerVersionError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    main(asked, AttemptFolder(arguments.folder))

@@ -1,4 +1,4 @@
-"""What a person did wrong, said so that they can put it right."""
+"""Errors that users can correct, and helpers to word them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 
 class InputError(Exception):
-    """Bad input. The message is one sentence per fault, each with the file, the key and what would be right."""
+    """Invalid user input. The message has one sentence per fault: file, key and what would be valid."""
 
 
 def suggestion(word: object, known: Iterable[object]) -> str:
-    """What was probably meant: ` (did you mean 'steps'?)`, else the known words, unless they are many."""
+    """Return ` (did you mean 'steps'?)` for a close match, else the known words if there are at most 25, else ""."""
     words = [as_text(item) for item in known]
     nearest = difflib.get_close_matches(as_text(word), words, n=1)
     if nearest:
@@ -20,7 +20,7 @@ def suggestion(word: object, known: Iterable[object]) -> str:
 
 
 def as_text(value: object) -> str:
-    """A value as people write it in YAML and on the command line: `true`, `null`, `1` for 1.0."""
+    """Format a value as written in YAML and on the command line: `true`, `null`, `1` for 1.0."""
     if value is None:
         return "null"
     text = str(value)
@@ -30,4 +30,4 @@ def as_text(value: object) -> str:
 
 
 class LostHostError(RuntimeError):
-    """A host of the allocation does not answer any more: what is left to run belongs into another job."""
+    """A host of the allocation no longer responds; the remaining runs need another job."""

@@ -1,4 +1,4 @@
-"""What the agent of a node is asked for."""
+"""The order that a node's agent gets from the launcher."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class AgentOrder(BaseModel):
-    """What one agent is asked for."""
+    """What one agent starts, and where its ranks meet."""
 
     run: Path
     folder: Path
@@ -16,6 +16,6 @@ class AgentOrder(BaseModel):
     master_addr: str
     master_port: int
     store_port: int | None = None
-    """Where rank 0 serves the store that ranks meet at; None: the agent of node 0 does, at `master_port`."""
+    """Port of the rendezvous store that rank 0 serves; None: the agent of node 0 serves it at `master_port`."""
     preflight: bool = False
-    """Whether the ranks measure the machines and the links between them instead of training."""
+    """True if the ranks measure devices and links instead of training."""

@@ -1,4 +1,4 @@
-"""What every document of the contract is built from, and the closed lists of values that several share."""
+"""The base class of all documents, and the closed lists of values that several of them share."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ AxisValue = bool | int | float | str
 
 
 class Document(BaseModel):
-    """Base of all that is written to a file: immutable, and no key that is not known.
+    """Base of every document on disk: immutable; unknown keys are refused.
 
-    A loss that is not finite is written as "NaN" or "Infinity", so that a diverged run's result can be read again.
+    Non-finite numbers are written as "NaN" and "Infinity", so that the result of a diverged run can be read again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")

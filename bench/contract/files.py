@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from bench.contract.atomic import write_whole
 from bench.contract.result import Heartbeat
 
 SOURCE_FILE = "source.json"
 """Beside a data set: where it comes from (vocabulary, sequence length, entropy rate)."""
-
-
-def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part. Text is written as UTF-8.
-
-    What is `durable` survives a power cut, at the price of waiting for the disk.
-
-    Raises:
-        OSError: the content could not be written; `path` is as it was before.
-
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error  # on a full disk it names no file
 
 
 def write_document(path: Path, document: BaseModel, *, durable: bool = True) -> None:

@@ -1,7 +1,7 @@
-"""A strategy is three numbers: federation F, replicate R, shard S, with F x R x S = world size.
+"""Strategies as three numbers: federation F, replicate R, shard S, with F x R x S = world size.
 
-This module turns a strategy's name and settings into these numbers, or says why they cannot be.
-It imports no torch: planning a sweep on a login node takes milliseconds.
+Resolves a strategy's name and settings to these numbers, or gives the reason why that is impossible.
+Imports no torch, so that planning a sweep on a login node takes milliseconds.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ _NODES = re.compile(r"(?:(\d+) nodes?|node)")
 
 
 class ImpossibleError(ValueError):
-    """A combination that cannot exist; the message is the reason, for a person to read."""
+    """A combination cannot exist; the message is the reason."""
 
 
 def _check_size(value: object) -> object:
     if isinstance(value, str):
         match = _NODES.fullmatch(value)
         if not match or match[1] == "0":
-            raise ValueError(f"{value!r} is no group size: write a number of ranks, 'node' or e.g. '2 nodes'")
+            raise ValueError(f"{value!r} is not a group size: write a number of ranks, 'node' or e.g. '2 nodes'")
     return value
 
 
 GroupSize = Annotated[PositiveInt | str, BeforeValidator(_check_size)]
-"""A number of ranks, or of whole nodes (`node`, `2 nodes`), so that one file serves every node count."""
+"""A number of ranks, or of whole nodes (`node`, `2 nodes`), so that one file works for every node count."""
 
 
 class Layout(BaseModel):
-    """How the world is divided: `federation` groups of `replicate` x `shard` ranks each."""
+    """Division of the world into `federation` groups of `replicate` x `shard` ranks each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,16 +43,16 @@ class Layout(BaseModel):
 
     @property
     def world(self) -> int:
-        """Ranks in all (the world size)."""
+        """World size: the number of ranks."""
         return self.federation * self.replicate * self.shard
 
     @property
     def group(self) -> int:
-        """Ranks of one federated group (the world, where there is no federation)."""
+        """Ranks of one federated group; the world size without federation."""
         return self.replicate * self.shard
 
     def coordinates(self, rank: int) -> tuple[int, int, int]:
-        """(federation, replicate, shard) index of a rank: shard varies fastest, so shard groups are consecutive."""
+        """Return a rank's (federation, replicate, shard) index; shard varies fastest: shard groups are consecutive."""
         return rank // self.group, rank % self.group // self.shard, rank % self.shard
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Layout(BaseModel):
 
 
 class StrategySettings(BaseModel):
-    """What a strategy's name leaves open: group sizes, and the interval of federated averaging."""
+    """Settings of a strategy: group sizes and the interval of federated averaging."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,7 +72,7 @@ class StrategySettings(BaseModel):
     @model_validator(mode="after")
     def _one_way_to_size(self) -> Self:
         if self.group is not None and self.groups is not None:
-            raise ValueError("'group' (a size) and 'groups' (a number) say the same thing twice: give one of them")
+            raise ValueError("'group' (a size) and 'groups' (a number) set the same thing: give one of them")
         return self
 
 
@@ -90,7 +90,7 @@ def _in_ranks(size: int | str, ranks_per_node: int) -> int:
         return size
     match = _NODES.fullmatch(size)
     if match is None:
-        raise ImpossibleError(f"{size!r} is no group size")
+        raise ImpossibleError(f"{size!r} is not a group size")
     return int(match[1] or 1) * ranks_per_node
 
 
@@ -126,10 +126,10 @@ def _group_size(settings: StrategySettings, name: str, world: int, ranks_per_nod
 
 
 def resolve(name: StrategyName, settings: StrategySettings, nodes: int, ranks_per_node: int) -> Layout:
-    """The layout of a strategy on `nodes` x `ranks_per_node` ranks.
+    """Return the layout of a strategy on `nodes` x `ranks_per_node` ranks.
 
     Raises:
-        ImpossibleError: sizes do not divide, or a size is missing; the message is the reason.
+        ImpossibleError: a size does not divide, or is missing.
 
     """
     world = nodes * ranks_per_node
@@ -151,7 +151,7 @@ def resolve(name: StrategyName, settings: StrategySettings, nodes: int, ranks_pe
 
 
 def canonical_name(layout: Layout) -> StrategyName:
-    """The simplest strategy that a layout is: hsdp with one replica is fsdp, federated with one group is fsdp, ..."""
+    """Return the simplest strategy with this layout: hsdp with one replica is fsdp, as is federated with one group."""
     if layout.federation > 1:
         return "federated" if layout.replicate == 1 else "federated-hsdp"
     if layout.replicate == 1:

@@ -1,6 +1,6 @@
-"""What a training measured, written by its rank 0.
+"""Measurements of a run, written by its rank 0.
 
-Times are in seconds and memory in bytes, unless a name says otherwise.
+Times are in seconds and memory in bytes, unless a name has another unit.
 """
 
 from __future__ import annotations
@@ -14,31 +14,35 @@ from bench.contract.outcomes import Caution
 
 
 class Window(Document):
-    """The steps that count, and how fast they went."""
+    """The measured steps and their throughput."""
 
     first_step: NonNegativeInt
     steps: PositiveInt
     block: PositiveInt
-    seconds: PositiveFloat = Field(description="first rank's start of its first step to last rank's end of its last")
-    tokens: PositiveInt = Field(description="labels that are not -100, over the world")
-    block_tokens_per_s: list[float] = Field(description="one figure per block: the spread inside a run")
-    step_s_quartiles: tuple[float, float, float] = Field(description="of the steps, each its group's slowest rank")
+    seconds: PositiveFloat = Field(
+        description="first rank's start of the first step to last rank's end of the last step"
+    )
+    tokens: PositiveInt = Field(description="labels other than -100, summed over the world")
+    block_tokens_per_s: list[float] = Field(description="throughput of each block: the spread within a run")
+    step_s_quartiles: tuple[float, float, float] = Field(
+        description="quartiles of step times; a step takes as long as the slowest rank of its group"
+    )
     aggregations: NonNegativeInt
     aggregation_s_median: float | None
 
     @property
     def tokens_per_s(self) -> float:
-        """Tokens trained in the window over its wall time."""
+        """Tokens trained in the window divided by its wall time."""
         return self.tokens / self.seconds
 
 
 class Memory(Document):
-    """Maximum over ranks, in bytes. What a device does not have is None."""
+    """Memory in bytes, maximum over ranks; None if the device has no such figure."""
 
     peak: NonNegativeInt = Field(
-        description="GPU: active_bytes.all.peak; CPU: resident set above what the imports took"
+        description="GPU: active_bytes.all.peak; CPU: peak resident set minus that after the imports"
     )
-    state: NonNegativeInt = Field(description="counted: parameters, gradients and optimizer state of one rank")
+    state: NonNegativeInt = Field(description="counted size of one rank's parameters, gradients and optimizer state")
     averaging_buffers: NonNegativeInt = Field(description="fp32 buffers of the federated averaging")
     reserved_peak: NonNegativeInt | None = None
     device_used_peak: NonNegativeInt | None = None
@@ -47,7 +51,7 @@ class Memory(Document):
 
 
 class Utilisation(Document):
-    """FLOPs by both conventions, against the device's peak and against a matrix product measured in the same run."""
+    """FLOPs by both conventions, relative to the device's peak and to a matrix product measured in the same run."""
 
     flops_per_token: PositiveFloat
     flops_per_token_causal: PositiveFloat
@@ -55,20 +59,20 @@ class Utilisation(Document):
     mfu: float | None = None
     mfu_causal: float | None = None
     matmul_flops: PositiveFloat = Field(description="FLOP/s per rank of a matrix product, all ranks at once")
-    matmul_fraction: float = Field(description="the run's FLOP/s per rank (full attention) over matmul_flops")
+    matmul_fraction: float = Field(description="the run's FLOP/s per rank (full attention) divided by matmul_flops")
 
 
 class Loss(Document):
-    """Losses in nats per token. Training losses are means over groups, weighted by tokens, before averaging."""
+    """Losses in nats per token. Training losses are token-weighted means over groups, taken before averaging."""
 
     first: float
     final: float = Field(description="mean over the window's last block")
     validation: float
-    entropy_rate: float | None = Field(None, description="floor of a synthetic source, where it is known")
+    entropy_rate: float | None = Field(None, description="lower bound of the loss, if the data source is synthetic")
 
     @property
     def perplexity(self) -> float:
-        """Exp of the validation loss; infinite where that overflows."""
+        """Exp of the validation loss; infinite on overflow."""
         try:
             return math.exp(self.validation)
         except OverflowError:
@@ -76,7 +80,7 @@ class Loss(Document):
 
 
 class Startup(Document):
-    """Seconds of each phase before the steps, the slowest rank's."""
+    """Duration of each start-up phase in seconds, maximum over ranks."""
 
     rendezvous: float
     model: float
@@ -85,7 +89,7 @@ class Startup(Document):
 
 
 class Saved(Document):
-    """What a run wrote after its window, and how long that took: seconds of the slowest rank, bytes of all files."""
+    """Files that a run wrote after its window: seconds of the slowest rank, bytes of all files."""
 
     model_s: NonNegativeFloat | None = None
     model_bytes: NonNegativeInt | None = None
@@ -94,38 +98,38 @@ class Saved(Document):
 
 
 class Seat(Document):
-    """Where a rank ran."""
+    """Placement of a rank."""
 
     rank: NonNegativeInt
     host: str
     local_rank: NonNegativeInt
     device: str
-    cores: str = Field(description="processor cores that it could use, as 0-3,8")
+    cores: str = Field(description="CPU cores it was allowed to use, such as 0-3,8")
 
 
 class Provenance(Document):
-    """Where and with what a run was made; environment variables by an allow-list."""
+    """Software, hosts and devices of a run; environment variables by an allow-list."""
 
     python: str
     packages: dict[str, str]
     commit: str | None
     dirty: bool | None
     xffl: str | None = Field(None, description="commit (or digest) of the xFFL library that trained")
-    image: str | None = Field(None, description="SHA-256 of the image that ranks ran in, None where they ran in none")
+    image: str | None = Field(None, description="SHA-256 of the container image, None without one")
     hosts: list[str] = Field(description="host of every node, in rank order")
-    cores: int = Field(description="processor cores a host's ranks may use")
+    cores: int = Field(description="CPU cores that the ranks of a host may use")
     devices: list[str]
-    seats: list[Seat] = Field(default_factory=list, description="where each rank ran, in rank order")
-    threads: int = Field(description="intra-op threads of a rank, as torch reports them")
+    seats: list[Seat] = Field(default_factory=list, description="placement of each rank, in rank order")
+    threads: int = Field(description="intra-op threads of a rank, as reported by torch")
     environment: dict[str, str]
 
 
 class Measured(Document):
-    """What the training itself writes, on rank 0, once every rank has reached the end of the measurement."""
+    """Figures that rank 0 writes once every rank has finished measuring."""
 
     window: Window
     tokens_per_step: PositiveInt
-    tokens_per_update: PositiveFloat = Field(description="tokens behind one optimizer update: a group's share")
+    tokens_per_update: PositiveFloat = Field(description="tokens per optimizer update: one group's share of a step")
     trained_tokens: PositiveInt
     distinct_tokens: PositiveInt
     parameters: PositiveInt
@@ -136,4 +140,4 @@ class Measured(Document):
     saved: Saved = Saved()
     provenance: Provenance
     cautions: list[Caution]
-    invalid: str = Field("", description="why the figures mean nothing, empty where they do")
+    invalid: str = Field("", description="reason why the figures are meaningless; empty if they are valid")

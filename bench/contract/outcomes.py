@@ -1,4 +1,4 @@
-"""The closed lists: what can become of a run, and what a reader of a number is warned of."""
+"""The closed lists of outcomes (how a run ended) and cautions (what a reader must know about a figure)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of a run; exactly one."""
+    """How a run ended; every run has exactly one."""
 
     COMPLETED = "completed"
     OOM = "oom"
@@ -21,31 +21,31 @@ class Outcome(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """One sentence for tables and for `status`."""
+        """Explanation for tables and for `status`."""
         return _MEANINGS[self]
 
     @property
     def is_final(self) -> bool:
-        """Whether a run that ended so is left alone when its sweep is continued."""
+        """True if a resumed sweep does not run such a run again."""
         return self is not Outcome.INTERRUPTED
 
 
 _MEANINGS: dict[Outcome, str] = {
-    Outcome.COMPLETED: "rank 0 wrote a whole result and every rank reached the end",
+    Outcome.COMPLETED: "rank 0 wrote a complete result and every rank finished",
     Outcome.OOM: "a rank ran out of device or host memory",
     Outcome.OOM_INFERRED: "not run: a smaller batch of the same combination ran out of memory",
     Outcome.DIVERGED: "the loss was not finite",
     Outcome.TIMEOUT: "stopped at the run's time limit",
-    Outcome.HUNG: "no rank made progress for the hang limit",
+    Outcome.HUNG: "no rank made progress within the hang limit",
     Outcome.LAUNCH_FAILED: "no rank reached the first step",
-    Outcome.CRASHED: "a rank ended before the training did",
-    Outcome.INTERRUPTED: "stopped by the user or with the runner; it runs again when the sweep is continued",
-    Outcome.INVALID: "the combination cannot exist, or its meaning is broken",
+    Outcome.CRASHED: "a rank exited before the training finished",
+    Outcome.INTERRUPTED: "stopped by the user or together with the runner; it runs again when the sweep is resumed",
+    Outcome.INVALID: "the combination is impossible, or its figures would be meaningless",
 }
 
 
 class Caution(StrEnum):
-    """What a reader of a number must know; each says what to do about it."""
+    """What a reader must know about a figure; each has a meaning and a remedy."""
 
     OVERSUBSCRIBED = "oversubscribed"
     FEW_REPEATS = "few-repeats"
@@ -68,7 +68,7 @@ class Caution(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """What it is."""
+        """What is wrong with the figure."""
         return _CAUTIONS[self][0]
 
     @property
@@ -79,48 +79,48 @@ class Caution(StrEnum):
 
 _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.OVERSUBSCRIBED: (
-        "more threads ran than cores were there, so the times measure starvation",
-        "run on a machine with a core for every thread, or read the table as a functional demonstration",
+        "more threads ran than cores were available, so the times measure starvation",
+        "use a machine with a core for every thread, or read the table as a functional test",
     ),
     Caution.FEW_REPEATS: (
         "fewer than 3 repeats give no interval",
         "set `repeats: 3` or more",
     ),
     Caution.FEW_BLOCKS: (
-        "the window holds fewer than 3 blocks, so the spread inside a run is not known",
+        "the window has fewer than 3 blocks, so the spread within a run is unknown",
         "raise `training.steps`",
     ),
     Caution.CPU_MEMORY: (
         "the resident set of a CPU rank does not show sharding on small models",
-        "do not rank strategies by it; compare the counted bytes of state",
+        "do not rank strategies by it; compare the counted state",
     ),
     Caution.BF16_LOSS: (
-        "in pure bf16 late updates and averaged differences fall below one unit in the last place",
-        "use `precision: bf16-mixed` or `fp32` for a verdict on loss",
+        "in pure bf16, late updates and averaged differences fall below one unit in the last place",
+        "use `precision: bf16-mixed` or `fp32` to compare losses",
     ),
     Caution.ALLOCATOR_RETRIES: (
-        "the CUDA allocator had to free its cache and try again, which costs time",
+        "the CUDA allocator freed its cache and retried, which costs time",
         "lower the batch size before trusting the throughput",
     ),
     Caution.SHARED_DATA: (
         "federated groups read the same samples, so tokens/s counts tokens more than once",
-        "set `training.federated_data: partition`, or read the distinct tokens",
+        "set `training.federated_data: partition`, or compare the distinct tokens",
     ),
     Caution.REPEATED_DATA: (
         "the data set was shorter than the training, so samples were seen more than once",
         "prepare a larger data set, or lower `training.steps`",
     ),
     Caution.INERT_STREAMS: (
-        "concurrent communicators are not expected to matter on a CPU",
+        "concurrent communicators are not expected to make a difference on a CPU",
         "compare `cuda_streams` on GPUs only",
     ),
     Caution.IGNORED_STREAMS: (
-        "the installed xFFL averages over one communicator, whatever cuda_streams says",
-        "read these rows as repetitions of the one with one stream, or use the native engine",
+        "the installed xFFL averages over one communicator, whatever the value of cuda_streams",
+        "read these rows as repeats of the row with one stream, or use the native engine",
     ),
     Caution.CROSSING_SHARDS: (
-        "a shard group has ranks on several nodes, so the shards of every layer go over the network",
-        "choose a shard size that divides the ranks of a node, or read the row as a measure of the network too",
+        "shard groups span several nodes, so every layer is gathered over the network",
+        "choose a shard size that divides the ranks per node, or read the row as a measurement of the network too",
     ),
     Caution.DETERMINISTIC: (
         "deterministic algorithms were forced, which costs speed",
@@ -132,19 +132,19 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     ),
     Caution.DIRTY_COMMIT: (
         "the harness ran from a working tree with uncommitted changes",
-        "commit, then run the sweep again, so that the figures can be repeated",
+        "commit, then run the sweep again, so that the figures can be reproduced",
     ),
     Caution.WANDB_FAILED: (
-        "the run was not handed to Weights & Biases wholly; its figures here are whole",
-        "see the log of rank 0; what it left under `wandb` can be uploaded with `wandb sync --include-online`",
+        "the upload to Weights & Biases is incomplete; the figures here are complete",
+        "see the log of rank 0; upload the files under `wandb` with `wandb sync --include-online`",
     ),
     Caution.NOT_COMPARABLE: (
         "rows differ in an attribute that must agree",
-        "compare them only after running them alike; the attribute is named",
+        "make the named attribute agree and run them again before comparing them",
     ),
     Caution.NO_REFERENCE: (
-        "the reference has no figures (yet), so speed-up and efficiency are unknown",
-        "run it (`run`; with `--retry-failed` where it failed), or declare another one",
+        "the reference has no figures yet, so speed-up and efficiency are unknown",
+        "run it (`run`, with `--retry-failed` if it failed), or declare another one",
     ),
     Caution.DAMAGED_RESULT: (
         "a result file could not be read and was left out",

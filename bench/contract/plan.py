@@ -1,4 +1,4 @@
-"""A sweep, expanded: its cells in the order of the axes, and its runs in the order of execution."""
+"""The plan of a sweep: its cells in the order of the axes, and its runs in the order of execution."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from bench.contract.training import SETTINGS
 
 
 class Cell(Document):
-    """One point of the matrix: what it resolves to, and which runs stand for it."""
+    """One combination of the matrix: its layout, and the runs that measure it."""
 
     labels: dict[str, AxisValue] = Field(description="every axis with its value's name")
     status: Literal["run", "same", "impossible"]
-    layout: Layout | None = Field(None, description="None where the combination is impossible")
-    canonical: StrategyName | None = Field(None, description="the simplest strategy that the layout is")
+    layout: Layout | None = Field(None, description="None if the combination is impossible")
+    canonical: StrategyName | None = Field(None, description="the simplest strategy with this layout")
     same_as: dict[str, AxisValue] = Field(
-        default_factory=dict, description="labels of the cell that is run instead, where they differ from this one's"
+        default_factory=dict,
+        description="labels of the cell that is run instead, if they differ from this one's",
     )
-    reason: str = Field("", description="why it is impossible, or the same run as another")
-    runs: list[str] = Field(default_factory=list, description="run ids, one per repeat; a `same` cell has the other's")
+    reason: str = Field("", description="why it is impossible, or equivalent to another cell")
+    runs: list[str] = Field(default_factory=list, description="run ids, one per repeat; for `same`, the other cell's")
 
 
 class Plan(Document):
-    """A sweep, expanded: every cell in the order of the axes, and the runs in the order of execution."""
+    """The plan of a sweep: every cell in the order of the axes, and the runs in the order of execution."""
 
     version: Literal[1] = 1
     sweep: str
     axes: dict[str, list[AxisValue]] = Field(description="labels of every axis, in the order of the matrix file")
     reference: dict[str, AxisValue] = Field(
-        description="labels (strategy, nodes) that speed-up and efficiency are held against; other axes: the row's own"
+        description="labels (strategy, nodes) of the reference of speed-up and efficiency; other axes as in the row"
     )
     regime: Regime
     repeats: PositiveInt
     cells: list[Cell]
-    order: list[str] = Field(description="run ids, randomised inside each repeat, repeats one after the other")
+    order: list[str] = Field(description="run ids, shuffled within each repeat, repeat after repeat")
 
     def settings(self, labels: dict[str, AxisValue]) -> dict[str, AxisValue]:
-        """The settings that tell a cell from others, for people to read: all that vary, but of more than three only
-        those that have not their axis's first value.
+        """Return the settings that distinguish a cell, for display: those that vary in the sweep; if more than three
+        vary, only those that differ from their axis's first value.
         """
         varying = [axis for axis, values in self.axes.items() if len(values) > 1 and axis in SETTINGS]
         if len(varying) > 3:

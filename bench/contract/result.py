@@ -42,7 +42,7 @@ class JobEnd(Document):
     """What became of a batch job."""
 
     id: str
-    state: str = Field(description="as Slurm names it; matrix.schedulers.slurm.states has two more, KILLED and GONE")
+    state: str = Field(description="one of matrix.schedulers.states.ENDS")
     said: str = Field(description="what that means, for people, with the last line of the job's log where it failed")
     seconds: NonNegativeFloat = Field(description="wall time of the allocation")
     nodes: PositiveInt
@@ -67,6 +67,9 @@ class Result(Document):
     allocation: Allocation | None = Field(None, description="where a scheduler put it")
     lost_to: str | None = Field(
         None, description="state of the job that ended while this attempt was under way, where that may be its doing"
+    )
+    job_end: str | None = Field(
+        None, description="state in which the attempt's job ended, if it ended while the attempt was under way"
     )
     measured: Measured | None = None
 

@@ -1,4 +1,4 @@
-"""What the training behind a checkpoint had reached, and whether a run can go on from there. Planning asks this too."""
+"""The description of a checkpoint, and whether a run can resume from it. Planning uses this too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from bench.contract.base import Document, DType
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import SOURCE_FILE
 from bench.contract.layout import Layout
 from bench.contract.run import Run
@@ -19,19 +20,19 @@ CHECKPOINT_FILE = "checkpoint.json"
 
 
 class CheckpointError(ValueError):
-    """A run cannot go on from a checkpoint; the message is the reason, for a person to read."""
+    """A run cannot resume from a checkpoint; the message is the reason."""
 
 
 class Reached(Document):
-    """What is known of a checkpoint, written beside its tensors."""
+    """Description of a checkpoint, stored beside its tensors."""
 
     version: Literal[1] = 1
     run: str = Field(description="id of the run that wrote it")
     step: PositiveInt = Field(description="optimizer steps of the whole training so far")
     schedule_steps: PositiveInt = Field(description="steps of the learning rate's schedule")
-    step_samples: PositiveInt = Field(description="places that a step moves on in the order of samples")
+    step_samples: PositiveInt = Field(description="samples that a step consumes, over all readers")
     seed: NonNegativeInt
-    data: str | None = Field(description="digest of what is known of the data set; null where nothing is")
+    data: str | None = Field(description="digest of the data set's source.json; null if it has none")
     sequence_length: PositiveInt
     shape: Shape
     layout: Layout
@@ -40,7 +41,7 @@ class Reached(Document):
 
 
 def reached(run: Run, first_step: int) -> Reached:
-    """Where a run stands after its last step, when `first_step` steps of the same training came before its first."""
+    """Describe a run's training after its last step, with `first_step` steps of the same training before its first."""
     training = run.training
     return Reached(
         run=run.id,
@@ -62,30 +63,32 @@ def _digest(file: Path) -> str | None:
 
 
 def read_checkpoint(folder: Path) -> Reached:
-    """The facts of the checkpoint in a folder.
+    """Return the description of the checkpoint in a folder.
 
     Raises:
-        CheckpointError: there is none, or it is not whole.
+        CheckpointError: there is none, it is incomplete, or a newer xffl-bench wrote it.
 
     """
     file = folder / CHECKPOINT_FILE
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is no folder: name one that training.save_checkpoint has made")
+        raise CheckpointError(f"{folder} is not a folder: name one written by training.save_checkpoint")
     if not file.is_file() or not (folder / ".metadata").is_file():
         raise CheckpointError(
-            f"{folder} holds no whole checkpoint: name a folder that training.save_checkpoint has made"
+            f"{folder} contains no complete checkpoint: name a folder written by training.save_checkpoint"
         )
     try:
-        return Reached.model_validate_json(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        return read_document(file, Reached)
+    except NewerVersionError as error:
+        raise CheckpointError(str(error)) from error
+    except (OSError, ValidationError) as error:
         raise CheckpointError(f"{file} cannot be read ({type(error).__name__}): name another checkpoint") from error
 
 
 def check_goes_on(run: Run, checkpoint: Reached) -> None:
-    """Raises CheckpointError: the run would not go on with the checkpoint's training."""
+    """Raise CheckpointError if the run would not continue the checkpoint's training."""
     reason = next(_obstacles(run, checkpoint), None)
     if reason:
-        raise CheckpointError(f"cannot go on from {run.training.start_from}: {reason}")
+        raise CheckpointError(f"cannot resume from {run.training.start_from}: {reason}")
 
 
 def _obstacles(run: Run, there: Reached) -> Iterator[str]:
@@ -93,28 +96,28 @@ def _obstacles(run: Run, there: Reached) -> Iterator[str]:
     if here.shape != there.shape:
         ours, theirs = here.shape.model_dump(), there.shape.model_dump()
         names = [name for name in ours if ours[name] != theirs[name]]
-        different = ", ".join(f"{name} {theirs[name]} and not {ours[name]}" for name in names)
+        different = ", ".join(f"{name} {theirs[name]}, not {ours[name]}" for name in names)
         yield f"its model has another shape ({different})"
     if here.held != there.held:
-        yield f"it holds {there.held}, and training.precision {run.training.precision} holds {here.held}"
+        yield f"it stores {there.held}, but training.precision {run.training.precision} needs {here.held}"
     if here.optimizer != there.optimizer:
-        yield f"it holds the state of {there.optimizer}, and training.optimizer is {here.optimizer}"
+        yield f"it stores the state of {there.optimizer}, but training.optimizer is {here.optimizer}"
     if here.layout.federation != there.layout.federation:
         yield (
-            f"it holds the optimizer states of {there.layout.federation} federated group(s), the run has "
-            f"{here.layout.federation}: each group goes on from its own"
+            f"it stores the optimizer states of {there.layout.federation} federated group(s), the run has "
+            f"{here.layout.federation}: each group needs its own"
         )
     if (here.data, here.sequence_length) != (there.data, there.sequence_length):
-        yield "it was trained on another data set or sequence length, so the order of samples would not go on"
+        yield "it was trained on another data set or sequence length, so the order of samples would not continue"
     if run.weights is not None:
-        yield "the model starts from weights of its own: leave out `weights` or start_from"
+        yield "the model has `weights` to start from: remove `weights` or start_from"
     if here.step_samples != there.step_samples:
         yield (
             f"its steps read {there.step_samples} samples and the run's {here.step_samples}, so the order of samples "
-            "would not go on: choose batch_size, or training.accumulation, for the same global batch"
+            "would not continue: choose batch_size, or training.accumulation, for the same global batch"
         )
     if run.training.schedule_steps is None:
         yield (
-            f"{there.step} steps of its training are done, so training.schedule_steps must say how many the learning "
-            f"rate's schedule has in all (it had {there.schedule_steps})"
+            f"its training has done {there.step} steps, so training.schedule_steps must give the total steps of the "
+            f"learning rate's schedule (it was {there.schedule_steps})"
         )

@@ -1,4 +1,4 @@
-"""The run that is asked for: one combination of a sweep, wholly resolved. `matrix` writes it, `bench` reads it."""
+"""A run's specification: one fully resolved combination of a sweep. `matrix` writes it, `bench` reads it."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from bench.contract.training import Training
 
 
 class System(Document):
-    """The facts of the system file that a rank or a report needs."""
+    """The part of the system file that ranks and reports need."""
 
     name: str
     device: Literal["cpu", "cuda"]
     threads_per_rank: PositiveInt
-    peak_flops: PositiveFloat | None = Field(None, description="peak dense bf16 FLOP/s per device, where not stock")
+    peak_flops: PositiveFloat | None = Field(None, description="peak dense bf16 FLOP/s per device, if not a stock part")
     environment: dict[str, str] = Field(default_factory=dict)
     affinity: Affinity = "none"
 
 
 class Limits(Document):
-    """When a run is given up."""
+    """Time limits of a run."""
 
     run_seconds: PositiveFloat = Field(1800.0, description="wall time of one run")
     expected_seconds: PositiveFloat | None = Field(
-        None, description="wall time that a run is expected to take; batch jobs are packed by it (run_seconds)"
+        None, description="expected wall time of a run, by which batch jobs are packed (run_seconds)"
     )
-    hang_seconds: PositiveFloat = Field(300.0, description="time without progress of any kind")
+    hang_seconds: PositiveFloat = Field(300.0, description="longest time without any progress")
 
 
 class Wandb(Document):
-    """Weights & Biases: where a run is tracked besides its own files."""
+    """Tracking by Weights & Biases, in addition to the run's own files."""
 
     mode: Literal["disabled", "offline", "online"] = Field("disabled", description="offline: synchronise later")
     entity: str | None = Field(None, description="user or team")
@@ -48,24 +48,24 @@ class Wandb(Document):
 
 
 class Library(Document):
-    """What a probe found the installed xFFL library to do. "unknown" is what could not be tried on the probing machine;
-    how each is found out stands in `bench.probe.probe`.
+    """Behaviour of the installed xFFL library, as found by `bench.probe.probe`; "unknown" could not be tried on the
+    probing machine.
     """
 
-    version: str = Field(description="version that the package states")
-    commit: str | None = Field(description="commit that it was installed from, where the installation says so")
-    digest: str = Field(description="SHA-256 over the package's files, which tells two installations apart")
+    version: str = Field(description="version in the package's metadata")
+    commit: str | None = Field(description="commit that it was installed from, if the installation records it")
+    digest: str = Field(description="SHA-256 over the package's files, which distinguishes installations")
     averaging: Literal["mean", "sum", "nothing", "unknown"] = Field(
-        description="what groups hold after the training loop has averaged them"
+        description="parameters of the groups after an averaging of the training loop"
     )
     group_data: Literal["different", "same", "unknown"] = Field(
-        description="whether its data loaders give federated groups different samples"
+        description="whether its data loaders give different samples to federated groups"
     )
     streams: Literal["used", "inert", "unknown"] = Field(
-        description="whether cuda_streams changes which communicators the averaging uses"
+        description="whether cuda_streams changes the communicators that the averaging uses"
     )
     unequal_groups: Literal["mean", "wrong", "deadlock", "unknown"] = Field(
-        description="what groups of unequal sizes hold after averaging"
+        description="parameters of groups of unequal sizes after an averaging"
     )
     image_mode: Literal["starts", "crashes", "unknown"] = Field(
         description="whether `xffl exec --image` reaches a node"
@@ -73,7 +73,7 @@ class Library(Document):
 
 
 class Run(Document):
-    """One execution of one combination, wholly resolved: enough to repeat it by hand."""
+    """One execution of one combination, fully resolved: enough to repeat it by hand."""
 
     version: Literal[1] = 1
     sweep: str
@@ -83,7 +83,7 @@ class Run(Document):
     model: str
     shape: Shape
     layout: Layout
-    every: NonNegativeInt = Field(description="optimizer steps between two federated averagings; 0 without federation")
+    every: NonNegativeInt = Field(description="optimizer steps between federated averagings; 0 without federation")
     cuda_streams: PositiveInt = Field(description="concurrent communicators of the federated averaging")
     nodes: PositiveInt
     ranks_per_node: PositiveInt
@@ -92,12 +92,12 @@ class Run(Document):
     block: PositiveInt = Field(description="steps of a block, a common multiple of every interval in the sweep")
     training: Training
     data: str = Field(description="folder of the data set, made by save_to_disk")
-    weights: str | None = Field(None, description="folder of safetensors to start from; null: made from the seed")
+    weights: str | None = Field(None, description="folder of safetensors to start from; null: drawn from the seed")
     wandb: Wandb = Wandb()
     engine: EngineName = "native"
     launcher: LauncherName = "torchrun"
     library: Library | None = Field(
-        None, description="what the installed xFFL was found to do; only with engine xffl, and only once it was probed"
+        None, description="findings of the probe of the installed xFFL; only with engine xffl, once it was probed"
     )
     system: System
     limits: Limits
@@ -107,27 +107,27 @@ class Run(Document):
         if self.layout.world != self.world:
             raise ValueError(f"layout {self.layout} has {self.layout.world} ranks, the run has {self.world}")
         if self.every and self.block % self.every:
-            raise ValueError(f"a block of {self.block} steps is no multiple of the interval of {self.every}")
+            raise ValueError(f"a block of {self.block} steps is not a multiple of the interval of {self.every}")
         if self.window_steps < self.block:
             raise ValueError(
-                f"training.steps {self.training.steps} less warmup_steps {self.training.warmup_steps} "
-                f"holds no whole block of {self.block} steps"
+                f"training.steps {self.training.steps} minus warmup_steps {self.training.warmup_steps} "
+                f"is less than one block of {self.block} steps"
             )
         if self.training.steps % self.block:
             raise ValueError(
-                f"training.steps {self.training.steps} is no multiple of the block of {self.block} steps: "
-                "the window would not hold each strategy's own share of averagings"
+                f"training.steps {self.training.steps} is not a multiple of the block of {self.block} steps: "
+                "the window would not contain each strategy's share of averagings"
             )
         return self
 
     @property
     def world(self) -> int:
-        """World size: ranks in all."""
+        """World size: the number of ranks."""
         return self.nodes * self.ranks_per_node
 
     @property
     def window_steps(self) -> int:
-        """Steps that count: the last ones, in whole blocks."""
+        """Steps of the window: the last ones, in whole blocks."""
         return (self.training.steps - self.training.warmup_steps) // self.block * self.block
 
     @property
@@ -137,40 +137,42 @@ class Run(Document):
 
     @property
     def seed(self) -> int:
-        """Of weights and order of samples: another one in each repeat, the same for all strategies, so that the spread
-        between repeats is the noise floor of a loss.
+        """Seed of weights and sample order: different in each repeat, the same for all strategies, so that the spread
+        over repeats is the noise floor of a loss.
         """
         return self.training.seed + self.repeat
 
     @property
     def readers(self) -> int:
-        """Ranks that see different data."""
+        """Number of ranks that read different samples."""
         return self.layout.group if self.training.federated_data == "share" else self.world
 
     @property
     def is_sharded(self) -> bool:
-        """Whether FSDP2 holds the model."""
+        """True if FSDP2 manages the model."""
         return self.training.is_sharded(self.layout)
 
     @property
     def shard_groups_cross_nodes(self) -> bool:
-        """Whether some shard group has ranks on several nodes: groups are consecutive ranks, and so are nodes."""
+        """True if a shard group spans several nodes; the ranks of a group are consecutive, and so are a node's."""
         return self.ranks_per_node % self.layout.shard != 0
 
     @property
     def crosses_by_size(self) -> bool:
-        """The same where another shard size would not; what fsdp shards over is the world."""
+        """True if a shard group spans several nodes and another shard size would not: fsdp always shards over all."""
         return self.shard_groups_cross_nodes and canonical_name(self.layout) != "fsdp"
 
     @property
     def step_sequences(self) -> int:
-        """Sequences that a rank trains on in a step: its micro-batches together."""
+        """Sequences that a rank trains on per step, over all micro-batches."""
         return self.batch_size * self.training.accumulation
 
     def identity(self) -> str:
-        """Digest of what is executed. Labels, names, limits and the path of the data (one per sweep) are left out:
-        two strategies that resolve to the same layout are one run. The paths of the weights and of the checkpoint that
-        training starts from are part of it, so an id is the same on every machine where these lie alike.
+        """Return a digest of what is executed: 12 hexadecimal digits.
+
+        Labels, names, limits and the path of the data (one per sweep) are left out, so that two strategies with the
+        same layout are one run. The paths of the weights and of the checkpoint are included: ids agree between machines
+        that have these at the same paths.
         """
         executed = self.model_dump(
             mode="json",
@@ -178,7 +180,7 @@ class Run(Document):
                 **dict.fromkeys(
                     ("version", "sweep", "id", "labels", "model", "regime", "data", "limits", "wandb", "library"), True
                 ),
-                "training": {"epochs"},  # `steps` says what is executed
+                "training": {"epochs"},  # `steps` is what is executed
             },
         )
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The shapes of Llama and Mixtral models: parameters, FLOPs and bytes, by arithmetic and without torch.
+"""Shapes of Llama and Mixtral models: parameters, FLOPs and bytes, computed without torch.
 
 Published shapes: the `config.json` of meta-llama/Llama-3.1-8B, Llama-3.1-70B and mistralai/Mixtral-8x7B-v0.1.
 """
@@ -13,20 +13,20 @@ Architecture = Literal["llama", "mixtral"]
 
 
 class RopeScaling(BaseModel):
-    """How rotary frequencies are stretched to positions beyond those of a first training; keys as in `config.json`."""
+    """Scaling of the rotary frequencies to more positions than in pre-training; keys as in `config.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rope_type: Literal["linear", "llama3"] = Field(description="linear divides all frequencies, llama3 the low ones")
-    factor: PositiveFloat = Field(description="what frequencies are divided by")
+    factor: PositiveFloat = Field(description="divisor of the frequencies")
     low_freq_factor: PositiveFloat | None = Field(
-        None, description="llama3: waves longer than the original positions over this are divided"
+        None, description="llama3: wavelengths above the original positions divided by this are scaled"
     )
     high_freq_factor: PositiveFloat | None = Field(
-        None, description="llama3: waves shorter than the original positions over this are left alone"
+        None, description="llama3: wavelengths below the original positions divided by this are kept"
     )
     original_max_position_embeddings: PositiveInt | None = Field(
-        None, description="llama3: positions of the first training"
+        None, description="llama3: positions of the pre-training"
     )
 
     @model_validator(mode="after")
@@ -42,50 +42,51 @@ class RopeScaling(BaseModel):
 
 
 class Shape(BaseModel):
-    """What a model is made of; names follow Hugging Face's configurations. `experts` = 0 is a dense model (Llama)."""
+    """Dimensions of a model, named after Hugging Face's configurations; `experts` = 0: a dense model (Llama)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Architecture
-    vocab_size: PositiveInt = Field(description="tokens of the vocabulary")
+    vocab_size: PositiveInt = Field(description="size of the vocabulary")
     hidden_size: PositiveInt = Field(description="width of the residual stream")
-    intermediate_size: PositiveInt = Field(description="width of the feed-forward layer, of each expert")
+    intermediate_size: PositiveInt = Field(description="width of the feed-forward layer, or of each expert's")
     layers: PositiveInt = Field(description="decoder layers")
     heads: PositiveInt = Field(description="attention heads")
-    kv_heads: PositiveInt = Field(description="heads of keys and values (grouped-query attention)")
+    kv_heads: PositiveInt = Field(description="key and value heads (grouped-query attention)")
     head_dim: PositiveInt | None = Field(None, description="width of an attention head (hidden_size / heads)")
     max_positions: PositiveInt = Field(4096, description="longest sequence")
     rope_theta: PositiveFloat = Field(10_000.0, description="base of the rotary frequencies")
     rope_scaling: RopeScaling | None = Field(
-        None, description="scaling of the rotary frequencies: `rope_type` linear or llama3, `factor` and the type's own"
+        None,
+        description="scaling of the rotary frequencies: `rope_type` linear or llama3, `factor`, the type's keys",
     )
     rms_norm_eps: PositiveFloat = Field(1e-5, description="epsilon of RMSNorm")
     initializer_range: PositiveFloat = Field(0.02, description="standard deviation of the initial weights")
-    tie_embeddings: bool = Field(False, description="the output head is the input embedding")
-    attention_bias: bool = Field(False, description="projections of the attention have biases (Llama only)")
-    mlp_bias: bool = Field(False, description="projections of the feed-forward layer have biases (Llama only)")
+    tie_embeddings: bool = Field(False, description="use the input embedding as the output head")
+    attention_bias: bool = Field(False, description="biases in the attention's projections (Llama only)")
+    mlp_bias: bool = Field(False, description="biases in the feed-forward projections (Llama only)")
     sliding_window: PositiveInt | None = Field(
-        None, description="positions that a token attends to, itself included (Mixtral only; all before it)"
+        None, description="positions that a token attends to, including itself (Mixtral only; all previous ones)"
     )
-    experts: NonNegativeInt = Field(0, description="experts of each layer; 0 for a dense model")
-    experts_per_token: NonNegativeInt = Field(0, description="experts that one token meets")
+    experts: NonNegativeInt = Field(0, description="experts per layer; 0 for a dense model")
+    experts_per_token: NonNegativeInt = Field(0, description="experts that a token is routed to")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
         if self.d_head % 2:
-            raise ValueError(f"heads have a width of {self.d_head}: rotary positions need an even one")
+            raise ValueError(f"the heads' width is {self.d_head}: rotary positions need an even one")
         if self.heads % self.kv_heads:
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         if (self.architecture == "mixtral") != (self.experts > 0):
             raise ValueError("a mixtral has experts > 0 and a llama has none")
         if self.experts and not 1 <= self.experts_per_token <= self.experts:
-            raise ValueError(f"experts_per_token must lie between 1 and experts ({self.experts})")
+            raise ValueError(f"experts_per_token must be between 1 and experts ({self.experts})")
         if self.architecture == "mixtral" and (self.attention_bias or self.mlp_bias):
-            raise ValueError("a mixtral has no biases: leave attention_bias and mlp_bias out")
+            raise ValueError("a mixtral has no biases: remove attention_bias and mlp_bias")
         if self.architecture == "llama" and self.sliding_window is not None:
-            raise ValueError("a llama has no sliding_window: leave it out")
+            raise ValueError("a llama has no sliding_window: remove it")
         return self
 
     @property
@@ -107,27 +108,27 @@ class Shape(BaseModel):
         if self.mlp_bias:
             feed_forward += 2 * self.intermediate_size + h
         if self.experts:
-            feed_forward = experts * feed_forward + self.experts * h  # the router sees every expert
+            feed_forward = experts * feed_forward + self.experts * h  # the router has a weight row per expert
         norms = 2 * h
         head = 0 if self.tie_embeddings else self.embedding_parameters
         return self.embedding_parameters + self.layers * (attention + feed_forward + norms) + h + head
 
     @property
     def parameters(self) -> int:
-        """All parameters; a tied embedding counts once."""
+        """Number of parameters; a tied embedding counts once."""
         return self._parameters(self.experts)
 
     @property
     def active_parameters(self) -> int:
-        """Parameters that one token meets: of the experts, only `experts_per_token`."""
+        """Parameters that one token uses: of the experts, only `experts_per_token`."""
         return self._parameters(self.experts_per_token)
 
     def flops_per_token(self, sequence_length: int, *, causal: bool = False) -> float:
-        """Training FLOPs (forward and backward) per token; recomputation does not count.
+        """Return the training FLOPs (forward and backward) per token; recomputation does not count.
 
         6 (N - N_input_embedding) + 6 L n_heads (d_qk + d_v) seq, with N the active parameters: torchtitan's
-        definition, which equals appendix B of PaLM (arXiv 2204.02311). `causal` counts half of the attention term,
-        since a causal mask leaves half of the score matrix. A sliding window of w < seq leaves w keys in place of seq,
+        definition, which equals appendix B of PaLM (arXiv 2204.02311). `causal` halves the attention term, since a
+        causal mask leaves half of the score matrix. A sliding window of w < seq replaces seq by w, or by
         w (1 - w / 2 seq) with `causal`. A tied embedding is not subtracted: it is used as the head.
         """
         weights = self.active_parameters - (0 if self.tie_embeddings else self.embedding_parameters)

@@ -1,8 +1,8 @@
-"""The collectives that a training step issues on a rank, predicted from shape and layout. Imports no torch.
+"""Prediction of a training step's collectives from shape and layout. Imports no torch.
 
-Bytes are the size S of the whole tensor that a collective works on. The time on n ranks of a ring with bandwidth B and
-latency a is AG(S) = RS(S) = a (n-1) + S (n-1) / (n B) and AR(S) = 2 a (n-1) + 2 S (n-1) / (n B) (bandwidth terms as in
-NVIDIA's nccl-tests, doc/PERFORMANCE.md).
+Bytes are the size S of the whole tensor that a collective works on. On a ring of n ranks with bandwidth B and latency
+a, a collective takes AG(S) = RS(S) = a (n-1) + S (n-1) / (n B) and AR(S) = 2 a (n-1) + 2 S (n-1) / (n B); the bandwidth
+terms are those of NVIDIA's nccl-tests, doc/PERFORMANCE.md.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Traffic:
     """One kind of collective over one kind of group.
 
     Attributes:
-        ranks: of the group.
-        bytes: sum of the whole tensors' sizes in one step that issues them.
-        every: issued in every `every`-th step.
+        ranks: size of the group.
+        bytes: total size of the whole tensors in one step that issues the collective.
+        every: interval in steps at which it is issued.
 
     """
 
@@ -42,19 +42,19 @@ class Traffic:
 
     @property
     def sent_per_step(self) -> float:
-        """Bytes that a rank sends per step, on average, in a ring."""
+        """Mean bytes that a rank sends per step in a ring."""
         turns = 2 if self.kind == "all-reduce" else 1
         return turns * self.bytes * (self.ranks - 1) / self.ranks / self.every
 
 
 def predict(shape: Shape, layout: Layout, every: int, training: Training) -> list[Traffic]:
-    """What one rank takes part in, per step.
+    """Return the collectives that one rank takes part in per step.
 
-    Inside a shard group, in every micro-batch, the layers' parameters are gathered for the forward and again for the
-    backward pass, unless they are kept in between; what belongs to no layer (embedding, last norm, head) is gathered
-    once, since FSDP2 does not reshard the root after the forward pass. Replicas sum their gradients once a step.
-    Averaging a federation travels in fp32, whatever the parameters' precision. Sizes that do not divide by the shard
-    degree are padded by FSDP2, which this leaves out, and so are the few bytes of a clipped gradient's norm.
+    In a shard group, every micro-batch gathers the layers' parameters for the forward pass and, unless they are kept,
+    again for the backward pass. Parameters outside the layers (embedding, last norm, head) are gathered once, since
+    FSDP2 does not reshard the root after the forward pass. Replicas sum their gradients once per step. Averaging sends
+    fp32, whatever the parameters' precision. Not counted: FSDP2's padding of sizes that the shard degree does not
+    divide, and the few bytes of a clipped gradient's norm.
     """
     gathered = shape.parameters * BYTES[training.computation]
     reduced = shape.parameters * BYTES[training.reduction]
@@ -75,12 +75,12 @@ def predict(shape: Shape, layout: Layout, every: int, training: Training) -> lis
 
 @dataclass(frozen=True)
 class Placed:
-    """Bytes per step by whether they have to leave a node.
+    """Bytes per step inside and between nodes.
 
     Attributes:
-        inside: that a rank sends in groups whose ranks share a node; the rank that sends most.
-        between: the same in groups with ranks on several nodes.
-        link: that leave a node over its link to the others, in rings in the order of ranks; the busiest node.
+        inside: bytes that a rank sends in groups within one node; the rank that sends most.
+        between: the same for groups that span several nodes.
+        link: bytes that leave a node, with every group a ring in rank order; the busiest node.
 
     """
 
@@ -90,7 +90,7 @@ class Placed:
 
 
 def placed(traffic: Sequence[Traffic], layout: Layout, ranks_per_node: int) -> Placed:
-    """Where the traffic goes, nodes being consecutive ranks."""
+    """Split traffic by where it goes; a node's ranks are consecutive."""
     inside, between, link = (
         defaultdict[int, float](float),
         defaultdict[int, float](float),
@@ -107,7 +107,7 @@ def placed(traffic: Sequence[Traffic], layout: Layout, ranks_per_node: int) -> P
 
 
 def _groups(over: Over, layout: Layout) -> list[range]:
-    """Ranks of every group of a kind."""
+    """Return the ranks of every group of one kind."""
     if over == "shard":
         return [range(first, first + layout.shard) for first in range(0, layout.world, layout.shard)]
     whole = layout.group if over == "replicas" else layout.world

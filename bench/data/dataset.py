@@ -1,4 +1,4 @@
-"""Tokenised, packed data: made by `save_to_disk`, read by `load_from_disk`, in an order that no strategy changes."""
+"""Tokenised, packed data in the format of `save_to_disk`, read in an order that is independent of the strategy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IGNORED_LABEL = -100
 
 @dataclass(frozen=True)
 class SyntheticData:
-    """A data set to be drawn from a Markov source."""
+    """Parameters of a data set drawn from a Markov source."""
 
     vocab_size: int
     sequence_length: int
@@ -35,12 +35,12 @@ class SyntheticData:
 
 
 def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
-    """Write the data set, unless it is there already; returns whether it was made, and its entropy rate in nats.
+    """Write the data set unless it exists; return whether it was written, and its entropy rate in nats per token.
 
-    A sample holds `sequence_length` + 1 tokens, so that `sequence_length` of them have a successor to predict.
+    A sample has `sequence_length` + 1 tokens, so that `sequence_length` of them have a successor to predict.
 
     Raises:
-        FileExistsError: there is something else at `path`.
+        FileExistsError: something else is at `path`.
 
     """
     source = MarkovSource.from_seed(asked.vocab_size, asked.branching, asked.seed)
@@ -57,7 +57,7 @@ def make_synthetic(path: Path, asked: SyntheticData) -> tuple[bool, float]:
     if path.exists():
         if _says(path / SOURCE_FILE, facts):
             return False, source.entropy_rate
-        raise FileExistsError(f"{path}: something else is there already: remove it, or choose another folder")
+        raise FileExistsError(f"{path}: already exists with other content: remove it, or choose another folder")
     length = asked.sequence_length + 1
     features = datasets.Features({"input_ids": datasets.List(datasets.Value("int32"), length=length)})
     dataset = datasets.DatasetDict(
@@ -83,7 +83,7 @@ def _says(file: Path, facts: dict[str, object]) -> bool:
 
 
 def entropy_rate(path: Path) -> float | None:
-    """The floor of the loss in nats per token, where the data set's source is known."""
+    """Return the lower bound of the loss in nats per token; None if the data set's source is unknown."""
     file = path / SOURCE_FILE
     if not file.exists():
         return None
@@ -93,17 +93,17 @@ def entropy_rate(path: Path) -> float | None:
 
 @dataclass(frozen=True)
 class Order:
-    """Which samples a rank reads, micro-batch by micro-batch: a function of (seed, step, place) that knows no strategy.
+    """The samples of a rank, micro-batch by micro-batch: a function of (seed, step, place), whatever the strategy.
 
-    The global index of a sample is step x global batch + place x the rank's sequences of a step + its place among
-    those, so that accumulated micro-batches are the parts of the larger batch; index i is the (i mod samples)-th of a
-    fresh permutation for every pass over the data.
+    The global index of a sample is step x global batch + place x the rank's sequences per step + the position among
+    those, so that accumulated micro-batches are parts of the larger batch. Index i is the (i mod samples)-th element of
+    a permutation that is drawn anew for every pass over the data.
 
     Attributes:
-        samples: of the data set.
+        samples: number of samples in the data set.
         steps: optimizer steps.
         first_step: steps that an earlier part of the same training took.
-        readers: ranks that see different data; place: this one's among them.
+        readers: number of ranks that read different samples; place: index of this rank among them.
 
     """
 
@@ -117,18 +117,18 @@ class Order:
     first_step: int = 0
 
     def __iter__(self) -> Iterator[list[int]]:
-        """The sample numbers of every micro-batch, made one by one: a long training must not wait for its last."""
+        """Yield the sample numbers of each micro-batch, lazily: a long training must not wait for all of them."""
         numbers = SampleNumbers(self)
         for turn in range(self.turns):
             yield [numbers[turn * self.micro_batch + place] for place in range(self.micro_batch)]
 
     @property
     def turns(self) -> int:
-        """Micro-batches of a rank."""
+        """Number of micro-batches of a rank."""
         return self.steps * self.accumulation
 
     def index(self, number: int) -> int:
-        """Global index of the rank's `number`-th sample."""
+        """Return the global index of the rank's `number`-th sample."""
         turn, place = divmod(number, self.micro_batch)
         step, micro = divmod(turn, self.accumulation)
         batch = ((self.first_step + step) * self.readers + self.place) * self.accumulation + micro
@@ -136,24 +136,24 @@ class Order:
 
     @property
     def distinct(self) -> int:
-        """Different samples that all readers together see."""
+        """Number of different samples read by all readers together."""
         step = self.readers * self.accumulation * self.micro_batch
         begin, end = self.first_step * step, (self.first_step + self.steps) * step
         first, last = begin // self.samples, (end - 1) // self.samples
         if first == last:
             return end - begin
-        if last > first + 1 or begin % self.samples == 0:  # a whole pass is among them
+        if last > first + 1 or begin % self.samples == 0:  # contains a full pass
             return self.samples
         rest, new = self.permutation(first)[begin % self.samples :], self.permutation(last)[: end % self.samples]
         return self.samples if end % self.samples == 0 else len(np.union1d(rest, new))
 
     def permutation(self, pass_number: int) -> npt.NDArray[np.int64]:
-        """The data set's sample numbers in the order of a pass over them."""
+        """Return the data set's sample numbers in the order of a pass."""
         return np.random.default_rng((self.seed, pass_number)).permutation(self.samples)
 
 
 class SampleNumbers:
-    """Which sample of the data set a rank reads at its `n`-th turn; the permutation of one pass is kept."""
+    """Sequence of the sample numbers that a rank reads; caches the permutation of one pass."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -173,34 +173,34 @@ class SampleNumbers:
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens and what is to be predicted from them; both (sequences, sequence_length) int64."""
+    """Tokens and labels, both int64 of shape (sequences, sequence_length)."""
 
     tokens: torch.Tensor
     labels: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """Copy to a device, without waiting for it where memory is pinned."""
+        """Copy to a device, asynchronously if the memory is pinned."""
         return Batch(self.tokens.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """Called by the DataLoader where a GPU follows."""
+        """Return a copy in pinned memory; called by the DataLoader if `pin_memory` is set."""
         return Batch(self.tokens.pin_memory(), self.labels.pin_memory())
 
 
 @dataclass(frozen=True)
 class Collate:
-    """Rows of the data set to a Batch. A sample without a token to spare has no label for its last position."""
+    """Convert rows of the data set to a Batch. A sample without an extra token has no label for its last position."""
 
     sequence_length: int
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> Batch:
-        """Raises ValueError: a sample is shorter than the run's sequence length."""
+        """Raise ValueError if a sample is shorter than the run's sequence length."""
         ids = torch.tensor([row["input_ids"][: self.sequence_length + 1] for row in rows], dtype=torch.int64)
         if ids.shape[1] > self.sequence_length:
             return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
         if ids.shape[1] < self.sequence_length:
             raise ValueError(
-                f"the data set's samples hold {ids.shape[1]} tokens, training.sequence_length asks for "
+                f"the data set's samples have {ids.shape[1]} tokens, but training.sequence_length is "
                 f"{self.sequence_length}: prepare the data for this length"
             )
         labels = torch.full_like(ids, IGNORED_LABEL)
@@ -210,7 +210,7 @@ class Collate:
 
 @dataclass(frozen=True)
 class RunData:
-    """What a rank reads in a run."""
+    """Data loaders and sample order of one rank."""
 
     train: DataLoader[Batch]
     validation: DataLoader[Batch]
@@ -218,8 +218,10 @@ class RunData:
 
 
 def validation_batches(samples: int, batch_size: int, world: int, rank: int) -> list[list[int]]:
-    """The rank's part of the first `samples` samples. Every rank gets the same number of batches, since sharded ranks
-    must call the model alike; a rank that has run out gets empty ones.
+    """Return the rank's part of the first `samples` samples.
+
+    Every rank gets the same number of batches, since sharded ranks must call the model equally often; a rank without
+    samples left gets empty ones.
     """
     own = list(range(rank, samples, world))
     rounds = -(-samples // (world * batch_size))
@@ -227,7 +229,7 @@ def validation_batches(samples: int, batch_size: int, world: int, rank: int) -> 
 
 
 def rank_order(run: Run, rank: int, samples: int, first_step: int = 0) -> Order:
-    """What a rank reads of a training split of so many samples, after `first_step` optimizer steps."""
+    """Return a rank's order over a training split of `samples` samples, after `first_step` optimizer steps."""
     return Order(
         samples=samples,
         seed=run.seed,
@@ -236,8 +238,7 @@ def rank_order(run: Run, rank: int, samples: int, first_step: int = 0) -> Order:
         accumulation=run.training.accumulation,
         first_step=first_step,
         readers=run.readers,
-        place=rank
-        % run.readers,  # groups are consecutive ranks, so this is the place in the group where data is shared
+        place=rank % run.readers,  # with shared data the place in the group, since its ranks are consecutive
     )
 
 
@@ -250,7 +251,7 @@ def _splits(run: Run) -> datasets.DatasetDict:
 
 
 def training_split(run: Run) -> datasets.Dataset:
-    """The samples that a run trains on.
+    """Return the samples that a run trains on.
 
     Raises:
         ValueError: the data set lacks a split.
@@ -267,7 +268,7 @@ def _trained_on(run: Run, split: datasets.Dataset) -> datasets.Dataset:
 
 
 def load(run: Run, rank: int, first_step: int = 0) -> RunData:
-    """Open the data set of a run for one rank, where `first_step` optimizer steps have read from it already.
+    """Open the data set of a run for one rank, after `first_step` optimizer steps of the same training.
 
     Raises:
         ValueError: the data set lacks a split, or a split is too small.
@@ -279,7 +280,7 @@ def load(run: Run, rank: int, first_step: int = 0) -> RunData:
     if len(validation) < run.training.val_samples:
         raise ValueError(
             f"the data set {run.data} has {len(validation)} validation samples, "
-            f"training.val_samples asks for {run.training.val_samples}"
+            f"but training.val_samples is {run.training.val_samples}"
         )
     order = rank_order(run, rank, len(train), first_step)
     val_batches = validation_batches(
@@ -293,7 +294,7 @@ def load(run: Run, rank: int, first_step: int = 0) -> RunData:
 
     return RunData(
         train=loader(train, order, run.training.workers),
-        # An empty batch cannot be collated: it is a sample whose labels the caller throws away.
+        # An empty batch cannot be collated: load one sample, which the caller ignores.
         validation=loader(validation, [batch or [0] for batch in val_batches], 0),
         order=order,
     )

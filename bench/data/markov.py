@@ -1,4 +1,4 @@
-"""A seeded Markov source of tokens whose entropy rate is known, so that a loss can be held against its floor.
+"""A seeded Markov source of tokens with known entropy rate, so that a loss can be compared with its lower bound.
 
 Imports neither torch nor datasets.
 """
@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class MarkovSource:
-    """A first-order Markov chain over `vocab_size` tokens; every token has `branching` possible successors.
+    """A first-order Markov chain over `vocab_size` tokens, each with `branching` possible successors.
 
     Attributes:
         successors: tokens that may follow, shape (vocab_size, branching).
-        probabilities: of each of them, same shape; rows sum to 1.
-        stationary: long-run frequency of every token, shape (vocab_size,).
+        probabilities: probability of each successor, same shape; rows sum to 1.
+        stationary: stationary distribution, shape (vocab_size,).
 
     """
 
@@ -28,20 +28,20 @@ class MarkovSource:
 
     @classmethod
     def from_seed(cls, vocab_size: int, branching: int, seed: int) -> MarkovSource:
-        """Draw a source. Popular tokens follow many others (Zipf), so a model first learns frequencies, then contexts.
+        """Draw a source. Successors follow Zipf's law, so that a model first learns frequencies, then contexts.
 
         Raises:
             ValueError: `branching` is not between 2 and `vocab_size`.
 
         """
         if not 2 <= branching <= vocab_size:
-            raise ValueError(f"branching must lie between 2 and the vocabulary's {vocab_size}, not {branching}")
+            raise ValueError(f"branching must be between 2 and the vocabulary size {vocab_size}, not {branching}")
         generator = np.random.default_rng(seed)
         popularity = 1.0 / np.arange(1, vocab_size + 1)
         popularity /= popularity.sum()
-        names = generator.permutation(vocab_size)  # popularity must not follow the token's number
+        names = generator.permutation(vocab_size)  # popularity must not depend on the token's id
         successors = names[generator.choice(vocab_size, size=(vocab_size, branching), p=popularity)]
-        # One successor is the next token round the circle: every token can be reached, so one stationary law exists.
+        # One successor is the next token (cyclically): the chain is irreducible, so its stationary law is unique.
         successors[:, 0] = (np.arange(vocab_size) + 1) % vocab_size
         probabilities = generator.dirichlet(np.full(branching, 0.5), size=vocab_size)
         probabilities = 0.98 * probabilities + 0.02 / branching
@@ -49,9 +49,9 @@ class MarkovSource:
 
     @property
     def entropy_rate(self) -> float:
-        """Nats per token that no model can go below: the stationary mean of the rows' entropies."""
+        """Lower bound of any model's loss, nats per token: the stationary mean of the rows' entropies."""
         vocab_size, branching = self.successors.shape
-        # A token drawn twice as successor of the same token is one event: its probabilities add up.
+        # A token that was drawn twice as a successor is one event: its probabilities add up.
         order = np.argsort(self.successors, axis=1)
         sorted_tokens = np.take_along_axis(self.successors, order, axis=1)
         sorted_probabilities = np.take_along_axis(self.probabilities, order, axis=1)
@@ -62,7 +62,7 @@ class MarkovSource:
         return float(-(weights * merged * np.log(merged)).sum())
 
     def sample(self, sequences: int, length: int, seed: int) -> npt.NDArray[np.int32]:
-        """Draw independent sequences that start in the stationary law; shape (sequences, length)."""
+        """Draw independent sequences that start in the stationary distribution; shape (sequences, length)."""
         generator = np.random.default_rng(seed)
         cumulative = np.cumsum(self.probabilities, axis=1)
         tokens = np.empty((sequences, length), dtype=np.int32)
@@ -76,7 +76,7 @@ class MarkovSource:
 
 
 def _stationary(successors: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Power iteration on the lazy chain (which is aperiodic and has the same stationary law)."""
+    """Return the stationary distribution, by power iteration on the lazy chain, which is aperiodic and has the same."""
     law = np.full(len(successors), 1.0 / len(successors))
     for _ in range(100_000):
         flow = np.bincount(successors.ravel(), (law[:, None] * probabilities).ravel(), minlength=len(law))

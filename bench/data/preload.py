@@ -1,4 +1,4 @@
-"""Reading weights and data into the page cache while a rank is still setting up, so that nobody waits for the disk."""
+"""Reading weights and data into the page cache during a rank's set-up, so that later reads do not wait for the disk."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bench.contract.weightfiles import weight_files
 
 logger = logging.getLogger(__name__)
 
-_PIECE = 2**20  # bytes read at once; they count in the rank's peak memory
+_PIECE = 2**20  # bytes per read; counts towards the rank's peak memory
 
 
 class Preload:
-    """Reads a run's files once, one after the other, in a thread of its own that begins at once.
+    """A background thread that reads a run's files once, one after the other; starts immediately.
 
-    What it cannot read is logged and left to those who need it: they say what is wrong, or can do without.
+    Errors are only logged: whoever needs the file reports what is wrong, or works without it.
     """
 
     def __init__(self, run: Run) -> None:
@@ -30,19 +30,19 @@ class Preload:
         self._thread.start()
 
     def wait(self, alive: Callable[[], None]) -> None:
-        """Return when all is read; `alive` is called meanwhile, for whoever watches for a hang."""
+        """Wait until everything is read, calling `alive` meanwhile, so that the wait does not count as a hang."""
         while self._thread.is_alive():
             alive()
             self._thread.join(timeout=0.1)
 
     def _work(self) -> None:
         begin, done = time.perf_counter(), 0
-        room = psutil.virtual_memory().available  # more would push out what was read first
+        room = psutil.virtual_memory().available  # more would evict what was read first
         try:
             for path in files(self._run):
                 size = path.stat().st_size
                 if done + size > room:
-                    logger.warning("preload stops before %s: %d bytes were available and %d are read", path, room, done)
+                    logger.warning("preload stops before %s: %d bytes were available, %d were read", path, room, done)
                     return
                 _read(path)
                 done += size
@@ -53,19 +53,19 @@ class Preload:
 
 
 def preload(run: Run, local_rank: int) -> Preload | None:
-    """Begin to read, on local rank 0 of a run that asks for it."""
+    """Start reading, if the run asks for it and this is local rank 0."""
     return Preload(run) if run.training.preload and local_rank == 0 else None
 
 
 def files(run: Run) -> list[Path]:
-    """What a run will read: its weights, then the samples that it trains on.
+    """Return the files that a run reads: its weights, then its training samples.
 
     Raises:
-        FileNotFoundError, ValueError: the weights are not whole.
+        FileNotFoundError, ValueError: the weights are incomplete.
 
     """
     weights = weight_files(Path(run.weights)) if run.weights is not None else []
-    # `save_to_disk` calls them so; what else lies there are caches of `datasets`.
+    # Names given by `save_to_disk`; other files in the folder are caches of `datasets`.
     return weights + sorted((Path(run.data) / "train").glob("data-*.arrow"))
 
 

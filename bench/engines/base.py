@@ -1,4 +1,4 @@
-"""What a training engine does, step by step, for the run of one rank: the native one and the xFFL library's."""
+"""The protocol of a training engine, implemented by the native engine and the xFFL library's."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from bench.measure.window import Trained
 
 
 class Engine(Protocol):
-    """Trains one run on this rank. The steps are called once each, in this order, by all ranks together."""
+    """Training of one run on this rank. The methods are called once each, in this order, by all ranks together."""
 
     def world(self) -> AbstractContextManager[None]:
-        """The process group and the layout's groups, for as long as the block runs."""
+        """Create the process group and the layout's groups for the duration of the block."""
 
     def preload(self) -> None:
-        """Begin to read weights and data into the page cache, where the run asks for it."""
+        """Start reading weights and data into the page cache, if the run asks for it."""
 
     def build(self, alive: Callable[[], None]) -> None:
-        """The model on this rank, with its first values."""
+        """Build the model on this rank, with its initial values."""
 
     def load(self, alive: Callable[[], None]) -> RunData:
-        """The data, and whatever else must be ready before the first step."""
+        """Open the data, and prepare everything else that the first step needs."""
 
     def train(self, watcher: Watcher) -> Trained:
-        """All steps."""
+        """Train all steps."""
 
     @property
     def model(self) -> nn.Module:
         """The model, once it is built."""
 
     def memory(self) -> dict[str, int]:
-        """Counted bytes on this rank: `state` and `averaging_buffers` of `bench.contract.measured.Memory`."""
+        """Return bytes on this rank: `state` and `averaging_buffers` of `bench.contract.measured.Memory`."""
 
     def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
-        """What the run leaves besides its figures."""
+        """Write model and checkpoint, if the run asks for them."""
 
     def release(self) -> None:
-        """Drop wrappers and optimizer, before the communicators that they use."""
+        """Release wrappers and optimizer, before the communicators that they use."""

@@ -1,4 +1,4 @@
-"""The engine that a run asks for."""
+"""Choice of a run's engine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from bench.parallel.mesh import Position
 
 
 def engine_of(run: Run, position: Position, device: torch.device) -> Engine:
-    """Made for this rank. The native engine is imported with this module, so that forked ranks find it there; the xFFL
-    library only where a run asks for it.
+    """Return the run's engine for this rank.
+
+    The native engine is imported with this module, so that forked ranks inherit it; the xFFL library only on demand.
     """
     if run.engine == "xffl":
         from bench.engines.xffl.engine import XfflEngine  # noqa: PLC0415 - an optional dependency

@@ -1,4 +1,4 @@
-"""The loss of a batch, and of the validation samples; the same for every engine."""
+"""Loss of a batch and of the validation samples; shared by all engines."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over the labels, taken in fp32; a scalar. Shapes (sequences, length, vocabulary) and (sequences, length)."""
+    """Return the mean loss over the labels, computed in fp32.
+
+    Shapes: logits (sequences, length, vocabulary), labels (sequences, length), result scalar.
+    """
     return functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)
 
 
 def batch_loss(model: nn.Module, batch: Batch, loss: LossFunction = cross_entropy) -> torch.Tensor:
-    """The model's mean loss on a batch, a scalar."""
+    """Return the model's mean loss on a batch, a scalar."""
     return loss(model(input_ids=batch.tokens, use_cache=False).logits, batch.labels)
 
 
 @torch.no_grad()
 def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, rank: int, watcher: Watcher) -> float:
-    """Mean loss over the fixed validation samples, nats per token; the same number on every rank.
+    """Return the mean loss over the fixed validation samples, nats per token; identical on every rank.
 
-    All ranks must call together, and the groups must hold one model.
+    Collective over the world; all groups must have the same model.
     """
     model.eval()
     total = torch.zeros(2, dtype=torch.float64, device=device)
@@ -39,7 +42,7 @@ def validate(run: Run, model: nn.Module, data: RunData, device: torch.device, ra
         watcher.alive()
         batch = loaded.to(device)
         loss = batch_loss(model, batch).double()
-        if remaining > 0:  # else the batch only keeps the ranks in step
+        if remaining > 0:  # otherwise the batch only keeps the ranks in lockstep
             labels = (batch.labels != IGNORED_LABEL).sum()
             total += torch.stack([loss * labels, labels.double()])
             remaining -= len(batch.tokens)

@@ -1,6 +1,6 @@
-"""The native engine: PyTorch's own FSDP2 or DDP inside the group, federated averaging between groups.
+"""The native engine: PyTorch's FSDP2 or DDP within a group, federated averaging between groups.
 
-One training path serves every strategy; with one group the second half is empty.
+All strategies share one training path; with one group there is no averaging.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.saving.save import save
 
 
 class NativeEngine:
-    """The steps of a run on this rank (see `bench.engines.base.Engine`)."""
+    """Training by PyTorch's FSDP2 or DDP (see `bench.engines.base.Engine`)."""
 
     def __init__(self, run: Run, position: Position, device: torch.device) -> None:
         self._run = run
@@ -46,71 +46,69 @@ class NativeEngine:
 
     @contextmanager
     def world(self) -> Iterator[None]:
-        """The process group and the layout's groups."""
-        with process_group(self._device, timeout=self._run.limits.run_seconds):  # a hang is the runner's to see
+        """Create the process group and the layout's groups for the duration of the block."""
+        with process_group(self._device, timeout=self._run.limits.run_seconds):  # the runner detects hangs
             self._groups = make_groups(self._run, self._position.rank, self._device)
             yield
 
     def preload(self) -> None:
-        """In a thread of local rank 0."""
+        """Start reading weights and data, in a thread of local rank 0."""
         self._reading = preload(self._run, self._position.local_rank)
 
     def build(self, alive: Callable[[], None]) -> None:
-        """Model and optimizer: built, sharded, initialised or taken from a checkpoint."""
+        """Build model and optimizer, with initial values or those of a checkpoint."""
         self._model: nn.Module = build(self._run, self._groups, self._device, alive)
         self._optimizer = build_optimizer(self._model, self._run.training)
         self._first_step = go_on(self._run, self._model, self._optimizer, self._position.rank, alive)
 
     def load(self, alive: Callable[[], None]) -> RunData:
-        """The data, and the averaging of federated groups."""
+        """Open the data and set up the federated averaging."""
         self._data = load(self._run, self._position.rank, self._first_step)
         if self._groups.holders:
             self._average = FederatedAverage(local_parameters(self._model), self._groups.holders)
         if self._reading is not None:  # it must not disturb the steps
             self._reading.wait(alive)
-        if (
-            self._run.training.preload
-        ):  # the others' first step does not begin before every node's local rank 0 has read
+        if self._run.training.preload:  # no rank starts before every node's local rank 0 has finished reading
             wait_for_all(alive)
         return self._data
 
     def train(self, watcher: Watcher) -> Trained:
-        """All steps, with a witness of every averaging."""
+        """Train all steps, checking every averaging."""
         run, average = self._run, self._average
         witness = Witness(average.parameters) if average else None
         return train(run, self._model, self._optimizer, average, self._data, self._device, watcher, witness)
 
     @property
     def model(self) -> nn.Module:
-        """Sharded, or wrapped in DDP."""
+        """The model, sharded or wrapped in DDP."""
         return self._model
 
     def memory(self) -> dict[str, int]:
-        """Counted bytes."""
+        """Return bytes of state and averaging buffers on this rank."""
         return {
             "state": state_bytes(self._model, self._optimizer),
             "averaging_buffers": self._average.buffer_bytes if self._average else 0,
         }
 
     def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
-        """Model and checkpoint, where they are asked for."""
+        """Write model and checkpoint, if the run asks for them."""
         rank, first = self._position.rank, self._first_step
         return save(self._run, folder, self._model, self._optimizer, rank, first, alive)
 
     def release(self) -> None:
-        """Wrappers and optimizer first."""
+        """Release model, optimizer, averaging, groups and data."""
         del self._model, self._optimizer, self._average, self._groups, self._data
         gc.collect()
 
 
 def _reduce_replicas(model: nn.Module, wanted: bool) -> None:
-    """Whether the next backward pass ends with the sum over replicas: once a step, whatever its micro-batches.
+    """Set whether the next backward pass ends with the sum over replicas: once per step, in its last micro-batch.
 
-    A sharded gradient is reduced over its shard group in every micro-batch all the same: whole, it would take the room
+    A sharded gradient is still reduced over its shard group in every micro-batch: unsharded, it would take the memory
     that sharding saves.
     """
     if isinstance(model, DistributedDataParallel):
-        model.require_backward_grad_sync = wanted  # what its context manager `no_sync` sets
+        model.require_backward_grad_sync = wanted  # as set by its context manager `no_sync`
     elif isinstance(model, FSDPModule):
         model.set_requires_all_reduce(wanted)
 
@@ -125,10 +123,10 @@ def train(
     watcher: Watcher,
     witness: Witness | None = None,
 ) -> Trained:
-    """Train `run.training.steps` optimizer steps. `average` averages the groups, None where there is one group, and
-    `witness` looks on.
+    """Train `run.training.steps` optimizer steps; `average` averages the groups, None with one group.
 
-    Losses stay on the device until the last step is over: reading one makes the device wait.
+    `witness` copies elements around each averaging. Losses stay on the device until the last step: reading one would
+    synchronise the device.
     """
     training = run.training
     clock = StepClock(device)

@@ -1,8 +1,8 @@
-"""What torch finds to compute on, told to a caller that does not import it.
+"""The GPUs that torch finds, for callers that do not import torch.
 
     python -m bench.host.devices
 
-prints it as JSON.
+prints them as JSON.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bench.contract.base import Document
 
 
 class Devices(Document):
-    """A build of torch, and the GPUs that it finds."""
+    """A build of torch and the GPUs that it finds."""
 
     torch: str
     cuda: str | None
@@ -20,8 +20,8 @@ class Devices(Document):
 
 
 def devices() -> Devices:
-    """Of this process."""
-    import torch  # noqa: PLC0415 - who only reads the answer has no use for it
+    """Return the devices that this process can use."""
+    import torch  # noqa: PLC0415 - readers of the JSON do not need it
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return Devices(

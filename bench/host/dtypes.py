@@ -1,4 +1,4 @@
-"""Types of numbers by their names in a run."""
+"""Torch's number types by their names in a run."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""What goes wrong between here and the Hugging Face hub, in one sentence. Imports its client where it is used."""
+"""Errors of the Hugging Face hub's client, described in one sentence. The client is imported lazily."""
 
 from __future__ import annotations
 
 
 def hub_faults() -> tuple[type[Exception], ...]:
-    """What the hub's client raises when it cannot download: answers, transport errors, and those of the disk."""
+    """Return the exceptions of a failed download: HTTP errors, transport errors and disk errors."""
     from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
 
-    # The client's answers and its transport's errors share their HTTP library's base; 1.x has another than 2.x.
+    # HTTP and transport errors share the base class of the HTTP library, which differs between 1.x and 2.x.
     transport = next(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")
     assert issubclass(transport, Exception)
     return transport, OSError
 
 
 def described(fault: Exception) -> str:
-    """What the hub answered, or that it could not be reached, or how the download broke off."""
+    """Describe a fault: the hub's answer, an unreachable hub, or how the download was interrupted."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
 
     answer = fault.__cause__ if isinstance(fault, LocalEntryNotFoundError) else fault
@@ -24,7 +24,7 @@ def described(fault: Exception) -> str:
         return "the hub could not be reached"
     if isinstance(fault, OSError):
         return _first_line(fault)
-    return f"the connection to the hub broke off ({_first_line(fault)}): run the same command again"
+    return f"the connection to the hub was lost ({_first_line(fault)}): run the same command again"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,8 @@
-"""What an environment has, told without importing torch or xFFL.
+"""Versions installed in an environment, found without importing torch or xFFL.
 
     python -m bench.host.installation
 
-prints it as JSON, so that an environment other than the caller's, or on another host, can be asked by its interpreter.
+prints them as JSON, so that the interpreter of another environment or host can be queried.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bench.host.xffl_package import XfflPackage, xffl_package
 
 
 class Installation(Document):
-    """What an environment has."""
+    """Versions of an environment; None: not installed."""
 
     python: str
     xffl_bench: str
@@ -27,7 +27,7 @@ class Installation(Document):
 
 
 def installation() -> Installation:
-    """Of the interpreter that calls this."""
+    """Return the versions of the calling interpreter's environment."""
     own_commit, dirty = commit()
     return Installation(
         python=python(),

@@ -1,4 +1,4 @@
-"""The calling process: whose it is, when it ends, and where its output goes. Linux."""
+"""Ownership, lifetime and output of the calling process. Linux."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import signal
 from pathlib import Path
 
 OWNER = "XFFL_BENCH_OWNER"
-"""Names the sweep and the runner that a process belongs to; whoever cleans up after a runner finds processes by it."""
+"""Environment variable with the sweep and the runner that own a process; cleaning up finds processes by it."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def end_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent (pid `parent`) dies. Not inherited: every level asks."""
+    """Let the kernel kill this process when its parent (pid `parent`) dies. Not inherited: call it in every child."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent:  # it died before the kernel was asked
+    if os.getppid() != parent:  # the parent died before the call
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def print_stack_on_request() -> None:
-    """Let SIGUSR1 print the stack into the log, so that a hang leaves evidence. Forks inherit it."""
+    """Print the stack into the log on SIGUSR1, so that a hang leaves evidence. Inherited by forks."""
     faulthandler.register(signal.SIGUSR1, all_threads=False, chain=False)
 
 
 def send_output_to(path: Path) -> None:
-    """Let standard output and error go to a file from here on, also those of native code."""
+    """Redirect standard output and error to a file, including those of native code."""
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -53,21 +53,28 @@ def _xffl() -> str:
     return f"{package.version} ({package.commit or package.digest})" if package else "not installed"
 
 
+ROOT = Path(__file__).resolve().parents[2]
+"""Folder of the code that runs: a checkout, or where it was installed."""
+
+
 def commit() -> tuple[str | None, bool | None]:
-    """(commit, dirty) of the harness's own checkout; (None, None) where it was installed without one.
+    """Return (commit, dirty) of the code that runs; (None, None) where it was installed without its checkout.
 
-    The launcher tells its ranks through XFFL_BENCH_COMMIT, so that git runs once a sweep and not once a rank.
+    The launcher tells its ranks through XFFL_BENCH_COMMIT, so that git runs once a sweep and not once a run. It is
+    believed only if it is about the folder that this very code lies in.
     """
-    said = os.environ.get("XFFL_BENCH_COMMIT")
-    if said:
-        name, _, state = said.partition(" ")
-        return name, state == "dirty"
-    return commit_of(Path(__file__).resolve().parents[2])
+    match os.environ.get("XFFL_BENCH_COMMIT", "").split(" ", maxsplit=2):
+        case [name, state, root] if Path(root).resolve() == ROOT:
+            return name, state == "dirty"
+    return commit_of(ROOT)
 
 
-def told(commit: str | None, dirty: bool | None) -> str:
-    """A commit as `XFFL_BENCH_COMMIT` has it, empty where there is none."""
-    return f"{commit} {'dirty' if dirty else 'clean'}" if commit else ""
+def commit_text(commit: str | None, dirty: bool | None, root: Path = ROOT) -> str:
+    """Return a commit in the format of `XFFL_BENCH_COMMIT`, or "" without one.
+
+    It has the commit, its state, and the folder of its code as ranks see that.
+    """
+    return f"{commit} {'dirty' if dirty else 'clean'} {root}" if commit else ""
 
 
 CODE = ("bench", "matrix", "reports", "pyproject.toml")

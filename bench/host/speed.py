@@ -1,4 +1,4 @@
-"""What a device can do: its published peak, and a matrix product measured in the same run."""
+"""Speed of a device: its published peak, and a matrix product measured in the same run."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PEAK_BF16 = {
     "NVIDIA H100 80GB HBM3": 989e12,
     "NVIDIA H200": 989e12,
 }
-"""Dense bf16 FLOP/s of stock parts by their whole name, from NVIDIA's data sheets. A site's own part, a slice (MIG) or
-a PCIe card has another name and another peak: the system file gives it."""
+"""Dense bf16 FLOP/s of stock parts by their full name, from NVIDIA's data sheets. Custom parts, MIG slices and PCIe
+cards have other names and peaks, which the system file gives."""
 
 
 def published_peak(run: Run, device: torch.device) -> float | None:
-    """Peak dense FLOP/s per device: the system file's, else the stock part's; unknown but for bf16."""
+    """Return the peak dense FLOP/s per device: the system file's, else the stock part's; None except for bf16."""
     if run.training.computation != "bf16":
         return None
     if run.system.peak_flops is not None:
@@ -32,14 +32,14 @@ def published_peak(run: Run, device: torch.device) -> float | None:
 
 
 def device_name(device: torch.device) -> str:
-    """What a report calls it: the part's name, or cpu."""
+    """Return a device's name for reports: the part's name, or cpu."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def measure_matmul(dtype: DType, device: torch.device) -> float:
-    """FLOP/s of this rank in a square matrix product in `dtype`, while all ranks do the same.
+    """Return this rank's FLOP/s in a square matrix product in `dtype`, with all ranks busy at once.
 
-    The median of five, so that one interruption does not count. All ranks must call together.
+    The median of five, so that one interruption does not count. Collective: all ranks must call it.
     """
     size = 8192 if device.type == "cuda" else 384
     left = torch.randn(size, size, device=device).to(DTYPES[dtype])
@@ -59,7 +59,7 @@ def measure_matmul(dtype: DType, device: torch.device) -> float:
 
 
 def utilisation(run: Run, tokens_per_s: float, peak: float | None, matmul: float) -> Utilisation:
-    """MFU by both conventions: FLOP/s per device over the peak. Recomputed activations never count."""
+    """Return MFU by both conventions: FLOP/s per device over the peak. Recomputed activations never count."""
     length = run.training.sequence_length
     full, causal = run.shape.flops_per_token(length), run.shape.flops_per_token(length, causal=True)
     per_device = tokens_per_s / run.world

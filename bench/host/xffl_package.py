@@ -1,20 +1,20 @@
-"""The xFFL library of an environment, found without importing it."""
+"""The installed xFFL library, found without importing it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bench.contract.base import Document
 
-
-class XfflPackage(Document):
-    """The xFFL library as it is installed."""
+@dataclass(frozen=True)
+class XfflPackage:
+    """Version and digest of the installed xFFL library."""
 
     version: str
     commit: str | None
@@ -22,10 +22,10 @@ class XfflPackage(Document):
 
 
 def xffl_package() -> XfflPackage | None:
-    """The xFFL library, None where this interpreter cannot find it."""
+    """Return the installed xFFL library, None if this interpreter cannot find it."""
     spec = find_spec("xffl")
     if spec is None or spec.origin is None or not spec.submodule_search_locations:
-        return None  # a folder of that name which is no package counts as nothing
+        return None  # a folder of that name, not a package
     digest = package_digest(Path(spec.submodule_search_locations[0]))
     try:
         found = distribution("xffl")
@@ -35,7 +35,7 @@ def xffl_package() -> XfflPackage | None:
 
 
 def package_digest(package: Path) -> str:
-    """SHA-256 over names and contents of a package's Python files and shell scripts."""
+    """Return the SHA-256 over names and contents of a package's Python files and shell scripts."""
     digest = hashlib.sha256()
     files = {path.relative_to(package).as_posix(): path for path in package.rglob("*") if path.suffix in (".py", ".sh")}
     for name, path in sorted(files.items()):
@@ -46,8 +46,9 @@ def package_digest(package: Path) -> str:
 
 
 def installed_commit(found: Distribution, digest: str) -> str | None:
-    """The commit that a distribution was installed from. A local folder may have moved on since, so what it holds now
-    only counts if it has the installed `digest`.
+    """Return the commit that a distribution was installed from.
+
+    A local folder may have changed since, so its commit counts only if its content has the installed `digest`.
     """
     origin = json.loads(found.read_text("direct_url.json") or "{}")  # packaging.python.org, "direct URL origin"
     if "vcs_info" in origin:
@@ -57,7 +58,7 @@ def installed_commit(found: Distribution, digest: str) -> str | None:
     package = Path(unquote(url.path)) / origin.get("subdirectory", "") / "xffl"
     if url.scheme != "file" or not package.is_dir() or package_digest(package) != digest:
         return None
-    # A folder that another repository happens to contain is not that repository's.
+    # Another repository may contain the folder without tracking it.
     is_committed = _git(package, "ls-files", "__init__.py") and not _git(package, "status", "--porcelain", "--", ".")
     return _git(package, "rev-parse", "HEAD") if is_committed else None
 
@@ -65,6 +66,6 @@ def installed_commit(found: Distribution, digest: str) -> str | None:
 def _git(folder: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout that git trusts
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout that git trusts (safe.directory)
         return None
     return done.stdout.strip()

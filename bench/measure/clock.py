@@ -1,7 +1,7 @@
-"""When steps begin and end, without making the device wait.
+"""Begin and end times of steps, recorded without synchronising the device.
 
-On a CPU the host's monotonic clock; on a GPU CUDA events, which are read once the window is over. Times count from
-`align`, which every rank calls after one barrier: that makes the clocks of different hosts comparable.
+Uses the host's monotonic clock on a CPU, and CUDA events, read after the last step, on a GPU. Times count from `align`,
+which all ranks reach through one barrier: that makes the clocks of different hosts comparable.
 """
 
 from __future__ import annotations
@@ -15,47 +15,47 @@ import torch.distributed as dist
 
 
 class Marks(Protocol):
-    """A series of moments."""
+    """A series of time stamps."""
 
     def mark(self) -> None:
-        """Note this moment (on a GPU: once the work queued so far is done)."""
+        """Record the current time (on a GPU: when the work queued so far is done)."""
 
     def seconds(self, origin: int) -> list[float]:
-        """All moments in seconds after moment `origin`."""
+        """Return all time stamps, in seconds after the one with index `origin`."""
 
 
 class HostMarks:
-    """Moments of the host."""
+    """Time stamps of the host's monotonic clock."""
 
     def __init__(self) -> None:
         self._moments: list[float] = []
 
     def mark(self) -> None:
-        """Note now."""
+        """Record the current time."""
         self._moments.append(time.perf_counter())
 
     def seconds(self, origin: int) -> list[float]:
-        """After moment `origin`."""
+        """Return all time stamps, in seconds after the one with index `origin`."""
         return [moment - self._moments[origin] for moment in self._moments]
 
 
 class CudaMarks:
-    """Moments of the device's current stream."""
+    """Time stamps in the device's current stream."""
 
     def __init__(self) -> None:
         self._events: list[torch.cuda.Event] = []
 
     def mark(self) -> None:
-        """Queue an event."""
+        """Queue a CUDA event."""
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         self._events.append(event)
 
     def seconds(self, origin: int) -> list[float]:
-        """After event `origin`; waits for the device."""
+        """Return all time stamps, in seconds after the one with index `origin`; waits for the device."""
         torch.cuda.synchronize()
         zero = self._events[origin]
-        # elapsed_time runs forwards only: moments before the origin are read the other way round.
+        # elapsed_time needs the earlier event first: for events before the origin the order is swapped.
         return [
             (zero.elapsed_time(event) if place >= origin else -event.elapsed_time(zero)) / 1e3
             for place, event in enumerate(self._events)
@@ -80,28 +80,28 @@ class StepClock:
         return self._count - 1
 
     def align(self) -> None:
-        """Let all ranks agree on the zero of their clocks; the window starts here."""
+        """Set the zero of all ranks' clocks with a barrier; called at the start of the window."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         dist.barrier()
         self._origin = self._mark()
 
     def begin(self) -> None:
-        """A step begins."""
+        """Record the begin of a step."""
         self._begins.append(self._mark())
 
     def end(self) -> None:
-        """The step ends."""
+        """Record the end of the step."""
         self._ends.append(self._mark())
 
     def aggregation(self, aggregate: Callable[[], None]) -> None:
-        """Run the federated averaging of the current step, timed apart."""
+        """Run the federated averaging of the current step and time it separately."""
         before = self._mark()
         aggregate()
         self._aggregations[len(self._begins) - 1] = (before, self._mark())
 
     def read(self) -> tuple[list[float], list[float], list[float]]:
-        """(begin, end, aggregation) seconds of every step; the first two count from `align`."""
+        """Return (begin, end, aggregation) of every step in seconds; the first two count from `align`."""
         seconds = self._marks.seconds(self._origin)
         spans = [self._aggregations.get(step) for step in range(len(self._begins))]
         return (

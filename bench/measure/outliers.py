@@ -1,4 +1,4 @@
-"""What stands out in a preflight: the device, the node or the link that is slower than its like (no torch)."""
+"""Outliers of a preflight: devices, nodes and links that are slower than their peers. No torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from statistics import median_high
 from bench.contract.preflight import DeviceSpeed, Preflight
 
 SLOW_DEVICE, SLOW_LINK = 0.8, 0.5
-"""Parts of the median below which something stands out: devices of a kind are alike, links differ by their load."""
+"""Fractions of the median below which a value is an outlier; links vary more than devices because of their load."""
 
 
 def outliers(found: Preflight) -> list[str]:
-    """A sentence for each; of half of all, should they be slow, the other half is what is right."""
+    """Describe each outlier in a sentence. Uses the high median: if half are slow, the fast half is the norm."""
     return [*_devices(found), *_nodes(found), *_links(found)]
 
 
@@ -27,7 +27,7 @@ def _devices(found: Preflight) -> Iterator[str]:
             if each.matmul_flops < SLOW_DEVICE * usual:
                 yield (
                     f"rank {each.rank} (host {each.host}, local rank {each.local_rank}): a matrix product runs at "
-                    f"{_percent(each.matmul_flops, usual)} of what is usual here for {kind}"
+                    f"{_percent(each.matmul_flops, usual)} of the median for {kind}"
                 )
 
 
@@ -37,8 +37,8 @@ def _nodes(found: Preflight) -> Iterator[str]:
     for number, each in inside.items():
         if each.bytes_per_s < SLOW_LINK * usual:
             yield (
-                f"node {number} ({found.nodes[number].host}): its ranks reach each other at "
-                f"{_percent(each.bytes_per_s, usual)} of the bandwidth that is usual here"
+                f"node {number} ({found.nodes[number].host}): the bandwidth among its ranks is "
+                f"{_percent(each.bytes_per_s, usual)} of the median"
             )
 
 
@@ -48,7 +48,7 @@ def _links(found: Preflight) -> Iterator[str]:
         if link.bytes_per_s < SLOW_LINK * usual:
             yield (
                 f"the link between {link.hosts[0]} and {link.hosts[1]} has {_percent(link.bytes_per_s, usual)} of the "
-                "bandwidth that is usual here"
+                "median bandwidth"
             )
 
 

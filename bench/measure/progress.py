@@ -1,4 +1,4 @@
-"""A rank's account of where it is: a heartbeat while it lives, its own word when it ends."""
+"""Progress of a rank: a heartbeat file while it runs, a report when it ends."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from bench.contract.result import Heartbeat, RankEnd
 
 logger = logging.getLogger(__name__)
 
-BEAT_EVERY = 0.5  # seconds between two writes at most, so that a beat costs nothing in a window
+BEAT_EVERY = 0.5  # minimum seconds between two writes, so that a heartbeat costs nothing in a window
 
 
 class Watcher(Protocol):
-    """Who is told that the training goes on."""
+    """Receiver of progress reports from the training."""
 
     def finished(self, step: int) -> None:
-        """An optimizer step is done (0 is the first)."""
+        """Report that an optimizer step is done; 0 is the first."""
 
     def alive(self) -> None:
-        """Something small is done, in a phase that can take long."""
+        """Report progress within a long phase."""
 
 
 class Progress:
-    """Follows one rank. Rank 0 also writes the heartbeat, from the training's own thread: a hang must stop it."""
+    """Progress of one rank. Rank 0 writes the heartbeat, from the training's own thread, so that a hang stops it."""
 
     def __init__(self, folder: AttemptFolder, rank: int, steps: int) -> None:
         self._folder = folder
@@ -36,19 +36,19 @@ class Progress:
         self.step = -1
 
     def enter(self, phase: str) -> None:
-        """A new phase has begun."""
+        """Begin a new phase."""
         self.phase = phase
         logger.info("%s", phase)
         self._beat(force=True)
 
     def finished(self, step: int) -> None:
-        """An optimizer step is done (0 is the first)."""
+        """Report that an optimizer step is done; 0 is the first."""
         self.step = step
         logger.debug("step %d of %d is done", step + 1, self._steps)
         self._beat(force=step == 0)
 
     def alive(self) -> None:
-        """Something small is done, in a phase that can take long."""
+        """Report progress within a long phase."""
         self._beat(force=False)
 
     def _beat(self, *, force: bool) -> None:
@@ -59,7 +59,7 @@ class Progress:
         write_document(self._folder.heartbeat, beat, durable=False)
 
     def end(self, error: BaseException | None, *, out_of_memory: bool = False) -> None:
-        """Write the rank's own word: the last thing it does."""
+        """Write the rank's report of how it ended; its last action."""
         text = None if error is None else f"{type(error).__name__}: {error}"
         account = RankEnd(
             rank=self._rank,

@@ -1,6 +1,6 @@
-"""From what every rank saw to what a run measured: definitions of throughput, loss and memory, on plain numbers.
+"""Definitions of a run's throughput, loss and memory, computed from the records of all ranks.
 
-Runs on rank 0 after the training. No torch here, so that the definitions can be tested on hand-made ranks.
+Runs on rank 0 after the training. Imports no torch, so that the definitions can be tested on hand-made records.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trained:
-    """What one rank saw.
+    """Steps of one rank.
 
     Attributes:
-        losses: mean loss of the rank's own labels at every step, nats per token.
-        tokens: labels that were trained on at every step.
+        losses: mean loss over the rank's own labels in every step, nats per token.
+        tokens: labels trained on in every step.
         begins, ends: seconds from the start of the window.
-        aggregations: seconds of averaging inside each step: 0 where there was none, NaN where it was not timed.
+        aggregations: seconds of averaging in every step: 0 without one, NaN if it was not timed.
         averaged: [before, after] of a few elements for every averaging (see `bench.parallel.averaging_check`).
 
     """
@@ -44,18 +44,18 @@ class Trained:
 
     @property
     def first_step(self) -> float:
-        """Seconds of the first step, with all that is set up on the way."""
+        """Seconds of the first step, including everything that is set up in it."""
         return self.ends[0] - self.begins[0]
 
 
 @dataclass(frozen=True)
 class RankRecord:
-    """One rank's share of the account.
+    """Everything that one rank contributes to the result.
 
     Attributes:
-        machine: under the host, which may have others on it.
-        cores: how many the host's ranks may use together.
-        own_cores: which of them this rank may use.
+        machine: id of the physical machine, which several hosts may share.
+        cores: number of cores that the host's ranks may use together.
+        own_cores: the cores that this rank may use.
 
     """
 
@@ -74,7 +74,7 @@ class RankRecord:
 
 @dataclass(frozen=True)
 class Steps:
-    """All ranks' steps; arrays of shape (ranks, steps), in seconds from the start of the window."""
+    """Steps of all ranks: arrays of shape (ranks, steps), times in seconds from the start of the window."""
 
     begins: Floats
     ends: Floats
@@ -84,7 +84,7 @@ class Steps:
 
     @classmethod
     def of(cls, ranks: Sequence[Trained]) -> Steps:
-        """Stack the ranks' lists, in rank order."""
+        """Stack the lists of all ranks, in rank order."""
         return cls(
             *(
                 np.array([getattr(rank, name) for rank in ranks], dtype=np.float64)
@@ -94,10 +94,10 @@ class Steps:
 
 
 def window(run: Run, steps: Steps) -> Window:
-    """Tokens over the wall time from the first rank's start of its first step to the last rank's end of its last.
+    """Return the window's throughput: tokens over the time from the first rank's start to the last rank's end.
 
-    Not a median of steps, which hides an aggregation that few steps carry, and not a sum of per-step maxima, which
-    overstates groups that do not wait for each other. A block ends when its last rank does.
+    A median of steps would hide averagings, which few steps contain; a sum of per-step maxima would overstate the time
+    of groups that do not wait for each other. A block ends when its last rank does.
     """
     first, block = run.first_window_step, run.block
     tokens = steps.tokens[:, first:]
@@ -107,7 +107,7 @@ def window(run: Run, steps: Steps) -> Window:
     groups = [_slowest(run, steps, group)[first:] for group in range(run.layout.federation)]
     quartiles = np.percentile(np.concatenate(groups), [25, 50, 75])
     averaging = steps.aggregations[:, first:].max(axis=0)
-    averaging = averaging[averaging != 0]  # NaN: there was one, and nobody timed it
+    averaging = averaging[averaging != 0]  # NaN: an averaging that was not timed
     return Window(
         first_step=first,
         steps=run.window_steps,
@@ -122,7 +122,7 @@ def window(run: Run, steps: Steps) -> Window:
 
 
 def _median(seconds: Floats) -> float | None:
-    """None where there is nothing, or nothing was timed."""
+    """Return the median; None if empty or not timed."""
     return float(np.median(seconds)) if len(seconds) and np.isfinite(seconds).all() else None
 
 
@@ -131,19 +131,19 @@ def _members(run: Run, group: int) -> slice:
 
 
 def _slowest(run: Run, steps: Steps, group: int) -> Floats:
-    """Seconds of each step on the group's slowest rank; shape (steps,)."""
+    """Return the seconds of each step on the group's slowest rank; shape (steps,)."""
     members = _members(run, group)
     slowest: Floats = (steps.ends[members] - steps.begins[members]).max(axis=0)
     return slowest
 
 
 def mean_loss(losses: Floats, tokens: Floats) -> float:
-    """Mean weighted by tokens, nats per token."""
+    """Return the token-weighted mean, nats per token."""
     return float((losses * tokens).sum() / tokens.sum())
 
 
 def step_table(run: Run, steps: Steps, rates: Sequence[float]) -> pa.Table:
-    """One row per step and federated group; `rates` are the learning rates of the steps."""
+    """Return a table with one row per step and federated group; `rates` are the learning rates of the steps."""
 
     def rows() -> Iterator[dict[str, object]]:
         for group in range(run.layout.federation):
@@ -167,7 +167,7 @@ def step_table(run: Run, steps: Steps, rates: Sequence[float]) -> pa.Table:
 
 
 def write_steps(path: Path, table: pa.Table) -> None:
-    """Write the step table whole or not at all."""
+    """Write the step table atomically."""
     beside = path.with_name(f".{path.name}.part")
     try:
         pq.write_table(table, beside)
@@ -178,8 +178,9 @@ def write_steps(path: Path, table: pa.Table) -> None:
 
 
 def oversubscribed(records: Sequence[RankRecord], threads: int) -> bool:
-    """Whether ranks of so many threads each had more of them than cores: on a host, or on a core of a machine if a
-    rank's threads are spread evenly over the cores that it may use.
+    """Return True if ranks with `threads` threads each have more threads than cores.
+
+    Checked per host, and per core of a machine, with a rank's threads spread evenly over the cores that it may use.
     """
     on_host, on_core = defaultdict[str, int](int), defaultdict[tuple[str, int], Fraction](Fraction)
     for record in records:
@@ -190,14 +191,14 @@ def oversubscribed(records: Sequence[RankRecord], threads: int) -> bool:
 
 
 def slowest_startup(records: Sequence[RankRecord]) -> Startup:
-    """Each phase's slowest rank."""
+    """Return the duration of each phase on its slowest rank."""
     return Startup(
         **{phase: max(getattr(record.startup, phase) for record in records) for phase in Startup.model_fields}
     )
 
 
 def largest_memory(records: Sequence[RankRecord]) -> dict[str, int | None]:
-    """Each figure's maximum over ranks; None where the device cannot tell."""
+    """Return each figure's maximum over ranks; None if no rank has it."""
     largest: dict[str, int | None] = {}
     for name in records[0].memory:
         values = [value for record in records if (value := record.memory[name]) is not None]

@@ -1,4 +1,4 @@
-"""The model of a run: made on the meta device, sharded, and only then given memory and weights."""
+"""Building a run's model: created on the meta device, sharded, then given memory and weights."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bench.parallel.sharding import shard
 
 
 def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], None]) -> nn.Module:
-    """The model of a run, sharded or replicated as its layout says, with initial weights or those of `run.weights`.
+    """Build a run's model, sharded or replicated by its layout, with initial weights or those of `run.weights`.
 
-    `alive` is called between parameters, for whoever watches for a hang.
+    `alive` is called between parameters to report progress.
 
     Raises:
         RuntimeError: the library's model has another number of parameters than the shape predicts.
         ImportError: the attention implementation is not installed.
-        FileNotFoundError, ValueError: the weights are not there, or not this model's.
+        FileNotFoundError, ValueError: the weights are missing, or belong to another model.
 
     """
     model = on_meta(run.shape, run.training)
@@ -36,11 +36,13 @@ def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], No
     materialise(model, first_values(run, model, device), device, alive)
     counted = sum(parameter.numel() for parameter in model.parameters())
     if counted != run.shape.parameters:
-        raise RuntimeError(f"{type(model).__name__} has {counted} parameters, the shape says {run.shape.parameters}")
+        raise RuntimeError(
+            f"{type(model).__name__} has {counted} parameters, but the shape predicts {run.shape.parameters}"
+        )
     model.train()
     if groups.replicas is not None:
         devices = [device.index] if device.type == "cuda" else None
-        # Its buffers are rotary frequencies, the same everywhere: DDP would send them round in every step.
+        # The buffers are rotary frequencies, equal on all ranks: DDP would broadcast them in every step.
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
             model, [name for name, _ in model.named_buffers()]
         )
@@ -50,7 +52,7 @@ def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], No
 
 
 def first_values(run: Run, model: nn.Module, device: torch.device) -> Values:
-    """What the parameters of a run's model begin with: drawn on `device`, or read from `run.weights`."""
+    """Return the source of initial parameter values: drawn on `device`, or read from `run.weights`."""
     if run.weights is None:
         return NewValues(run.seed, run.shape.initializer_range, device)
     return Checkpoint(Path(run.weights), {name: parameter.shape for name, parameter in model.named_parameters()})

@@ -1,4 +1,4 @@
-"""Giving a (possibly sharded) model on the meta device memory and values, so that no rank ever holds it whole."""
+"""Memory and values for a (possibly sharded) model on the meta device, without any rank holding the whole model."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from transformers import PreTrainedModel
 from bench.models.region import Region, inside, local_part, overlap, whole
 
 BLOCK = 2**20
-"""Elements that are drawn at once, at most (but for longer rows): 4 MiB in fp32."""
+"""Maximum number of elements drawn at once, except for longer rows: 4 MiB in fp32."""
 
 
 class Values(Protocol):
-    """Where parameters get their values from."""
+    """A source of parameter values."""
 
     def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterable[tuple[Region, torch.Tensor]]:
-        """Tensors that together fill the wanted part of a parameter, one after the other, each with its place."""
+        """Yield tensors that together fill the wanted part of a parameter, each with its region."""
 
 
 @dataclass(frozen=True)
 class NewValues:
     """Initial values: a function of (seed, name, place in the parameter), whatever the strategy.
 
-    Matrices are normal with deviation `std`, biases zeros, and other vectors, which are the scales of norms in these
-    models, ones. Matrices are drawn in blocks of whole rows, stacked ones each by itself, so that a rank draws only the
-    blocks that it has a part of, and holds one of them at a time.
+    Matrices are normal with standard deviation `std`, biases are zeros, and other vectors, which are the scales of
+    norms in these models, are ones. Matrices, each of a stack separately, are drawn in blocks of full rows, so that a
+    rank draws only the blocks that it has a part of, and holds one at a time.
     """
 
     seed: int
@@ -39,7 +39,7 @@ class NewValues:
     device: torch.device
 
     def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterator[tuple[Region, torch.Tensor]]:
-        """fp32 tensors on the device."""
+        """Yield fp32 tensors on the device, each with its region."""
         for block in _blocks(shape):
             part = overlap(block, wanted)
             if part is not None:
@@ -56,7 +56,7 @@ class NewValues:
 
 
 def _blocks(shape: torch.Size) -> Iterator[Region]:
-    """Runs of rows of every matrix of a parameter; a vector is one block."""
+    """Yield blocks of rows of every matrix of a parameter; a vector is one block."""
     if len(shape) == 1:
         yield whole(shape)
         return
@@ -71,18 +71,18 @@ def _blocks(shape: torch.Size) -> Iterator[Region]:
 def materialise(model: PreTrainedModel, values: Values, device: torch.device, alive: Callable[[], None]) -> None:
     """Give a (possibly sharded) meta model memory, and its parameters their values, part by part.
 
-    `alive` is called between parts. What is not yet on the device or of the parameter's type is converted.
+    `alive` is called between parts. Values are converted to the device and the parameter's type.
     """
     model.to_empty(device=device)
     if model.config.tie_word_embeddings and not isinstance(model.lm_head.weight, DTensor):
-        model.tie_weights()  # `to_empty` gave both names a tensor of their own; FSDP2 keeps what it shards tied
+        model.tie_weights()  # `to_empty` gave each name its own tensor; FSDP2 keeps sharded ones tied
     for name, parameter in model.named_parameters():
         own, local = local_part(parameter)
         for part, value in values.within(name, parameter.shape, own):
             local[inside(part, own)].copy_(value)
             del value  # before the next one is made
             alive()
-    # Rotary frequencies are buffers that no checkpoint holds: `to_empty` left them undefined.
+    # Rotary frequencies are buffers that are in no checkpoint: `to_empty` left them undefined.
     rotary = model.model.rotary_emb
     with torch.device(device):
         fresh = type(rotary)(model.config)

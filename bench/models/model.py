@@ -1,4 +1,4 @@
-"""From a shape to the library's model, without memory."""
+"""Hugging Face models from shapes, on the meta device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ATTENTION = {"sdpa": "sdpa", "eager": "eager", "flash": "flash_attention_2"}  #
 
 
 def configuration(shape: Shape) -> PretrainedConfig:
-    """The Hugging Face configuration of a shape. The router's auxiliary loss stays off, the library's default."""
+    """Return the Hugging Face configuration of a shape. The router's auxiliary loss is off, the library's default."""
     scaling = shape.rope_scaling.model_dump(exclude_none=True) if shape.rope_scaling else {}
     common = {
         "vocab_size": shape.vocab_size,
@@ -50,7 +50,7 @@ def configuration(shape: Shape) -> PretrainedConfig:
 
 
 def on_meta(shape: Shape, training: Training) -> PreTrainedModel:
-    """The model without memory, in the type that its parameters are kept in.
+    """Return the model on the meta device, in the type of its stored parameters.
 
     Raises:
         ImportError: `training.attention` is flash, and flash-attn is not installed.

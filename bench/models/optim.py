@@ -13,12 +13,12 @@ from bench.contract.training import Training
 
 
 def build_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """AdamW over all parameters with the kernels that are asked for, or plain SGD."""
+    """Return the run's optimizer over all parameters of a model: AdamW or plain SGD."""
     return optimizer_over(model.parameters(), training, training.learning_rate)
 
 
 def optimizer_over(parameters: Iterable[nn.Parameter], training: Training, first_rate: float) -> torch.optim.Optimizer:
-    """The same over parameters that are given."""
+    """Return the run's optimizer over the given parameters."""
     if training.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=first_rate)
     return torch.optim.AdamW(
@@ -32,8 +32,9 @@ def optimizer_over(parameters: Iterable[nn.Parameter], training: Training, first
 
 
 def peak_learning_rate(run: Run) -> float:
-    """The schedule's highest rate, grown with the ranks of a federated group where that is asked for: a federated
-    group updates its model by itself, so the world's size says nothing about its batch.
+    """Return the schedule's highest rate, scaled by `lr_scaling` with the ranks of a federated group.
+
+    A group updates its model alone between averagings, so its batch does not depend on the world size.
     """
     ranks = run.layout.group
     factor = {"none": 1.0, "linear": float(ranks), "sqrt": math.sqrt(ranks)}[run.training.lr_scaling]
@@ -41,9 +42,11 @@ def peak_learning_rate(run: Run) -> float:
 
 
 def learning_rate(run: Run, step: int) -> float:
-    """The rate of an optimizer step (0 is the schedule's first): linear warm-up, then cosine decay to
-    `lr_decay_ratio`, where it stays. The peak is the warm-up's last step, and the schedule's last step has the lowest
-    rate: the numbers of the xFFL library's `warmup_cosine_decay`, so that both engines train alike.
+    """Return the rate of an optimizer step (0 is the schedule's first).
+
+    Linear warm-up, then cosine decay to `lr_decay_ratio`, where it stays. The last warm-up step has the peak rate, the
+    schedule's last step the lowest. The rates equal those of the xFFL library's `warmup_cosine_decay`, so that both
+    engines train identically.
     """
     training, peak = run.training, peak_learning_rate(run)
     steps = training.schedule_steps or training.steps
@@ -56,15 +59,14 @@ def learning_rate(run: Run, step: int) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Use this rate from the next optimizer step on."""
+    """Set the rate for the next optimizer steps."""
     for group in optimizer.param_groups:
         group["lr"] = value
 
 
 def clip(model: nn.Module, largest: float) -> None:
-    """Scale the gradient of the rank's federated group down to the norm `largest`, where it is longer.
+    """Clip the gradient of the rank's federated group to the norm `largest`. Collective over the group.
 
-    The parts of a sharded gradient know their mesh, which ends at the group's border, so the norm is the group's own.
-    All ranks of a group must call together.
+    A sharded gradient is a DTensor whose mesh spans one group, so the norm is the group's own.
     """
     nn.utils.clip_grad_norm_(model.parameters(), largest)

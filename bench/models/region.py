@@ -1,4 +1,4 @@
-"""Boxes inside a tensor: what of a parameter lies on this rank, in a file, or in a block."""
+"""Boxes within a tensor: the part of a parameter on this rank, in a file, or in a block."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ Region = tuple[range, ...]
 
 
 def whole(shape: Sequence[int]) -> Region:
-    """All of a tensor."""
+    """Return the region of an entire tensor."""
     return tuple(range(size) for size in shape)
 
 
 def overlap(left: Region, right: Region) -> Region | None:
-    """What lies in both; None where nothing does."""
+    """Return the intersection of two regions; None if it is empty."""
     common = tuple(range(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(left, right, strict=True))
     return common if all(len(indices) for indices in common) else None
 
 
 def inside(region: Region, outer: Region) -> tuple[slice, ...]:
-    """The region as an index into a tensor that holds `outer`."""
+    """Return the region as an index into a tensor that holds `outer`."""
     return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(region, outer, strict=True))
 
 
 def local_part(parameter: torch.Tensor) -> tuple[Region, torch.Tensor]:
-    """What of a (possibly sharded) parameter lies on this rank, and the tensor that holds it.
+    """Return the region of a (possibly sharded) parameter on this rank, and the tensor that holds it.
 
     Raises:
-        RuntimeError: the parameter is sharded in another way than FSDP2 does it, in chunks of one size.
+        RuntimeError: the parameter is not sharded in equal chunks, as by FSDP2.
 
     """
     if not isinstance(parameter, DTensor):
@@ -44,5 +44,5 @@ def local_part(parameter: torch.Tensor) -> tuple[Region, torch.Tensor]:
             start = mesh.get_local_rank(axis) * chunk
             region[placement.dim] = range(min(start, size), min(start + chunk, size))
     if tuple(map(len, region)) != tuple(local.shape):
-        raise RuntimeError(f"a shard of {parameter.placements} should hold {region}, and has shape {local.shape}")
+        raise RuntimeError(f"a shard of {parameter.placements} should be {region}, but has shape {local.shape}")
     return tuple(region), local

@@ -1,4 +1,4 @@
-"""What of a model and its optimizer lies on this rank."""
+"""The part of a model and its optimizer that is on this rank."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The library's own model, whose parameters have the names of its configuration."""
+    """Return the library's model, without DDP's prefix in the parameter names."""
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 def local_parameters(model: nn.Module) -> list[torch.Tensor]:
-    """The rank's own parts of the parameters, in the model's order."""
+    """Return the rank's parts of the parameters, in the model's order."""
     return [_local(parameter.detach()) for parameter in model.parameters()]
 
 
@@ -23,9 +23,9 @@ def _local(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def state_bytes(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Bytes of parameters, gradients and optimizer state that this rank holds between two steps.
+    """Return the bytes of parameters, gradients and optimizer state on this rank.
 
-    Gradients count at the parameters' size, whether or not they are freed at the moment of counting.
+    Gradients count with the parameters' size, even if they are currently freed.
     """
     parameters = sum(tensor.numel() * tensor.element_size() for tensor in local_parameters(model))
     state = sum(

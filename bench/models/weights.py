@@ -1,4 +1,4 @@
-"""Values of parameters from a folder of safetensors: every rank reads its own part, tensor by tensor."""
+"""Parameter values from a folder of safetensors: every rank reads only its part, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bench.contract.weightfiles import weight_files
 from bench.models.region import Region, inside, overlap, whole
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
-_NO_PARAMETER = ".rotary_emb.inv_freq"  # a buffer that early conversions of Llama wrote; it follows from the shape
+_NO_PARAMETER = ".rotary_emb.inv_freq"  # a buffer in early conversions of Llama, determined by the shape
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """A tensor of a file."""
+    """A tensor in a file."""
 
     file: Path
     shape: tuple[int, ...]
@@ -29,7 +29,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A stored tensor's name, and where in a parameter it lies; of stacked experts, it may be one expert's matrix."""
+    """A stored tensor and its region in a parameter; for stacked experts, it may be one expert's matrix."""
 
     name: str
     place: Region
@@ -45,18 +45,18 @@ class _Piece:
 class Checkpoint:
     """The weights in a folder, as `bench.models.initialise.Values`.
 
-    Files are mapped, and only what is wanted of a tensor is read, one tensor at a time. Mixtral's experts may be
-    stacked (`mlp.experts.gate_up_proj`, `down_proj`: transformers 5 in memory) or lie one by one
-    (`block_sparse_moe.experts.N.w1`, `w2`, `w3`: as published, and as `save_pretrained` writes them). A tied head may
-    lie there beside the embedding: it should have the same values.
+    Files are memory-mapped, and only the wanted part of a tensor is read, one tensor at a time. Mixtral's experts may
+    be stacked (`mlp.experts.gate_up_proj`, `down_proj`: transformers 5 in memory) or separate
+    (`block_sparse_moe.experts.N.w1`, `w2`, `w3`: as published, and as written by `save_pretrained`). A tied head may be
+    stored beside the embedding, with the same values.
     """
 
     def __init__(self, folder: Path, parameters: Mapping[str, torch.Size]) -> None:
-        """Hold what the folder has against a model's parameters (names and shapes; a tied one by its first name).
+        """Check a folder against a model's parameters (names and shapes; a tied one by its first name).
 
         Raises:
-            FileNotFoundError: there are no safetensors, or not all.
-            ValueError: a tensor is missing, of the wrong shape or no float, or the model does not have it.
+            FileNotFoundError: safetensors files are missing.
+            ValueError: a tensor is missing, unknown to the model, of the wrong shape or not floating-point.
 
         """
         self._stored = _contents(weight_files(folder))
@@ -73,24 +73,24 @@ class Checkpoint:
             if stored is None:
                 yield f"{name} is missing"
             elif stored.shape != piece.shape:
-                yield f"{name} has shape {list(stored.shape)} and should have {list(piece.shape)}"
+                yield f"{name} has shape {list(stored.shape)} but should have {list(piece.shape)}"
             elif stored.dtype not in _FLOATS:
-                yield f"{name} is of type {stored.dtype} and should be one of {', '.join(_FLOATS)}"
+                yield f"{name} has type {stored.dtype} but should have one of {', '.join(_FLOATS)}"
         for name in self._stored:
             if name not in wanted and not name.endswith(_NO_PARAMETER) and not self._is_tied_head(name):
-                yield f"{name} is no parameter of the model"
+                yield f"{name} is not a parameter of the model"
 
     def _is_tied_head(self, name: str) -> bool:
-        """Whether a tensor is the embedding once more: the model has no head of its own, and the shapes agree."""
+        """Return True if a tensor duplicates the embedding: the model has a tied head, and the shapes agree."""
         embedding = self._stored.get(_EMBEDDING)
         is_tied = name == _HEAD and _EMBEDDING in self._pieces and _HEAD not in self._pieces
         return is_tied and embedding is not None and self._stored[name].shape == embedding.shape
 
     def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterator[tuple[Region, torch.Tensor]]:
-        """Tensors of the stored type on the CPU, that lie in the mapped file until they are copied.
+        """Yield tensors of the stored type on the CPU, memory-mapped until they are copied, each with its region.
 
         Raises:
-            ValueError: the files hold a tied head too, with other values than the embedding's.
+            ValueError: the files also contain a tied head, with other values than the embedding's.
 
         """
         for piece in self._pieces[name]:
@@ -109,32 +109,32 @@ class Checkpoint:
             head = file.get_slice(_HEAD)[index]
         if not torch.equal(head.to(embedding.dtype), embedding):
             raise ValueError(
-                f"{self._stored[_HEAD].file}: {_HEAD} differs from {_EMBEDDING}, and the model's config.json ties "
+                f"{self._stored[_HEAD].file}: {_HEAD} differs from {_EMBEDDING}, but the model's config.json ties "
                 "them: set tie_word_embeddings to false there, or give weights that agree"
             )
 
 
 def _contents(files: list[Path]) -> dict[str, _Stored]:
-    """What the files say that they hold.
+    """Return the tensors of the files, by name.
 
     Raises:
-        ValueError: a file is not whole.
+        ValueError: a file is not a complete safetensors file.
 
     """
     stored = {}
     for path in files:
         try:
             with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - it is no mapping
+                for name in file.keys():  # noqa: SIM118 - not a mapping
                     view = file.get_slice(name)
                     stored[name] = _Stored(path, tuple(view.get_shape()), view.get_dtype())
         except SafetensorError as error:
-            raise ValueError(f"{path}: is no whole safetensors file: {error}") from error
+            raise ValueError(f"{path}: not a complete safetensors file: {error}") from error
     return stored
 
 
 def _pieces(name: str, shape: torch.Size, stored: Mapping[str, _Stored]) -> Iterator[_Piece]:
-    """The stored tensors that a parameter is made of."""
+    """Yield the stored tensors of which a parameter consists."""
     layer, _, part = name.partition(".mlp.")
     published = f"{layer}.block_sparse_moe"
     if name not in stored and f"{published}.gate.weight" in stored:
@@ -146,7 +146,7 @@ def _pieces(name: str, shape: torch.Size, stored: Mapping[str, _Stored]) -> Iter
 
 
 def _experts(stem: str, shape: torch.Size, *, gate_and_up: bool) -> Iterator[_Piece]:
-    """Each expert's matrices: w1 (gate) above w3 (up), or w2 (down) alone."""
+    """Yield each expert's matrices: w1 (gate) above w3 (up), or w2 (down) alone."""
     experts, rows, columns = shape
     halves = {"w1": range(rows // 2), "w3": range(rows // 2, rows)} if gate_and_up else {"w2": range(rows)}
     for expert in range(experts):

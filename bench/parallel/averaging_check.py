@@ -1,7 +1,7 @@
-"""Whether the groups hold their mean after every federated averaging: a few elements, compared when the window is over.
+"""Check that every federated averaging leaves the mean in all groups, on a few elements per rank.
 
-A rank copies its elements before and after each averaging, which costs two small kernels; all that compares them
-happens on rank 0, after the last step. It guards both engines, and the networks and libraries beneath them.
+A rank copies its elements before and after each averaging, which costs two small kernels; rank 0 compares them after
+the last step. The check covers both engines, and the networks and libraries below them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from bench.contract.layout import Layout
 
 ELEMENTS = 8
-"""Elements of a rank that are looked at, each of another parameter where there are as many."""
+"""Elements checked per rank, each from a different parameter if there are enough."""
 
 _EPSILON = {"fp32": 2.0**-23, "bf16": 2.0**-7}
 
@@ -32,18 +32,18 @@ class Witness:
         self._after: list[torch.Tensor] = []
 
     def before(self) -> None:
-        """Note what the rank holds as its group's own."""
+        """Copy the elements before an averaging."""
         self._before.append(self._copy())
 
     def after(self) -> None:
-        """Note what it holds once the groups were averaged."""
+        """Copy the elements after an averaging."""
         self._after.append(self._copy())
 
     def _copy(self) -> torch.Tensor:
         return torch.stack(self._elements) if self._elements else torch.empty(0)
 
     def read(self) -> list[list[list[float]]]:
-        """[before, after] for every averaging; waits for the device."""
+        """Return [before, after] for every averaging; waits for the device."""
         if not self._after:
             return []
         both = torch.stack([torch.stack(self._before), torch.stack(self._after)], dim=1)
@@ -52,12 +52,12 @@ class Witness:
 
 
 def fault(layout: Layout, held: str, noted: Sequence[list[list[list[float]]]]) -> str:
-    """What is wrong with the averagings that the ranks noted, in rank order; empty where nothing is.
+    """Describe the first wrong averaging; empty if all are right. `noted` has each rank's copies, in rank order.
 
-    All ranks that hold the same shard index must hold their mean. Sums are rounded once per member at most, so what is
-    allowed grows with their number, up to a quarter of the largest element: a sum instead of a mean is further off. In
-    bf16 that is more than the groups may differ by, so ranks that one all-reduce may serve, those with the same replica
-    index, must also hold the same value: to the bit in bf16, and to four units in the last place in fp32.
+    All ranks with the same shard index must have their mean. A sum is rounded at most once per member, so the tolerance
+    grows with their number, up to a quarter of the largest element: a sum instead of a mean is further off. In bf16
+    this tolerance may exceed the differences between groups, so ranks that may share one all-reduce, those with the
+    same replica index, must also be equal: bitwise in bf16, and to four units in the last place in fp32.
     """
     for shard in range(layout.shard):
         holders = range(shard, layout.world, layout.shard)
@@ -77,7 +77,7 @@ def _apart(layout: Layout, holders: range, after: npt.NDArray[np.float64], held:
         excess = np.abs(line - line[0]) - allowed * np.abs(line).max(axis=0)
         if excess.size and excess.max() > 0:
             rank, element = np.unravel_index(int(excess.argmax()), excess.shape)
-            return f"rank {ranks[int(rank)]} holds {line[rank, element]:.9g} and rank {ranks[0]} {line[0, element]:.9g}"
+            return f"rank {ranks[int(rank)]} has {line[rank, element]:.9g} and rank {ranks[0]} {line[0, element]:.9g}"
     return ""
 
 
@@ -85,7 +85,7 @@ def _off_the_mean(
     holders: range, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], epsilon: float
 ) -> str:
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
-        return ""  # a loss that is not finite says so itself
+        return ""  # reported by the outcome `diverged`
     mean = before.mean(axis=0)
     allowed = min(epsilon * len(holders), 0.25) * np.abs(before).max(axis=0)
     excess = np.abs(after - mean) - allowed
@@ -93,6 +93,6 @@ def _off_the_mean(
         return ""
     rank, element = np.unravel_index(int(excess.argmax()), excess.shape)
     return (
-        f"rank {holders[int(rank)]} holds {after[rank, element]:.9g} where the mean over {len(holders)} ranks is "
+        f"rank {holders[int(rank)]} has {after[rank, element]:.9g}, but the mean over {len(holders)} ranks is "
         f"{mean[element]:.9g}"
     )

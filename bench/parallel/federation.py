@@ -1,7 +1,7 @@
-"""Federated averaging: every rank averages its own shards with the ranks of all groups that hold the same shard index.
+"""Federated averaging: every rank averages its shards with the ranks of all groups that have the same shard index.
 
-The sum runs over all F x R holders, also over the replicas inside a group: that keeps the replicas bit-identical,
-which an all-reduce per replica would not guarantee.
+The sum is over all F x R holders of a shard, including the replicas within a group: that keeps the replicas
+bit-identical, which one all-reduce per replica would not guarantee.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 
-BUCKET_ELEMENTS = 16 * 1024 * 1024  # 64 MiB in fp32: large enough for bandwidth, small beside a model
+BUCKET_ELEMENTS = 16 * 1024 * 1024  # 64 MiB in fp32: large enough for bandwidth, small compared with a model
 
 
 def balance(sizes: Sequence[int], bins: int) -> list[list[int]]:
-    """Deal indices into `bins` lists of nearly equal total size: largest first, always to the lightest.
+    """Distribute indices over `bins` lists of nearly equal total size: largest first, always to the lightest list.
 
-    Deterministic, so that every rank deals alike. Indices inside a list keep their order.
+    Deterministic, so that all ranks agree. Indices within a list are in ascending order.
     """
     loads = [0] * bins
     dealt: list[list[int]] = [[] for _ in range(bins)]
@@ -29,7 +29,7 @@ def balance(sizes: Sequence[int], bins: int) -> list[list[int]]:
 
 
 class _Bucket:
-    """Slices of parameters that travel in one all-reduce."""
+    """Slices of parameters that are reduced in one all-reduce."""
 
     def __init__(self, slices: list[torch.Tensor]) -> None:
         self.slices = slices
@@ -69,10 +69,10 @@ def _fill(tensors: Sequence[torch.Tensor], limit: int) -> list[_Bucket]:
 
 
 class FederatedAverage:
-    """Averages the rank's parameters over the federation, in fp32 whatever their type, over several communicators.
+    """Averaging of the rank's parameters over the federation, in fp32 whatever their type, on several communicators.
 
-    Communicator i carries the i-th part of the parameters, balanced by bytes; each all-reduce runs concurrently with
-    those of the other communicators (on a GPU, NCCL gives every communicator a stream of its own).
+    Communicator i reduces the i-th part of the parameters, balanced by bytes. The all-reduces of different
+    communicators run concurrently (on a GPU, NCCL gives every communicator its own stream).
     """
 
     def __init__(
@@ -95,18 +95,18 @@ class FederatedAverage:
         ]
 
         for buffer, group in zip(self._buffers, self._holders, strict=True):
-            # The first collective of a communicator connects it: now, and not inside a step that is timed.
+            # The first collective of a communicator connects it: do that now, not inside a timed step.
             dist.all_reduce(torch.zeros(1, device=device), group=group)
             buffer.zero_()
 
     @property
     def buffer_bytes(self) -> int:
-        """Memory that the averaging holds on to."""
+        """Memory of the averaging's buffers, in bytes."""
         return sum(buffer.numel() * buffer.element_size() for buffer in self._buffers)
 
     @torch.no_grad()
     def __call__(self) -> None:
-        """Replace every parameter by its mean over all holders. All ranks of the federation must call together."""
+        """Replace every parameter by its mean over all holders. Collective over the ranks of the federation."""
         for turn in range(max(map(len, self._lanes))):
             under_way = [self._launch(lane, turn) for lane in range(len(self._lanes)) if turn < len(self._lanes[lane])]
             for bucket, packed, work, members in under_way:

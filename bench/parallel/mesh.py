@@ -1,4 +1,4 @@
-"""The process group, and the smaller groups that a layout needs inside it."""
+"""The process group of the world, and the subgroups of a layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.contract.run import Run
 
 @dataclass(frozen=True)
 class Position:
-    """Where a rank stands, from the variables that every launcher sets."""
+    """Position of a rank, from the environment variables that every launcher sets."""
 
     rank: int
     world: int
@@ -29,30 +29,30 @@ class Position:
 
     @classmethod
     def from_environment(cls) -> Position:
-        """Raises RuntimeError: a variable is missing, or ranks were not dealt node by node."""
+        """Read the environment; raise RuntimeError if a variable is missing or ranks are not numbered node by node."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK")
         missing = [name for name in (*names, "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
         if missing:
             raise RuntimeError(f"{', '.join(missing)} not set: start this with torchrun or xffl exec")
         position = cls(*(int(os.environ[name]) for name in names))
         if position.rank != position.node * position.local_world + position.local_rank:
-            raise RuntimeError(f"ranks must be dealt node by node, shard groups depend on it; got {position}")
+            raise RuntimeError(f"ranks must be numbered node by node, since shard groups depend on it; got {position}")
         return position
 
     def device(self, kind: str) -> torch.device:
-        """The rank's own device."""
+        """Return the rank's device."""
         return torch.device("cuda", self.local_rank) if kind == "cuda" else torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Groups:
-    """A rank's communicators.
+    """Communicators of a rank.
 
     Attributes:
-        shard_mesh: what `fully_shard` takes: (shard,) or (replicate, shard); None where nothing is sharded.
-        replicas: ranks that hold the same unsharded model (DDP); None where there is one or it is sharded.
-        holders: `cuda_streams` communicators over all ranks of the federation that hold the same shard index;
-            empty without a federation.
+        shard_mesh: mesh for `fully_shard`: (shard,) or (replicate, shard); None if nothing is sharded.
+        replicas: ranks with the same unsharded model (DDP); None with one replica or a sharded model.
+        holders: `cuda_streams` communicators over all ranks of the federation with the same shard index; empty
+            without a federation.
 
     """
 
@@ -63,11 +63,10 @@ class Groups:
 
 @contextmanager
 def process_group(device: torch.device, timeout: float) -> Iterator[None]:
-    """The world's process group, for as long as the block runs: NCCL on GPUs, gloo on CPUs.
+    """Create the world's process group for the duration of the block: NCCL on GPUs, gloo on CPUs.
 
-    `timeout` (seconds) bounds the collectives of the world; other groups have the backend's own limit. On an error
-    the group is left to the process's end: tearing down communicators with ranks missing can hang, and the error must
-    get out.
+    `timeout` (seconds) limits the collectives of the world; other groups have the backend's default. On an error the
+    group is not destroyed: that can hang with ranks missing, and the error must be reported.
     """
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -80,7 +79,7 @@ def process_group(device: torch.device, timeout: float) -> Iterator[None]:
 
 
 def wait_for_all(alive: Callable[[], None]) -> None:
-    """A barrier of the world in which a rank that waits for long goes on telling so by `alive`."""
+    """Wait in a barrier of the world, calling `alive` meanwhile."""
     work = dist.barrier(async_op=True)
     if work is None:
         raise RuntimeError("this rank is not in the world's process group")
@@ -91,16 +90,16 @@ def wait_for_all(alive: Callable[[], None]) -> None:
 
 
 def check_world(run: Run, position: Position) -> None:
-    """Raises RuntimeError: the launcher started another number of ranks or nodes than the run asks for."""
+    """Raise RuntimeError if the launcher started another number of ranks or nodes than the run needs."""
     if (position.world, position.local_world) != (run.world, run.ranks_per_node):
         raise RuntimeError(
-            f"the run asks for {run.nodes} x {run.ranks_per_node} ranks, the launcher started {position.world} "
-            f"with {position.local_world} on this node"
+            f"the run needs {run.nodes} x {run.ranks_per_node} ranks, but the launcher started {position.world}, "
+            f"{position.local_world} of them on this node"
         )
 
 
 def _ranks_by(layout: Layout, column: int) -> list[list[int]]:
-    """Ranks that share all coordinates but some: 1 -> replicas of a group's shard, 2 -> holders of a shard index."""
+    """Return groups of ranks: column 1: replicas of a shard within a group; column 2: all holders of a shard index."""
     if column == 1:
         return [
             [group * layout.group + replica * layout.shard + shard for replica in range(layout.replicate)]
@@ -111,19 +110,19 @@ def _ranks_by(layout: Layout, column: int) -> list[list[int]]:
 
 
 def _own_group(memberships: list[list[int]], rank: int) -> dist.ProcessGroup:
-    """Make one group per list, in the same order on all ranks, and return this rank's own."""
+    """Create one group per list, in the same order on all ranks, and return this rank's group."""
     own: dist.ProcessGroup | None = None
     for ranks in memberships:
         group = dist.new_group(ranks)
         if rank in ranks:
             own = group
     if own is None:
-        raise RuntimeError(f"rank {rank} is in none of {memberships}")
+        raise RuntimeError(f"rank {rank} is in none of the groups {memberships}")
     return own
 
 
 def make_groups(run: Run, rank: int, device: torch.device) -> Groups:
-    """The communicators of a run's layout. All ranks must call this together."""
+    """Create the communicators of a run's layout. Collective over the world."""
     layout = run.layout
     shard_mesh: DeviceMesh | None = None
     replicas: dist.ProcessGroup | None = None

@@ -1,4 +1,4 @@
-"""FSDP2: which modules are sharded together, over which dimension, in which types, and what is gathered ahead."""
+"""FSDP2 settings: modules sharded together, sharded dimensions, types and prefetching."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from bench.host.dtypes import DTYPES
 
 
 def even_shard(parameter: nn.Parameter, degree: int) -> Shard | None:
-    """The first dimension that divides by the shard degree; None leaves FSDP2 its own choice, the first with padding.
+    """Return the first dimension that the shard degree divides; None: FSDP2's default, the first one with padding.
 
-    Stacked experts (experts, ...) would otherwise lie on as many ranks as there are experts, and no further.
+    Stacked experts (experts, ...) would otherwise be spread over at most as many ranks as there are experts.
     """
     return next((Shard(place) for place, size in enumerate(parameter.shape) if size % degree == 0), None)
 
 
 def policy(training: Training) -> MixedPrecisionPolicy:
-    """Types of computation and of the gradients' sum."""
+    """Return the types of the computation and of the gradient reduction."""
     return MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if training.precision == "bf16-mixed" else None,
         reduce_dtype=DTYPES[training.reduction],
@@ -32,9 +32,9 @@ def policy(training: Training) -> MixedPrecisionPolicy:
 
 
 def shard(model: PreTrainedModel, training: Training, mesh: DeviceMesh, degree: int) -> None:
-    """Shard every decoder layer, and what is left of the model, over the mesh's last dimension of `degree` ranks.
+    """Shard every decoder layer, and the rest of the model, over the mesh's last dimension of `degree` ranks.
 
-    What is left (embedding, last norm, head) is not resharded after the forward pass: the backward pass begins with it.
+    The rest (embedding, last norm, head) is not resharded after the forward pass: the backward pass begins with it.
     """
     layers = list(model.model.layers)
     placement, types = partial(even_shard, degree=degree), policy(training)
@@ -52,7 +52,7 @@ def shard(model: PreTrainedModel, training: Training, mesh: DeviceMesh, degree: 
 
 
 def _prefetch(layers: list[FSDPModule], ahead: int) -> None:
-    """Gather the next layers' parameters while one computes, in both directions."""
+    """Gather the parameters of the next layers while a layer computes, in the forward and the backward pass."""
     for place, layer in enumerate(layers):
         layer.set_modules_to_forward_prefetch(layers[place + 1 : place + 1 + ahead])
         layer.set_modules_to_backward_prefetch(layers[max(0, place - ahead) : place][::-1])

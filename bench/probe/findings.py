@@ -1,4 +1,4 @@
-"""What a probe has seen of the xFFL library, and what that says of it. Imports neither torch nor xFFL."""
+"""Findings about the xFFL library, derived from observations of a probe. Imports neither torch nor xFFL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNKNOWN: Literal["unknown"] = "unknown"
 
 
 class Findings(Document):
-    """Facts of `bench.contract.run.Library` by name, and for each what was seen."""
+    """Facts of `bench.contract.run.Library` by name, each with its evidence."""
 
     facts: dict[str, str]
     evidence: dict[str, str]
@@ -21,7 +21,7 @@ class Findings(Document):
 
 
 class Probe(Document):
-    """Findings with what they were found in: what lies in the cache. Another `version` of the probe finds them anew."""
+    """Findings with the environment that they hold for; stored in a cache, which another `version` invalidates."""
 
     version: Literal[1] = 1
     library: Library
@@ -34,14 +34,14 @@ class Probe(Document):
 
 @dataclass(frozen=True)
 class Seen:
-    """What one rank saw of a training of one federated averaging, in which nothing is learned.
+    """Observations of one rank in a training with one federated averaging and no learning.
 
     Attributes:
-        group: its federated group; all parameters of group g were 1 + g before.
-        low: least value of its parameters after the training.
-        high: greatest.
-        samples: indices of the samples that its data loader gave it.
-        communicators: the process groups between federated groups that were reduced over, one entry for each call.
+        group: federated group of the rank; all parameters of group g were 1 + g before.
+        low: smallest value of its parameters after the training.
+        high: largest value.
+        samples: indices of the samples from its data loader.
+        communicators: process groups between federated groups used in a reduction, one entry per call.
 
     """
 
@@ -57,7 +57,7 @@ Fact = tuple[str, str]
 
 
 def averaging(seen: Sequence[Seen]) -> Fact:
-    """What equal groups hold after an averaging."""
+    """Return what an averaging leaves in groups of equal size: mean, sum, nothing or unknown."""
     values = _values(seen)
     before = [1.0 + group for group in values]
     outcomes = {
@@ -71,7 +71,7 @@ def averaging(seen: Sequence[Seen]) -> Fact:
 
 
 def unequal_groups(seen: Sequence[Seen]) -> Fact:
-    """What groups of unequal sizes hold after an averaging: a mean of groups or of ranks, or anything else."""
+    """Return what an averaging leaves in groups of unequal size: a mean over groups or ranks, or something wrong."""
     values = _values(seen)
     of_groups = sum(1.0 + group for group in values) / len(values)
     of_ranks = sum(1.0 + rank.group for rank in seen) / len(seen)
@@ -82,7 +82,7 @@ def unequal_groups(seen: Sequence[Seen]) -> Fact:
 
 
 def group_data(seen: Sequence[Seen]) -> Fact:
-    """Whether groups read different samples."""
+    """Return whether federated groups read different samples."""
     read: dict[int, set[int]] = {}
     for rank in seen:
         read.setdefault(rank.group, set()).update(rank.samples)
@@ -97,7 +97,7 @@ def group_data(seen: Sequence[Seen]) -> Fact:
 
 
 def streams(one: Sequence[Seen], four: Sequence[Seen]) -> Fact:
-    """Whether four streams average over more communicators than one does."""
+    """Return whether four streams use more communicators than one."""
     with_one, with_four = _communicators(one), _communicators(four)
     said = f"with cuda_streams 1 a rank averaged over {with_one} process group(s), with cuda_streams 4 over {with_four}"
     if not with_one or not with_four:
@@ -106,7 +106,7 @@ def streams(one: Sequence[Seen], four: Sequence[Seen]) -> Fact:
 
 
 def _values(seen: Sequence[Seen]) -> dict[int, list[float]]:
-    """The different values that a group's ranks hold, by group."""
+    """Return the distinct parameter values of each group."""
     held: dict[int, set[float]] = {}
     for rank in seen:
         held.setdefault(rank.group, set()).update({round(rank.low, 4), round(rank.high, 4)})

@@ -1,4 +1,4 @@
-"""Ranks of a probe: forked from a process that has imported all they need, and given up once they stand still."""
+"""Ranks of a probe, forked from a process that has imported everything, and killed once they stop making progress."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from typing import Any
 from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 QUIET = 20.0
-"""Seconds in which no rank says that it has come further, after which they are taken to wait for each other."""
+"""Seconds without progress of any rank after which the ranks are considered deadlocked."""
 
-_GRACE = 5.0  # seconds for the others to fail too, so that the fault which came first is among the logs
+_GRACE = 5.0  # seconds for the others to fail too, so that the logs contain the first fault
 
 Beat = Callable[[], None]
 Program = Callable[[int, Beat], Mapping[str, Any]]
-"""What a rank does: it gets its number and something to call whenever it has come further, and returns what it saw."""
+"""Program of a rank: takes its number and a function to call on progress, returns its observations."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How ranks ended.
+    """Result of the ranks.
 
     Attributes:
-        seen: what they returned, by rank, if all did.
-        failure: why they did not, empty if they did.
-        stuck: whether they waited for each other until they were killed.
+        seen: return values by rank, if all succeeded.
+        failure: reason of a failure, empty without one.
+        stuck: True if the ranks were deadlocked and killed.
 
     """
 
@@ -44,10 +44,10 @@ class Ended:
 
 
 def in_ranks(program: Program, world: int, *, variables: Mapping[str, str], quiet: float = QUIET) -> Ended:
-    """Run `program` in `world` processes that torch can make a process group of; none of them is left.
+    """Run `program` in `world` processes, with the environment of a torch process group; leave no process behind.
 
     Raises:
-        OSError: no processes or files could be made.
+        OSError: a process or file cannot be created.
 
     """
     with tempfile.TemporaryDirectory(prefix="xffl-bench-probe-") as place:
@@ -94,14 +94,14 @@ def _fork(program: Program, rank: int, folder: Path, environment: Mapping[str, s
         seen = program(rank, lambda: os.utime(log))
         (folder / f"{rank}.json").write_text(json.dumps(seen), encoding="utf-8")
         status = 0
-    except BaseException:  # noqa: BLE001 - a forked child must not go on as its parent
+    except BaseException:  # noqa: BLE001 - a forked child must not continue as its parent
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
 def _follow(pids: list[int], folder: Path, quiet: float) -> tuple[int | None, bool]:
-    """(the first rank that failed or None, whether all stood still)."""
+    """Wait for the ranks; return (the first failed rank or None, whether they were deadlocked)."""
     running = dict(enumerate(pids))
     failed: int | None = None
     failed_at = 0.0
@@ -119,7 +119,7 @@ def _follow(pids: list[int], folder: Path, quiet: float) -> tuple[int | None, bo
         if failed is None and time.time() - max([begin, *_beats(folder)]) > quiet:
             for pid in running.values():
                 os.kill(pid, signal.SIGUSR1)
-            time.sleep(0.5)  # for their stacks to be printed
+            time.sleep(0.5)  # let them print their stacks
             return None, True
         time.sleep(0.02)
     return failed, False
@@ -134,7 +134,7 @@ def _end(pid: int) -> None:
         if os.waitpid(pid, os.WNOHANG)[0] == 0:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-    except ChildProcessError:  # it was waited for
+    except ChildProcessError:  # already waited for
         return
 
 
@@ -144,7 +144,7 @@ def _why(folder: Path, world: int, failed: int | None) -> str:
         lines = [line for line in logs[failed].splitlines() if line.strip()]
         return f"rank {failed} failed: {lines[-1] if lines else 'it was killed'}"
     waits = (f"rank {rank} in {where}" for rank, log in enumerate(logs) if (where := _where(log)))
-    return f"the ranks waited for each other: {', '.join(waits) or 'nothing is known of where'}"
+    return f"the ranks waited for each other: {', '.join(waits) or 'where is unknown'}"
 
 
 def _log(folder: Path, rank: int) -> str:
@@ -153,7 +153,7 @@ def _log(folder: Path, rank: int) -> str:
 
 
 def _where(log: str) -> str:
-    """The innermost function of a printed stack; what stands above it in torch says less than its name."""
+    """Return the innermost function of a printed stack, without torch's wrappers."""
     frames = re.findall(r'^  File "([^"]+)", line \d+ in (\w+)$', log, re.MULTILINE)
     named = [name for path, name in frames if name != "wrapper"]
     return named[0] if named else ""

@@ -1,5 +1,5 @@
-"""Whether `xffl exec --image` comes as far as a node: the real program, with an ssh that only notes that it was called
-and a file in the place of an image.
+"""Test whether `xffl exec --image` reaches a node: the real program, with an ssh that only records that it was called,
+and an empty file as image.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class xffl_config:
 
 
 class ImageMode:
-    """A call of `xffl exec --image`, under way while something else is done. Use as a context manager."""
+    """A call of `xffl exec --image` in the background. Use as a context manager."""
 
     def __init__(self, command: Path) -> None:
         self._command = command
@@ -53,7 +53,11 @@ class ImageMode:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
-                env={**os.environ, "PATH": f"{self._folder}:{os.environ.get('PATH', os.defpath)}"},
+                env={
+                    **os.environ,
+                    "PYTHONSAFEPATH": "1",
+                    "PATH": f"{self._folder}:{os.environ.get('PATH', os.defpath)}",
+                },
             )
         return self
 
@@ -65,7 +69,7 @@ class ImageMode:
         shutil.rmtree(self._folder)
 
     def read(self) -> Fact:
-        """What became of it; waits for its end."""
+        """Wait for the call to finish and return the finding."""
         try:
             status = self._process.wait(timeout=_LIMIT)
         except subprocess.TimeoutExpired:
@@ -75,7 +79,7 @@ class ImageMode:
         log = re.sub(r"\x1b\[[\d;]*m", "", (self._folder / "log").read_text(encoding="utf-8", errors="replace"))
         lines = [line for line in log.splitlines() if re.match(r"\w*(Error|Exception)\b", line)]
         said = f"`xffl exec --image` never called ssh (status {status})"
-        if not lines:  # it was called in a way that this version does not know, or it says nothing
+        if not lines:  # this version does not know the options, or prints nothing
             return UNKNOWN, f"{said}: {_shortened(log)}"
         return "crashes", f"{said}: {lines[-1]}"
 

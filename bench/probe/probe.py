@@ -1,10 +1,10 @@
-"""The probe: what the xFFL library that is installed here really does, found out by letting it do it.
+"""The probe: tests of what the installed xFFL library really does.
 
     python -m bench.probe.probe --device cpu --command /path/of/xffl
 
 prints one line of JSON (`bench.probe.findings.Findings`). Everything is imported once; each scenario of
-`bench.probe.scenarios` then runs in forked ranks of its own. A rank on a GPU gets one to itself: where there are fewer
-than ranks, what depends on the device stays "unknown", and what does not is found on the CPU.
+`bench.probe.scenarios` then runs in its own forked ranks. Each rank on a GPU needs its own: with fewer GPUs than ranks,
+facts that depend on the device stay "unknown", and the others are found on the CPU.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _UNEQUAL_STEPS = Scenario(groups=(4, 2), shard=2, streams=1, samples=16)
 
 
 def probe(device: Device, command: Path | None) -> Findings:
-    """Find all facts; what cannot be found is "unknown", with the reason as its evidence.
+    """Find all facts; one that cannot be found is "unknown", with the reason as its evidence.
 
     Raises:
-        OSError: no processes or files could be made.
+        OSError: a process or file cannot be created.
 
     """
     begin = time.monotonic()
-    for name in ("XFFL_IMAGE", "XFFL_FEDERATED_LOCAL_WORLD_SIZE"):  # they change what xFFL makes of a configuration
+    for name in ("XFFL_IMAGE", "XFFL_FEDERATED_LOCAL_WORLD_SIZE"):  # these override xFFL's configuration
         os.environ.pop(name, None)
     with ExitStack() as stack:
         image = stack.enter_context(ImageMode(command)) if command else None
         found = _trainings(device)
-        found["image_mode"] = image.read() if image else (UNKNOWN, "no program xffl was named")
+        found["image_mode"] = image.read() if image else (UNKNOWN, "no xffl program was given")
     return Findings(
         facts={name: fact for name, (fact, _) in found.items()},
         evidence={name: evidence for name, (_, evidence) in found.items()},
@@ -57,7 +57,7 @@ def _trainings(device: Device) -> dict[str, Fact]:
     one, four = _run(_EVEN, device), _run(_FOUR_STREAMS, device)
     return {
         "averaging": _fact(findings.averaging, one),
-        # Which samples groups get has nothing to do with the device.
+        # The samples of the groups do not depend on the device.
         "group_data": _fact(findings.group_data, _run(_EVEN, "cpu") if one.failure and device == "cuda" else one),
         "streams": _fact(findings.streams, one, four),
         "unequal_groups": _unequal_groups(device),
@@ -65,7 +65,7 @@ def _trainings(device: Device) -> dict[str, Fact]:
 
 
 def _unequal_groups(device: Device) -> Fact:
-    """With as many steps in each group; only where that is right, with those that one data set gives them."""
+    """Try equally many steps in each group; if that works, the different numbers that one data set gives."""
     fact, evidence = _fact(findings.unequal_groups, ended := _run(_UNEQUAL, device))
     if fact == "mean":
         fact, evidence = _fact(findings.unequal_groups, ended := _run(_UNEQUAL_STEPS, device))
@@ -74,7 +74,7 @@ def _unequal_groups(device: Device) -> Fact:
 
 def _run(scenario: Scenario, device: Device) -> Ended:
     if device == "cuda" and devices() < scenario.world:
-        return Ended([], f"needs {scenario.world} GPUs, and here are {devices()}")
+        return Ended([], f"needs {scenario.world} GPUs, but this machine has {devices()}")
     return in_ranks(partial(train, scenario), scenario.world, variables=without_devices() if device == "cpu" else {})
 
 
@@ -86,10 +86,10 @@ def _fact(judge: Callable[..., Fact], *ended: Ended) -> Fact:
 
 
 def main() -> None:
-    """Command line of the probe. What xFFL prints goes to standard error."""
+    """Run the probe's command line. xFFL's output goes to standard error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=["cpu", "cuda"], required=True, help="what ranks compute on")
-    parser.add_argument("--command", type=Path, help="the program xffl, to try its image mode")
+    parser.add_argument("--device", choices=["cpu", "cuda"], required=True, help="device of the ranks")
+    parser.add_argument("--command", type=Path, help="path of the xffl program, to test its image mode")
     arguments = parser.parse_args()
     answer = os.dup(1)
     os.dup2(2, 1)

@@ -1,5 +1,7 @@
-"""Small trainings that show what the xFFL library does, on one rank: its own pipeline, from the process group over its
-data loaders to its training loop, over a model whose values say what became of them.
+"""Small trainings that reveal what the xFFL library does, on one rank.
+
+They use the library's own pipeline, from process group and data loaders to the training loop, with a model whose
+parameter values show how they were averaged.
 """
 
 from __future__ import annotations
@@ -28,21 +30,21 @@ from xffl.learning import modelling, processing  # noqa: E402
 from xffl.learning.data import create_dataloaders  # noqa: E402
 
 _STEPS = 4
-"""Steps between two averagings, and of a rank's training where its group has four samples for each of its ranks."""
+"""Steps between two averagings, and steps of a rank whose group has four samples per rank."""
 
 _REDUCTIONS = ("all_reduce", "all_reduce_coalesced")
-"""What xFFL's averaging is made of."""
+"""The collectives that xFFL's averaging uses."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A federated training of one epoch with a learning rate of 0, so that averaging alone changes the parameters.
+    """A federated training of one epoch with learning rate 0, so that only averaging changes the parameters.
 
     Attributes:
-        groups: ranks of every federated group.
-        shard: ranks of a shard group, for HSDP inside groups; None for FSDP.
-        streams: what `cuda_streams` is set to.
-        samples: of the data set, None for as many in each group as give its ranks four steps.
+        groups: number of ranks in every federated group.
+        shard: ranks of a shard group, for HSDP within groups; None for FSDP.
+        streams: value of `cuda_streams`.
+        samples: size of the data set; None: in each group as many as give its ranks four steps.
 
     """
 
@@ -53,16 +55,16 @@ class Scenario:
 
     @property
     def world(self) -> int:
-        """Ranks in all."""
+        """World size."""
         return sum(self.groups)
 
     def group_of(self, rank: int) -> int:
-        """Federated group of a rank: groups are consecutive ranks."""
+        """Return the federated group of a rank; the ranks of a group are consecutive."""
         return next(group for group in range(len(self.groups)) if rank < sum(self.groups[: group + 1]))
 
 
 class _Layer(nn.Linear):
-    """What FSDP wraps."""
+    """The layer class that FSDP wraps."""
 
 
 class _Indices(Dataset[int]):
@@ -79,7 +81,7 @@ class _Indices(Dataset[int]):
 
 
 def _model(value: float, *, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
-    """Four layers, one for each of four communicators, all of whose parameters are `value`."""
+    """Return a model of four layers, one for each of four communicators, with all parameters equal to `value`."""
     with torch.device(state.init_device):
         model = nn.Sequential(*(_Layer(4, 4) for _ in range(4)))
     for parameter in model.parameters():
@@ -127,10 +129,10 @@ def _configuration(scenario: Scenario, group: int, beat: Beat) -> XFFLConfig:
 
 
 def train(scenario: Scenario, rank: int, beat: Beat) -> Mapping[str, Any]:
-    """One rank of a scenario; returns a `Seen` as a mapping.
+    """Train one rank of a scenario; return a `Seen` as a mapping.
 
     Raises:
-        Exception: whatever xFFL raises.
+        Exception: any exception of xFFL.
 
     """
     torch.set_num_threads(1)
@@ -148,14 +150,14 @@ def train(scenario: Scenario, rank: int, beat: Beat) -> Mapping[str, Any]:
     beat()
     values = torch.cat([parameter.detach().float().flatten() for parameter in model.parameters()])
     seen = Seen(group, float(values.min()), float(values.max()), samples, list(communicators))
-    dist.barrier()  # a group that is through waits for the others, as it would for the end of a run
+    dist.barrier()  # a finished group waits for the others, as at the end of a run
     distributed.cleanup_distributed_process_group(state=state)
     return asdict(seen)
 
 
 @contextmanager
 def _watched(scenario: Scenario) -> Iterator[list[str]]:
-    """Notes the process groups between federated groups that are reduced over."""
+    """Record the process groups between federated groups that reductions use during the block."""
     communicators: list[str] = []
 
     def watching(reduce: Callable[..., Any]) -> Callable[..., Any]:
@@ -179,11 +181,11 @@ def _watched(scenario: Scenario) -> Iterator[list[str]]:
 
 
 def without_devices() -> dict[str, str]:
-    """Variables that keep a rank on the CPU, where xFFL would take a GPU if there was one."""
+    """Return environment variables that keep a rank on the CPU, since xFFL would use a GPU if there were one."""
     return {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def devices() -> int:
-    """GPUs here, counted without a context on one: ranks are still to be forked."""
+    """Return the number of GPUs, without creating a CUDA context, which would prevent forking ranks."""
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     return torch.cuda.device_count()

@@ -1,8 +1,8 @@
 """Sharded checkpoints: every rank writes and reads its own parts of parameters and optimizer state.
 
-A checkpoint holds `model.<name>` once, since after the last averaging all federated groups have one model, and
-`optimizer.<group>.<name>.<slot>` for every group, since each has an optimizer state of its own. Where one group wrote
-it, a run on another number of ranks reads the parts that it needs.
+A checkpoint contains `model.<name>` once, since all federated groups have the same model after the last averaging, and
+`optimizer.<group>.<name>.<slot>` for every group, since each has its own optimizer state. With one group, a run on
+another number of ranks can read the checkpoint: each rank reads the parts that it needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Alive = Callable[[], None]
 
 
 class _SavePlanner(DefaultSavePlanner):
-    """The default plan, in which one of the ranks that hold a part writes it; tells of each part written."""
+    """The default plan, in which one of the ranks with a part writes it; calls `alive` for each part."""
 
     def __init__(self, alive: Alive) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class _SavePlanner(DefaultSavePlanner):
 
 
 class _LoadPlanner(DefaultLoadPlanner):
-    """The default plan; tells of each part read."""
+    """The default plan; calls `alive` for each part."""
 
     def __init__(self, alive: Alive) -> None:
         super().__init__()
@@ -60,30 +60,30 @@ def write_checkpoint(
     first_step: int,
     alive: Alive,
 ) -> None:
-    """Write the state after the run's last step into an empty folder. All ranks must call together.
+    """Write the state after the run's last step into an empty folder. Collective over the world.
 
-    `first_step` counts the steps that the same training took before this run.
+    `first_step`: number of steps of the same training before this run.
 
     Raises:
-        RuntimeError: a rank could not write its part.
+        RuntimeError: a rank failed to write its part.
 
     """
     tensors = dict(_tensors(run, model, optimizer, rank))
     try:
         save(tensors, checkpoint_id=folder, planner=_SavePlanner(alive))
-    except CheckpointException as failure:  # no Exception, and its text is all ranks' stacks
-        raise RuntimeError(f"the checkpoint could not be written: {_first(failure)}") from failure
+    except CheckpointException as failure:  # a BaseException whose text has all ranks' stacks
+        raise RuntimeError(f"cannot write the checkpoint: {_first(failure)}") from failure
     if rank == 0:
-        write_document(folder / CHECKPOINT_FILE, reached(run, first_step))  # last: what has it is whole
+        write_document(folder / CHECKPOINT_FILE, reached(run, first_step))  # last: marks the checkpoint as complete
 
 
 def go_on(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, rank: int, alive: Alive) -> int:
-    """Take parameters and optimizer state from the checkpoint that the run starts from, if it names one.
+    """Load parameters and optimizer state from the run's `start_from`, if set; return the training's steps so far.
 
-    Returns the optimizer steps that the training has behind it: 0 without a checkpoint. All ranks must call together.
+    Returns 0 without a checkpoint. Collective over the world.
 
     Raises:
-        CheckpointError: there is no whole checkpoint, or it is one of another training.
+        CheckpointError: there is no complete checkpoint, or it belongs to another training.
 
     """
     if run.training.start_from is None:
@@ -103,7 +103,7 @@ def go_on(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, rank: in
 def _tensors(
     run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, rank: int
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """What a checkpoint holds of this rank, in place: a DTensor knows which part of the whole it is."""
+    """Yield this rank's tensors by their names in a checkpoint, without copying: a DTensor knows its part."""
     group = run.layout.coordinates(rank)[0]
     for name, parameter in unwrapped(model).named_parameters():
         yield f"model.{name}", parameter.detach()
@@ -112,7 +112,7 @@ def _tensors(
 
 
 def _make_state(optimizer: torch.optim.Optimizer) -> None:
-    """Let the optimizer make its state, in its own types, by a step: what that changes is then read."""
+    """Create the optimizer's state, in its own types, by a step with zero gradients; loading overwrites the result."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.zeros_like(parameter)
@@ -121,6 +121,6 @@ def _make_state(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _first(failure: CheckpointException) -> str:
-    """The first rank's error in one line."""
+    """Return the error of the first failed rank in one line."""
     rank, (error, _) = min(failure.failures.items())
     return f"rank {rank}: {type(error).__name__}: {error}".splitlines()[0]

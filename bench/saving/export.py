@@ -1,7 +1,6 @@
-"""The trained model in Hugging Face's form, which `from_pretrained` reads: gathered tensor by tensor.
+"""Export of the trained model in Hugging Face's format, for `from_pretrained`; gathered tensor by tensor.
 
-Weights have the type that the training keeps them in: fp32 also where it computes in bf16, since these masters are
-what was trained.
+Weights have the type in which the training stores them: with bf16-mixed these are the fp32 masters.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from bench.contract.files import write_whole
+from bench.contract.atomic import write_whole
 from bench.contract.run import Run
 from bench.models.state import unwrapped
 
 TOKENIZER = "tokenizer"
-"""Folder beside a data set's splits: the tokenizer that made it."""
+"""Folder beside a data set's splits that contains its tokenizer."""
 
 FILE_BYTES = 4 * 10**9  # rank 0 holds one file's worth and one whole tensor in host memory
 
@@ -34,13 +33,13 @@ FILE_BYTES = 4 * 10**9  # rank 0 holds one file's worth and one whole tensor in 
 def write_model(
     run: Run, folder: Path, model: nn.Module, rank: int, alive: Callable[[], None], file_bytes: int = FILE_BYTES
 ) -> None:
-    """Write configuration, weights and, where the data set brings one, the tokenizer into an empty folder.
+    """Write configuration, weights and the data set's tokenizer, if it has one, into an empty folder.
 
-    All ranks must call together. The groups hold one model after the last averaging, so that rank 0's shard group has
-    it whole: the other ranks have nothing to do.
+    Collective over the world. After the last averaging all groups have the same model, so rank 0's shard group writes
+    it and the other ranks return at once.
 
     Raises:
-        OSError: a file could not be written.
+        OSError: a file cannot be written.
 
     """
     if rank >= run.layout.shard:
@@ -51,7 +50,7 @@ def write_model(
         alive()
         whole = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
         if rank == 0:
-            # The library stacks experts in memory and keeps the published names, expert by expert, on disk.
+            # The library stacks experts in memory, but stores them separately under the published names.
             for published, tensor in revert_weight_conversion(library, {name: whole.detach().cpu()}).items():
                 files.add(published, tensor)
         del whole
@@ -65,14 +64,14 @@ def write_model(
 
 def _write_configuration(library: PreTrainedModel, folder: Path) -> None:
     config = copy.deepcopy(library.config)
-    config.architectures = [type(library).__name__.removeprefix("FSDP")]  # FSDP2 makes a class of its own
+    config.architectures = [type(library).__name__.removeprefix("FSDP")]  # FSDP2 creates a subclass with this prefix
     config.dtype = str(library.dtype).removeprefix("torch.")
     config.use_cache = True  # off in training only
     config.save_pretrained(folder)
 
 
 class _WeightFiles:
-    """Tensors into safetensors files of about `limit` bytes, each written when it is full, and their index."""
+    """Writer of safetensors files of about `limit` bytes, each written when it is full, and of their index."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder
@@ -90,7 +89,7 @@ class _WeightFiles:
         self._pending_bytes += size
 
     def finish(self) -> None:
-        """Write what is left, and give the files the names that say how many there are."""
+        """Write the remaining tensors and the index, and rename the files, now that their number is known."""
         self._write()
         count = len(self._names)
         names = [f"model-{place:05d}-of-{count:05d}.safetensors" for place in range(1, count + 1)]
@@ -109,7 +108,7 @@ class _WeightFiles:
     def _write(self) -> None:
         path = self._part(len(self._names))
         save_file(self._pending, path, metadata={"format": "pt"})
-        path.chmod(0o644)  # the library makes it its owner's alone, unlike the files beside it
+        path.chmod(0o644)  # the library makes it readable for its owner only, unlike the other files
         with path.open("rb") as file:
             os.fsync(file.fileno())
         self._names.append(list(self._pending))

@@ -1,4 +1,4 @@
-"""What a run leaves besides its figures: written after the window, beside its place, and timed."""
+"""Saving of model and checkpoint: after the window, atomically, and timed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def save(
     first_step: int,
     alive: Callable[[], None],
 ) -> Saved:
-    """Write the model and the checkpoint that the run asks for; the account is right on rank 0.
+    """Write the model and the checkpoint, as the run asks; the returned figures are valid on rank 0.
 
-    `alive` is called between tensors. All ranks must call together.
+    `alive` is called between tensors. Collective over the world.
 
     Raises:
-        OSError, RuntimeError: something could not be written; its folder has not appeared.
+        OSError, RuntimeError: writing failed; the folder does not exist then.
 
     """
     _reshard(model)
@@ -57,22 +57,22 @@ def save(
 
 
 def _reshard(model: nn.Module) -> None:
-    """Free what the last forward pass left gathered, in the type of the computation and unknown to the optimizer."""
+    """Free parameters that the last forward pass left gathered: they have the computation's type."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
 
 
 def _appear(folder: Path, rank: int, write: Callable[[Path], None], alive: Callable[[], None]) -> tuple[float, int]:
-    """Let all ranks write into a folder beside, which rank 0 renames when it is whole: seconds, and bytes of the files.
+    """Let all ranks write into a temporary folder, which rank 0 renames at the end; return (seconds, bytes).
 
-    On rank 0 the seconds are those of the slowest rank: from the moment that all begin until all have ended.
+    On rank 0 the seconds are those of the slowest rank, between two barriers; other ranks return 0 bytes.
     """
     beside = folder.with_name(f".{folder.name}.part")
     wait_for_all(alive)
     begin = time.perf_counter()
     if rank == 0:
-        if beside.exists():  # of a process that was killed here
+        if beside.exists():  # left by a killed process
             shutil.rmtree(beside)
         beside.mkdir()
     wait_for_all(alive)
@@ -85,7 +85,7 @@ def _appear(folder: Path, rank: int, write: Callable[[Path], None], alive: Calla
 
 
 def _put_in_place(beside: Path, folder: Path) -> None:
-    """Rename; a run that is repeated by hand replaces what it wrote before."""
+    """Rename the folder, replacing that of an earlier repetition by hand."""
     old = folder.with_name(f".{folder.name}.old")
     if folder.exists():
         folder.rename(old)

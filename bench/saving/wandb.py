@@ -81,7 +81,7 @@ def hand_over(run: Run, folder: AttemptFolder, progress: Progress, longest: floa
 
 def _run_apart(run: Run, folder: AttemptFolder, progress: Progress, longest: float) -> str | None:
     """Do it in a process of its own; returns what went wrong."""
-    command = [sys.executable, "-m", "bench.saving.wandb", str(folder.path.absolute())]
+    command = [sys.executable, "-P", "-m", "bench.saving.wandb", str(folder.path.absolute())]
     command += ["--seconds", str(longest), "--parent", str(os.getpid())]
     deadline = time.monotonic() + longest
     with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:
@@ -105,7 +105,8 @@ def _environment(folder: AttemptFolder) -> dict[str, str]:
     """The rank's environment without what contradicts the matrix file, and with folders of the attempt's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in WHO_AND_WHERE}
     cache = str(folder.wandb.absolute() / "cache")
-    return {**kept, "WANDB_CACHE_DIR": cache, "WANDB_DATA_DIR": cache, "WANDB_ERROR_REPORTING": "false"}
+    own = {"WANDB_CACHE_DIR": cache, "WANDB_DATA_DIR": cache, "WANDB_ERROR_REPORTING": "false"}
+    return {**kept, **own, "PYTHONSAFEPATH": "1"}  # also for what wandb starts: where it runs is no code
 
 
 def track(run: Run, folder: AttemptFolder, seconds: float) -> None:

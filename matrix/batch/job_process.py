@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -23,13 +24,13 @@ from matrix.image.image import Image
 from matrix.runner.execute import waiting_at
 from matrix.runner.runner import Summary
 from matrix.runner.session import Here, run_here, site_of, with_library
-from matrix.schedulers.slurm import commands
-from matrix.schedulers.slurm.allocation import Held, held
-from matrix.schedulers.slurm.states import ENDS, in_log, meaning
+from matrix.schedulers.base import HeldAllocation, Scheduler, SchedulerError
+from matrix.schedulers.dispatch import batch_scheduler_of
+from matrix.schedulers.states import ENDS, RUNNING, meaning
 from matrix.store.claim import claim
 from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders
-from matrix.store.settle import Death
+from matrix.store.settle import LostJob
 from matrix.store.sweep_folder import SweepRecord
 
 
@@ -39,15 +40,16 @@ def run_job(path: Path, console: Console) -> Summary:
     Raises:
         InputError: this is no job of a sweep, or one that has ended before; or what is installed on this node differs
             from what the sweep was begun with.
-        SlurmError: Slurm does not answer.
+        SchedulerError: the scheduler does not answer.
         LostClaimError, LostHostError, StuckError, KeyboardInterrupt, OSError: as `run_here`.
 
     """
     folder = JobFolder(path)
     order, sweep = folder.order(), folder.sweep
-    allocated, record = commands.patiently(lambda: held(os.environ)), sweep.record()
+    scheduler = batch_scheduler_of(order.system)
+    allocated, record = _patiently(lambda: scheduler.held(os.environ)), sweep.record()
     if allocated is None:
-        raise InputError(f"{path}: runs inside a Slurm job only: sbatch {folder.script}")
+        raise InputError(f"{path}: runs inside a job of {scheduler.title} only: {scheduler.submits_by} {folder.script}")
     if record is None:
         raise InputError(f"{sweep.path}: no sweep was begun here")
     system = order.system.on(allocated.allocation.hosts)
@@ -56,19 +58,22 @@ def run_job(path: Path, console: Console) -> Summary:
     with _warning() as warned_at, stop_signals(), claim(folder.runners, waiting_at(sweep, console)) as own:
         if (end := folder.end) is not None:  # its runs are another job's by now
             raise InputError(f"{path}: this job has ended before ({end.state}: {end.said}); `xffl-bench run` goes on")
-        folder.submitted_as(allocated.allocation.job)  # also where it was submitted by hand
+        folder.submitted_as(allocated.allocation.job)  # also if it was submitted by hand
+        folder.started(allocated.allocation.job, own.number)
         console.print(
             f"job {allocated.allocation.job}: {len(order.runs)} runs on {', '.join(allocated.allocation.hosts)}, "
             f"{allocated.left / 60:.0f} minutes left",
             highlight=False,
         )
-        here = Here(sweep, record, system, image, own, folder.owner(record), allocated, console, _dead(folder, record))
+        dead = _dead(folder, record, scheduler)
+        here = Here(sweep, record, system, image, own, folder.owner(record), allocated, console, dead)
         site = site_of(system, sweep, order.runs)
-        death = _earlier_start(folder, allocated.allocation.job)
+        death = _earlier_start(folder, allocated.allocation.job, scheduler)
         if death is not None:
             explained(folder, [run.id for run in order.runs], death)
         try:
-            for sentence in look_before(here, folder, order.runs[0]) if system.slurm.preflight else ():
+            wants_preflight = here.has_steps and system.slurm.preflight
+            for sentence in look_before(here, folder, order.runs[0]) if wants_preflight else ():
                 console.print(sentence, highlight=False)
             summary = run_here(
                 here,
@@ -80,38 +85,64 @@ def run_job(path: Path, console: Console) -> Summary:
                 hindrance=_hindrance(folder, order, allocated, warned_at),
             )
         except LostHostError as error:
-            _ends(folder, order, allocated, "NODE_FAIL", str(error))
+            _ends(folder, order, allocated, scheduler, "NODE_FAIL", str(error))
             raise
-        _ends(folder, order, allocated, "COMPLETED", ENDS["COMPLETED"].said)
+        _ends(folder, order, allocated, scheduler, "COMPLETED", ENDS["COMPLETED"].said)
         return summary
 
 
-def _ends(folder: JobFolder, order: JobOrder, allocated: Held, state: str, said: str) -> None:
-    """Keep how this job ends, for those who look when Slurm has forgotten it, which it may do within minutes; and that
-    a node was lost, before Slurm takes it for dead. Where Slurm is ending the job, why is Slurm's to say.
+T = TypeVar("T")
+
+PATIENCE = 600.0
+"""Seconds for an answer to a job that has its nodes."""
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Return the answer, if it comes within some minutes: a job that waited long does not end for a busy controller.
+
+    Raises:
+        SchedulerError: it did not come.
+
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except SchedulerError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(10)
+
+
+def _ends(
+    folder: JobFolder, order: JobOrder, allocated: HeldAllocation, scheduler: Scheduler, state: str, said: str
+) -> None:
+    """Record how this job ends, for those who look once the scheduler has forgotten it, which may take minutes only.
+
+    A lost node is recorded before the scheduler counts it as dead. If the scheduler is ending the job, it knows why.
     """
     job = allocated.allocation.job
-    seen = commands.patiently(lambda: commands.look([job])).get(job)
+    seen = _patiently(lambda: scheduler.look([job])).get(job)
     if folder.end is not None:  # it was taken for dead meanwhile
         return
     if state != "COMPLETED":
-        if seen is None or seen.state != "RUNNING":
+        if seen is None or seen.state != RUNNING:
             return
-        explained(folder, [run.id for run in order.runs], Death(job, state, said, ENDS[state].counts))
+        explained(folder, [run.id for run in order.runs], LostJob(job, state, said, ENDS[state].counts))
     folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds if seen else 0.0, nodes=order.nodes))
 
 
-def _dead(own: JobFolder, record: SweepRecord) -> tuple[str, ...]:
-    """Owners of other jobs that did not come to their end, also of those whose end nobody has noted yet."""
+def _dead(own: JobFolder, record: SweepRecord, scheduler: Scheduler) -> tuple[str, ...]:
+    """Return the owners of other jobs that did not come to their end, also if nobody has recorded that yet."""
     others = [job for job in job_folders(own.sweep) if job.number != own.number]
     ended = [job for job in others if job.end is not None and job.end.state != "COMPLETED"]
     begun = {job.submitted.id: job for job in others if job.end is None and job.submitted is not None}
-    seen = commands.patiently(lambda: commands.look(list(begun)))
+    seen = _patiently(lambda: scheduler.look(list(begun)))
     ended += [job for id, job in begun.items() if id not in seen or meaning(seen[id].state) is not None]
     return tuple(job.owner(record) for job in ended)
 
 
-def _check_software(record: SweepRecord, image: Image | None, allocated: Held) -> None:
+def _check_software(record: SweepRecord, image: Image | None, allocated: HeldAllocation) -> None:
     """Raises InputError: this node has other software than the sweep was begun with."""
     changes = record.changes(record.with_software_of_this_machine(image.digest if image else None))
     if changes:
@@ -121,24 +152,23 @@ def _check_software(record: SweepRecord, image: Image | None, allocated: Held) -
         )
 
 
-def _earlier_start(folder: JobFolder, job: str) -> Death | None:
-    """What became of the runner before, where Slurm has started this job again; why, the job's log says where its first
-    node lived.
-    """
-    if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
+def _earlier_start(folder: JobFolder, job: str, scheduler: Scheduler) -> LostJob | None:
+    """Return what became of the runner before if the scheduler has started this job again; its log may say why."""
+    if scheduler.restarts(os.environ) == 0:
         return None
-    parts = folder.printed(job).split(f"job {job}: ")  # what each process says first: the last one is this
-    state = in_log(parts[-2] if len(parts) > 1 else "")
+    state = scheduler.end_in_log(folder.printed(job, before_last_start=True))
     if state not in ENDS:
-        return Death(job, "REQUEUED", "Slurm started it again", counts=state is None)
-    return Death(job, state, ENDS[state].said, ENDS[state].counts)
+        return LostJob(job, "REQUEUED", f"{scheduler.title} started it again", counts=state is None)
+    return LostJob(job, state, ENDS[state].said, ENDS[state].counts)
 
 
 def _hindrance(
-    folder: JobFolder, order: JobOrder, allocated: Held, warned_at: Callable[[], float]
+    folder: JobFolder, order: JobOrder, allocated: HeldAllocation, warned_at: Callable[[], float]
 ) -> Callable[[Run], str]:
-    """Why a run must not start: it may not be over when the job ends, by what was known at its beginning and by Slurm's
-    warning; or the job was taken for dead, and its runs are others' by now.
+    """Return why a run must not start, as a function.
+
+    It may not be over when the job ends, by the end known at its start or by the scheduler's warning; or the job was
+    taken for dead, and its runs are another job's by now.
     """
     expected = Expected(folder.sweep.result, order.runs)
 
@@ -146,7 +176,7 @@ def _hindrance(
         if (end := folder.end) is not None:
             return f"this job was taken for ended ({end.state})"
         needed = expected.seconds(run)
-        left = min(allocated.left, warned_at() + order.system.slurm.warn_seconds - time.time())
+        left = min(allocated.left, warned_at() + order.system.batch.warn_seconds - time.time())
         if needed > left:
             return f"it may take {needed:.0f} s, and the job ends in {left:.0f} s"
         return ""
@@ -156,7 +186,7 @@ def _hindrance(
 
 @contextmanager
 def _warning() -> Iterator[Callable[[], float]]:
-    """When Slurm's warning signal (sbatch --signal) came, in seconds since 1970; infinite while it has not."""
+    """Yield when the scheduler's warning signal came, in seconds since 1970; infinite while it has not."""
     came = math.inf
 
     def warned(number: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bench.contract.run import Run
-from matrix.config.slurm_settings import SlurmSettings
+from matrix.config.settings.batch import BatchSettings
 from matrix.errors import InputError
 from matrix.planning.order import by_nodes
 
@@ -16,11 +16,11 @@ BEGIN = 60.0
 """Seconds of a job before its first run: modules, looking at the hosts, the preflight."""
 
 EARLY = 60.0
-"""Seconds by which Slurm's warning may come too early (sbatch's manual, --signal)."""
+"""Seconds by which the warning signal may come too early (sbatch's manual, --signal)."""
 
 
 @dataclass(frozen=True)
-class Pack:
+class JobPack:
     """Runs of one job.
 
     Attributes:
@@ -38,23 +38,28 @@ class Pack:
         return self.nodes * self.minutes / 60
 
 
-def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: SlurmSettings) -> list[Pack]:
+def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: BatchSettings, block: str) -> list[JobPack]:
     """Divide runs into jobs: all of a node count before those of the next, so that a sweep that stops holds whole
     comparisons; a repeat of all combinations in one job where that can hold it, because what is compared in pairs
     belongs into one allocation; inside a job in the order given.
+
+    Args:
+        block: block of the system file that the settings are in, for messages.
 
     Raises:
         InputError: a run does not fit into a job.
 
     """
     return [
-        Pack(nodes, tuple(part), _minutes(sum(map(seconds, part)), settings))
+        JobPack(nodes, tuple(part), _minutes(sum(map(seconds, part)), settings))
         for nodes, same in groupby(by_nodes(runs), key=lambda run: run.nodes)
-        for part in _parts(list(same), seconds, settings)
+        for part in _parts(list(same), seconds, settings, block)
     ]
 
 
-def _parts(runs: list[Run], seconds: Callable[[Run], float], settings: SlurmSettings) -> Iterator[list[Run]]:
+def _parts(
+    runs: list[Run], seconds: Callable[[Run], float], settings: BatchSettings, block: str
+) -> Iterator[list[Run]]:
     budget = 60 * settings.job_minutes - _overhead(settings)
     part: list[Run] = []
     for _, repeat in groupby(runs, key=lambda run: run.repeat):
@@ -65,8 +70,8 @@ def _parts(runs: list[Run], seconds: Callable[[Run], float], settings: SlurmSett
         for run in whole:
             if seconds(run) > budget:
                 raise InputError(
-                    f"slurm.job_minutes: {settings.job_minutes} minutes have no room for {run.id}, which may take "
-                    f"{seconds(run):g} s, and for {_overhead(settings):g} s around it: raise slurm.job_minutes, or "
+                    f"{block}.job_minutes: {settings.job_minutes} minutes have no room for {run.id}, which may take "
+                    f"{seconds(run):g} s, and for {_overhead(settings):g} s around it: raise {block}.job_minutes, or "
                     "lower limits.expected_seconds or limits.run_seconds of the matrix"
                 )
             if part and _together([*part, run], seconds) > budget:
@@ -81,9 +86,9 @@ def _together(runs: list[Run], seconds: Callable[[Run], float]) -> float:
     return sum(map(seconds, runs))
 
 
-def _overhead(settings: SlurmSettings) -> float:
+def _overhead(settings: BatchSettings) -> float:
     return BEGIN + EARLY + settings.warn_seconds
 
 
-def _minutes(seconds: float, settings: SlurmSettings) -> int:
+def _minutes(seconds: float, settings: BatchSettings) -> int:
     return min(settings.job_minutes, math.ceil((seconds + _overhead(settings)) / 60))

@@ -8,23 +8,23 @@ from pathlib import Path
 from rich.console import Console
 
 from matrix.batch.campaign import Campaign
-from matrix.batch.packing import Pack
+from matrix.batch.packing import JobPack
 from matrix.batch.report_job import submit_report
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
-from matrix.planning.prepare import Prepared
+from matrix.planning.prepare import PreparedSweep
 from matrix.runner.execute import waiting_at
-from matrix.runner.progress import Display
+from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
 from matrix.runner.session import site_of
-from matrix.schedulers.slurm import commands
+from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import claim
 from matrix.store.jobs import live_jobs, report_job
 from matrix.store.sweep_folder import SweepFolder
 
 
 def run_in_jobs(
-    prepared: Prepared,
+    prepared: PreparedSweep,
     folder: SweepFolder,
     console: Console,
     *,
@@ -40,9 +40,9 @@ def run_in_jobs(
         may_cost: asked whether so many node-hours are fine, where the system file sets a limit.
 
     Raises:
-        InputError: the sweep was begun with something else, a run does not fit into a job, sbatch refuses a job, or the
-            node-hours were not confirmed.
-        SlurmError: Slurm does not answer.
+        InputError: the sweep was started with something else, a run does not fit into a job, the scheduler refuses a
+            job, or the node-hours were not confirmed.
+        SchedulerError: the scheduler does not answer.
         KeyboardInterrupt: interrupted; the jobs go on.
 
     """
@@ -52,7 +52,7 @@ def run_in_jobs(
         own.check()
         campaign = Campaign(prepared, folder, record, own, console, max_runs=max_runs, retry_failed=retry_failed)
         campaign.find()
-        with Display(console, len(prepared.selected)) as display:
+        with SweepDisplay(console, len(prepared.selected)) as display:
             campaign.catch_up(display)
             packs = campaign.packs()
             _ask(prepared, packs, console, may_cost)
@@ -60,17 +60,17 @@ def run_in_jobs(
                 campaign.submit(packs)
             else:
                 campaign.follow(display)
-        if detach and prepared.system.slurm.report and campaign.news:
+        if detach and prepared.system.batch.report and campaign.news:
             submit_report(folder, prepared.system, campaign.live_ids, console)
         return campaign.summary()
 
 
-def write_jobs(prepared: Prepared, folder: SweepFolder, console: Console, *, accept_changes: bool) -> list[Path]:
+def write_jobs(prepared: PreparedSweep, folder: SweepFolder, console: Console, *, accept_changes: bool) -> list[Path]:
     """Write the jobs that would be submitted; returns their scripts. The next `run` adopts those that were submitted by
     hand, and writes the others anew.
 
     Raises:
-        InputError, SlurmError: as `run_in_jobs`.
+        InputError, SchedulerError: as `run_in_jobs`.
 
     """
     with claim(folder.runners, waiting_at(folder, console)) as own:
@@ -86,17 +86,20 @@ def cancel(folder: SweepFolder) -> list[str]:
     """Cancel the jobs of a sweep; returns their ids. What they have finished stays.
 
     Raises:
-        SlurmError: Slurm does not answer.
+        SchedulerError: the scheduler does not answer.
 
     """
-    ids = list(live_jobs(folder))
-    if ids and (report := report_job(folder)) is not None:
+    live = live_jobs(folder)
+    if not live:
+        return []
+    scheduler, ids = batch_scheduler_of(next(iter(live.values())).order().system), list(live)
+    if (report := report_job(folder)) is not None:
         ids.append(report)  # it waits for them; cancelling one that has ended does nothing
-    commands.cancel(ids)
+    scheduler.cancel(ids)
     return ids
 
 
-def _estimate(packs: list[Pack], console: Console) -> float:
+def _estimate(packs: list[JobPack], console: Console) -> float:
     hours = sum(each.node_hours for each in packs)
     if packs:
         runs = sum(len(each.runs) for each in packs)
@@ -104,11 +107,12 @@ def _estimate(packs: list[Pack], console: Console) -> float:
     return hours
 
 
-def _ask(prepared: Prepared, packs: list[Pack], console: Console, may_cost: Callable[[float], bool]) -> None:
+def _ask(prepared: PreparedSweep, packs: list[JobPack], console: Console, may_cost: Callable[[float], bool]) -> None:
     """Raises InputError: it is too much."""
-    hours, limit = _estimate(packs, console), prepared.system.slurm.confirm_node_hours
+    hours, limit = _estimate(packs, console), prepared.system.batch.confirm_node_hours
     if limit is not None and hours > limit and not may_cost(hours):
         raise InputError(
-            f"slurm.confirm_node_hours: this may cost {hours:.2f} node-hours, and more than {limit:g} want to be "
-            "confirmed: pass --yes, or lower limits.expected_seconds and limits.run_seconds to what runs really take"
+            f"{prepared.system.scheduler}.confirm_node_hours: this may cost {hours:.2f} node-hours, and more than "
+            f"{limit:g} want to be confirmed: pass --yes, or lower limits.expected_seconds and limits.run_seconds to "
+            "what runs really take"
         )

@@ -1,4 +1,4 @@
-"""The environment of the ranks: interpreter, torch and its devices, xFFL. Its own interpreter is asked each time."""
+"""Check the environment of the ranks through its own interpreter: Python, torch and its devices, xFFL."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from matrix.xffl.probe import INSTALL, is_known, named, probe
 
 
 def python(interpreter: Python, found: Installation) -> Item:
-    """The interpreter, and the harness in it."""
+    """Report the interpreter and the version of xffl-bench in it."""
     at = f", commit {found.commit[:7]}{' with changes' if found.dirty else ''}" if found.commit else ""
     return Item("Python", State.OK, f"{found.python}, {interpreter}, with xffl-bench {found.xffl_bench}{at}")
 
 
 def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
-    """The build of torch, and the GPUs that it finds on this machine."""
+    """Report the build of torch, and check the GPUs that it finds on this machine."""
     needs_gpus = system.device == "cuda" and (system.launcher == "torchrun" or system.xffl.is_loopback)
     try:
         found = Devices.model_validate_json(ask(interpreter, "bench.host.devices"))
@@ -34,9 +34,9 @@ def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
                 "torch",
                 State.MISSING,
                 str(error),
-                "make the image again" if isinstance(interpreter, InImage) else f"{interpreter} -m pip install torch",
+                "rebuild the image" if isinstance(interpreter, InImage) else f"{interpreter} -m pip install torch",
             ),
-            optional("GPUs", "not looked for", is_there=False, needed=needs_gpus, remedy="first of all, torch"),
+            optional("GPUs", "not checked", is_there=False, needed=needs_gpus, remedy="install torch first"),
         )
     build = f"for CUDA {found.cuda}" if found.cuda else f"for ROCm {found.rocm}" if found.rocm else "for CPUs"
     enough = len(found.gpus) >= system.ranks_per_node
@@ -48,8 +48,8 @@ def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
             kinds,
             is_there=bool(found.gpus) and (enough or not needs_gpus),
             needed=needs_gpus,
-            remedy=f"the system has {system.ranks_per_node} ranks per node, and each wants a GPU of its own: lower "
-            "'ranks_per_node', or call this where the GPUs are",
+            remedy=f"each of the {system.ranks_per_node} ranks per node needs its own GPU: lower 'ranks_per_node', or "
+            "run this on a node with the GPUs",
         ),
     )
 
@@ -57,19 +57,19 @@ def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
 def xffl(
     interpreter: Python, found: Installation, system: SystemFile, say: Callable[[str], None], *, anew: bool
 ) -> Item:
-    """The xFFL library, and what the probe finds that it does."""
+    """Check the xFFL library and report its behaviour as found by the probe."""
     if found.xffl is None:
         return optional(
             "xFFL",
-            f"{interpreter} finds no package xffl",
+            f"{interpreter} has no package xffl",
             is_there=False,
-            needed=False,  # a system file says nothing of engines
+            needed=False,  # a system file does not select engines
             remedy=f"engine xffl would need it: {INSTALL}",
         )
-    asked = isinstance(interpreter, Path) and system.xffl.command and shutil.which(system.xffl.command)
-    command = Path(asked) if asked else None
+    named_program = isinstance(interpreter, Path) and system.xffl.command and shutil.which(system.xffl.command)
+    command = Path(named_program) if named_program else None
     if anew or not is_known(interpreter, found, command, system.device):
-        say("trying out what xFFL does, for about half a minute ...")
+        say("probing the behaviour of xFFL, which takes about half a minute ...")
     try:
         known = probe(interpreter, command, system.device, anew=anew).library
     except InputError as error:
@@ -79,7 +79,7 @@ def xffl(
         "xFFL",
         State.OK,
         f"{named(known)} on {system.device}: {_behaviour(known)}",
-        "federated runs of engine xffl are refused: their models would mean nothing" if refused else "",
+        "federated runs of engine xffl are refused: their models would be meaningless" if refused else "",
     )
 
 
@@ -95,10 +95,10 @@ def _behaviour(known: Library) -> str:
 
 
 def xffl_exec(system: SystemFile) -> Item:
-    """The program that starts ranks over ssh, and what it is called with."""
+    """Check the program `xffl` and what it needs to start ranks over ssh."""
     try:
         return Item("xffl exec", State.OK, str(find_site(system.xffl).command))
     except InputError as error:
         if system.launcher == "xffl":
             return Item("xffl exec", State.MISSING, str(error))
-        return Item("xffl exec", State.NOT_NEEDED, "not there")
+        return Item("xffl exec", State.NOT_NEEDED, "not installed")

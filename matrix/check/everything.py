@@ -1,4 +1,4 @@
-"""All that a system file needs, looked at one after the other."""
+"""Check everything that a system file needs, one item after the other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.text import Text
 
 from matrix.check import environment, hosts, machine
 from matrix.check.item import Item, State
-from matrix.check.slurm import slurm
-from matrix.config.image_settings import ImageSettings
+from matrix.check.scheduler import schedulers
+from matrix.config.settings.image import ImageSettings
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
 from matrix.image.image import Image
@@ -25,10 +25,17 @@ _MARKS = {State.OK: ("✓", "green"), State.MISSING: ("✗", "red"), State.NOT_N
 def items(
     system: SystemFile, image: Path | None, results: Path, say: Callable[[str], None], *, anew: bool
 ) -> Iterator[Item]:
-    """What a sweep on a system would find; `say` is told of what takes long, `anew` tries xFFL out once more.
+    """Yield the items that a sweep on a system needs.
+
+    Args:
+        system: the system file.
+        image: image to check in place of the system file's.
+        results: results folder.
+        say: shows a message before something slow.
+        anew: probe xFFL even if cached.
 
     Raises:
-        OSError: what xFFL was found to do cannot be kept.
+        OSError: the findings about xFFL cannot be cached.
 
     """
     settings = system.image
@@ -40,7 +47,7 @@ def items(
     try:
         found = installation(interpreter)
     except InputError as error:
-        yield Item("Python", State.MISSING, str(error), "nothing of it was looked at")
+        yield Item("Python", State.MISSING, str(error), "its packages were not checked")
     else:
         yield environment.python(interpreter, found)
         if settings is None:
@@ -54,18 +61,18 @@ def items(
     yield from outside
     if settings and all(item.state is State.OK for item in outside):
         yield from _in_image(settings, system, say, anew=anew)
-    yield from slurm(system)
+    yield from schedulers(system)
     yield machine.room("results", results)
     yield machine.room("TMPDIR", Path(tempfile.gettempdir()))
 
 
 def _in_image(settings: ImageSettings, system: SystemFile, say: Callable[[str], None], *, anew: bool) -> Iterator[Item]:
-    """What ranks find there."""
+    """Yield the items that ranks need inside the image."""
     try:
         interpreter = Image(settings).python(system.device)
         found = installation(interpreter)
     except InputError as error:
-        yield Item("Python", State.MISSING, str(error), "nothing of it was looked at")
+        yield Item("Python", State.MISSING, str(error), "its packages were not checked")
         return
     yield environment.python(interpreter, found)
     yield from environment.torch(interpreter, system)
@@ -73,7 +80,7 @@ def _in_image(settings: ImageSettings, system: SystemFile, say: Callable[[str], 
 
 
 def check(system: SystemFile, image: Path | None, results: Path, console: Console, *, anew: bool) -> bool:
-    """Print a line for each; returns whether all is there that the system needs. Raises as `items`."""
+    """Print one line per item; return True if nothing that the system needs is missing. Raises as `items`."""
 
     def say(sentence: str) -> None:
         console.print(sentence, style="dim", soft_wrap=True)

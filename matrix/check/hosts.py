@@ -1,4 +1,4 @@
-"""The hosts of a system file, asked over ssh what a run would find there."""
+"""Check the hosts of a system file over ssh."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _LIMIT = 60.0  # seconds
 
 
 def client(system: SystemFile) -> Item:
-    """The ssh client."""
+    """Check the ssh client."""
     is_there, said = said_by(["ssh", "-V"])
-    return optional("ssh", said, is_there=is_there, needed=system.launcher == "xffl", remedy="install OpenSSH's client")
+    remedy = "install the OpenSSH client"
+    return optional("ssh", said, is_there=is_there, needed=system.launcher == "xffl", remedy=remedy)
 
 
 def hosts(system: SystemFile, interpreter: Path, here: Installation) -> list[Item]:
-    """Every host that ranks would be started on; none where ssh starts none, or only a job will know them."""
-    if system.launcher != "xffl" or system.scheduler == "slurm":
+    """Check every host that ranks would be started on; none if ssh is not used, or only the job knows its hosts."""
+    if system.launcher != "xffl" or system.scheduler != "local":
         return []
     names = list(dict.fromkeys(system.xffl.hosts_of(system.nodes)))
     with ThreadPoolExecutor(max_workers=min(32, len(names))) as pool:
@@ -38,12 +39,13 @@ def _host(name: str, system: SystemFile, interpreter: Path, here: Installation) 
             title,
             State.MISSING,
             said,
-            f"look at what this says: {shlex.join(['ssh', *system.xffl.ssh_options, name, command])}",
+            f"check the output of: {shlex.join(['ssh', *system.xffl.ssh_options, name, command])}",
         )
     try:
         there = Installation.model_validate_json(said)
     except ValueError:
-        return Item(title, State.MISSING, f"its answer was {said!r}", "a shell's start-up file there should be silent")
+        remedy = "the shell's start-up files there should print nothing"
+        return Item(title, State.MISSING, f"unexpected output: {said!r}", remedy)
     different = [
         f"{what} {theirs or 'none'} there and {ours or 'none'} here"
         for what, ours, theirs in (
@@ -56,6 +58,6 @@ def _host(name: str, system: SystemFile, interpreter: Path, here: Installation) 
         if ours != theirs
     ]
     if different:
-        remedy = f"install the same into {interpreter.parent.parent} on every host"
+        remedy = f"install the same versions in {interpreter.parent.parent} on every host"
         return Item(title, State.MISSING, "; ".join(different), remedy)
-    return Item(title, State.OK, "reached, and its environment is the same as here")
+    return Item(title, State.OK, "reachable, with the same environment as here")

@@ -1,4 +1,4 @@
-"""Whether a built image does what it should."""
+"""Verify a built image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _COMMANDS = (("torchrun", "--help"), ("python", "-m", "bench.training", "--help"
 
 
 def verify(program: Path, image: Path) -> Iterator[Item]:
-    """Try an image out, one thing after the other.
+    """Check an image's digest, a training in it, and its commands.
 
     Raises:
-        InputError: it is no image, or none of ours.
+        InputError: the file is not an image built by xffl-bench.
 
     """
     found = inspect(program, image)
@@ -32,20 +32,20 @@ def verify(program: Path, image: Path) -> Iterator[Item]:
             said = last_line(output_of([*inside(program, image, gpu), *command]))
             yield Item(" ".join(command), State.OK, said if command[0] == "xffl-bench" else "answers")
         except ImageError as error:
-            yield Item(" ".join(command), State.MISSING, str(error), "build the image anew")
+            yield Item(" ".join(command), State.MISSING, str(error), "rebuild the image")
 
 
 def _digest(image: Path, digest: str) -> Item:
     file = digest_file(image)
     try:
-        asked = re.match(r"[0-9a-f]{64}\b", file.read_text(encoding="ascii"))
+        expected = re.match(r"[0-9a-f]{64}\b", file.read_text(encoding="ascii"))
     except (FileNotFoundError, UnicodeDecodeError):
-        asked = None
-    if asked is None:
-        return Item("sha256", State.MISSING, f"{file} has none", "copy it from where the image was built")
-    if asked[0] != digest:
+        expected = None
+    if expected is None:
+        return Item("sha256", State.MISSING, f"{file} has no digest", "copy it from where the image was built")
+    if expected[0] != digest:
         return Item(
-            "sha256", State.MISSING, f"{digest}, but {file} has {asked[0]}", "copy the image again, or build it anew"
+            "sha256", State.MISSING, f"{digest}, but {file} has {expected[0]}", "copy the image again, or rebuild it"
         )
     return Item("sha256", State.OK, digest)
 
@@ -58,4 +58,4 @@ def _training(program: Path, image: Path, gpu: tuple[str, ...]) -> Item:
     if done.returncode == 0:
         tried = [line for line in done.stdout.splitlines() if line.startswith("two ranks")]
         return Item("training", State.OK, "; ".join(tried) or "the image's own test passed")
-    return Item("training", State.MISSING, last_line(done.stderr or done.stdout), "`image build` shows all of it")
+    return Item("training", State.MISSING, last_line(done.stderr or done.stdout), "`image build` prints all output")

@@ -1,4 +1,4 @@
-"""One thing that a system may need, and what was found of it."""
+"""One item that a system may need, and its state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matrix.host.calls import call
 
 
 class State(StrEnum):
-    """Of an item."""
+    """The state of an item."""
 
     OK = "ok"
     MISSING = "missing"
@@ -20,12 +20,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """What was found.
+    """The result of one check.
 
     Attributes:
-        name: of the thing.
-        found: what there is of it.
-        remedy: what to do, or what follows; empty where nothing does.
+        name: name of the item.
+        found: what was found.
+        remedy: what to do, or the consequence; may be empty.
 
     """
 
@@ -36,18 +36,18 @@ class Item:
 
 
 def optional(name: str, found: str, *, is_there: bool, needed: bool, remedy: str) -> Item:
-    """A thing that some systems need: it is missing only where it is needed."""
+    """Return an item that only some systems need: if absent, it is missing only if needed."""
     if is_there:
         return Item(name, State.OK, found)
     return Item(name, State.MISSING, found, remedy) if needed else Item(name, State.NOT_NEEDED, found)
 
 
 def said_by(command: Sequence[str], limit: float = 20.0) -> tuple[bool, str]:
-    """(whether a program ended well, its last line); what it prints counts, else what it complains of."""
+    """Run a program; return True if it succeeded, and the last line of its stdout, or else of its stderr."""
     try:
         done = call(command, limit=limit)
     except subprocess.TimeoutExpired:
-        return False, f"no answer in {limit:g} s"
+        return False, f"no answer within {limit:g} s"
     except OSError as error:
         return False, f"{command[0]}: {error.strerror}"
     printed = done.stdout if done.returncode == 0 and done.stdout.strip() else done.stderr

@@ -1,4 +1,4 @@
-"""What a machine offers beside the environment: containers, room on disks."""
+"""Check what a machine provides besides the environment: containers and disk space."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from matrix.errors import InputError
 from matrix.image.apptainer import ImageError, find_program, labels_of
 
 LEAST_ROOM = 1 << 30
-"""Bytes below which a disk is no place for a sweep."""
+"""Least free space in bytes for a sweep."""
 
 
 def containers(image: Path | None, program: str | None = None) -> Item:
-    """Apptainer, or Singularity, or what the system file names in their place."""
+    """Check the container program: Apptainer, Singularity, or the one named in the system file."""
     try:
         engine = find_program(program, key="image.program")
     except InputError as error:
@@ -24,37 +24,38 @@ def containers(image: Path | None, program: str | None = None) -> Item:
 
 
 def room(name: str, folder: Path) -> Item:
-    """Free space where a folder is, or would be made."""
+    """Check that a folder, or where it would be created, is writable and has free space."""
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
-        return Item(name, State.MISSING, f"{place} cannot be written to", "name another folder")
+        return Item(name, State.MISSING, f"{place} is not writable", "choose another folder")
     free = shutil.disk_usage(place).free
     said = f"{free / (1 << 30):.1f} GiB free in {place}"
     if free < LEAST_ROOM:
-        return Item(name, State.MISSING, said, f"make room, at least {LEAST_ROOM >> 30} GiB, or name another folder")
+        return Item(name, State.MISSING, said, f"free at least {LEAST_ROOM >> 30} GiB, or choose another folder")
     return Item(name, State.OK, said)
 
 
 def image(path: Path | None, program: str | None = None, *, on_gpus: bool = False) -> Item:
-    """The container image: whether it can be read, what it says of itself, and whether it is for these devices."""
+    """Check that the container image is readable and built for the system's devices; report its labels."""
     if path is None:
-        return Item("image", State.NOT_NEEDED, "none was named")
+        return Item("image", State.NOT_NEEDED, "none given")
     if not path.is_file() or not os.access(path, os.R_OK):
         return Item(
             "image",
             State.MISSING,
-            f"{path} is no file that can be read",
-            "name a SIF, with --image or under image.path in the system file",
+            f"{path} is not a readable file",
+            "give a SIF with --image, or as image.path in the system file",
         )
     size = f"{path}, {path.stat().st_size / (1 << 20):.0f} MiB"
     try:
         labels = labels_of(find_program(program), path, limit=60.0)
     except InputError:
-        return Item("image", State.OK, f"{size}; without Apptainer its labels stay unknown")
+        return Item("image", State.OK, f"{size}; its labels cannot be read without Apptainer")
     except ImageError as error:
-        return Item("image", State.MISSING, f"{size}: {error}", "it should be a SIF that Apptainer built")
+        return Item("image", State.MISSING, f"{size}: {error}", "it should be a SIF built by Apptainer")
     except (ValueError, KeyError, TypeError):
-        return Item("image", State.MISSING, f"{size}: has no labels that can be read", "it should be a SIF of ours")
+        remedy = "it should be a SIF built by `xffl-bench image build`"
+        return Item("image", State.MISSING, f"{size}: has no readable labels", remedy)
     return _labelled(size, labels, on_gpus=on_gpus)
 
 
@@ -62,6 +63,6 @@ def _labelled(size: str, labels: dict[str, str], *, on_gpus: bool) -> Item:
     own = {name: value for name, value in labels.items() if not name.startswith("org.label-schema")}
     described = f"{size}; " + (", ".join(f"{k}={v}" for k, v in own.items()) or "no labels")
     if on_gpus and own.get("xffl-bench.device") == "cpu":
-        remedy = "ranks of this system want GPUs: `xffl-bench image build --device cuda` (or rocm)"
+        remedy = "ranks of this system need GPUs: `xffl-bench image build --device cuda` (or rocm)"
         return Item("image", State.MISSING, described, remedy)
     return Item("image", State.OK, described)

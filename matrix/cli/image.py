@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Build, look into and try out a container image for ranks.")
+app = typer.Typer(no_args_is_help=True, help="Build, inspect and verify a container image for ranks.")
 
-Image = Annotated[Path, typer.Argument(help="image", metavar="SIF")]
+Image = Annotated[Path, typer.Argument(help="image file", metavar="SIF")]
 Program = Annotated[
     str | None, typer.Option("--program", help="Apptainer or Singularity (the first found in PATH)", metavar="NAME")
 ]
@@ -24,19 +24,19 @@ def build(
     bootstrap: Annotated[
         str, typer.Option("--bootstrap", help="kind of base: docker, localimage, oci-archive ...", metavar="KIND")
     ] = "docker",
-    xffl: Annotated[bool, typer.Option("--xffl", help="with the xFFL library, at its pinned commit")] = False,
+    xffl: Annotated[bool, typer.Option("--xffl", help="include the xFFL library, at its pinned commit")] = False,
     out: Annotated[Path, typer.Option("--out", help="image to write", metavar="SIF")] = Path("bench.sif"),
     bind: Annotated[
         list[str] | None,
-        typer.Option("--bind", help="what the build needs of this machine, such as a mirror", metavar="SRC:DST"),
+        typer.Option("--bind", help="mount from this machine for the build, such as a mirror", metavar="SRC:DST"),
     ] = None,
     tmp: Annotated[
-        Path | None, typer.Option("--tmp", help="folder for the time of the build (the fastest with room)")
+        Path | None, typer.Option("--tmp", help="folder for temporary files (the fastest with enough space)")
     ] = None,
     program: Program = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and stop")] = False,
 ) -> None:
-    """Build an image; writes its digest and the list of its packages beside it."""
+    """Build an image, and write its digest and package list next to it."""
     from matrix.errors import InputError, suggestion
     from matrix.image.apptainer import ImageError, find_program
     from matrix.image.base import DEFAULTS, find_base
@@ -46,7 +46,7 @@ def build(
 
     chosen = next((known for known in DEFAULTS if known == device), None)
     if chosen is None:
-        raise InputError(f"--device {device}: no such device{suggestion(device, DEFAULTS)}")
+        raise InputError(f"--device {device}: unknown device{suggestion(device, DEFAULTS)}")
     check_out(out)
     build = Build(
         checkout=find_checkout(Path(__file__).parents[2]),
@@ -74,7 +74,7 @@ def build(
 
 @app.command()
 def inspect(image: Image, program: Program = None) -> None:
-    """Print an image's labels, its digest and its packages."""
+    """Print an image's labels, digest and packages."""
     from matrix.image.apptainer import find_program
     from matrix.image.sif import inspect as inspect_image
 
@@ -86,7 +86,7 @@ def inspect(image: Image, program: Program = None) -> None:
 
 @app.command()
 def verify(image: Image, program: Program = None) -> None:
-    """Check an image's digest, let two ranks train in it, and call its commands."""
+    """Check an image's digest, train with two ranks in it, and call its commands."""
     from rich.console import Console
 
     from matrix.check.image import verify as verify_image

@@ -1,10 +1,11 @@
-"""Plans, summaries and states, for a person to read in a terminal."""
+"""Print plans, summaries and the state of a sweep to a terminal."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
@@ -15,24 +16,26 @@ from rich.table import Table
 from bench.contract.layout import Layout
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell
+from bench.contract.result import Result
 from bench.contract.training import SETTINGS
-from matrix.errors import as_text
+from matrix.errors import InputError, as_text
 from matrix.host.variables import environment
-from matrix.image.image import words
+from matrix.image.image import entry_command
 from matrix.launchers.torchrun import agent_command, orders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site
 from matrix.planning.crossing import crossing
-from matrix.planning.prepare import Prepared
+from matrix.planning.prepare import PreparedSweep
 from matrix.runner.runner import Summary
-from matrix.schedulers.slurm.commands import SlurmError, look
+from matrix.schedulers.base import JobStatus, SchedulerError
+from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import holder
 from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
 
 
-def print_plan(prepared: Prepared, console: Console) -> None:
-    """Every cell with its layout and runs; below, once each, the reasons why others do not run by themselves."""
+def print_plan(prepared: PreparedSweep, console: Console) -> None:
+    """Print every cell with its layout and runs; below, each reason why cells are not run once."""
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
     varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
@@ -66,7 +69,7 @@ def print_plan(prepared: Prepared, console: Console) -> None:
     counts = Counter(cell.status for cell in shown)
     console.print(
         f"{len(chosen)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "
-        f"are the same as another, {counts['impossible']} are impossible"
+        f"are equivalent to another, {counts['impossible']} are impossible"
         + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
     )
 
@@ -83,12 +86,13 @@ def _in_short(cell: Cell) -> str:
     )
 
 
-def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) -> None:
-    """What would be started, run by run: the agents' commands and their environment, or the call of `xffl exec`. They
-    start the same run by hand once its run.json, and for an image or `xffl exec` what goes with it, is there.
+def print_commands(prepared: PreparedSweep, folder: SweepFolder, console: Console) -> None:
+    """Print the commands of every run: those of its agents with their environment, or that of `xffl exec`.
+
+    They repeat the run by hand once its run.json exists, and the files for an image or `xffl exec`.
 
     Raises:
-        InputError: `xffl exec` is to start runs, and is not there; or the image is not.
+        InputError: `xffl exec` or the image is needed and does not exist.
 
     """
     image = prepared.image
@@ -103,14 +107,14 @@ def print_commands(prepared: Prepared, folder: SweepFolder, console: Console) ->
             )
             continue
         console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
-        python = [*words(run_folder), "python"] if image else [sys.executable]
+        python = [*entry_command(run_folder), "python"] if image else [sys.executable]
         for order in orders(run, run_folder, run_folder.attempt(0)):
             print(shlex.join(agent_command(order, python)))
     console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)
 
 
 def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, asked: int | None = None) -> None:
-    """Outcomes, and what comes next; of the runs `asked` for, how many have none yet."""
+    """Print outcomes and what to do next; with `asked` runs requested, also how many have no result yet."""
     counts = Counter(summary.outcomes.values())
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
@@ -119,7 +123,9 @@ def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, as
             f"{len(runs)} runs left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})", highlight=False
         )
     if asked is not None and (open_runs := asked - len(summary.outcomes.keys() | summary.left.keys())):
-        console.print(f"{open_runs} of {asked} runs have no result yet: the same command goes on", highlight=False)
+        console.print(
+            f"{open_runs} of {asked} runs have no result yet: repeat the command to continue", highlight=False
+        )
     console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
 
 
@@ -130,22 +136,22 @@ def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def print_jobs(scripts: list[Path], console: Console) -> None:
-    """Scripts of jobs that were written and not submitted."""
+def print_jobs(scripts: list[Path], submits_by: str, console: Console) -> None:
+    """Print the job scripts that were written and not submitted."""
     for script in scripts:
         print(script)
     console.print(
-        f"# {len(scripts)} jobs; none was submitted: sbatch does it, or the same command without --dry-run",
+        f"# {len(scripts)} jobs, none submitted: use {submits_by}, or the same command without --dry-run",
         highlight=False,
     )
 
 
 def print_status(folder: SweepFolder, console: Console) -> None:
-    """Outcomes so far, what is running, and what failed and why."""
+    """Print the outcomes so far, the active runs, and failures with their reasons."""
     plan = folder.plan()
-    results = {run_id: folder.result(run_id) for run_id in plan.order}
-    counts = Counter(result.outcome for result in results.values() if result is not None)
-    missing = [run_id for run_id, result in results.items() if result is None]
+    results, newer = _results(folder, plan.order)
+    counts = Counter(result.outcome for result in results.values())
+    missing = [run_id for run_id in plan.order if run_id not in results and run_id not in newer]
     runner = holder(folder.runners)
     table = Table(box=box.SIMPLE_HEAD, title=f"sweep {plan.sweep}: {len(plan.order)} runs", title_justify="left")
     table.add_column("outcome")
@@ -154,45 +160,68 @@ def print_status(folder: SweepFolder, console: Console) -> None:
     for outcome in Outcome:
         if counts[outcome]:
             table.add_row(outcome, str(counts[outcome]), outcome.meaning)
+    if newer:
+        table.add_row("newer version", str(len(newer)), "its result was written by a newer xffl-bench")
     if missing:
-        table.add_row("not run", str(len(missing)), "has no result yet")
+        table.add_row("not run", str(len(missing)), "no result yet")
     console.print(table)
     for run_id, result in results.items():
-        if result is not None and result.outcome is not Outcome.COMPLETED:
+        if result.outcome is not Outcome.COMPLETED:
             console.print(f"{result.outcome}: {run_id}: {escape(result.reason)}", highlight=False)
+    for run_id, sentence in newer.items():
+        console.print(f"newer version: {run_id}: {escape(sentence)}", highlight=False, soft_wrap=True)
     if jobs := job_folders(folder):
         _print_jobs(folder, jobs, console)
     if runner is None:
-        console.print("nobody is running it now" if not jobs else "nobody is following it now")
+        console.print("no process is running this sweep" if not jobs else "no process is following the jobs")
         return
-    console.print(f"process {runner.pid} on {runner.host} has been running it since {runner.since}")
+    console.print(f"process {runner.pid} on {runner.host} has been running this sweep since {runner.since}")
     for run_id in missing:
         beat = folder.heartbeat(run_id)
         if beat is not None:
-            console.print(f"now: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
+            console.print(f"active: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
+
+
+def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Result], dict[str, str]]:
+    """Return results by run id, and for each run whose result a newer xffl-bench wrote the sentence that says so."""
+    found: dict[str, Result] = {}
+    newer: dict[str, str] = {}
+    for run_id in run_ids:
+        try:
+            result = folder.result(run_id)
+        except InputError as error:
+            newer[run_id] = str(error)
+            continue
+        if result is not None:
+            found[run_id] = result
+    return found, newer
 
 
 def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
-    """Every job, with its state: kept where it has ended, else as Slurm says it now."""
-    try:
-        seen = look(list(live_jobs(folder)))
-    except SlurmError as error:
-        console.print(f"Slurm does not answer: {escape(str(error))}", highlight=False)
-        seen = {}
+    """Print every job with its state: the recorded one if it has ended, else the scheduler's current one."""
+    seen: dict[str, JobStatus] = {}
+    if live := live_jobs(folder):
+        scheduler = batch_scheduler_of(jobs[-1].order().system)
+        try:
+            seen = scheduler.look(list(live))
+        except SchedulerError as error:
+            console.print(f"{scheduler.title} does not respond: {escape(str(error))}", highlight=False)
     table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left")
     for name in ("job", "nodes", "runs done"):
         table.add_column(name, justify="right")
     table.add_column("state", overflow="fold")
     for job in jobs:
         order, submitted, end = job.order(), job.submitted, job.end
-        results = [folder.result(run.id) for run in order.runs]
-        done = sum(result is not None and result.outcome.is_final for result in results)
+        results, _ = _results(folder, [run.id for run in order.runs])
+        done = sum(result.outcome.is_final for result in results.values())
         if end is not None:
             state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
         elif submitted is None:
             state = "not submitted"
         else:
             now = seen.get(submitted.id)
-            state = f"{now.state} ({now.reason})" if now is not None else "not known to Slurm"
-        table.add_row(submitted.id if submitted else "", str(order.nodes), f"{done} of {len(results)}", escape(state))
+            state = f"{now.state} ({now.reason})" if now is not None else "unknown to the scheduler"
+        table.add_row(
+            submitted.id if submitted else "", str(order.nodes), f"{done} of {len(order.runs)}", escape(state)
+        )
     console.print(table)

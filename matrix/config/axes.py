@@ -1,4 +1,4 @@
-"""The axes of a matrix: some of its own, and every field of `training` by its name."""
+"""The axes of a matrix: its own axes, and every field of `training` by name."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class AxisLists(Document):
 
     @property
     def values(self) -> dict[str, list[Value]]:
-        """The values of every axis that is given."""
+        """The values of every given axis."""
         return {axis: getattr(self, axis) for axis in self._order}
 
     @property
     def labels(self) -> dict[str, list[AxisValue]]:
-        """The values' names."""
+        """The names of those values."""
         return {axis: [label(value) for value in values] for axis, values in self.values.items()}
 
 
 def _without_none(annotation: Any) -> Any:  # noqa: ANN401
-    """The type less its None: an axis has a name for every value, and None has none."""
+    """Return the type without None: every value of an axis needs a name, and None has none."""
     if get_origin(annotation) not in (Union, UnionType):
         return annotation
     return Union[tuple(member for member in get_args(annotation) if member is not type(None))]  # noqa: UP007
@@ -46,18 +46,21 @@ def _without_none(annotation: Any) -> Any:  # noqa: ANN401
 
 def _list_of(field: FieldInfo) -> Any:  # noqa: ANN401
     value = _without_none(field.annotation)
-    # Made at run time from the settings' own types, so that an axis takes what a setting takes: mypy cannot follow.
+    # Built at run time from the setting's type, so that an axis accepts what the setting accepts; mypy cannot follow.
     return OneOrMore[Annotated[(value, *field.metadata)] if field.metadata else value]  # type: ignore[misc]
 
 
 _OWN: dict[str, tuple[Any, str]] = {
-    "model": (OneOrMore[ModelValue], "names of models that are known, or named mappings"),
-    "strategy": (OneOrMore[StrategyValue], "names of strategies, or named mappings with settings of their own"),
-    "nodes": (OneOrMore[PositiveInt], "numbers of nodes"),
-    "batch_size": (OneOrMore[PositiveInt], "sequences per rank and step; over the world with `regime: global-batch`"),
-    "cuda_streams": (OneOrMore[PositiveInt], "concurrent communicators of the federated averaging (1)"),
-    "engine": (OneOrMore[EngineName], "what trains: the harness itself, or the xFFL library (native)"),
-    "launcher": (OneOrMore[LauncherName], "what starts the ranks (the system file's launcher)"),
+    "model": (OneOrMore[ModelValue], "names of built-in models, or named mappings"),
+    "strategy": (OneOrMore[StrategyValue], "names of strategies, or named mappings with their own settings"),
+    "nodes": (OneOrMore[PositiveInt], "node counts"),
+    "batch_size": (
+        OneOrMore[PositiveInt],
+        "sequences per rank and micro-batch; per step over all ranks with `regime: global-batch`",
+    ),
+    "cuda_streams": (OneOrMore[PositiveInt], "concurrent communicators for federated averaging (1)"),
+    "engine": (OneOrMore[EngineName], "training engine: the harness itself, or the xFFL library (native)"),
+    "launcher": (OneOrMore[LauncherName], "program that starts the ranks (the system file's launcher)"),
 }
 _FROM_TRAINING = {
     name: (_list_of(field), f"training.{name} as an axis: {field.description}")
@@ -71,7 +74,7 @@ _NEEDED = ("model", "strategy", "nodes", "batch_size")
 _required: dict[str, Any] = {name: (_OWN[name][0], Field(description=_OWN[name][1])) for name in _NEEDED}
 
 SOME_AXES: type[AxisLists] = create_model("SomeAxes", __base__=AxisLists, **_optional)
-"""Any axes: what an `include` gives."""
+"""Any subset of the axes, as in an `include`."""
 
 ALL_AXES: type[AxisLists] = create_model("Axes", __base__=SOME_AXES, **_required)
-"""The axes of a sweep: four must be there."""
+"""The axes of a sweep; four are required."""

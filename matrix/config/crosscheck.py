@@ -1,4 +1,4 @@
-"""What a schema cannot say: whether the keys of a matrix file agree with one another. One check per function."""
+"""Checks across the keys of a matrix file, which a schema cannot express. One check per function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract.base import AxisValue
 from bench.contract.layout import USED_SETTINGS, StrategySettings
 from bench.contract.shapes import STOCK
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import BUILT_IN
 from matrix.config.validation import Fault
 from matrix.config.values import NamedModel, NamedStrategy
@@ -17,8 +17,8 @@ from matrix.config.yamlfile import Location
 from matrix.errors import as_text, suggestion
 
 
-def faults(sweep: Sweep) -> Iterator[Fault]:
-    """All that is wrong between the keys of a matrix file."""
+def faults(sweep: MatrixFile) -> Iterator[Fault]:
+    """Yield every inconsistency between the keys of a matrix file."""
     for check in (
         _names,
         _meanings,
@@ -36,42 +36,42 @@ def faults(sweep: Sweep) -> Iterator[Fault]:
         yield from check(sweep)
 
 
-def _names(sweep: Sweep) -> Iterator[Fault]:
-    """Models and strategies are known by their plain names."""
+def _names(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that plain names refer to known models and strategies."""
     known: dict[str, Collection[str]] = {"model": sweep.model_names, "strategy": sweep.strategy_settings}
     for location, axis, value in sweep.placed_values():
         if axis in known and isinstance(value, str) and value not in known[axis]:
-            yield location, f"{value!r} is no known {axis}{suggestion(value, known[axis])}"
+            yield location, f"{value!r} is not a known {axis}{suggestion(value, known[axis])}"
 
 
-def _meanings(sweep: Sweep) -> Iterator[Fault]:
-    """No name means two things."""
+def _meanings(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that each name has one meaning."""
     meanings: dict[tuple[str, str], object] = {("model", name): shape for name, shape in STOCK.items()}
     meanings |= {("strategy", name): None for name in USED_SETTINGS}
     for location, axis, value in sweep.placed_values():
         if isinstance(value, NamedModel | NamedStrategy) and meanings.setdefault((axis, value.name), value) != value:
-            yield (*location, "name"), f"{value.name!r} is the name of another {axis} already: choose another name"
+            yield (*location, "name"), f"{value.name!r} already names another {axis}: choose another name"
 
 
-def _settings(sweep: Sweep) -> Iterator[Fault]:
-    """Every strategy has the settings that it needs, and no other."""
+def _settings(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that every strategy has the settings it needs, and no others."""
     for kind, settings in sweep.strategies.items():
         yield from _unused(("strategies", kind), kind, settings)
     for location, axis, value in sweep.placed_values():
         if axis == "strategy" and isinstance(value, str) and value in USED_SETTINGS:
             settings = sweep.strategy_settings[value][1]
             for missing in _missing(value, settings):
-                yield location, f"{value} needs {missing} in its settings: give it under strategies.{value}"
+                yield location, f"{value} needs the setting {missing}: give it under strategies.{value}"
         if isinstance(value, NamedStrategy):
             yield from _unused((*location, value.kind), value.kind, value.settings)
             for missing in _missing(value.kind, value.settings):
-                yield (*location, value.kind), f"{value.kind} needs {missing} in its settings"
+                yield (*location, value.kind), f"{value.kind} needs the setting {missing}"
 
 
 def _unused(location: Location, kind: str, settings: StrategySettings) -> Iterator[Fault]:
     for key in sorted(settings.model_dump(exclude_none=True).keys() - USED_SETTINGS[kind]):
         used = ", ".join(sorted(USED_SETTINGS[kind])) or "no settings"
-        yield (*location, key), f"is not used by {kind}, which has {used}: leave it out"
+        yield (*location, key), f"is not a setting of {kind}, which has {used}: remove it"
 
 
 def _missing(kind: str, settings: StrategySettings) -> Iterator[str]:
@@ -79,15 +79,15 @@ def _missing(kind: str, settings: StrategySettings) -> Iterator[str]:
     for key in sorted(USED_SETTINGS[kind] - {"group", "groups"} - given):
         yield f"'{key}'"
     if "groups" in USED_SETTINGS[kind] and not given & {"group", "groups"}:
-        yield "'group' (a size) or 'groups' (a number)"
+        yield "'group' (a size) or 'groups' (a count)"
 
 
-def _included(sweep: Sweep) -> Iterator[Fault]:
-    """An include has no axis of its own: the other points would have no value on it."""
+def _included(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that includes use only axes of the sweep: other combinations would have no value on a new one."""
     for place, lists in enumerate(sweep.include):
         for axis in lists.labels:
             if axis not in sweep.labels:
-                yield ("include", place, axis), f"is no axis of this sweep: give its usual value under axes.{axis}"
+                yield ("include", place, axis), f"is not an axis of this sweep: give its usual value under axes.{axis}"
 
 
 def _match(
@@ -95,57 +95,60 @@ def _match(
 ) -> Iterator[Fault]:
     for axis, labels in match.items():
         if axis not in known:
-            yield (*location, axis), f"is no axis of this sweep{suggestion(axis, known)}"
+            yield (*location, axis), f"is not an axis of this sweep{suggestion(axis, known)}"
             continue
         for place, name in enumerate(labels):
             if name not in known[axis]:
-                text = f"{as_text(name)} is no value of the axis {axis}{suggestion(name, known[axis])}"
+                text = f"{as_text(name)} is not a value of the axis {axis}{suggestion(name, known[axis])}"
                 yield (*location, axis, place), text
 
 
-def _excluded(sweep: Sweep) -> Iterator[Fault]:
-    """What is excluded is there."""
+def _excluded(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that exclusions name existing axes and values."""
     for place, match in enumerate(sweep.exclude):
         yield from _match(("exclude", place), match, sweep.labels)
 
 
-def _overrides(sweep: Sweep) -> Iterator[Fault]:
-    """Overrides match something, and leave the axes alone: a label of a cell must tell the truth."""
+def _overrides(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that overrides match existing values and do not change an axis, which would make labels untrue."""
     for place, override in enumerate(sweep.overrides):
         yield from _match(("overrides", place, "when"), override.when, sweep.all_labels)
         for key in override.changes.keys() & sweep.axes.labels.keys():
             yield ("overrides", place, "set", key), "is an axis of this sweep, which an override cannot change"
 
 
-def _training(sweep: Sweep) -> Iterator[Fault]:
-    """A field of training is given once."""
+def _training(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that a field of `training` is given once."""
     for key in sorted(sweep.training.model_fields_set & sweep.axes.labels.keys()):
-        yield ("training", key), f"is an axis too: give it here or under axes.{key}"
+        yield ("training", key), f"is also an axis: give it here or under axes.{key}"
 
 
-def _length(sweep: Sweep) -> Iterator[Fault]:
-    """A training's length is given in one way."""
+def _length(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that the length of the training is given either in steps or in epochs."""
     if sweep.uses("steps") and sweep.uses("epochs"):
-        yield ("training",), "should be as long as `steps` or as `epochs` say: keep one of them"
+        yield ("training",), "should give its length in `steps` or in `epochs`, not both: keep one of them"
 
 
-def _block(sweep: Sweep) -> Iterator[Fault]:
-    """Whole intervals fit into a block, so that blocks are alike."""
+def _block(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that a block holds whole averaging intervals, so that all blocks are alike."""
     for every in sorted(sweep.intervals):
         if sweep.block_steps % every:
-            yield ("block",), f"should be a multiple of every interval of the sweep: {sweep.block} is none of {every}"
+            yield (
+                ("block",),
+                f"should be a multiple of every interval of the sweep: {sweep.block} is not a multiple of {every}",
+            )
 
 
-def _reference(sweep: Sweep) -> Iterator[Fault]:
-    """The reference is in the sweep."""
+def _reference(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that the reference names values of the sweep."""
     for axis, name in sweep.reference.model_dump(exclude_none=True).items():
         known = sweep.all_labels[axis]
         if name not in known:
-            yield ("reference", axis), f"{as_text(name)} is no value of the axis {axis}{suggestion(name, known)}"
+            yield ("reference", axis), f"{as_text(name)} is not a value of the axis {axis}{suggestion(name, known)}"
 
 
-def _paths(sweep: Sweep) -> Iterator[Fault]:
-    """Variables and home folders in paths are known; a system that is no path is a built-in one."""
+def _paths(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that paths use known variables and home folders, and that a system is a path or built in."""
     paths: list[tuple[Location, str]] = [(("data", "path"), sweep.data.path), (("system",), sweep.system)]
     for location, _, value in sweep.placed_values():
         if isinstance(value, NamedModel) and value.path is not None:
@@ -153,18 +156,18 @@ def _paths(sweep: Sweep) -> Iterator[Fault]:
     paths += _starts(sweep)
     for location, path in paths:
         if "$" in os.path.expandvars(path):
-            yield location, f"names a variable that is not set: {path}"
+            yield location, f"uses an environment variable that is not set: {path}"
         try:
             Path(path).expanduser()
         except RuntimeError:
-            yield location, f"names a home folder that is not known: {path}"
+            yield location, f"uses an unknown home folder: {path}"
     if sweep.system not in BUILT_IN and Path(sweep.system).suffix not in (".yaml", ".yml"):
         known = suggestion(sweep.system, BUILT_IN)
         yield ("system",), f"{sweep.system!r} is neither the path of a .yaml file nor a built-in system{known}"
 
 
-def _starts(sweep: Sweep) -> Iterator[tuple[Location, str]]:
-    """Where checkpoints are named, and the paths."""
+def _starts(sweep: MatrixFile) -> Iterator[tuple[Location, str]]:
+    """Yield the location and path of every checkpoint to resume from."""
     if sweep.training.start_from is not None:
         yield ("training", "start_from"), sweep.training.start_from
     for place, override in enumerate(sweep.overrides):
@@ -175,8 +178,8 @@ def _starts(sweep: Sweep) -> Iterator[tuple[Location, str]]:
             yield location, str(value)
 
 
-def _wandb(sweep: Sweep) -> Iterator[Fault]:
-    """Names that W&B takes: it would refuse others only when the first run is over."""
+def _wandb(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that project and tags are valid for W&B, which would reject others only after the first run."""
     project = sweep.wandb.project
     if not 0 < len(project) <= 128 or set(project) & set("/\\#?%:"):
         yield ("wandb", "project"), f"should be 1 to 128 characters and none of / \\ # ? % :, not {project!r}"

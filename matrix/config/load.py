@@ -1,27 +1,27 @@
-"""Reading a matrix file: its schema, what a schema cannot say, and the models that it names."""
+"""Read a matrix file: validate its schema, check it across keys and find its models."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from matrix.config.crosscheck import faults
-from matrix.config.models import find_models
-from matrix.config.sweep import Data, Sweep
+from matrix.config.models.located import find_models
+from matrix.config.sweep import Data, MatrixFile
 from matrix.config.system import BUILT_IN, built_in_path
 from matrix.config.validation import refuse, validate
 from matrix.config.yamlfile import read_yaml
 from matrix.host.paths import absolute
 
 
-def load_sweep(path: Path) -> Sweep:
-    """Read a matrix file; the paths in it become absolute.
+def load_sweep(path: Path) -> MatrixFile:
+    """Read a matrix file and make its paths absolute.
 
     Raises:
-        InputError: one sentence for each thing that is wrong, with file, line, key and what would be right.
+        InputError: the file is invalid; one sentence per fault, with file, line, key and what would be valid.
 
     """
     file = read_yaml(path)
-    sweep = validate(Sweep, file)
+    sweep = validate(MatrixFile, file)
     refuse(file, faults(sweep))
     folder = path.absolute().parent
     found, missing = find_models(sweep, folder)
@@ -36,5 +36,5 @@ def load_sweep(path: Path) -> Sweep:
 
 
 def _system_path(system: str, folder: Path) -> Path:
-    """A built-in system's file, or the one that is named."""
+    """Return the file of a built-in system, or the given path."""
     return built_in_path(system) if system in BUILT_IN else Path(absolute(folder, system))

@@ -1,4 +1,4 @@
-"""Training settings that hold at some points of the matrix only."""
+"""Training settings for some combinations of the matrix only."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ _fields: dict[str, Any] = {
     for name, field in Training.model_fields.items()
 }
 _SOME_TRAINING: type[Document] = create_model("SomeTraining", __base__=Document, **_fields)
-"""Any fields of `Training`; a default here only marks a field that is not given."""
+"""Any fields of `Training`; the default None marks a field that is not given."""
 
 
 class Override(Document):
-    """A change of `training` at the points that match."""
+    """A change of `training` for matching combinations."""
 
-    when: dict[str, Labels] = Field(min_length=1, description="the points: axis and value or values; all must match")
+    when: dict[str, Labels] = Field(
+        min_length=1, description="which combinations: axis and value or list of values; all must match"
+    )
     set: Annotated[Document, GetPydanticSchema(lambda _, handler: handler(_SOME_TRAINING))] = Field(
-        description="fields of `training` that are no axis"
+        description="fields of `training` that are not axes"
     )
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The fields that are set."""
+        """The fields that are set, with their values."""
         return self.set.model_dump(exclude_unset=True)

@@ -1,4 +1,4 @@
-"""The facts of a data set that planning needs, without opening it."""
+"""Read the facts about a data set that planning needs, without loading it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matrix.errors import InputError
 
 
 class Source(BaseModel):
-    """`source.json` beside a data set, as `xffl-bench data` writes it; it has more keys than these."""
+    """`source.json` in the folder of a data set, as written by `xffl-bench data`; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -21,10 +21,10 @@ class Source(BaseModel):
 
 
 def read_source(folder: Path) -> Source | None:
-    """What is known of a data set; None where nothing is, as with data of other makers.
+    """Return what is known about a data set; None without a source file, as for data from elsewhere.
 
     Raises:
-        InputError: the file is there but not whole.
+        InputError: the source file exists but is unreadable or incomplete.
 
     """
     path = folder / SOURCE_FILE
@@ -36,16 +36,16 @@ def read_source(folder: Path) -> Source | None:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, ValidationError) as error:
         raise InputError(
-            f"{path}: should give vocab_size and sequence_length as numbers: make the data again with "
+            f"{path}: should give vocab_size and sequence_length as numbers: create the data again with "
             "`xffl-bench data synthetic` or `xffl-bench data prepare`"
         ) from error
 
 
 def train_samples(folder: Path) -> int | None:
-    """Samples of the train split, counted in its Arrow files; None where there is no data set.
+    """Return the number of samples in the train split, counted in its Arrow files; None without a data set.
 
     Raises:
-        InputError: the data set is there but not whole.
+        InputError: the data set exists but is incomplete.
 
     """
     split = folder / "train"
@@ -59,5 +59,7 @@ def train_samples(folder: Path) -> int | None:
             with pa.memory_map(str(split / file["filename"])) as stored:
                 samples += sum(batch.num_rows for batch in pa.ipc.open_stream(stored))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{split}: is no whole split made by save_to_disk ({error}): make the data again") from error
+        raise InputError(
+            f"{split}: is not a complete split written by save_to_disk ({error}): create the data again"
+        ) from error
     return samples

@@ -1,4 +1,4 @@
-"""The system file: the machine that a sweep runs on, and how ranks come to life there."""
+"""The system file: the machine that a sweep runs on, and how ranks are started there."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
-from matrix.config.image_settings import ImageSettings
-from matrix.config.slurm_settings import SlurmSettings
+from matrix.config.settings.batch import BatchSettings
+from matrix.config.settings.image import ImageSettings
+from matrix.config.settings.shell import ShellSettings
+from matrix.config.settings.slurm import SlurmSettings
+from matrix.config.settings.xffl import XfflSettings
 from matrix.config.validation import Fault, refuse, validate
 from matrix.config.values import Name
-from matrix.config.xffl_settings import XfflSettings
 from matrix.config.yamlfile import read_yaml
 
 BUILT_IN = ("local",)
-"""Systems that a matrix file can name without a path."""
+"""Built-in systems, which a matrix file can name without a path."""
 
 SET_BY_LAUNCHER = frozenset(
     {
@@ -35,68 +37,76 @@ SET_BY_LAUNCHER = frozenset(
         "MASTER_PORT",
     }
 )
-"""torchrun gives these to every rank (docs.pytorch.org/docs/stable/elastic/run.html)."""
+"""Variables that torchrun sets for every rank (docs.pytorch.org/docs/stable/elastic/run.html)."""
 
 
 def _number_as_text(value: object) -> object:
-    # `NCCL_DEBUG_LEVEL: 1` is what people write; a bool stays refused, since true, True and 1 are different texts.
+    # `NCCL_DEBUG_LEVEL: 1` is common; a bool is still refused, since true, True and 1 are different texts.
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class SystemFile(Document):
     """A system file."""
 
-    name: Name = Field(description="what tables call the system")
+    name: Name = Field(description="name of the system in tables")
     launcher: LauncherName = Field(
-        "torchrun", description="what starts the ranks of a node: torch's own agents, or `xffl exec` over ssh"
+        "torchrun", description="program that starts the ranks of a node: torchrun, or `xffl exec` over ssh"
     )
-    scheduler: Literal["local", "slurm"] = Field(
+    scheduler: Literal["local", "slurm", "shell"] = Field(
         "local",
-        description="where nodes come from: this machine plays them all (local), or jobs of a cluster (slurm); inside "
-        "an allocation slurm takes that one",
+        description="local runs all nodes on this machine; slurm submits jobs to a cluster, and inside an allocation "
+        "uses that one; shell runs jobs as background processes of this machine",
     )
-    device: Literal["cpu", "cuda"] = Field(description="what a rank computes on")
+    device: Literal["cpu", "cuda"] = Field(description="device of a rank")
     nodes: PositiveInt = Field(
-        description="most nodes that a run can have; on one machine a node is a torchrun agent of its own"
+        description="largest number of nodes of a run; on one machine each node is a separate torchrun agent"
     )
-    ranks_per_node: PositiveInt = Field(description="processes per node, one per device on GPUs")
-    threads_per_rank: PositiveInt = Field(1, description="intra-op threads of a rank")
+    ranks_per_node: PositiveInt = Field(description="ranks per node; on GPUs one per device")
+    threads_per_rank: PositiveInt = Field(1, description="intra-op threads per rank")
     start: Literal["auto", "warm", "exec"] = Field(
         "auto",
-        description="how ranks come to life: forked from a process that has imported torch (warm), or started by the "
-        "launcher (exec); auto is warm on a CPU and exec on GPUs",
+        description="how ranks are started: forked from a process that has already imported torch (warm), or executed "
+        "by the launcher (exec); auto is warm on a CPU and exec on GPUs",
     )
     affinity: Affinity = Field(
         "none",
-        description="cores binds each rank to its own share of the node's processor cores; none leaves it to the "
-        "operating system",
+        description="cores pins each rank to its share of the node's CPU cores; none leaves placement to the operating "
+        "system",
     )
     environment: dict[str, Annotated[str, BeforeValidator(_number_as_text)]] = Field(
-        default_factory=dict, description="variables for every rank; those that the launcher sets are refused"
+        default_factory=dict,
+        description="environment variables for every rank; those that the launcher sets are refused",
     )
     peak_flops: PositiveFloat | None = Field(
-        None, description="peak dense bf16 FLOP/s per device, where it is not the stock part's"
+        None, description="peak dense bf16 FLOP/s per device, if it differs from the standard model's"
     )
-    xffl: XfflSettings = Field(default=XfflSettings(), description="how `xffl exec` is called, for the runs it starts")
-    slurm: SlurmSettings = Field(default=SlurmSettings(), description="what jobs ask for, with scheduler: slurm")
-
-    image: ImageSettings | None = Field(None, description="image that every rank runs in (docs/guides/image.md)")
+    xffl: XfflSettings = Field(default=XfflSettings(), description="settings of `xffl exec`, for the runs it starts")
+    slurm: SlurmSettings = Field(default=SlurmSettings(), description="resources of jobs, with scheduler: slurm")
+    shell: ShellSettings = Field(default=ShellSettings(), description="settings of jobs, with scheduler: shell")
+    image: ImageSettings | None = Field(
+        None, description="container image that every rank runs in (docs/guides/image.md)"
+    )
 
     @property
     def is_warm(self) -> bool:
-        """Whether ranks are forked from a process that has imported torch."""
+        """True if ranks are forked from a process that has already imported torch."""
         if self.start != "auto":
             return self.start == "warm"
-        # On a cluster it is the agent, inside the image, that imports torch and forks.
+        # On a cluster the agent inside the image imports torch and forks.
         return self.device == "cpu" and (self.image is None or self.scheduler == "slurm")
 
+    @property
+    def batch(self) -> BatchSettings:
+        """How jobs are packed and followed: the block of the scheduler in force."""
+        return self.shell if self.scheduler == "shell" else self.slurm
+
     def on(self, hosts: list[str]) -> SystemFile:
-        """The same on the hosts of an allocation."""
+        """Return a copy that uses the hosts of an allocation."""
         return self.model_copy(update={"xffl": self.xffl.model_copy(update={"hosts": hosts})})
 
     @property
     def facts(self) -> System:
-        """What a rank or a report needs of it."""
+        """The part of the system file that ranks and reports need."""
         return System(
             name=self.name,
             device=self.device,
@@ -108,7 +118,7 @@ class SystemFile(Document):
 
 
 def built_in_path(name: str) -> Path:
-    """The file of a built-in system."""
+    """Return the file of a built-in system."""
     return Path(__file__).parents[1] / "examples" / f"{name}.yaml"
 
 
@@ -116,12 +126,12 @@ def load_system(path: Path) -> SystemFile:
     """Read a system file.
 
     Raises:
-        InputError: one sentence for each thing that is wrong, with file, line, key and what would be right.
+        InputError: the file is invalid; one sentence per fault, with file, line, key and what would be valid.
 
     """
     file = read_yaml(path)
     system = validate(SystemFile, file)
-    faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_slurm_faults(system)]
+    faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_scheduler_faults(system)]
     refuse(file, faults)
     folder = path.absolute().parent
     image = system.image.from_folder(folder) if system.image else None
@@ -131,35 +141,36 @@ def load_system(path: Path) -> SystemFile:
 def _environment_faults(system: SystemFile) -> Iterator[Fault]:
     for name in system.environment:
         if name in SET_BY_LAUNCHER or name.startswith("TORCHELASTIC_"):
-            yield ("environment", name), "is set by the launcher for each rank: leave it out"
+            yield ("environment", name), "is set by the launcher for each rank: remove it"
         elif name == "OMP_NUM_THREADS":
             yield ("environment", name), "follows from 'threads_per_rank': set that instead"
 
 
 def _host_faults(system: SystemFile) -> Iterator[Fault]:
     hosts = system.xffl.hosts
-    if hosts and system.scheduler == "slurm":
-        yield ("xffl", "hosts"), "with scheduler: slurm the hosts are those of a job: leave it out"
+    if hosts and system.scheduler != "local":
+        yield ("xffl", "hosts"), f"with scheduler: {system.scheduler} the hosts are those of the job: remove it"
     elif hosts and len(hosts) < system.nodes:
         yield (
             ("xffl", "hosts"),
-            f"names {len(hosts)} hosts for {system.nodes} nodes: name one for each node, or lower 'nodes'",
+            f"lists {len(hosts)} hosts for {system.nodes} nodes: list one per node, or lower 'nodes'",
         )
 
 
-def _slurm_faults(system: SystemFile) -> Iterator[Fault]:
-    if "slurm" in system.model_fields_set and system.scheduler != "slurm":
-        yield ("slurm",), "holds with scheduler: slurm only: set that, or leave this block out"
+def _scheduler_faults(system: SystemFile) -> Iterator[Fault]:
+    for block in ("slurm", "shell"):
+        if block in system.model_fields_set and system.scheduler != block:
+            yield (block,), f"applies only with scheduler: {block}: set that, or remove this block"
     named = ("account", "partition", "qos", "constraint", "gres")
     texts = {name: value for name in named if (value := getattr(system.slurm, name)) is not None}
     for name, text in texts.items():
         if not text or text != "".join(text.split()):
-            yield ("slurm", name), f"{text!r} should be one word, as sbatch takes it"
+            yield ("slurm", name), f"{text!r} should be one word, as sbatch expects"
     for number, option in enumerate(system.slurm.sbatch):
         if not option.startswith("-"):
-            yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for instance --mail-type=END"
+            yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for example --mail-type=END"
 
 
 def _image_faults(system: SystemFile) -> Iterator[Fault]:
-    if system.image is not None and system.scheduler == "local" and system.start == "warm":
-        yield ("start",), "forks ranks from a process outside of the image: choose exec, or leave 'image' out"
+    if system.image is not None and system.scheduler != "slurm" and system.start == "warm":
+        yield ("start",), "warm forks ranks from a process outside the image: choose exec, or remove 'image'"

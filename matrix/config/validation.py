@@ -1,4 +1,4 @@
-"""Holding a YAML file against a schema, and saying all that is wrong with it at once."""
+"""Validate a YAML file against a schema and report all faults at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from matrix.errors import InputError, as_text, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
 Fault = tuple[Location, str]
-"""Where something is wrong, and what would be right."""
+"""The location of a fault, and a message that says what would be valid."""
 
 Schema = dict[str, Any]
 
 
 def validate(model: type[Model], file: YamlFile) -> Model:
-    """The file's content as a `model`; types are not coerced, so that `nodes: true` is not one node.
+    """Return the file's content as a `model`; types are not coerced, so that `nodes: true` is not one node.
 
     Raises:
-        InputError: one sentence for each key that is wrong.
+        InputError: the content is invalid; one sentence per invalid key.
 
     """
     try:
@@ -32,14 +32,14 @@ def validate(model: type[Model], file: YamlFile) -> Model:
         sentences: dict[str, str] = {}
         for details in error.errors():
             location, is_missing = details["loc"], details["type"] == "missing"
-            # What no member of a union takes is a fault for each of them: the first member's is told.
+            # A value that matches no member of a union gives one fault per member: only the first is reported.
             key = str(location) if is_missing else file.sentence(location, "")
             sentences.setdefault(key, file.sentence(location, _message(details, schema)))
         raise InputError("\n".join(sentences.values())) from None
 
 
 def refuse(file: YamlFile, faults: Iterable[Fault]) -> None:
-    """Raise an InputError with all the faults, if there are any."""
+    """Raise an InputError with all faults, if there are any."""
     sentences = [file.sentence(location, message) for location, message in faults]
     if sentences:
         raise InputError("\n".join(sentences))
@@ -72,10 +72,10 @@ def _shown(value: object) -> str:
 
 
 def _keys_at(schema: Schema, location: Location) -> list[str]:
-    """Keys that the schema knows at a location."""
+    """Return the keys that the schema defines at a location."""
     places = list(_resolved(schema, schema))
     for step in location:
-        # A step without a place of its own is the name of a union's member: the places stay.
+        # A step without a schema of its own is the name of a union's member: keep the current ones.
         places = [child for place in places for child in _children(schema, place, step)] or places
     return sorted({key for place in places for key in place.get("properties", {})})
 
@@ -88,7 +88,7 @@ def _children(schema: Schema, place: Schema, step: int | str) -> Iterator[Schema
 
 
 def _resolved(schema: Schema, place: Schema) -> Iterator[Schema]:
-    """The places that a reference or a union stands for."""
+    """Yield the schemas that a reference or a union stands for."""
     if "$ref" in place:
         yield from _resolved(schema, schema["$defs"][place["$ref"].rsplit("/", 1)[1]])
     elif "anyOf" in place or "oneOf" in place:

@@ -23,13 +23,13 @@ from bench.contract.shapes import STOCK, Architecture, Shape
 from matrix.errors import as_text
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,59}$")]
-"""A name that can be part of a file's name."""
+"""A name that is valid as part of a file name."""
 
 T = TypeVar("T")
 
 
 def _inlined(place: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401
-    """A JSON Schema with its definitions in the place of references to them, so that it can stand inside another."""
+    """Return a JSON Schema with references replaced by their definitions, so that it can be nested in another."""
     if isinstance(place, list):
         return [_inlined(item, definitions) for item in place]
     if not isinstance(place, dict):
@@ -41,7 +41,7 @@ def _inlined(place: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401
 
 @dataclass(frozen=True)
 class _ShapeOf:
-    """A shape whose architecture is already said by the key that it stands under."""
+    """A shape whose architecture is given by its key."""
 
     architecture: Architecture
 
@@ -62,15 +62,18 @@ class _ShapeOf:
         if not isinstance(value, dict):
             return value
         if "architecture" in value:
-            raise ValueError(f"'architecture' is already said by the key {self.architecture!r}: leave it out")
+            raise ValueError(f"'architecture' is already given by the key {self.architecture!r}: remove it")
         return {"architecture": self.architecture, **value}
 
 
 @dataclass(frozen=True)
 class LocatedModel:
-    """What a run needs to know of a model: `weights` is a folder of safetensors, None where they are made anew.
+    """What a run needs to know about a model.
 
-    `files` has a fingerprint of each weight file by its name, where the folder's name does not fix what is in it.
+    Attributes:
+        weights: folder of safetensors files; None to initialise weights from the seed.
+        files: name and fingerprint of each weight file, unless the folder's name already fixes its content.
+
     """
 
     shape: Shape
@@ -79,23 +82,26 @@ class LocatedModel:
 
 
 class NamedModel(Document):
-    """A model by its shape, `{name: llama-60m, llama: {hidden_size: 512, ...}}`, or by where it is:
-    `{name: mine, path: models/mine, weights: true}`.
+    """A model given by its shape or its location.
+
+    For example `{name: llama-60m, llama: {hidden_size: 512, ...}}` or `{name: mine, path: models/mine, weights: true}`.
     """
 
-    name: Name = Field(description="what tables call the model")
+    name: Name = Field(description="name of the model in tables")
     llama: Annotated[Shape, _ShapeOf("llama")] | None = Field(None, description="shape of a Llama (dense)")
     mixtral: Annotated[Shape, _ShapeOf("mixtral")] | None = Field(None, description="shape of a Mixtral (experts)")
     path: str | None = Field(
         None,
-        description="folder with a config.json, or such a file, of a Llama or a Mixtral; relative to this file, `~` "
-        "and environment variables are expanded",
+        description="folder with a config.json of a Llama or Mixtral, or that file; relative to this file, `~` and "
+        "environment variables are expanded",
     )
     hub: str | None = Field(None, description="repository of the Hugging Face hub, in its local cache")
-    revision: str = Field("main", description="branch, tag or commit of the hub's repository")
-    online: bool = Field(False, description="download what the cache lacks, while planning")
+    revision: str = Field("main", description="branch, tag or commit of the hub repository")
+    online: bool = Field(False, description="while planning, download what is missing in the cache")
     weights: bool = Field(
-        False, description="start from the folder's or repository's safetensors, in place of weights made from the seed"
+        False,
+        description="start from the safetensors files of the folder or repository instead of weights initialised from "
+        "the seed",
     )
 
     @model_validator(mode="after")
@@ -111,21 +117,21 @@ class NamedModel(Document):
 
     @property
     def has_shape(self) -> bool:
-        """Whether the shape stands here, and not in a file elsewhere."""
+        """True if the shape is given here and not by a file or repository."""
         return self.llama is not None or self.mixtral is not None
 
     @property
     def shape(self) -> Shape:
-        """The shape that is given; only where `has_shape`."""
+        """The given shape; only if `has_shape`."""
         shape = self.llama or self.mixtral
         assert shape is not None
         return shape
 
 
 class NamedStrategy(Document):
-    """A strategy with settings of its own: `{name: fed-h32, federated: {groups: 2, every: 32}}`."""
+    """A strategy with its own settings: `{name: fed-h32, federated: {groups: 2, every: 32}}`."""
 
-    name: Name = Field(description="what tables call the strategy")
+    name: Name = Field(description="name of the strategy in tables")
     fsdp: StrategySettings | None = Field(None, description="settings of fsdp (it has none: `{}`)")
     ddp: StrategySettings | None = Field(None, description="settings of ddp (it has none: `{}`)")
     hsdp: StrategySettings | None = Field(None, description="settings of hsdp: shard")
@@ -152,17 +158,17 @@ class NamedStrategy(Document):
 
     @property
     def kind(self) -> StrategyName:
-        """Which strategy it is."""
+        """The kind of the strategy."""
         return self._given()[0][0]
 
     @property
     def settings(self) -> StrategySettings:
-        """Its settings."""
+        """The settings of the strategy."""
         return self._given()[0][1]
 
 
 def _form(value: object) -> str:
-    # The forms stand in brackets so that no key of a file can be taken for one in the place of an error.
+    # The forms are in brackets so that no key of a file can be mistaken for one in the location of an error.
     return "(mapping)" if isinstance(value, dict | Document) else "(name)"
 
 
@@ -178,12 +184,12 @@ Value = AxisValue | NamedModel | NamedStrategy
 
 
 def label(value: Value) -> AxisValue:
-    """What tables and filters call a value of an axis."""
+    """Return the name of a value in tables and filters."""
     return value.name if isinstance(value, NamedModel | NamedStrategy) else value
 
 
 class _ScalarAllowed:
-    """In the exported schema: a value may stand for a list of one."""
+    """Let the exported schema accept a single value in place of a list of one."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         array = handler(core)
@@ -210,9 +216,9 @@ OneOrMore = Annotated[
 
 def _scalar(value: object) -> object:
     if not isinstance(value, bool | int | float | str):
-        raise ValueError("should be the name of a value, or a number")
+        raise ValueError("should be the name of a value or a number")
     return value
 
 
 Labels = OneOrMore[Annotated[AxisValue, BeforeValidator(_scalar)]]
-"""Names of values of an axis."""
+"""Names of values of one axis."""

@@ -1,7 +1,7 @@
-"""Reading YAML so that every fault can be pinned to its line.
+"""Read YAML and keep the line of every key, so that faults can name it.
 
-Three things differ from PyYAML's own reading: a key written twice is refused (PyYAML keeps the last one silently),
-`1e-3` is a number, as in YAML 1.2 (PyYAML follows 1.1, where it is text), and numbers that are not finite are refused.
+Differs from PyYAML in three ways: duplicate keys are refused (PyYAML silently keeps the last), `1e-3` is a number as
+in YAML 1.2 (PyYAML follows 1.1, where it is text), and non-finite numbers are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 from matrix.errors import InputError
 
 Location = tuple[int | str, ...]
-"""Keys and indices from the top of a file to a value."""
+"""Keys and indices from the root of a file to a value."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -38,22 +38,22 @@ _Loader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+
 
 @dataclass(frozen=True)
 class YamlFile:
-    """What a file holds, and where."""
+    """The content of a file, with the lines of its keys."""
 
     path: Path
     data: object
     root: yaml.Node | None
 
     def sentence(self, location: Location, message: str) -> str:
-        """A fault with its file, line and key: `demo.yaml:7: axes.nodes[1]: should be greater than 0, not 0`."""
+        """Return a fault with file, line and key: `demo.yaml:7: axes.nodes[1]: should be greater than 0, not 0`."""
         key, line = self._find(location)
         return ": ".join(part for part in (f"{self.path}:{line}", key, message) if part)
 
     def _find(self, location: Location) -> tuple[str, int]:
-        """Key and line of the deepest part of a location that the file has.
+        """Return the key and line of the deepest part of a location that exists in the file.
 
-        Steps that it does not have are left out: the index of a scalar that stands for a list of one, and the names
-        that pydantic gives to the members of a union.
+        Steps that do not exist are skipped: the index of a scalar in place of a list, and pydantic's names for the
+        members of a union.
         """
         data, node, key = self.data, self.root, ""
         line = node.start_mark.line + 1 if node else 1
@@ -71,7 +71,7 @@ class YamlFile:
 
 
 def _descend(node: yaml.Node | None, step: int | str, line: int) -> tuple[int, yaml.Node | None]:
-    """Line and node of a child; the parent's line where it has none of its own (it came through a merge key)."""
+    """Return the line and node of a child; the parent's line if the child came from a merge key."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
         child = node.value[step]
         return child.start_mark.line + 1, child
@@ -103,7 +103,7 @@ def read_yaml(path: Path) -> YamlFile:
     """Read one YAML document.
 
     Raises:
-        InputError: the file cannot be read, is not YAML, or gives a key twice.
+        InputError: the file cannot be read, is not YAML, or has a duplicate key.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""Where what was found out once is kept for this user: `${XDG_CACHE_HOME:-~/.cache}/xffl-bench`."""
+"""The user's cache folder: `${XDG_CACHE_HOME:-~/.cache}/xffl-bench`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def cache(name: str) -> Path:
-    """The folder of one kind of finding; it need not be there."""
+    """Return the cache folder for one kind of data; it may not exist yet."""
     caches = os.environ.get("XDG_CACHE_HOME")
     return (Path(caches) if caches else Path.home() / ".cache") / "xffl-bench" / name

@@ -1,4 +1,4 @@
-"""Programs that are called for what they say: nobody types, and what they print is text."""
+"""Run programs without input and capture their output as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """What a program that failed said last, or else how it ended."""
+    """Return the last line that a failed program wrote to stderr, or else its exit status."""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return lines[-1] if lines else f"{Path(done.args[0]).name} ended with status {done.returncode}"
 
@@ -20,12 +20,17 @@ def call(
     own_session: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and keep what it prints. In a session of its own no Ctrl-C of the terminal reaches it;
-    without an `environment` of its own it has this process's.
+    """Run a program to its end and capture its output.
+
+    Args:
+        command: program and arguments.
+        limit: time limit in seconds.
+        own_session: start a new session, which a Ctrl-C in the terminal does not reach.
+        environment: environment variables; by default those of this process.
 
     Raises:
-        OSError: it cannot be started.
-        subprocess.TimeoutExpired: it had not ended after `limit` seconds, and was killed.
+        OSError: the program cannot be started.
+        subprocess.TimeoutExpired: the program did not finish within `limit` seconds and was killed.
 
     """
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Paths as files of a user's give them."""
+"""Paths given in the user's files."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def absolute(folder: Path, path: str) -> str:
-    """A path from the folder of the file that gives it, with `~` and environment variables expanded."""
+    """Return an absolute path, relative to `folder`, with `~` and environment variables expanded."""
     return os.path.normpath(folder / Path(os.path.expandvars(path)).expanduser())

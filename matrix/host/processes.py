@@ -1,8 +1,8 @@
-"""Processes, found by what they carry in their environment and never by their command line. Linux.
+"""Find and end processes by an owner in their environment, never by their command line. Linux only.
 
     python -m matrix.host.processes end OWNER
 
-ends those of an owner (see `owned`) on the machine that it is called on: so the hosts of a run are cleaned over ssh.
+ends the processes of an owner (see `owned`) on this machine; called over ssh, it cleans up the hosts of a run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -19,23 +20,29 @@ from pathlib import Path
 
 from bench.host.process import OWNER
 
+STUCK = 3
+"""Exit status of `end` if processes could not be ended; its last line of output then says which, on which host."""
+
 
 class StuckError(RuntimeError):
-    """Processes that cannot be killed, as happens when a device or file system does not answer."""
+    """Processes cannot be killed, for example because a device or file system does not respond."""
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks from boot to the start of a process, None where there is none: with the pid, its identity."""
+    """Return the start of a process in clock ticks since boot, or None if there is no such process.
+
+    Pid and start time together identify a process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat.rpartition(")")[2].split()  # the name before it can hold blanks
+    fields = stat.rpartition(")")[2].split()  # the preceding name may contain blanks
     return None if fields[0] in "ZX" else int(fields[19])
 
 
 def oom_kills() -> int:
-    """How often the kernel has killed for want of memory since boot."""
+    """Return the number of the kernel's out-of-memory kills since boot."""
     for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
         name, _, count = line.partition(" ")
         if name == "oom_kill":
@@ -47,8 +54,10 @@ _FACILITY = re.compile(rb"XFFL_FACILITY=.*/facility\.owner-([0-9a-f]+)-([^/]+)\.
 
 
 def facility_name(owner: str) -> str:
-    """Name of the script that `xffl exec` is given. The shells that xFFL starts on a node have xFFL's own variables in
-    their environment and none of ours, so the name of that script carries the owner.
+    """Return the name of the facility script for `xffl exec`, which contains the owner.
+
+    The shells that xFFL starts on a node have only xFFL's variables in their environment, none of ours; the path of
+    this script is one of them.
     """
     sweep, _, number = owner.partition("/")
     return f"facility.owner-{sweep}-{number}.sh"
@@ -58,7 +67,7 @@ def _owner(pid: int) -> str | None:
     prefix = f"{OWNER}=".encode()
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or another user's: not ours
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # ended, or another user's
         return None
     for each in environment:
         if each.startswith(prefix):
@@ -68,7 +77,7 @@ def _owner(pid: int) -> str | None:
 
 
 def owned(asked: str) -> Iterator[tuple[int, str]]:
-    """(pid, owner) of the living processes of an owner `sweep/number`, or of all of a sweep's: `sweep/`."""
+    """Yield (pid, owner) of the living processes of one owner `sweep/number`, or of a whole sweep `sweep/`."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             owner = _owner(int(entry.name))
@@ -83,7 +92,7 @@ def _kill(pid: int, owner: str) -> None:
     except ProcessLookupError:
         return
     try:
-        if _owner(pid) == owner:  # the handle holds the pid: it cannot have been given to another in between
+        if _owner(pid) == owner:  # the pidfd refers to this process even if the pid is reused meanwhile
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     except ProcessLookupError:
         pass
@@ -92,7 +101,7 @@ def _kill(pid: int, owner: str) -> None:
 
 
 def _listens(pid: int, number: int) -> bool:
-    """Whether a process has a handler of its own for a signal; others would be ended by it."""
+    """Return True if a process handles a signal; the signal would end others."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -102,7 +111,7 @@ def _listens(pid: int, number: int) -> bool:
 
 
 def ask_for_stacks(asked: str) -> None:
-    """Have every rank of an owner print where it is into its log (see `bench.start`)."""
+    """Make every rank of an owner print its stack into its log (see `bench.start`)."""
     for pid, _ in owned(asked):
         if _listens(pid, signal.SIGUSR1):
             with contextlib.suppress(ProcessLookupError):
@@ -110,10 +119,10 @@ def ask_for_stacks(asked: str) -> None:
 
 
 def end_all(asked: str, *, spare: frozenset[int] = frozenset(), spare_owner: str | None = None) -> int:
-    """Kill every process of an owner (see `owned`), but for the spared; returns how many were found.
+    """Kill every process of an owner (see `owned`) except the spared ones; return how many were found.
 
     Raises:
-        StuckError: processes were still there after 10 seconds.
+        StuckError: processes still exist after 10 seconds.
 
     """
     found: set[int] = set()
@@ -121,14 +130,14 @@ def end_all(asked: str, *, spare: frozenset[int] = frozenset(), spare_owner: str
     looks = 0
     while True:
         alive = [(pid, owner) for pid, owner in owned(asked) if pid not in spare and owner != spare_owner]
-        # Twice nothing: a process that is just being executed shows no environment, and one that was just forked may
-        # have come behind the look.
+        # Require two empty scans: a process in the middle of exec shows no environment, and one that was just forked
+        # may have been missed.
         looks = 0 if alive else looks + 1
         if looks == 2:
             return len(found)
         if time.monotonic() > deadline:
             raise StuckError(
-                f"processes {sorted(pid for pid, _ in alive)} could not be ended: look at them before going on"
+                f"processes {sorted(pid for pid, _ in alive)} could not be killed: check them before continuing"
             )
         for pid, owner in alive:
             found.add(pid)
@@ -137,23 +146,23 @@ def end_all(asked: str, *, spare: frozenset[int] = frozenset(), spare_owner: str
 
 
 def main() -> int:
-    """Command line of this module; returns an exit status."""
+    """Run the command line of this module; return an exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    end = commands.add_parser("end", help="kill them")
-    end.add_argument("--spare-owner", help="but for those of this owner")
-    commands.add_parser("stacks", help="have ranks print where they are into their logs")
+    end = commands.add_parser("end", help="kill the owner's processes")
+    end.add_argument("--spare-owner", help="except those of this owner")
+    commands.add_parser("stacks", help="make the owner's ranks print their stacks into their logs")
     for command in commands.choices.values():
-        command.add_argument("owner", help="<sweep>/<number>, or <sweep>/ for all of a sweep")
+        command.add_argument("owner", help="<sweep>/<number>, or <sweep>/ for a whole sweep")
     arguments = parser.parse_args()
     if arguments.command == "stacks":
         ask_for_stacks(arguments.owner)
         return 0
     try:
-        print(end_all(arguments.owner, spare_owner=arguments.spare_owner))
+        end_all(arguments.owner, spare_owner=arguments.spare_owner)
     except StuckError as error:
-        print(error, file=sys.stderr)
-        return 1
+        print(f"{socket.gethostname()}: {error}")
+        return STUCK
     return 0
 
 

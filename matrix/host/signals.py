@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, while something runs that must be ended cleanly."""
+"""Handling of SIGINT and SIGTERM while something runs that must be ended cleanly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM interrupt once; more of them do not disturb the cleaning up."""
+    """Turn the first SIGINT or SIGTERM into a KeyboardInterrupt and ignore later ones, so that cleanup can finish."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in signals:

@@ -1,4 +1,4 @@
-"""Files that are made of a template."""
+"""Fill in file templates."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """A template with its {{names}} replaced.
+    """Return a template with its {{names}} replaced by values.
 
     Raises:
-        KeyError: it has a name that no value is given for.
+        KeyError: a name has no value.
 
     """
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)

@@ -1,1 +1,1 @@
-"""The container image that ranks can run in: built, looked into, tried out and entered."""
+"""The container image that ranks can run in: build, inspect and enter it."""

@@ -1,4 +1,4 @@
-"""Apptainer, or Singularity: the program that images are built and entered with."""
+"""Apptainer or Singularity, the program that builds and runs images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NAMES = ("apptainer", "singularity")
 
 
 class ImageError(RuntimeError):
-    """The program failed at what it was asked for."""
+    """The container program failed."""
 
 
 def find_program(asked: str | None, *, key: str = "--program") -> Path:
-    """The program: the one asked for under `key`, else the first of both that is in PATH.
+    """Return the program named by the user with option or key `key`, else the first of `NAMES` found in PATH.
 
     Raises:
-        InputError: there is none.
+        InputError: the program is not found.
 
     """
     found = next((path for name in ([asked] if asked else NAMES) if (path := shutil.which(name))), None)
@@ -31,15 +31,15 @@ def find_program(asked: str | None, *, key: str = "--program") -> Path:
         return Path(found)
     remedy = "load the site's module, install it (apptainer.org/docs/admin/main/installation.html)"
     if asked:
-        raise InputError(f"{key} {asked}: no such program: {remedy}, or leave it out")
-    raise InputError(f"neither apptainer nor singularity is in PATH: {remedy}, or name it with {key}")
+        raise InputError(f"{key} {asked}: program not found: {remedy}, or omit {key}")
+    raise InputError(f"neither apptainer nor singularity is in PATH: {remedy}, or give its path with {key}")
 
 
 def output_of(command: Sequence[str | Path], *, limit: float = 600.0) -> str:
-    """What a command prints.
+    """Run a command and return its output.
 
     Raises:
-        ImageError: it could not be started, took longer than `limit` seconds, or ended with another status than 0.
+        ImageError: the command could not be started, took longer than `limit` seconds, or ended with a nonzero status.
 
     """
     try:
@@ -47,18 +47,18 @@ def output_of(command: Sequence[str | Path], *, limit: float = 600.0) -> str:
     except OSError as error:
         raise ImageError(f"{command[0]} cannot be started: {error.strerror}") from error
     except subprocess.TimeoutExpired:
-        raise ImageError(f"had not ended after {limit:g} s") from None
+        raise ImageError(f"did not finish within {limit:g} s") from None
     if done.returncode != 0:
         raise ImageError(last_line(done.stderr or done.stdout) or f"status {done.returncode}")
     return done.stdout
 
 
 def labels_of(program: str | Path, image: Path, *, limit: float = 600.0) -> dict[str, str]:
-    """An image's labels.
+    """Return the labels of an image.
 
     Raises:
         ImageError: as `output_of`.
-        ValueError, KeyError, TypeError: it has none that can be read.
+        ValueError, KeyError, TypeError: the image has no readable labels.
 
     """
     said = json.loads(output_of([program, "inspect", "--json", image], limit=limit))
@@ -67,15 +67,15 @@ def labels_of(program: str | Path, image: Path, *, limit: float = 600.0) -> dict
 
 
 def crossing(program: str | Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables as the caller's environment must have them to arrive inside, word for word.
+    """Return variables renamed and escaped so that the container receives their exact values.
 
-    A shell inside puts them into double quotes and escapes double quotes by itself, and nothing else.
+    A shell inside wraps values in double quotes and escapes only double quotes itself.
     """
     prefix = "SINGULARITYENV" if Path(program).name == "singularity" else "APPTAINERENV"
     return {f"{prefix}_{name}": re.sub(r"([\\$`])", r"\\\1", value) for name, value in variables.items()}
 
 
 def last_line(text: str) -> str:
-    """The last line that says something, without colours."""
+    """Return the last non-empty line, without colour codes."""
     lines = [line.strip() for line in re.sub(r"\x1b\[[\d;]*m", "", text).splitlines() if line.strip()]
     return lines[-1] if lines else ""

@@ -1,4 +1,4 @@
-"""How a rank gets into an image: the words before its command, and nothing that is executed here."""
+"""Compose the command prefix that runs a rank in an image. Nothing is executed here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECRETS = ("HF_TOKEN", "WANDB_API_KEY")
 
 @dataclass(frozen=True)
 class Bind:
-    """A folder or file of the host that ranks see, at the same path unless another is named."""
+    """A folder or file of the host mounted into the container, at the same path unless `at` is given."""
 
     path: Path
     writable: bool = False
@@ -32,7 +32,7 @@ class Bind:
 
     @property
     def place(self) -> Path:
-        """Where it is inside."""
+        """The path inside the container."""
         return self.at or self.path
 
 
@@ -45,23 +45,23 @@ def enter(
     workdir: Path,
     program: str = "apptainer",
 ) -> list[str]:
-    """The words before a rank's command.
+    """Return the command prefix that runs a rank in an image.
 
-    The rank sees the image, the binds, /tmp and /dev, and of variables those given. These are set by `env` inside,
-    word for word: Apptainer's own --env splits values at commas and expands `$`. A caller's list of processes shows
-    them, so no secret belongs among them; `hidden` has a way for these.
+    The rank sees the image, the binds, /tmp and /dev, and only the given variables. `env` sets them inside, because
+    Apptainer's --env splits values at commas and expands `$`. The host's process list shows them, so they must not
+    contain secrets, which `hidden` passes.
 
     Args:
         image: SIF.
-        device: what the image was built for.
-        binds: what ranks read and write; where two overlap, the inner one counts for what it holds.
-        environment: variables, such as `carried` picks and the system file names.
-        workdir: the working directory, which must lie in a bind.
+        device: kind of device to give access to.
+        binds: what ranks read and write; where two overlap, the inner one applies to its content.
+        environment: variables, such as those from `carried` and the system file.
+        workdir: working directory, which must be inside a bind.
         program: Apptainer or Singularity.
 
     """
     words = [program, "exec", "--cleanenv", "--no-home", *GPU_OPTION[device]]
-    for bind in sorted(binds, key=lambda bind: bind.place.parts):  # what holds others is mounted before them
+    for bind in sorted(binds, key=lambda bind: bind.place.parts):  # parents are mounted before their children
         words += ["--mount", _mount(bind)]
     words += ["--pwd", str(workdir), str(image)]
     if environment:
@@ -70,7 +70,7 @@ def enter(
 
 
 def scratch(folder: Path) -> dict[str, str]:
-    """Variables that send what libraries keep for themselves to a folder, where the home folder stays outside."""
+    """Return variables that make libraries keep temporary files and caches in a folder, as there is no home inside."""
     inner = PurePosixPath(folder)
     return {
         "TMPDIR": str(inner),
@@ -81,10 +81,10 @@ def scratch(folder: Path) -> dict[str, str]:
 
 
 def carried(environment: Mapping[str, str]) -> dict[str, str]:
-    """Of a host's variables those that ranks must know: of the launcher, the scheduler, and what changes a figure.
+    """Return the host's variables that ranks need: the launcher's, the scheduler's and those that change a figure.
 
-    Never a key or a token, and neither what holds for the host's files only (LD_PRELOAD) nor the launcher's commit:
-    the image's code has its own.
+    Leaves out keys and tokens, variables valid only for the host's files (LD_PRELOAD), and the launcher's commit: the
+    code in the image has its own.
     """
     chosen = {name: value for name, value in environment.items() if _LAUNCH.fullmatch(name)}
     chosen |= allowed_environment(environment)
@@ -92,8 +92,9 @@ def carried(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def hidden(environment: Mapping[str, str], *, program: str = "apptainer") -> dict[str, str]:
-    """Keys and tokens that ranks may need, as variables for the process that enters the image: no list of processes
-    shows these.
+    """Return keys and tokens that ranks may need, as environment variables of the container program.
+
+    Unlike arguments, these do not appear in a process list.
     """
     return crossing(program, {name: environment[name] for name in _SECRETS if name in environment})
 
@@ -101,5 +102,5 @@ def hidden(environment: Mapping[str, str], *, program: str = "apptainer") -> dic
 def _mount(bind: Bind) -> str:
     fields = ["type=bind", f"src={bind.path}", f"dst={bind.place}"] + ([] if bind.writable else ["ro"])
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(fields)  # paths may hold commas
+    csv.writer(text, lineterminator="").writerow(fields)  # paths may contain commas
     return text.getvalue()

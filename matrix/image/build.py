@@ -1,4 +1,4 @@
-"""Building an image: whole or not at all, with its digest and the list of its packages beside it."""
+"""Build an image atomically, with its digest and package list next to it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.files import write_whole
+from bench.contract.atomic import write_whole
 from matrix.errors import InputError
 from matrix.image.apptainer import ImageError, crossing, output_of
 from matrix.image.base import Base, Device
 from matrix.image.context import DEFINITION, Checkout, lay_out
 
 FREEZE = "/opt/xffl-bench/freeze.txt"
-"""All Python packages of an image, inside it."""
+"""List of all Python packages, inside an image."""
 
 PACKED = "-comp zstd -Xcompression-level 3"
-"""For mksquashfs. gzip, its default, took several times as long."""
+"""Options for mksquashfs. Its default, gzip, took several times as long."""
 
 _PASSED_ON = re.compile(r"PIP_\w+|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY")
 
 
 @dataclass(frozen=True)
 class Build:
-    """What is built, of what, where and with what.
+    """All inputs of a build.
 
     Attributes:
-        xffl: whether the xFFL library goes in.
-        binds: folders and files that the build is to see, in the program's own words.
-        tmp: the folder for what is there only while it is built.
+        xffl: include the xFFL library.
+        binds: folders and files visible to the build, in the program's syntax.
+        tmp: folder for temporary files.
 
     """
 
@@ -50,7 +50,7 @@ class Build:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """What the definition is told."""
+        """The build arguments of the definition file."""
         return {
             "BOOTSTRAP": self.base.bootstrap,
             "FROM": self.base.name,
@@ -62,7 +62,7 @@ class Build:
         }
 
     def command(self, target: Path, *, packs: bool, is_root: bool) -> list[str]:
-        """The program's call, in the folder that was laid out. Users that are not root build as root of a namespace."""
+        """Return the command, to be run in the build context. Users other than root build with --fakeroot."""
         words = [str(self.program), "build"]
         words += [] if is_root else ["--fakeroot"]
         words += ["--mksquashfs-args", PACKED] if packs else []
@@ -74,87 +74,92 @@ class Build:
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """Of the caller's variables those that the build gets: pip's settings, and the proxies of the site."""
+    """Return the caller's variables that are passed to the build: pip's settings and proxies."""
     return {name: value for name, value in sorted(environment.items()) if _PASSED_ON.fullmatch(name)}
 
 
 def digest_file(image: Path) -> Path:
-    """Where an image's SHA-256 lies, in the form of `sha256sum`."""
+    """Return the path of an image's SHA-256 file, in the format of `sha256sum`."""
     return image.with_name(f"{image.name}.sha256")
 
 
 def freeze_file(image: Path) -> Path:
-    """Where the list of an image's packages lies."""
+    """Return the path of an image's package list."""
     return image.with_name(f"{image.name}.freeze.txt")
 
 
-def digest_of(image: Path) -> str:
-    """SHA-256 of an image."""
+def image_digest(image: Path) -> str:
+    """Return the SHA-256 of an image."""
     with image.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_out(out: Path) -> None:
-    """Raises InputError: no image can be written there."""
+    """Check that an image can be written to a path.
+
+    Raises:
+        InputError: the path does not end in .sif, is a folder, or its folder is not writable.
+
+    """
     if out.suffix != ".sif":
         raise InputError(f"--out {out}: should end in .sif")
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise InputError(f"--out {out}: {out.parent} should be a folder that can be written to, and {out} no folder")
+        raise InputError(f"--out {out}: should be a file in a writable folder")
 
 
 def described(build: Build) -> str:
-    """What would be done, for people to read and to type."""
+    """Return a description of the build: the files of the context and the command."""
     command = build.command(build.out, packs=_packs(build.program), is_root=os.geteuid() == 0)
     files = "\n".join(f"  source/{file}" for file in build.checkout.files)
     return (
-        f"{len(build.checkout.files)} files that git tracks in {build.checkout.root}, laid out below {build.tmp}:\n"
-        f"{files}\nand there\n"
+        f"{len(build.checkout.files)} files that git tracks in {build.checkout.root}, copied to a folder in "
+        f"{build.tmp}:\n{files}\ncommand, run there:\n"
         f"  APPTAINER_TMPDIR={shlex.quote(str(build.tmp))} {shlex.join(command)}"
     )
 
 
 def make(build: Build) -> str:
-    """Build the image and what lies beside it; returns the image's SHA-256.
+    """Build the image, its digest file and its package list; return the image's SHA-256.
 
-    What the program prints goes to the terminal. Until all has gone well, `out` is as it was.
+    The program's output goes to the terminal. `out` is replaced only after everything has succeeded.
 
     Raises:
         ImageError: the program failed; nothing was written.
         OSError: a file could not be written.
 
     """
-    beside = build.out.with_name(f".{build.out.name}.{os.getpid()}")
+    temporary = build.out.with_name(f".{build.out.name}.{os.getpid()}")
     work = Path(tempfile.mkdtemp(prefix="xffl-bench-image-", dir=build.tmp))
     try:
         lay_out(build.checkout, work / "context")
-        command = build.command(beside.absolute(), packs=_packs(build.program), is_root=os.geteuid() == 0)
+        command = build.command(temporary.absolute(), packs=_packs(build.program), is_root=os.geteuid() == 0)
         variables = {"APPTAINER_TMPDIR": str(work), "SINGULARITY_TMPDIR": str(work)}
         variables |= crossing(build.program, passed_on(os.environ))
         status = _status_of(command, work / "context", {**os.environ, **variables})
         if status != 0:
-            raise ImageError(f"`{build.program.name} build` ended with status {status}: nothing was written")
-        packages = output_of([*inside(build.program, beside), "cat", FREEZE])
-        digest = digest_of(beside)
-        told = {digest_file: f"{digest}  {build.out.name}\n", freeze_file: packages}
-        for file, text in told.items():
-            write_whole(file(beside), text)
-        for file in told:
-            file(beside).replace(file(build.out))
-        beside.replace(build.out)
+            raise ImageError(f"`{build.program.name} build` failed with status {status}: nothing was written")
+        packages = output_of([*inside(build.program, temporary), "cat", FREEZE])
+        digest = image_digest(temporary)
+        sidecars = {digest_file: f"{digest}  {build.out.name}\n", freeze_file: packages}
+        for file, text in sidecars.items():
+            write_whole(file(temporary), text)
+        for file in sidecars:
+            file(temporary).replace(file(build.out))
+        temporary.replace(build.out)
     finally:
-        for left in (beside, digest_file(beside), freeze_file(beside)):
+        for left in (temporary, digest_file(temporary), freeze_file(temporary)):
             left.unlink(missing_ok=True)
-        shutil.rmtree(work, ignore_errors=True)  # what a namespace's root made, its own end has removed
+        shutil.rmtree(work, ignore_errors=True)  # files of the namespace's root were removed when the namespace ended
     return digest
 
 
 def inside(program: Path, image: Path, options: Sequence[str] = ()) -> list[str]:
-    """The words before a command that is to see nothing but the image."""
+    """Return the command prefix that runs a command in the image, isolated from the host."""
     return [str(program), "exec", "--cleanenv", "--no-home", "--pwd", "/", *options, str(image)]
 
 
 def _status_of(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> int:
-    """Call the program. A Ctrl-C reaches it, too, and it gets the time to take down what it has mounted."""
+    """Run the program and return its status. A Ctrl-C reaches it too; it gets time to unmount."""
     process = subprocess.Popen(command, cwd=folder, env=variables, stdin=subprocess.DEVNULL)
     try:
         return process.wait()
@@ -164,8 +169,8 @@ def _status_of(command: Sequence[str], folder: Path, variables: Mapping[str, str
 
 
 def _packs(program: Path) -> bool:
-    """Whether the program lets mksquashfs be told how to compress."""
+    """Return True if the program accepts options for mksquashfs."""
     try:
         return "--mksquashfs-args" in output_of([program, "build", "--help"], limit=60.0)
     except ImageError as error:
-        raise InputError(f"{program}: is no Apptainer and no Singularity: {error}") from error
+        raise InputError(f"{program}: is neither Apptainer nor Singularity: {error}") from error

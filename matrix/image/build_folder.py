@@ -1,4 +1,4 @@
-"""Where an image is built: a folder with room, the fastest first."""
+"""Choose the folder in which an image is built: the fastest one with enough space."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from matrix.errors import InputError
 
 GIB = 1 << 30
 NEEDED = {"cpu": 4 * GIB, "cuda": 30 * GIB, "rocm": 80 * GIB}
-"""Bytes that a build may take: the base unpacked, what is installed into it, and the packed image."""
+"""Bytes that a build may need: the unpacked base, the packages installed into it, and the packed image."""
 
 _MEMORY = Path("/dev/shm")
 
 
 def build_folder(asked: Path | None, out: Path, device: str) -> Path:
-    """The folder for what a build leaves behind only while it works.
+    """Return the folder for temporary files of a build.
 
-    One that was asked for is taken as it is; else memory, the folder for temporary files and that of the image.
+    A folder chosen by the user is used without checking its space; otherwise memory, the folder for temporary files
+    and the folder of the image are tried in this order.
 
     Raises:
-        InputError: none has room.
+        InputError: no folder has enough space, or the chosen one is not writable.
 
     """
     if asked is not None:
         if not asked.is_dir() or not os.access(asked, os.W_OK):
-            raise InputError(f"--tmp {asked}: is no folder that can be written to")
+            raise InputError(f"--tmp {asked}: is not a writable folder")
         return asked
     needed = NEEDED[device]
     places = [_MEMORY] if _memory() > 2 * needed else []
@@ -36,21 +37,21 @@ def build_folder(asked: Path | None, out: Path, device: str) -> Path:
     if found is None:
         room = ", ".join(f"{shutil.disk_usage(place).free / GIB:.1f} GiB in {place}" for place in places)
         raise InputError(
-            f"no room to build an image for {device}, which may take {needed // GIB} GiB (free: {room}): "
-            "name a folder with --tmp, whose room is not asked for"
+            f"not enough space to build an image for {device}, which may need {needed // GIB} GiB (free: {room}): "
+            "choose a folder with --tmp, whose space is not checked"
         )
     return found
 
 
 def is_fit(place: Path, needed: int) -> bool:
-    """Whether a build can work in a folder: there is room, it can write, and programs may be executed there."""
+    """Return True if a folder is writable, has `needed` bytes free, and is not mounted noexec."""
     if not place.is_dir() or not os.access(place, os.W_OK):
         return False
     return shutil.disk_usage(place).free >= needed and not os.statvfs(place).f_flag & os.ST_NOEXEC
 
 
 def _memory() -> int:
-    """Bytes of memory that are available."""
+    """Return the available memory in bytes."""
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""The folder that an image is built in: the definition, and the files that git tracks of what goes in."""
+"""The build context of an image: the definition file and the tracked files of the checkout that go in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from matrix.errors import InputError
 
 PARTS = ("bench", "matrix", "reports", "pyproject.toml", "README.md", "containers")
-"""What goes in; README.md because pyproject.toml names it."""
+"""What goes into the image; README.md because pyproject.toml refers to it."""
 
 DEFINITION = "bench.def"
 LOCKS = ("containers/lock.txt", "containers/lock-xffl.txt")
@@ -22,11 +22,11 @@ LOCKS = ("containers/lock.txt", "containers/lock-xffl.txt")
 
 @dataclass(frozen=True)
 class Checkout:
-    """The checkout of xffl-bench that an image is made from.
+    """The checkout of xffl-bench that an image is built from.
 
     Attributes:
-        commit: with ` dirty` behind it where files that go in differ from it.
-        files: that git tracks, relative to the root.
+        commit: followed by ` dirty` if files that go in differ from it.
+        files: tracked files, relative to the root.
 
     """
 
@@ -36,20 +36,20 @@ class Checkout:
 
     @property
     def version(self) -> str:
-        """Of xffl-bench."""
+        """The version of xffl-bench."""
         return str(self._project()["version"])
 
     @property
     def xffl_commit(self) -> str:
-        """The commit of the xFFL library that pyproject.toml names."""
+        """The commit of the xFFL library pinned in pyproject.toml."""
         for requirement in self._project()["optional-dependencies"]["xffl"]:
             if found := re.fullmatch(r"xffl @ git\+\S+@([0-9a-f]{40})", requirement):
                 return found[1]
-        raise InputError(f"{self.root / 'pyproject.toml'}: the extra 'xffl' should name one commit of xFFL")
+        raise InputError(f"{self.root / 'pyproject.toml'}: the extra 'xffl' should pin one commit of xFFL")
 
     @property
     def lock_digest(self) -> str:
-        """SHA-256 over the lock files."""
+        """The SHA-256 of the lock files."""
         return hashlib.sha256(b"".join((self.root / name).read_bytes() for name in LOCKS)).hexdigest()
 
     def _project(self) -> dict[str, Any]:
@@ -59,16 +59,16 @@ class Checkout:
 
 
 def find_checkout(root: Path) -> Checkout:
-    """The checkout at a folder.
+    """Return the checkout in a folder.
 
     Raises:
-        InputError: it is none, or git cannot be asked.
+        InputError: the folder is not a checkout, or git failed.
 
     """
     if not (root / ".git").exists() or not (root / "containers" / DEFINITION).is_file():
         raise InputError(
-            f"{root} is no checkout of xffl-bench: images are made from one: clone the repository, "
-            "and install it from there with `pip install --editable .`"
+            f"{root} is not a checkout of xffl-bench, which images are built from: clone the repository and install "
+            "it with `pip install --editable .`"
         )
     listed = _git(root, "ls-files", "-z", "--", *PARTS).split("\0")
     files = tuple(path for name in sorted(listed) if name and (root / (path := Path(name))).is_file())
@@ -77,7 +77,7 @@ def find_checkout(root: Path) -> Checkout:
 
 
 def lay_out(checkout: Checkout, folder: Path) -> None:
-    """Copy what goes in to a folder that must not exist, with modes that any user can read."""
+    """Copy the files that go in to a new folder, readable for all users."""
     folder.mkdir(parents=True)
     for file in checkout.files:
         target = folder / "source" / file
@@ -91,7 +91,7 @@ def _git(root: Path, *words: str) -> str:
     try:
         done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise InputError(f"git cannot be started ({error.strerror}): it tells what goes into an image") from error
+        raise InputError(f"git cannot be started ({error.strerror}): it lists the files of an image") from error
     if done.returncode != 0:
         raise InputError(f"{root}: git {words[0]} failed: {done.stderr.strip()}")
     return done.stdout

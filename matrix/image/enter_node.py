@@ -1,15 +1,15 @@
-"""What stands before a rank's or an agent's command on a node, and brings it into the image.
+"""Run a rank's or an agent's command in the image, on its node.
 
     python -P -m matrix.image.enter_node RUN/image.json -- COMMAND...
 
-takes of the variables that it finds those that ranks must know, and becomes Apptainer, which starts the command. It is
-started as often as ranks are, so it imports nothing that takes time.
+selects the environment variables that ranks need and executes Apptainer, which starts the command. It is started once
+per rank or agent, so it imports nothing slow.
 
-All ends with the process that started this one (`--parent`, where that one must be sure of it). Apptainer cannot ask
-the kernel for that: it executes its starter from another thread than the first, and the wish is a thread's own (seen
-with 1.4.5). So a guard stays behind that watches both and kills Apptainer. SIGKILL to Apptainer leaves what it started
-running, so what is started in the image asks to end with its parent, which is Apptainer. Whoever cleans up finds the
-guard and what is inside by the owner in their environment; Apptainer has none there, and ends with what it started.
+Everything ends with the process that started this one (checked if given as `--parent`). PR_SET_PDEATHSIG does not work
+for Apptainer: it executes its starter from another thread than the first, and the setting is per thread (seen with
+1.4.5). So a guard process watches both and kills Apptainer. SIGKILL to Apptainer leaves its children running, so
+processes in the image ask to be killed with their parent, which is Apptainer. Cleanup finds the guard and the processes
+inside by the owner in their environment; Apptainer itself has no owner there, and ends with its children.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from matrix.image.base import Device
 
 @dataclass(frozen=True)
 class Entry:
-    """What a node has to know to bring a run's processes into the image: the file `image.json`.
+    """What a node needs to run processes of a run in the image; stored as `image.json`.
 
     Attributes:
-        on_gpus: whether ranks compute on the node's GPUs.
-        scratch: folder for temporary files and caches, with variables that this node knows.
-        environment: variables that hold, whatever the node says.
+        on_gpus: ranks use the node's GPUs.
+        scratch: folder for temporary files and caches; its variables are expanded on the node.
+        environment: variables that take precedence over the node's.
 
     """
 
@@ -54,24 +54,24 @@ class Entry:
     environment: dict[str, str]
 
     def as_json(self) -> str:
-        """The file's content."""
+        """Return the content of the file."""
         binds = [[str(bind.path), bind.writable, bind.at and str(bind.at)] for bind in self.binds]
         return json.dumps(vars(self) | {"binds": binds}, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Entry:
-        """Read the file's content."""
+        """Parse the content of the file."""
         found = json.loads(text)
         binds = tuple(Bind(Path(path), writable, at and Path(at)) for path, writable, at in found.pop("binds"))
         return cls(**found, binds=binds)
 
 
 def become(entry: Entry, command: Sequence[str]) -> NoReturn:
-    """Execute Apptainer in the place of this process.
+    """Replace this process by Apptainer.
 
     Raises:
-        InputError: something that the image needs is not on this node.
-        OSError: Apptainer cannot be executed, or the scratch folder not be made.
+        InputError: something that the image needs is missing on this node.
+        OSError: Apptainer cannot be executed, or the scratch folder cannot be created.
 
     """
     program = str(find_program(entry.program, key="image.program"))
@@ -79,7 +79,7 @@ def become(entry: Entry, command: Sequence[str]) -> NoReturn:
     binds = [*entry.binds, Bind(own, writable=True)]
     for path in (Path(entry.image), *(bind.path for bind in binds)):
         if not path.exists():
-            raise InputError(f"{path} is not there, and ranks in the image need it: mount it, or name another")
+            raise InputError(f"{path} does not exist, and ranks in the image need it: mount it, or give another path")
     variables = {**carried(os.environ), **scratch(own), **entry.environment}
     words = enter(
         Path(entry.image), device(on_gpus=entry.on_gpus), binds, variables, workdir=Path(entry.workdir), program=program
@@ -88,26 +88,26 @@ def become(entry: Entry, command: Sequence[str]) -> NoReturn:
 
 
 def expanded(folder: str) -> Path:
-    """A folder with this node's variables in it.
+    """Expand this node's variables in the path of a folder.
 
     Raises:
-        InputError: it has a variable that is not set here, or depends on the working directory.
+        InputError: a variable is not set here, or the path is relative.
 
     """
-    found = os.path.expanduser(os.path.expandvars(folder))  # noqa: PTH111 - a `~` that is nobody's is told, not raised
+    found = os.path.expanduser(os.path.expandvars(folder))  # noqa: PTH111 - Path.expanduser raises for an unknown user
     if unset := re.search(r"\$\{?\w+\}?", found):
-        raise InputError(f"image.scratch: {folder}: {unset[0]} is not set here: name a folder without it")
+        raise InputError(f"image.scratch: {folder}: {unset[0]} is not set here: give a folder without it")
     if not found.startswith("/"):
         raise InputError(f"image.scratch: {folder}: should be an absolute path")
     return Path(found)
 
 
 def own_folder(place: Path) -> Path:
-    """The user's folder below one that others may use too; made where it is not there.
+    """Return the user's own folder inside a shared one; create it if missing.
 
     Raises:
-        InputError: there is no such place, or somebody else has made the folder.
-        OSError: it cannot be made.
+        InputError: the shared folder does not exist, or the user's folder belongs to another user.
+        OSError: the folder cannot be created.
 
     """
     folder = place / f"xffl-bench-{os.getuid()}"
@@ -115,26 +115,26 @@ def own_folder(place: Path) -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
     except FileNotFoundError:
-        raise InputError(f"image.scratch: there is no folder {place}: make it, or name another") from None
+        raise InputError(f"image.scratch: the folder {place} does not exist: create it, or give another") from None
     except FileExistsError:
-        raise InputError(f"image.scratch: {folder} is no folder: remove it, or name another place") from None
+        raise InputError(f"image.scratch: {folder} is not a folder: remove it, or give another place") from None
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-        raise InputError(f"image.scratch: {folder} belongs to somebody else: name another place")
+        raise InputError(f"image.scratch: {folder} belongs to another user: give another place")
     return folder
 
 
 def device(*, on_gpus: bool) -> Device:
-    """What a container gets of this machine's devices: AMD's driver has a file of its own."""
+    """Return the kind of device that a container gets; /dev/kfd tells AMD GPUs from NVIDIA's."""
     if not on_gpus:
         return "cpu"
     return "rocm" if Path("/dev/kfd").exists() else "cuda"
 
 
 def guard(parent: int) -> None:
-    """Leave a process behind that kills this one, whatever program it has become, when its parent has died.
+    """Fork a guard that kills this process, whatever program it executes later, when its parent has died.
 
     Raises:
-        InputError: it has died already.
+        InputError: the parent has already died.
 
     """
     here = os.getpid()
@@ -148,10 +148,10 @@ def guard(parent: int) -> None:
     if child := os.fork():
         os.waitpid(child, 0)
         return
-    if os.fork() == 0:  # a child of nobody's: Apptainer waits for its own
+    if os.fork() == 0:  # not a child of Apptainer, which waits for its children
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):  # a log's reader would wait for it
+        for stream in range(3):  # readers of a log wait for all writers
             os.dup2(nothing, stream)
         ended, _, _ = select.select([own, other], [], [])
         if own not in ended:
@@ -160,15 +160,15 @@ def guard(parent: int) -> None:
 
 
 def main() -> NoReturn:
-    """Command line of this module; returns only where something is missing, in one sentence."""
+    """Run the command line of this module; exit with a message if something is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parent", type=int, help="end with this process (the one that started it)")
+    parser.add_argument("--parent", type=int, help="end with this process (default: the parent)")
     parser.add_argument("entry", type=Path, help="image.json of a run")
     parser.usage = "%(prog)s [--parent PARENT] ENTRY -- COMMAND..."
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    arguments, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]  # which may have a `--` of its own
+    arguments, command = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]  # may itself contain a `--`
     if not command:
-        parser.error("no command: what stands behind -- is started in the image")
+        parser.error("no command: give the command to run in the image after --")
     try:
         guard(arguments.parent or os.getppid())
         become(Entry.from_json(arguments.entry.read_text(encoding="utf-8")), command)

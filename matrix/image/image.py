@@ -1,4 +1,4 @@
-"""The image of a sweep, found: what tells it from others, and the words that bring its ranks in."""
+"""The image of a system: its digest, and the command prefix that runs its ranks inside."""
 
 from __future__ import annotations
 
@@ -8,42 +8,48 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.files import RunFolder, write_whole
+from bench.contract.atomic import write_whole
+from bench.contract.files import RunFolder
 from bench.contract.run import Run
-from bench.host.provenance import commit_of, told
-from matrix.config.image_settings import ImageSettings
+from bench.host.provenance import commit_of, commit_text
+from matrix.config.settings.image import ImageSettings
 from matrix.errors import InputError
 from matrix.host.variables import environment
 from matrix.image.apptainer import find_program
 from matrix.image.apptainer_command import Bind, enter
-from matrix.image.digests import digest
+from matrix.image.digests import cached_digest
 from matrix.image.enter_node import Entry
 from matrix.image.enter_node import device as device_here
 from matrix.xffl.interpreter import InImage
 
 
 class Image:
-    """An image that ranks of a system run in."""
+    """The image that ranks of a system run in."""
 
     def __init__(self, settings: ImageSettings) -> None:
-        """Raises InputError: what the system file names is not there."""
+        """Check that the image and the checkout exist.
+
+        Raises:
+            InputError: the image or the checkout named in the system file does not exist.
+
+        """
         self.settings = settings
         self.path = Path(settings.path)
         if not self.path.is_file():
-            raise InputError(f"image.path: there is no file {self.path}: `xffl-bench image build` makes one")
+            raise InputError(f"image.path: {self.path} does not exist: build it with `xffl-bench image build`")
         if settings.code is not None and not (Path(settings.code) / "bench" / "start.py").is_file():
-            raise InputError(f"image.code: {settings.code} is no checkout of xffl-bench: name one, or leave it out")
+            raise InputError(f"image.code: {settings.code} is not a checkout of xffl-bench: give one, or remove it")
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the file."""
-        return digest(self.path)
+        """The SHA-256 of the file."""
+        return cached_digest(self.path)
 
     def python(self, device: Literal["cpu", "cuda"]) -> InImage:
-        """Its interpreter, to be asked on this machine.
+        """Return the image's interpreter, to be queried on this machine.
 
         Raises:
-            InputError: neither Apptainer nor Singularity is here.
+            InputError: neither Apptainer nor Singularity is installed here.
 
         """
         program = find_program(self.settings.program, key="image.program")
@@ -52,16 +58,17 @@ class Image:
         words = enter(self.path, gpu, binds, self._code(), workdir=Path("/"), program=str(program))
         return InImage(self.path, (*words, "python"))
 
-    def into(self, run: Run, folder: RunFolder, python: Path | None = None) -> list[str]:
-        """Write the run's `image.json`; returns the words before the command of an agent or a rank on any node, where
-        `python` is the interpreter of xffl-bench.
+    def write_entry(self, run: Run, folder: RunFolder, python: Path | None = None) -> list[str]:
+        """Write the run's `image.json`; return the command prefix for its agents and ranks on any node.
+
+        `python` is the interpreter of xffl-bench on the nodes.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
 
         """
         write_whole(entry_file(folder), self._entry(run, folder).as_json(), durable=False)
-        return words(folder, python)
+        return entry_command(folder, python)
 
     def _entry(self, run: Run, folder: RunFolder) -> Entry:
         return Entry(
@@ -75,17 +82,18 @@ class Image:
         )
 
     def _code(self) -> dict[str, str]:
-        """Variables by which a checkout's code is found before the image's, and its commit known."""
+        """Return the variables that put a checkout before the image's code and record its commit."""
         if self.settings.code is None:
             return {}
-        state = told(*commit_of(Path(self.settings.code)))
+        code = Path(self.settings.code)  # at the same place inside
+        state = commit_text(*commit_of(code), code)
         return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:
-        """What ranks see of the host; of several for one place the last counts."""
+        """Yield the mounts from the host; of several for one path the last wins."""
         read = [run.data, run.weights, run.training.start_from]
-        paths = [path for name in read if name for path in (Path(name), *elsewhere(Path(name)))]
-        code = [Path(self.settings.code)] if self.settings.code else []  # its links lead to nothing that is imported
+        paths = [path for name in read if name for path in (Path(name), *link_target_folders(Path(name)))]
+        code = [Path(self.settings.code)] if self.settings.code else []  # targets of its links are not imported
         found = {path: Bind(path) for path in (*paths, *code)}
         for bind in self.settings.more:
             at = Path(bind.at or bind.path)
@@ -94,20 +102,20 @@ class Image:
         yield from (found | {own: Bind(own, writable=True)}).values()
 
 
-def elsewhere(folder: Path) -> list[Path]:
-    """Folders of the files that links in a folder lead to, as in the hub's cache."""
+def link_target_folders(folder: Path) -> list[Path]:
+    """Return the folders outside `folder` that its symbolic links point into, as in the hub's cache."""
     files = [file.resolve() for file in folder.rglob("*") if file.is_symlink()] if folder.is_dir() else []
     real = folder.resolve()
     return sorted({file.parent for file in files if not file.is_relative_to(real)})
 
 
 def entry_file(folder: RunFolder) -> Path:
-    """Where a run keeps what its nodes have to know of the image."""
+    """Return the path of a run's `image.json`."""
     return folder.path / "image.json"
 
 
-def words(folder: RunFolder, python: Path | None = None) -> list[str]:
-    """What stands before a command on a node."""
+def entry_command(folder: RunFolder, python: Path | None = None) -> list[str]:
+    """Return the command prefix that runs a command in the image on a node."""
     return [
         str(python or sys.executable),
         "-P",

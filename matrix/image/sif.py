@@ -1,4 +1,4 @@
-"""What a built image says of itself, and whether it does what it should."""
+"""Inspect a built image."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from matrix.errors import InputError
 from matrix.image.apptainer import ImageError, labels_of, output_of
 from matrix.image.base import Device
-from matrix.image.build import FREEZE, digest_of, inside
+from matrix.image.build import FREEZE, image_digest, inside
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """What an image says of itself.
+    """The metadata of an image.
 
     Attributes:
-        labels: ours, without the prefix.
+        labels: those of xffl-bench, without the prefix.
         packages: `name==version`, sorted.
         digest: SHA-256 of the file.
 
@@ -28,20 +28,20 @@ class Inspected:
 
     @property
     def device(self) -> Device:
-        """What it was built for."""
+        """The kind of device that the image was built for."""
         named = self.labels.get("device")
         return "cuda" if named == "cuda" else "rocm" if named == "rocm" else "cpu"
 
 
 def inspect(program: Path, image: Path) -> Inspected:
-    """Look into an image.
+    """Read the metadata of an image.
 
     Raises:
-        InputError: it is no image, or none of ours.
+        InputError: the file is not an image built by xffl-bench.
 
     """
     if not image.is_file():
-        raise InputError(f"{image}: there is no such file: name an image that `xffl-bench image build` made")
+        raise InputError(f"{image}: does not exist: give an image built by `xffl-bench image build`")
     try:
         labels = {
             name.removeprefix("xffl-bench."): str(value)
@@ -52,5 +52,5 @@ def inspect(program: Path, image: Path) -> Inspected:
     except (ImageError, ValueError, KeyError) as error:
         raise InputError(f"{image}: {program.name} cannot read it: {error}") from error
     if not labels:
-        raise InputError(f"{image}: has no labels of xffl-bench: name an image that `xffl-bench image build` made")
-    return Inspected(labels, tuple(packages.split("\n")[:-1]), digest_of(image))
+        raise InputError(f"{image}: has no labels of xffl-bench: give an image built by `xffl-bench image build`")
+    return Inspected(labels, tuple(packages.split("\n")[:-1]), image_digest(image))

@@ -1,4 +1,4 @@
-"""What the launchers have in common: a run under way, how one is started, and what its ranks get to know."""
+"""The protocol of launchers and of active runs, and helpers that launchers share."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from bench.contract.run import Run
 
 
 class LaunchError(RuntimeError):
-    """The launcher itself failed, before any rank could."""
+    """The launcher itself failed, before any rank started."""
 
 
 class UncleanHostError(LaunchError):
-    """A host may still have processes of earlier runs, and cannot be reached to end them."""
+    """A host may still have processes of earlier runs and cannot be reached to end them."""
 
 
 class Launched(Protocol):
-    """A run under way."""
+    """An active run."""
 
     @property
     def is_here(self) -> bool:
-        """Whether all its processes are on this machine, whose kernel counts what it kills for want of memory."""
+        """True if all processes are on this machine, so that its kernel's out-of-memory kills are conclusive."""
 
     def statuses(self) -> dict[str, int]:
-        """Exit statuses of the processes that have ended, by what people call them; negative for a signal."""
+        """Return the exit statuses of ended processes, by their name in messages; negative for a signal."""
 
     def is_over(self) -> bool:
-        """Whether all of the run has ended by itself."""
+        """Return True if the whole run has ended by itself."""
+
+    def memory_line(self) -> str:
+        """What the scheduler wrote of a process that it ended for lack of memory; empty if it wrote nothing."""
 
     def dump_stacks(self) -> None:
-        """Have every rank print where it is into its log."""
+        """Make every rank print its stack into its log."""
 
     def stop(self) -> list[str]:
-        """End everything that belongs to the run, now, and return when it is gone.
+        """Kill all processes of the run and wait until they are gone.
 
-        Returns a sentence for each host of which that is not known.
+        Returns a sentence for each host where this could not be confirmed.
 
         Raises:
-            StuckError: processes on this machine could not be ended.
+            StuckError: processes on this machine could not be killed.
 
         """
 
@@ -49,14 +52,19 @@ class Launcher(Protocol):
     """Starts runs, one at a time."""
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
-        """Raises LaunchError: nothing was started."""
+        """Start a run.
+
+        Raises:
+            LaunchError: nothing was started.
+
+        """
 
     def close(self) -> None:
         """End what the launcher keeps between runs."""
 
 
 def free_port(*, but: int | None = None) -> int:
-    """A port nobody listens on, from below the range that the kernel deals out by itself; another one than `but`."""
+    """Return a free port below the kernel's ephemeral range, other than `but`."""
     for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
         if port == but:
             continue
@@ -66,9 +74,9 @@ def free_port(*, but: int | None = None) -> int:
             except OSError:
                 continue
             return port
-    raise LaunchError("100 ports between 20000 and 32000 were all taken")
+    raise LaunchError("no free port: 100 random ports between 20000 and 32000 are all in use")
 
 
 def signalled(status: int) -> int:
-    """Negative for a signal, of which a shell, and Apptainer, says 128 more."""
+    """Convert the status 128+n of a shell or Apptainer to subprocess's -n."""
     return 128 - status if status > 128 else status

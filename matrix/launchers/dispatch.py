@@ -1,4 +1,4 @@
-"""The launcher that a run asks for. One sweep may use several, and each is made when the first run wants it."""
+"""Dispatch runs to their launchers. A sweep may use several; each is created for the first run that needs it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from matrix.launchers.base import Launched, Launcher
 
 
 class ChosenLauncher:
-    """Passes each run on to the launcher that it names."""
+    """Starts each run with the launcher it names."""
 
     def __init__(self, makers: Mapping[LauncherName, Callable[[], Launcher]]) -> None:
         self._makers = makers
         self._made: dict[LauncherName, Launcher] = {}
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
-        """By `run.launcher`."""
+        """Start a run with `run.launcher`."""
         if run.launcher not in self._made:
             self._made[run.launcher] = self._makers[run.launcher]()
         return self._made[run.launcher].start(run, folder, attempt)
 
     def close(self) -> None:
-        """Close all that were made."""
-        with ExitStack() as each:  # where one fails, the others are still closed
+        """Close all launchers that were created."""
+        with ExitStack() as each:  # if one fails, the others are still closed
             for launcher in self._made.values():
                 each.callback(launcher.close)

@@ -18,12 +18,13 @@ from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
 from matrix.config.system import SystemFile
 from matrix.host.calls import call, complaint
-from matrix.host.processes import end_all
-from matrix.host.variables import environment, marks
+from matrix.host.processes import STUCK, end_all
+from matrix.host.variables import environment, ownership_variables
 from matrix.image.image import Image
 from matrix.launchers.base import Launched, LaunchError, free_port, signalled
 from matrix.launchers.status_files import OF_NODE, kept
-from matrix.schedulers.slurm.script import cores_per_node
+from matrix.schedulers.slurm.header import cores_per_node
+from matrix.schedulers.slurm.states import out_of_memory_line
 
 STARTED = 120.0
 """Seconds for the steps that end processes: an interpreter from a busy file system on every node."""
@@ -56,7 +57,8 @@ def step(hosts: Sequence[str], system: SystemFile) -> list[str]:
 def agent_words(hosts: Sequence[str], port: int, store_port: int | None) -> list[str]:
     """The end of an agent's command on every host."""
     return [
-        *("--among", ",".join(hosts), "--master-addr", hosts[0], "--master-port", str(port), "--with-parent"),
+        *("--among", ",".join(hosts), "--node-name-in", "SLURMD_NODENAME"),
+        *("--master-addr", hosts[0], "--master-port", str(port), "--with-parent"),
         *(("--fork", "--store-port", str(store_port)) if store_port is not None else ()),
     ]
 
@@ -94,6 +96,12 @@ class Step:
         """Once srun has ended: it waits for every task."""
         return self._process.poll() is not None
 
+    def memory_line(self) -> str:
+        """Return what Slurm's daemons wrote into the nodes' logs, or srun into its own."""
+        logs = [*sorted(self._attempt.logs.glob("node*.log")), self._attempt.logs / "srun.log"]
+        texts = (log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists())
+        return next((line for text in texts if (line := out_of_memory_line(text))), "")
+
     def dump_stacks(self) -> None:
         """By signal, on every host."""
         self._launcher.on_hosts("stacks", self._total)
@@ -118,7 +126,7 @@ class SrunLauncher:
         self, owner: str, commit: str, system: SystemFile, hosts: Sequence[str], image: Image | None = None
     ) -> None:
         self._owner = owner
-        self._marks = marks(owner, commit)
+        self._ownership = ownership_variables(owner, commit)
         self._system = system
         self._hosts = list(hosts)
         self._image = image
@@ -140,7 +148,7 @@ class SrunLauncher:
         port = free_port()
         store_port = free_port(but=port) if self._system.is_warm else None
         try:
-            into = [*self._image.into(run, folder), "python"] if self._image else [sys.executable, "-P"]
+            into = [*self._image.write_entry(run, folder), "python"] if self._image else [sys.executable, "-P"]
             command = [
                 *step(hosts, self._system),
                 f"--output={attempt.logs.absolute()}/node%4n.log",
@@ -154,7 +162,7 @@ class SrunLauncher:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **environment(run.system, self._marks)},
+                    env={**os.environ, **environment(run.system, self._ownership)},
                     start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
                 )
         except OSError as error:
@@ -192,4 +200,5 @@ def _wrong(done: subprocess.CompletedProcess[str]) -> str:
     lines = done.stderr.splitlines()
     if lost := [match for line in lines if (match := re.search(r"failed on node (\S+): .*", line))]:
         return f"{', '.join(dict.fromkeys(match[1] for match in lost))} did not answer: {lost[0].string.strip()}"
-    return next((line for line in lines if "could not be ended" in line), complaint(done))
+    stuck = [line for line in done.stdout.splitlines() if line] if done.returncode == STUCK else []
+    return stuck[-1] if stuck else complaint(done)

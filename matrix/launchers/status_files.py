@@ -1,4 +1,4 @@
-"""Exit statuses that processes on other hosts have kept as files in the attempt's folder."""
+"""Read exit statuses that processes on other hosts wrote to files in the attempt's folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OF_RANK, OF_NODE = re.compile(r"rank(\d{5,})\.status"), re.compile(r"node(\d{4,}
 
 
 def kept(attempt: AttemptFolder, name: re.Pattern[str], known: dict[int, int]) -> dict[int, int]:
-    """New exit statuses of ranks or of nodes, by number."""
+    """Return new exit statuses of ranks or nodes, by number."""
     return {
         int(match[1]): int(file.read_text(encoding="ascii"))
         for file in attempt.ends.iterdir()

@@ -1,10 +1,10 @@
-"""The scripts that `xffl exec` needs for a run, written into the run's folder for it and for people.
+"""Write the scripts that `xffl exec` needs for a run, in the run's folder.
 
 runs/<id>/training.py, config.py   what a rank executes
-runs/<id>/facility.sh              what every node's shell sources before it
-runs/<id>/launch.sh                the whole call, for a repetition by hand
-runs/<id>/ssh/ssh                  ssh with the system file's options, which keeps its exit status
-attempts/<n>/facility.owner-*.sh   whose attempt it is, and its port
+runs/<id>/facility.sh              what every node's shell sources first
+runs/<id>/launch.sh                the complete command, to repeat the run by hand
+runs/<id>/ssh/ssh                  ssh with the system file's options, which records its exit status
+attempts/<n>/facility.owner-*.sh   owner and port of an attempt
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.files import AttemptFolder, RunFolder, write_whole
+from bench.contract.atomic import write_whole
+from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
 from bench.host.provenance import allowed_environment, is_secret
 from matrix.host.processes import facility_name
@@ -32,7 +33,7 @@ _PASSED_ON = re.compile(r"(HF|TRANSFORMERS|WANDB)_\w+|XDG_CACHE_HOME|PYTHONPATH"
 
 @dataclass(frozen=True)
 class Scripts:
-    """The scripts of one run and one attempt."""
+    """The scripts of one attempt at a run."""
 
     run: Run
     folder: RunFolder
@@ -46,15 +47,15 @@ class Scripts:
 
     @property
     def ssh_folder(self) -> Path:
-        """What has to be first in PATH when `xffl exec` is called."""
+        """The folder that must be first in PATH of `xffl exec`."""
         return self._place / "ssh"
 
     def facility(self, owner: str) -> Path:
-        """The script of the attempt."""
+        """Return the path of the attempt's facility script."""
         return self.attempt.path.absolute() / facility_name(owner)
 
     def command(self, facility: Path) -> list[str]:
-        """The call of `xffl exec`: -n last, because it takes all words that follow."""
+        """Return the command of `xffl exec`; -n comes last because it takes all following arguments."""
         return [
             *(str(self.site.command), "exec", str(self._place / "training.py"), str(self._place / "config.py")),
             *("-f", str(facility), "-v", str(self.site.venv), "-ws", str(self.run.world)),
@@ -62,11 +63,11 @@ class Scripts:
         ]
 
     def by_hand(self) -> list[str]:
-        """The call that repeats the run outside a sweep."""
+        """Return the command that repeats the run outside a sweep."""
         return self.command(self._place / "facility.sh")
 
     def write(self, owner: str, port: int, more: Mapping[str, str]) -> None:
-        """Write them all; `more` are the variables that an attempt's ranks get beside the run's own.
+        """Write all scripts; `more` are variables of the attempt's ranks in addition to the run's.
 
         Raises:
             OSError: a script could not be written.
@@ -76,9 +77,9 @@ class Scripts:
         exported = environment(self.run.system, {})
         exported = {**passed_on(os.environ), **self.site.network, **exported}
         source = (
-            f"source {shlex.quote(settings.facility)}" if settings.facility else "# The site has no script of its own."
+            f"source {shlex.quote(settings.facility)}" if settings.facility else "# No site script (xffl.facility)."
         )
-        into = self.image.into(self.run, self.folder, self.site.python) if self.image else []
+        prefix = self.image.write_entry(self.run, self.folder, self.site.python) if self.image else []
         facility = self.facility(owner)
         call = " \\\n    ".join(_lines(self.by_hand()))
         call = f'export PATH={shlex.quote(str(self.ssh_folder))}:"$PATH"\n{call}'
@@ -94,7 +95,7 @@ class Scripts:
             folder=shlex.quote(str(Path.cwd())),
             by_hand=str(place / "by-hand"),
             exports=_exports(exported),
-            into=f"{shlex.join(into)} " if into else "",
+            prefix=f"{shlex.join(prefix)} " if prefix else "",
             threads=str(self.run.system.threads_per_rank),
         )
         self._write(
@@ -119,8 +120,10 @@ class Scripts:
 
 
 def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
-    """What of the runner's environment ranks get, which ssh does not carry: what a result records, and what caches,
-    W&B and packages are found by. Never a secret: it would lie in a file.
+    """Return the runner's variables that ranks need and ssh does not forward, without secrets.
+
+    These are the variables that a result records, and those that locate caches, W&B and packages. They are written to
+    a file, hence no secrets.
     """
     found = {name: value for name, value in variables.items() if _PASSED_ON.fullmatch(name) and not is_secret(name)}
     return dict(sorted((allowed_environment(variables) | found).items()))
@@ -131,7 +134,7 @@ def _exports(variables: Mapping[str, str]) -> str:
 
 
 def _lines(command: list[str]) -> list[str]:
-    """A command in words for a shell: a path to a line, and an option with its values."""
+    """Split a command into lines for a shell script: one path, or one option with its values, per line."""
     lines: list[list[str]] = [[]]
     for word in command:
         if word.startswith(("-", "/")) and lines[-1] and (word[0] == "-" or not lines[-1][0].startswith("-")):

@@ -1,6 +1,6 @@
-"""Points that are executed alike are one run: which of them is run, and why the others are the same.
+"""Collapse equivalent combinations to one run, and explain why the others are the same.
 
-Two points are one run where the identities of their runs are equal, whatever their names are.
+Two combinations are equivalent if the identities of their runs are equal, whatever their names.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from bench.contract.layout import StrategyName, canonical_name
 from bench.contract.run import Run
-from matrix.planning import irrelevant as unused
+from matrix.planning import irrelevant
 from matrix.planning.expand import Point
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A point that can be run."""
+    """A combination that can be run."""
 
     point: Point
     kind: StrategyName
@@ -25,12 +25,12 @@ class Resolved:
 
     @property
     def canonical(self) -> StrategyName:
-        """The simplest strategy that it is here."""
+        """The simplest strategy with this layout."""
         return canonical_name(self.run.layout)
 
 
 def collapse(cells: list[Resolved]) -> dict[str, Resolved]:
-    """The cell that is executed, by identity: the one that goes by its simplest name, else the first."""
+    """Return the executed cell by identity: the one named after the simplest strategy, else the first."""
     groups: dict[str, list[Resolved]] = defaultdict(list)
     for cell in cells:
         groups[cell.identity].append(cell)
@@ -41,7 +41,7 @@ def collapse(cells: list[Resolved]) -> dict[str, Resolved]:
 
 
 def why_same(cell: Resolved, executed: Resolved) -> str:
-    """Why a cell is the same run as the executed one, for a person to read."""
+    """Return why a cell is the same run as the executed one, as text for users."""
     differs = [axis for axis, value in cell.point.items() if executed.point[axis] != value]
     return "; ".join(_difference(axis, cell, executed) for axis in differs)
 
@@ -52,7 +52,7 @@ def _difference(axis: str, cell: Resolved, executed: Resolved) -> str:
     if axis == "model":
         shared = "shape" if cell.run.weights is None else "shape and weights"
         return f"{cell.point[axis]} has the {shared} of {executed.point[axis]}"
-    return unused.reason(axis)
+    return irrelevant.reason(axis)
 
 
 def _strategy_difference(cell: Resolved, executed: Resolved) -> str:
@@ -64,7 +64,7 @@ def _strategy_difference(cell: Resolved, executed: Resolved) -> str:
 
 
 def _simplification(cell: Resolved) -> str:
-    """What makes a strategy a simpler one."""
+    """Return what reduces a strategy to a simpler one."""
     layout = cell.run.layout
     if layout.world == 1:
         return "on one rank"

@@ -1,4 +1,4 @@
-"""From lists of values to points: the product of the axes, less what is excluded, and what is included."""
+"""Expand lists of values to combinations: the product of the axes, minus exclusions, plus inclusions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from collections.abc import Mapping, Sequence
 from bench.contract.base import AxisValue
 
 Point = dict[str, AxisValue]
-"""The name of one value on every axis."""
+"""A combination: the name of one value for every axis."""
 
 Match = Mapping[str, Sequence[AxisValue]]
 
 
 def matches(point: Mapping[str, AxisValue], match: Match) -> bool:
-    """Whether the point has one of the listed values on every axis that is listed."""
+    """Return True if a combination has one of the listed values on every listed axis."""
     return all(point[axis] in values for axis, values in match.items())
 
 
 def expand(axes: Mapping[str, Sequence[AxisValue]], exclude: Sequence[Match], include: Sequence[Match]) -> list[Point]:
-    """Points in the order of the axes, the last axis fastest; values that only an include has come after the others."""
+    """Return combinations in the order of the axes, the last axis varying fastest.
+
+    Values that occur only in an include come last.
+    """
     points = [point for point in _product(axes) if not any(matches(point, match) for match in exclude)]
     for match in include:
         points += _product({**axes, **match})

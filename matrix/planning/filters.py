@@ -1,4 +1,4 @@
-"""Filters on axes: which runs of a plan a call is about."""
+"""Filters on axes, which select runs of a plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matrix.planning.plan import PlannedSweep
 
 
 def _is_written(value: AxisValue, text: str) -> bool:
-    """Whether the text stands for the value: `0.001` and `1e-3` do for the same one."""
+    """Return True if a text denotes a value: `0.001` and `1e-3` denote the same."""
     if text == as_text(value):
         return True
     try:
@@ -23,37 +23,37 @@ def _is_written(value: AxisValue, text: str) -> bool:
 
 @dataclass(frozen=True)
 class Filter:
-    """Values of one axis, as text."""
+    """A set of values of one axis, as text."""
 
     axis: str
     values: tuple[str, ...]
 
     def keeps(self, labels: Mapping[str, AxisValue]) -> bool:
-        """Whether a cell has one of the values."""
+        """Return True if a cell has one of the values."""
         return any(_is_written(labels[self.axis], text) for text in self.values)
 
 
 def parse_filter(text: str) -> Filter:
-    """A filter from `nodes=1,2`.
+    """Parse a filter such as `nodes=1,2`.
 
     Raises:
-        InputError: it is not of that form.
+        InputError: the text does not have this form.
 
     """
     axis, equals, values = text.partition("=")
     parts = tuple(value.strip() for value in values.split(","))
     if not (equals and axis.strip() and all(parts)):
-        raise InputError(f"filter {text!r}: should be of the form axis=value or axis=value,value")
+        raise InputError(f"filter {text!r}: should have the form axis=value or axis=value,value")
     return Filter(axis.strip(), parts)
 
 
 def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Filter]) -> list[str]:
-    """Ids of the runs that stand for the cells that all `only` filters keep and no `excepted` one, in order.
+    """Return the ids of runs, in order, of the cells that match all `only` filters and no `excepted` one.
 
-    A cell that is the same run as another one keeps that run: `strategy=hsdp` where hsdp is fsdp selects its run.
+    A cell that is the same run as another selects that run: `strategy=hsdp` selects fsdp's run where both are the same.
 
     Raises:
-        InputError: a filter names an axis or a value that the sweep does not have, or no run is left.
+        InputError: a filter names an unknown axis or value, or no run is left.
 
     """
     kept, left_out = list(only), list(excepted)
@@ -67,7 +67,7 @@ def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Fil
     wanted = {run for cell in cells for run in cell.runs}
     if cells and not wanted:
         reasons = "; ".join(dict.fromkeys(cell.reason for cell in cells))
-        raise InputError(f"the filters leave only combinations that are impossible: {reasons}")
+        raise InputError(f"the filters leave only impossible combinations: {reasons}")
     if not wanted:
         raise InputError("the filters leave no run of this sweep: no combination has all these values")
     return [run for run in planned.plan.order if run in wanted]
@@ -75,8 +75,8 @@ def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Fil
 
 def _check(entry: Filter, plan: Plan) -> None:
     if entry.axis not in plan.axes:
-        raise InputError(f"filter {entry.axis}: is no axis of this sweep{suggestion(entry.axis, plan.axes)}")
+        raise InputError(f"filter {entry.axis}: is not an axis of this sweep{suggestion(entry.axis, plan.axes)}")
     known = plan.axes[entry.axis]
     for value in entry.values:
         if not any(_is_written(name, value) for name in known):
-            raise InputError(f"filter {entry.axis}: {value} is no value of this axis{suggestion(value, known)}")
+            raise InputError(f"filter {entry.axis}: {value} is not a value of this axis{suggestion(value, known)}")

@@ -1,5 +1,6 @@
-"""Settings that a run does not use. They stand at their defaults, so that points which differ in them alone are one
-run; each rule says when, and what a plan says of it.
+"""Reset settings without effect to their defaults, so that combinations that differ only in them are one run.
+
+Each rule has a condition, and the reason that a plan gives.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bench.contract.training import Training
 
 @dataclass(frozen=True)
 class Rule:
-    """Some settings, when they are not used, and the words for it after the setting's name."""
+    """Settings, the condition under which they have no effect, and the reason, to follow the setting's name."""
 
     settings: tuple[str, ...]
     unused: Callable[[Shape, Layout, Training], bool]
@@ -27,7 +28,7 @@ RULES = (
     Rule(
         ("checkpointed_layers",),
         lambda _, __, training: training.activation_checkpointing != "selective",
-        "is used by selective activation checkpointing alone",
+        "is used only by selective activation checkpointing",
     ),
     Rule(
         ("beta1", "beta2", "weight_decay", "adamw_kernels"),
@@ -37,7 +38,7 @@ RULES = (
     Rule(
         ("reshard_after_forward", "prefetch"),
         lambda _, layout, training: not training.is_sharded(layout),
-        "is not used where nothing is sharded",
+        "is not used without sharding",
     ),
     Rule(
         ("reduce_dtype", "lr_scaling"),
@@ -50,14 +51,12 @@ _REASONS = {"cuda_streams": RULES[0].reason} | {name: rule.reason for rule in RU
 
 
 def reason(axis: str) -> str:
-    """Why two points that differ on an axis alone are one run."""
-    return f"{axis} {_REASONS.get(axis, 'comes to the same here')}"
+    """Return why two combinations that differ only on this axis are one run."""
+    return f"{axis} {_REASONS.get(axis, 'makes no difference here')}"
 
 
 def without_unused(training: Training, shape: Shape, layout: Layout, batch_size: int) -> Training:
-    """The same training in its plainest words: unused settings, and those that say what holds anyway, at their
-    defaults.
-    """
+    """Return the canonical form of a training: settings without effect reset to their defaults."""
     names = [name for rule in RULES if rule.unused(shape, layout, training) for name in rule.settings]
     if training.reduce_dtype == Training(precision=training.precision).reduction:
         names.append("reduce_dtype")

@@ -8,5 +8,5 @@ from bench.contract.run import Run
 
 
 def by_nodes(runs: Sequence[Run]) -> list[Run]:
-    """Small node counts first, each in the order given."""
+    """Return the runs sorted by node count, smallest first; equal counts keep their order."""
     return sorted(runs, key=lambda run: run.nodes)

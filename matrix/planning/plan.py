@@ -1,4 +1,4 @@
-"""From a sweep and a system to the plan: every cell, and every run in the order of execution."""
+"""Make the plan of a sweep on a system: all cells, and all runs in the order of execution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.contract.plan import Cell, Plan
 from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
 from bench.contract.training import SETTINGS
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.errors import InputError, as_text
 from matrix.planning.collapse import Resolved, collapse, why_same
@@ -21,22 +21,22 @@ from matrix.planning.expand import Point, expand
 from matrix.planning.resolve import Resolver
 
 LONGEST_NAME = 120
-"""Characters of a run's id before its repeat and digest: files beside it need some room too."""
+"""Longest run id, in characters, without repeat and digest: file names derived from it are longer."""
 
 
 @dataclass(frozen=True)
 class PlannedSweep:
-    """The plan, and its runs by id."""
+    """A plan and its runs by id."""
 
     plan: Plan
     runs: dict[str, Run]
 
 
-def make_plan(sweep: Sweep, system: SystemFile) -> PlannedSweep:
+def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
     """Expand, resolve, collapse and order a sweep.
 
     Raises:
-        InputError: nothing in the sweep can run.
+        InputError: no combination can run.
 
     """
     points = expand(sweep.labels, sweep.exclude, [lists.labels for lists in sweep.include])
@@ -61,10 +61,10 @@ def make_plan(sweep: Sweep, system: SystemFile) -> PlannedSweep:
 
 
 def check_data(planned: PlannedSweep) -> None:
-    """Look for the data and for checkpoints to go on from, which planning can do without and running cannot.
+    """Check that the data and the checkpoints to resume from exist, which running needs and planning does not.
 
     Raises:
-        InputError: one is not there.
+        InputError: data or a checkpoint is missing.
 
     """
     for checkpoint in {run.training.start_from for run in planned.runs.values()} - {None}:
@@ -75,13 +75,13 @@ def check_data(planned: PlannedSweep) -> None:
     for folder in {run.data for run in planned.runs.values()}:
         if not Path(folder).is_dir():
             raise InputError(
-                f"data.path: there is no folder {folder}: make one with `xffl-bench data synthetic {folder}`, "
-                "or name one that was made by save_to_disk"
+                f"data.path: the folder {folder} does not exist: create it with `xffl-bench data synthetic {folder}`, "
+                "or give one written by save_to_disk"
             )
 
 
-def _resolve_all(points: list[Point], sweep: Sweep, system: SystemFile) -> list[Resolved | str]:
-    """What each point resolves to, or the reason why it is impossible."""
+def _resolve_all(points: list[Point], sweep: MatrixFile, system: SystemFile) -> list[Resolved | str]:
+    """Return what each combination resolves to, or the reason why it is impossible."""
     resolver, strategies = Resolver(sweep, system), sweep.strategy_settings
     outcomes: list[Resolved | str] = []
     for point in points:
@@ -94,11 +94,11 @@ def _resolve_all(points: list[Point], sweep: Sweep, system: SystemFile) -> list[
     return outcomes
 
 
-def _nothing_runs(sweep: Sweep, points: list[Point], outcomes: list[Resolved | str]) -> str:
+def _nothing_runs(sweep: MatrixFile, points: list[Point], outcomes: list[Resolved | str]) -> str:
     if not points:
-        return f"sweep {sweep.name}: exclude leaves no point of the matrix: remove an exclusion"
+        return f"sweep {sweep.name}: exclude leaves no combination: remove an exclusion"
     reasons = "; ".join(dict.fromkeys(str(outcome) for outcome in outcomes))
-    return f"sweep {sweep.name}: none of the {len(points)} points of the matrix can run: {reasons}"
+    return f"sweep {sweep.name}: none of the {len(points)} combinations can run: {reasons}"
 
 
 def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], runs: dict[str, list[Run]]) -> Cell:
@@ -117,7 +117,7 @@ def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], 
     )
 
 
-def _repeats(cell: Resolved, sweep: Sweep) -> list[Run]:
+def _repeats(cell: Resolved, sweep: MatrixFile) -> list[Run]:
     first = {axis: labels[0] for axis, labels in sweep.labels.items()}
     runs = []
     for repeat in range(sweep.repeats):
@@ -128,10 +128,10 @@ def _repeats(cell: Resolved, sweep: Sweep) -> list[Run]:
 
 
 def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
-    """A name for people that is unique in the sweep by its labels, and over all sweeps by its digest.
+    """Return a readable id, unique in the sweep by its labels and across sweeps by its digest.
 
-    Of the settings only those are named that have not their axis's `first` value, or a sweep over many
-    axes would have names that no file system takes.
+    It lists only the settings that differ from their axis's `first` value; with many axes the name would otherwise be
+    too long for a file system.
     """
     labels = run.labels
     parts = [labels["model"], labels["strategy"], f"n{labels['nodes']}", f"b{labels['batch_size']}"]
@@ -140,7 +140,7 @@ def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
     parts += [
         f"{axis}={as_text(value)}"
         for axis, value in labels.items()
-        if axis in SETTINGS and value != first[axis] and axis != "start_from"  # a path is no name
+        if axis in SETTINGS and value != first[axis] and axis != "start_from"  # a path is not valid in a name
     ]
     name = ".".join(str(part) for part in parts)
     if len(name) > LONGEST_NAME:
@@ -148,11 +148,11 @@ def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
     return f"{name}.r{run.repeat}-{digest[:6]}"
 
 
-def _order(runs: list[list[Run]], sweep: Sweep) -> Iterator[str]:
-    """Run ids: all of the first repeat in random order, then all of the second, ...
+def _order(runs: list[list[Run]], sweep: MatrixFile) -> Iterator[str]:
+    """Yield run ids: all of the first repeat in random order, then all of the second, and so on.
 
-    So the repeats of a combination lie far apart, and a machine that slows down during the sweep slows all
-    combinations alike: what drifts becomes spread between repeats, and not a difference between strategies.
+    The repeats of a combination are thus far apart. If the machine slows down during the sweep, all combinations are
+    affected alike: drift shows as variation between repeats and not as a difference between strategies.
     """
     for repeat in range(sweep.repeats):
         ids = [repeats[repeat].id for repeats in runs]
@@ -160,7 +160,7 @@ def _order(runs: list[list[Run]], sweep: Sweep) -> Iterator[str]:
         yield from ids
 
 
-def _reference(sweep: Sweep) -> dict[str, AxisValue]:
+def _reference(sweep: MatrixFile) -> dict[str, AxisValue]:
     strategies = [str(name) for name in sweep.all_labels["strategy"]]
     nodes = [int(count) for count in sweep.all_labels["nodes"]]
     default = "fsdp" if "fsdp" in strategies else strategies[0]

@@ -1,4 +1,4 @@
-"""From the command line's words to a planned sweep."""
+"""Prepare a sweep from command-line arguments: read, plan and filter it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract.files import SOURCE_FILE
 from bench.contract.run import Run
 from matrix.config.load import load_sweep
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
@@ -18,10 +18,10 @@ from matrix.store.sweep_folder import SweepRecord
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """All that a command needs to know of a sweep before it starts."""
+class PreparedSweep:
+    """Everything a command needs to know about a sweep before it starts."""
 
-    sweep: Sweep
+    sweep: MatrixFile
     system: SystemFile
     planned: PlannedSweep
     selected: list[str]
@@ -30,16 +30,16 @@ class Prepared:
 
     @property
     def selected_runs(self) -> list[Run]:
-        """The runs that a call is about, in order."""
+        """The selected runs, in order."""
         return [self.planned.runs[run_id] for run_id in self.selected]
 
     @cached_property
     def image(self) -> Image | None:
-        """What ranks run in. Raises InputError: it is not there."""
+        """The image of the system, if any. Raises InputError if it does not exist."""
         return Image(self.system.image) if self.system.image else None
 
     def record(self) -> SweepRecord:
-        """What the sweep would be begun with now."""
+        """Return the record of the sweep if it started now."""
         source = Path(self.sweep.data.path) / SOURCE_FILE
         return SweepRecord.now(
             self.sweep.name,
@@ -51,11 +51,11 @@ class Prepared:
         )
 
 
-def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> Prepared:
-    """Read, expand, plan and filter.
+def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> PreparedSweep:
+    """Read, expand, plan and filter a sweep.
 
     Raises:
-        InputError: something in the files or filters is wrong, or nothing is left to run.
+        InputError: a file or filter is invalid, or nothing is left to run.
 
     """
     sweep = load_sweep(matrix)
@@ -65,4 +65,4 @@ def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[st
     system_file = load_system(system_path)
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
-    return Prepared(sweep, system_file, planned, select(planned, *filters), matrix, system_path)
+    return PreparedSweep(sweep, system_file, planned, select(planned, *filters), matrix, system_path)

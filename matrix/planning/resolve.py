@@ -1,4 +1,4 @@
-"""From one point of the matrix to the run that it asks for, or the reason why it cannot be."""
+"""Resolve a combination of the matrix to a run, or to the reason why it is impossible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.contract.run import Run
 from bench.contract.shapes import Shape
 from bench.contract.training import Training
 from matrix.config.source import read_source, train_samples
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.planning.expand import Point, matches
 from matrix.planning.irrelevant import without_unused
@@ -23,9 +23,9 @@ from matrix.planning.xffl_limits import unsupported
 
 
 class Resolver:
-    """Resolves points of one sweep on one system; what many points share is made once."""
+    """Resolves combinations of one sweep on one system; results shared by many combinations are cached."""
 
-    def __init__(self, sweep: Sweep, system: SystemFile) -> None:
+    def __init__(self, sweep: MatrixFile, system: SystemFile) -> None:
         self._sweep = sweep
         self._system = system
         self._facts = system.facts
@@ -38,26 +38,26 @@ class Resolver:
         self._trainings: dict[tuple[tuple[str, Any], ...], Training] = {}
         self._samples = train_samples(Path(sweep.data.path)) if sweep.uses("epochs") else None
         self._layout = functools.cache(self._new_layout)
-        self._plainest = functools.cache(self._new_plainest)
-        self._reached = functools.cache(read_checkpoint)
+        self._canonical = functools.cache(self._new_canonical)
+        self._checkpoint = functools.cache(read_checkpoint)
 
     def run(self, point: Point) -> Run:
-        """The run of the first repeat, without an id.
+        """Return the run of the first repeat, without an id.
 
-        What a strategy does not use stands at one value: without a federation `every` is 0, `cuda_streams` 1 and
-        `federated_data` the default, so that points which differ in these alone have the same identity.
+        Settings that a strategy does not use have fixed values: without a federation `every` is 0, `cuda_streams` 1
+        and `federated_data` the default, so that combinations that differ only in these have the same identity.
 
         Raises:
-            ImpossibleError: the point cannot be run; the message is the reason.
+            ImpossibleError: the combination cannot be run; the message is the reason.
 
         """
         nodes = int(point["nodes"])
         layout = self._layout(str(point["strategy"]), nodes)
         federated = layout.federation > 1
         model = self._models[str(point["model"])]
-        asked = self._training(point)
-        batch_size = self._micro_batch(point["batch_size"], layout.world, asked.accumulation)
-        training = self._plainest(asked, model.shape, layout, batch_size)
+        requested = self._training(point)
+        batch_size = self._micro_batch(point["batch_size"], layout.world, requested.accumulation)
+        training = self._canonical(requested, model.shape, layout, batch_size)
         self._check_length(training, model.shape)
         self._check_attention(training)
         if point.get("engine") == "xffl" and (reason := unsupported(training, layout)):
@@ -88,18 +88,18 @@ class Resolver:
                 limits=self._sweep.limits,
             )
         except ValidationError as error:
-            # Every field is valid by now; what a Run checks beyond that is whether they add up.
+            # Every field is valid at this point; a Run also checks that they are consistent.
             reasons = [details["msg"].removeprefix("Value error, ") for details in error.errors()]
             raise ImpossibleError("; ".join(reasons)) from error
         self._check_start(run)
         return run
 
     def _check_start(self, run: Run) -> None:
-        """Hold the run against the checkpoint it starts from, if that is there: running looks for it again."""
+        """Check the run against the checkpoint it starts from, if that exists; it is checked again before running."""
         if run.training.start_from is None or not Path(run.training.start_from).exists():
             return
         try:
-            check_goes_on(run, self._reached(Path(run.training.start_from)))
+            check_goes_on(run, self._checkpoint(Path(run.training.start_from)))
         except CheckpointError as error:
             raise ImpossibleError(str(error)) from error
 
@@ -132,7 +132,7 @@ class Resolver:
                 f"the data's vocabulary of {self._source.vocab_size} is larger than the model's {shape.vocab_size}"
             )
         if self._source and self._source.sequence_length < length:
-            # Longer samples are cut.
+            # Longer samples are truncated.
             raise ImpossibleError(
                 f"sequence_length {length} is more than the {self._source.sequence_length} tokens of the data's samples"
             )
@@ -142,29 +142,29 @@ class Resolver:
             raise ImpossibleError("flash attention needs a GPU and computes in bf16: choose sdpa here")
 
     def _micro_batch(self, batch_size: AxisValue, world: int, accumulation: int) -> int:
-        """Sequences per rank and micro-batch."""
+        """Return the sequences per rank and micro-batch."""
         batch = int(batch_size)
         if self._sweep.regime == "micro-batch":
             return batch
         if batch % (world * accumulation):
             micro_batches = f" in {accumulation} micro-batches" if accumulation > 1 else ""
             raise ImpossibleError(
-                f"a global batch of {batch} sequences does not divide over {world} ranks{micro_batches}"
+                f"a global batch of {batch} sequences is not divisible by {world} ranks{micro_batches}"
             )
         return batch // (world * accumulation)
 
-    def _new_plainest(self, asked: Training, shape: Shape, layout: Layout, batch_size: int) -> Training:
-        steps = asked.steps
-        if asked.epochs is not None:
-            readers = layout.group if asked.federated_data == "share" else layout.world
-            steps = self._steps(asked.epochs, asked.subsample, readers * batch_size * asked.accumulation)
-        return without_unused(asked.model_copy(update={"steps": steps}), shape, layout, batch_size)
+    def _new_canonical(self, requested: Training, shape: Shape, layout: Layout, batch_size: int) -> Training:
+        steps = requested.steps
+        if requested.epochs is not None:
+            readers = layout.group if requested.federated_data == "share" else layout.world
+            steps = self._steps(requested.epochs, requested.subsample, readers * batch_size * requested.accumulation)
+        return without_unused(requested.model_copy(update={"steps": steps}), shape, layout, batch_size)
 
     def _steps(self, epochs: float, subsample: int | None, sequences_per_step: int) -> int:
-        """Optimizer steps of so many passes over the data, in whole blocks."""
+        """Return the optimizer steps of `epochs` passes over the data, rounded down to whole blocks."""
         if self._samples is None:
             raise ImpossibleError(
-                f"training.epochs needs the data set at planning, and {self._sweep.data.path} has none: prepare it "
+                f"training.epochs needs the data set while planning, and {self._sweep.data.path} has none: prepare it "
                 "first, or give training.steps"
             )
         samples = min(self._samples, subsample or self._samples)
@@ -172,6 +172,6 @@ class Resolver:
         if steps < self._block:
             raise ImpossibleError(
                 f"training.epochs {epochs:g} of {samples} samples are {steps} steps of {sequences_per_step} sequences, "
-                f"less than a block of {self._block} steps"
+                f"fewer than a block of {self._block} steps"
             )
         return steps // self._block * self._block

@@ -1,6 +1,6 @@
-"""What the xFFL library cannot train as a run asks for it: such points are impossible, and the plan says why.
+"""Settings that the xFFL library does not support: such combinations are impossible, and the plan gives the reason.
 
-Each of these was seen at the commit that pyproject.toml names; docs/guides/xffl.md tells how.
+Each limit was observed at the commit pinned in pyproject.toml; docs/guides/xffl.md describes how.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from bench.contract.training import Training
 
 @dataclass(frozen=True)
 class Limit:
-    """When a run asks for something, and what the library does instead, to be read after its name."""
+    """A condition on a run, and what the library does instead, to follow its name."""
 
-    asked: Callable[[Training, Layout], bool]
+    applies: Callable[[Training, Layout], bool]
     reason: str
 
 
@@ -54,5 +54,5 @@ LIMITS = (
 
 
 def unsupported(training: Training, layout: Layout) -> str:
-    """Why the library cannot train this, to be read after its name; empty where it can."""
-    return next((limit.reason for limit in LIMITS if limit.asked(training, layout)), "")
+    """Return why the library cannot train this, to follow its name, or "" if it can."""
+    return next((limit.reason for limit in LIMITS if limit.applies(training, layout)), "")

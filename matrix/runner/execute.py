@@ -11,21 +11,22 @@ from rich.console import Console
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
 from matrix.planning.order import by_nodes
-from matrix.planning.prepare import Prepared
+from matrix.planning.prepare import PreparedSweep
 from matrix.runner.queued import at_work
 from matrix.runner.runner import Summary
 from matrix.runner.session import Here, run_here, site_of, with_library
-from matrix.schedulers.slurm.allocation import Held
+from matrix.schedulers.base import HeldAllocation
+from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import Runner, claim
 from matrix.store.sweep_folder import SweepFolder
 
 
 def execute(
-    prepared: Prepared,
+    prepared: PreparedSweep,
     folder: SweepFolder,
     console: Console,
     *,
-    held: Held | None,
+    held: HeldAllocation | None,
     max_runs: int | None,
     retry_failed: bool,
     accept_changes: bool,
@@ -36,7 +37,7 @@ def execute(
         InputError: the sweep was begun with another matrix, system, data set or software; or `xffl exec` is to start
             runs, and is not there or cannot take the paths of this machine; or the xFFL library is to train, and is not
             there; or the allocation has too few hosts.
-        SlurmError: inside an allocation, Slurm does not answer.
+        SchedulerError: inside an allocation, the scheduler does not answer.
         LostClaimError: another runner took the sweep meanwhile.
         LostHostError: a host of the allocation no longer answers.
         StuckError: processes could not be ended.
@@ -53,7 +54,7 @@ def execute(
     runs = with_library(runs, site, prepared.image, console)
     with stop_signals(), claim(folder.runners, waiting_at(folder, console)) as own:
         frozen = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
-        elsewhere = at_work(folder) if held is not None else {}
+        elsewhere = at_work(folder, batch_scheduler_of(system)) if held is not None else {}
         if elsewhere:
             jobs = ", ".join(sorted(set(elsewhere.values())))
             console.print(f"{len(elsewhere)} runs belong to jobs that are in the queue: {jobs}", highlight=False)
@@ -78,7 +79,7 @@ def waiting_at(folder: SweepFolder, console: Console) -> Callable[[Runner], None
     return waiting
 
 
-def _check_size(prepared: Prepared, held: Held) -> None:
+def _check_size(prepared: PreparedSweep, held: HeldAllocation) -> None:
     """Raises InputError: a run wants more hosts than there are."""
     hosts = held.allocation.hosts
     for run in prepared.selected_runs:

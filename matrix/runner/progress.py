@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live line for the run under way, and one line for each that ended."""
+"""Show the progress of a sweep: a live line for the active run, and one line per finished run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bench.contract.run import Run
 _STYLES = {Outcome.COMPLETED: "green", Outcome.INTERRUPTED: "yellow"}
 
 
-class Display:
-    """Shows a sweep; without a terminal it prints plain lines. Use as a context manager."""
+class SweepDisplay:
+    """Shows the progress of a sweep, as plain lines without a terminal. Use as a context manager."""
 
     def __init__(self, console: Console, runs: int) -> None:
         self._console = console
@@ -43,19 +43,19 @@ class Display:
     ) -> None:
         self._progress.stop()
         if self._kept:
-            self._console.print(f"{self._kept} runs had their result already and were not run again")
+            self._console.print(f"{self._kept} runs already had a result and were not repeated")
 
     def started(self, run: Run) -> None:
-        """A run begins."""
+        """Show that a run has started."""
         self._progress.update(self._task, description=f"{run.id} [dim]starting[/]")
 
     def beat(self, run: Run, heartbeat: Heartbeat) -> None:
-        """A run has come further."""
+        """Show the phase and step of a run."""
         step = f" {heartbeat.step + 1}/{heartbeat.steps}" if heartbeat.phase == "training" else ""
         self._progress.update(self._task, description=f"{run.id} [dim]{heartbeat.phase}{step}[/]")
 
     def ended(self, result: Result) -> None:
-        """A run has an outcome: one line that stays."""
+        """Print a permanent line with the outcome of a run."""
         style = _STYLES.get(result.outcome, "red")
         found = result.reason
         if result.measured is not None and result.outcome is Outcome.COMPLETED:
@@ -71,6 +71,6 @@ class Display:
         self._progress.advance(self._task)
 
     def kept(self, result: Result) -> None:
-        """A run had its result already."""
+        """Count a run that already has a result."""
         self._kept += 1
         self._progress.advance(self._task)

@@ -1,4 +1,4 @@
-"""Whether a rank has said that it failed, seen while the others go on: they may wait for it for ever."""
+"""Detect a failed rank while the others continue, which may wait for it forever."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from bench.contract.files import AttemptFolder
 from bench.contract.result import RankEnd
 
-LOOK_EVERY = 0.25  # seconds between two looks into the folder, which may be on another machine
+LOOK_EVERY = 0.25  # seconds between two scans of the folder, which may be on a network file system
 
 
 class FailedRanks:
-    """Looks through what ranks of an attempt wrote at their ends, each word once."""
+    """Reads the end records of an attempt's ranks, each record once."""
 
     def __init__(self, attempt: AttemptFolder) -> None:
         self._attempt = attempt
@@ -21,7 +21,7 @@ class FailedRanks:
         self._looked = 0.0
 
     def any(self) -> bool:
-        """Whether one was found since the last time."""
+        """Return True if a new record says that its rank failed."""
         if time.monotonic() - self._looked < LOOK_EVERY:
             return False
         self._looked = time.monotonic()
@@ -33,5 +33,5 @@ class FailedRanks:
         self._read.add(name)
         try:
             return not RankEnd.model_validate_json((self._attempt.ends / name).read_text(encoding="utf-8")).completed
-        except (ValidationError, UnicodeDecodeError):  # damaged: no word, and its process tells more
+        except (ValidationError, UnicodeDecodeError):  # damaged: its exit status will tell
             return False

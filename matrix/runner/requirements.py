@@ -1,4 +1,4 @@
-"""Packages that only some runs need, looked for before anything starts."""
+"""Check for packages that only some runs need, before anything starts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from matrix.xffl.interpreter import installation
 
 
 def check_wandb(runs: Iterable[Run], image: Image | None) -> None:
-    """Raises InputError: a run is to be tracked, and what the ranks share (an environment, or an image) has no wandb;
-    or the image cannot be asked.
+    """Check that wandb is installed if a run uses it, in the environment or image of the ranks.
+
+    Raises:
+        InputError: wandb is missing, or the image cannot be queried.
+
     """
     mode = next((run.wandb.mode for run in runs if run.wandb.mode != "disabled"), None)
     if mode is None:
         return
     if image is not None and installation(image.python("cpu")).wandb is None:
         raise InputError(
-            f"wandb.mode: {mode!r} needs the package wandb, which {image.path} has not: make the image with "
+            f"wandb.mode: {mode!r} needs the package wandb, which {image.path} does not have: build the image with "
             "`xffl-bench image build --xffl`, or write `mode: disabled`"
         )
     if image is None and find_spec("wandb") is None:

@@ -1,4 +1,4 @@
-"""Running a sweep: one run after the other, each to exactly one outcome, whatever happens to it."""
+"""Run a sweep: one run after the other, each with exactly one outcome whatever happens."""
 
 from __future__ import annotations
 
@@ -23,56 +23,60 @@ from matrix.store.sweep_folder import SweepFolder, timestamp
 from matrix.xffl.probe import refusal
 
 POLL = 0.02  # seconds
-STACKS = 0.5  # seconds for the processes of a stuck run to print where they are
-GRACE = 5.0  # seconds that the others get to leave their evidence once a process of the run has failed
+STACKS = 0.5  # seconds for the processes of a hung run to print their stacks
+GRACE = 5.0  # seconds for the other processes to write their evidence after one has failed
 
 
 class Observer(Protocol):
-    """Who is told what happens, to show it."""
+    """Receives the progress of a sweep, to show it."""
 
     def started(self, run: Run) -> None:
-        """A run begins."""
+        """Handle the start of a run."""
 
     def beat(self, run: Run, heartbeat: Heartbeat) -> None:
-        """A run has come further."""
+        """Handle progress of a run."""
 
     def ended(self, result: Result) -> None:
-        """A run has an outcome."""
+        """Handle the outcome of a run."""
 
     def kept(self, result: Result) -> None:
-        """A run had its result already."""
+        """Handle a run that already has a result."""
 
 
 @dataclass
 class Summary:
-    """What a call has done: outcomes of the runs it was asked for, new ones and kept ones."""
+    """The outcomes of the selected runs after a call, new and kept."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     left: dict[str, str] = field(default_factory=dict)
-    """Runs that could not start any more, each with the reason."""
+    """Runs that could no longer start, with the reason."""
 
     def all_completed(self, *, only_started: bool) -> bool:
-        """Whether every run completed; with `only_started` those count that this call started."""
+        """Return True if every run completed; with `only_started`, every run that this call started."""
         considered = self.started if only_started else [*self.outcomes, *self.left]
         return all(self.outcomes.get(run_id) is Outcome.COMPLETED for run_id in considered)
 
 
 MAY_BE_THE_HOST = (Outcome.CRASHED, Outcome.HUNG, Outcome.LAUNCH_FAILED, Outcome.TIMEOUT)
-"""Outcomes that a run gets, too, where one of its hosts has died."""
+"""Outcomes that the death of a host can also cause."""
 
 
 def always(run: Run) -> str:
-    """Nothing keeps a run from starting."""
+    """Let every run start."""
     return ""
 
 
 class SweepRunner:
-    """Runs what a sweep lacks. The caller holds the claim on the sweep, or on the job that the runs belong to.
+    """Runs the unfinished runs of a sweep. The caller holds the claim on the sweep, or on the job with these runs.
 
     Args:
-        allocation: where a scheduler has put this runner.
-        hindrance: why a run must not start now, empty where nothing is in its way.
+        sweep: folder of the sweep.
+        launcher: starts the runs.
+        claim: checked before each run.
+        observer: receives progress.
+        allocation: the scheduler's allocation that this runner is in.
+        hindrance: returns why a run must not start now, or "".
 
     """
 
@@ -95,14 +99,14 @@ class SweepRunner:
         self._out_of_memory: list[Run] = []
 
     def run_all(self, runs: Sequence[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
-        """Run what has no final result yet, at most `max_runs` of it.
+        """Run what has no final result yet, at most `max_runs` runs.
 
         Raises:
-            KeyboardInterrupt: after the run in flight was ended and its outcome written.
-            StuckError: a run's processes could not be ended; its outcome was written.
-            LostHostError: a host of the allocation no longer answers; the run that was under way is interrupted.
+            KeyboardInterrupt: after the active run was ended and its outcome written.
+            StuckError: a run's processes could not be killed; its outcome was written.
+            LostHostError: a host of the allocation no longer responds; the active run is `interrupted`.
             LostClaimError: another runner has taken the sweep.
-            OSError: a result could not be written; the run in flight was ended.
+            OSError: a result could not be written; the active run was ended.
 
         """
         summary = Summary()
@@ -132,7 +136,7 @@ class SweepRunner:
         return summary
 
     def _is_kept(self, result: Result, *, retry_failed: bool) -> bool:
-        """A job that is run again after it was interrupted keeps also what failed in it before."""
+        """Return True if a result is final; a restarted job also keeps its own earlier failures."""
         job = self._allocation and self._allocation.job
         before = job is not None and result.allocation is not None and result.allocation.job == job
         return result.outcome is Outcome.COMPLETED or (result.outcome.is_final and (before or not retry_failed))
@@ -150,7 +154,7 @@ class SweepRunner:
         else:
             ended, lost, fault = self._ended(run, attempt, launched)
             oom = oom_kills() - kills if launched.is_here else None
-            verdict = judge(run, attempt, replace(ended, oom_kills=oom))
+            verdict = judge(run, attempt, replace(ended, oom_kills=oom, memory_line=launched.memory_line()))
             verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
         if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
@@ -162,8 +166,10 @@ class SweepRunner:
     def _ended(
         self, run: Run, attempt: AttemptFolder, launched: Launched
     ) -> tuple[Attempted, list[str], StuckError | KeyboardInterrupt | None]:
-        """Follow a run and end what is left of it: how it ended, a sentence for each host of which that is not known,
-        and what is to be raised once its outcome is written.
+        """Follow a run and end its processes.
+
+        Returns how it ended, a sentence for each host where that is unknown, and the exception to raise after its
+        outcome is written.
         """
         fault: StuckError | KeyboardInterrupt | None = None
         try:
@@ -182,7 +188,7 @@ class SweepRunner:
         return Attempted(ending, statuses, None), lost, fault
 
     def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
-        """Watch a run until its processes have ended, or it must be ended."""
+        """Watch a run until its processes have ended, or until it must be ended."""
         begin = time.monotonic()
         sign_of_life, last_sign, failed_at = 0, begin, None
         ranks = FailedRanks(attempt)
@@ -222,7 +228,7 @@ class SweepRunner:
         attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
         attempt.create()
         write_document(folder.run, run)
-        set_aside(folder)  # last: an attempt without a result is one that somebody was at when he died
+        set_aside(folder)  # last: an attempt without a result then belongs to a runner that died
         return folder, attempt
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
@@ -230,18 +236,18 @@ class SweepRunner:
 
 
 def _needs_less(tried: Run, run: Run) -> bool:
-    """Whether `tried` is the same combination with a smaller batch."""
+    """Return True if `tried` is the same combination with a smaller batch."""
     alike = {"batch_size": 0, "repeat": 0, "id": "", "labels": {}}
     return tried.batch_size < run.batch_size and tried.model_copy(update=alike) == run.model_copy(update=alike)
 
 
 def _is_out_of_memory(result: Result | None) -> bool:
-    """In training: one that came to its window's end ran out later, in saving, which says nothing of batches."""
+    """Return True if a run ran out of memory in training; in saving, after the window, the batch does not matter."""
     return result is not None and result.outcome is Outcome.OOM and result.measured is None
 
 
 def _without_blame(verdict: Verdict) -> Verdict:
-    """Of a run that lost a host: what it looks like is no verdict on it."""
+    """Return the verdict on a run that lost a host: `interrupted`, whatever it looks like."""
     return replace(verdict, outcome=Outcome.INTERRUPTED, reason=f"a host was lost: {verdict.reason}")
 
 

@@ -13,21 +13,23 @@ from rich.console import Console
 
 from bench.contract.base import LauncherName
 from bench.contract.run import Library, Run
-from bench.host.provenance import told
+from bench.host.provenance import commit_text
 from matrix.config.system import SystemFile
 from matrix.host.processes import end_all
 from matrix.image.image import Image
 from matrix.launchers.base import Launcher
 from matrix.launchers.dispatch import ChosenLauncher
 from matrix.launchers.srun import SrunLauncher
-from matrix.launchers.torchrun import TorchrunLauncher, WarmLauncher
+from matrix.launchers.torchrun import TorchrunLauncher
+from matrix.launchers.warm import WarmLauncher
 from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_site import Site, check_paths, find_site
-from matrix.runner.progress import Display
+from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary, SweepRunner, always
-from matrix.schedulers.slurm.allocation import Held
+from matrix.schedulers.base import HeldAllocation
+from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.claim import Claim
-from matrix.store.settle import Death, settle
+from matrix.store.settle import LostJob, settle
 from matrix.store.sweep_folder import SweepFolder, SweepRecord
 from matrix.xffl.interpreter import Python
 from matrix.xffl.probe import library
@@ -52,7 +54,7 @@ class Here:
     image: Image | None
     claim: Claim
     owners: str
-    held: Held | None
+    held: HeldAllocation | None
     console: Console
     dead: tuple[str, ...] = ()
 
@@ -64,7 +66,13 @@ class Here:
     @property
     def commit(self) -> str:
         """Of the code that trains, and its state."""
-        return told(self.record.commit, self.record.dirty)
+        return commit_text(self.record.commit, self.record.dirty)
+
+    @property
+    def has_steps(self) -> bool:
+        """True if agents reach the allocation's nodes as steps of srun; else this machine plays them."""
+        scheduler = scheduler_of(self.system)
+        return self.held is not None and scheduler is not None and scheduler.agents == "srun"
 
     @property
     def agents_log(self) -> Path:
@@ -119,7 +127,7 @@ def run_here(
     to_settle: list[str],
     max_runs: int | None = None,
     retry_failed: bool = False,
-    death: Death | None = None,
+    death: LostJob | None = None,
     hindrance: Callable[[Run], str] = always,
 ) -> Summary:
     """Clean up after earlier runners, then run what has no final result.
@@ -139,7 +147,7 @@ def run_here(
     launchers = _launchers(here, site, runs)
     launcher = ChosenLauncher(launchers)
     try:
-        with Display(here.console, len(runs)) as display:
+        with SweepDisplay(here.console, len(runs)) as display:
             for result in settle(here.folder, to_settle, death):
                 display.ended(result)
             runner = SweepRunner(
@@ -160,7 +168,7 @@ def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[LauncherN
     orphans = end_all(here.owners, spare_owner=here.owner)
     if orphans:
         here.console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
-    if here.held is not None and here.claim.number > 1:
+    if here.has_steps and here.claim.number > 1:
         for sentence in srun_of(here).end_earlier(here.owners):
             here.console.print(sentence, highlight=False)
     makers: dict[LauncherName, Callable[[], Launcher]] = {"torchrun": lambda: _agents(here)}
@@ -175,7 +183,7 @@ def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[LauncherN
 
 
 def _agents(here: Here) -> Launcher:
-    if here.held is not None:
+    if here.has_steps:
         return srun_of(here)
     if here.system.is_warm:
         return WarmLauncher(here.owner, here.commit, here.agents_log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.contract.run import Run
-from matrix.config.xffl_settings import XfflSettings
+from matrix.config.settings.xffl import XfflSettings
 from matrix.errors import InputError
 
 LOOPBACK = "127.0.0.1"

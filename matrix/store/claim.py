@@ -1,10 +1,10 @@
-"""One runner per sweep at a time, on any file system and without locks.
+"""Ensure one runner per sweep at a time, on any file system and without file locks.
 
-Runners take numbers. A number is taken by linking a whole file to a name that must not exist yet, which only one can
-do; the holder is the one with the highest number. It hands over by marking its number as released, or by dying. No
-file is ever deleted or replaced, so on one host there is no moment at which two could hold the sweep; a runner on
-another host that gives no sign of life for two minutes is taken for dead, and stops before its next run if it was not.
-One whose Slurm job was started again is dead at once.
+Runners take increasing numbers. A runner takes a number by hard-linking a complete file to a name that must not exist,
+which succeeds for only one; the holder has the highest number. It gives up the sweep by marking its number as released,
+or by dying. Files are never deleted or replaced, so on one host two runners can never hold the sweep at once. A runner
+on another host that shows no sign of life for two minutes is considered dead; if it was not, it stops before its next
+run. A runner whose batch job was requeued is dead immediately.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from matrix.errors import InputError
 from matrix.host.processes import start_time
 from matrix.store.sweep_folder import timestamp
 
-BEAT_EVERY = 20.0  # seconds; a runner on another host counts as dead after LOST_AFTER without a beat
-LOST_AFTER = 120.0
+BEAT_EVERY = 20.0  # seconds
+LOST_AFTER = 120.0  # seconds without a beat after which a runner on another host is considered dead
 
 
 class Runner(Document):
@@ -43,7 +43,7 @@ class Runner(Document):
 
     @classmethod
     def this(cls) -> Runner:
-        """The calling process."""
+        """Return the calling process."""
         pid = os.getpid()
         start = start_time(pid)
         if start is None:
@@ -55,25 +55,26 @@ class Runner(Document):
             start=start,
             since=timestamp(),
             command=sys.argv,
-            job=os.environ.get("SLURM_JOB_ID"),
-            restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+            job=os.environ.get("XFFL_BENCH_JOB"),
+            restarts=int(os.environ.get("XFFL_BENCH_RESTARTS", "0")),
         )
 
     @property
     def was_restarted(self) -> bool:
-        """Whether Slurm has started this runner's job again since, in which the calling process is: it does so only
-        once all of a job has ended.
+        """True if this process runs in a later, requeued start of the runner's job.
+
+        A scheduler restarts a job only after all its processes have ended. The job's script sets these variables.
         """
-        job, restarts = os.environ.get("SLURM_JOB_ID"), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+        job, restarts = os.environ.get("XFFL_BENCH_JOB"), int(os.environ.get("XFFL_BENCH_RESTARTS", "0"))
         return self.job is not None and self.job == job and self.restarts < restarts
 
 
 class LostClaimError(RuntimeError):
-    """Another runner has taken the sweep, because this one gave no sign of life (it was stopped, say)."""
+    """Another runner has taken the sweep because this one showed no sign of life, for example while stopped."""
 
 
 class Claim:
-    """The right to run a sweep, under one number."""
+    """The exclusive right to run a sweep, under one number."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
@@ -88,12 +89,17 @@ class Claim:
             self._file.touch()
 
     def check(self) -> None:
-        """Raises LostClaimError: another runner has taken the sweep."""
+        """Check that this runner still holds the sweep.
+
+        Raises:
+            LostClaimError: another runner has taken the sweep.
+
+        """
         if (newest := _newest(self.folder)) != self.number:
-            raise LostClaimError(f"runner {newest} has taken this sweep over; see {self.folder}/{newest:06d}.json")
+            raise LostClaimError(f"runner {newest} has taken over this sweep; see {self.folder}/{newest:06d}.json")
 
     def release(self) -> None:
-        """Hand over."""
+        """Release the sweep for other runners."""
         self._over.set()
         self._beats.join()
         self._file.with_suffix(".released").touch()
@@ -105,7 +111,12 @@ def _newest(folder: Path) -> int:
 
 
 def holder(folder: Path) -> Runner | None:
-    """The runner that holds the sweep, None where it is free."""
+    """Return the runner that holds the sweep, or None if it is free.
+
+    Raises:
+        InputError: the newest runner's file is damaged and too recent to ignore.
+
+    """
     number = _newest(folder) if folder.exists() else 0
     file = folder / f"{number:06d}.json"
     if number == 0 or file.with_suffix(".released").exists():
@@ -115,7 +126,7 @@ def holder(folder: Path) -> Runner | None:
     except ValueError as error:
         if not _beats(file):
             return None
-        raise InputError(f"{file}: cannot be read, and is not {LOST_AFTER:g} s old: wait, or delete it") from error
+        raise InputError(f"{file}: cannot be read, and is newer than {LOST_AFTER:g} s: wait, or delete it") from error
     if runner.was_restarted:
         return None
     if runner.host == host() and runner.boot == machine():
@@ -124,7 +135,7 @@ def holder(folder: Path) -> Runner | None:
 
 
 def _beats(file: Path) -> bool:
-    """Whether a runner's file was touched of late, by the clock of the file system, which all hosts see."""
+    """Return True if a runner's file was touched recently, by the file system's clock, which all hosts share."""
     probe = file.parent / f".clock.{host()}.{os.getpid()}"
     probe.touch()
     age = probe.stat().st_mtime - file.stat().st_mtime
@@ -146,7 +157,7 @@ def _take(folder: Path, number: int) -> bool:
 
 @contextmanager
 def claim(folder: Path, waiting: Callable[[Runner], None]) -> Iterator[Claim]:
-    """Hold the sweep while the block runs. `waiting` is called once for every runner that must be waited for."""
+    """Hold the sweep during the block; call `waiting` once for each runner that this one waits for."""
     folder.mkdir(parents=True, exist_ok=True)
     said: Runner | None = None
     while True:

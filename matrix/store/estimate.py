@@ -1,4 +1,4 @@
-"""How long a run is expected to take: what node-hours are estimated and jobs are packed by."""
+"""Estimate how long a run takes, to estimate node-hours and pack jobs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bench.contract.result import Result
 from bench.contract.run import Run
 
 ROOM = 1.5
-"""A run gets this many times the longest that its repeats took."""
+"""Estimated time of a run, as a multiple of the longest time of its repeats."""
 
 
 class Expected:
-    """By the results of the run's repeats, as they are when it is asked."""
+    """Estimates from the current results of a run's repeats."""
 
     def __init__(self, result: Callable[[str], Result | None], runs: Sequence[Run]) -> None:
         self._result = result
@@ -23,10 +23,10 @@ class Expected:
             self._repeats[_combination(run)].append(run.id)
 
     def seconds(self, run: Run) -> float:
-        """Wall time of the run, never more than its limit."""
+        """Return the estimated wall time of a run in seconds, at most its limit."""
         found = map(self._result, self._repeats[_combination(run)])
         ended = [each for each in found if each is not None and each.outcome is Outcome.COMPLETED]
-        taken = [each.seconds for each in ended if each.seconds]  # 0 where its runner did not live to see its end
+        taken = [each.seconds for each in ended if each.seconds]  # 0 if its runner died before the run ended
         limits = run.limits
         guess = ROOM * max(taken) if taken else limits.expected_seconds or limits.run_seconds
         return min(guess, limits.run_seconds)

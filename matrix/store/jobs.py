@@ -1,10 +1,11 @@
-"""The jobs of a sweep, as files: what each was to do, and what became of it.
+"""The batch jobs of a sweep, as files: what each was to do, and what became of it.
 
-jobs/<n>/job.json         the runs, wholly resolved, and the system
-jobs/<n>/job.sh           what sbatch gets; it can be submitted by hand
+jobs/<n>/job.json         the runs, fully resolved, and the system
+jobs/<n>/job.sh           what the scheduler gets; it can be submitted by hand
 jobs/<n>/submitted.json   the job's id
 jobs/<n>/<id>.log         what its own process printed
 jobs/<n>/runners/         who ran it: a requeued job has several
+jobs/<n>/starts/          where in the log each start of the job begins
 jobs/<n>/preflight.json   what its nodes and their network could do
 jobs/<n>/ended.json       its end
 report.json               the id of the job that writes the report
@@ -17,7 +18,7 @@ import re
 import shutil
 from pathlib import Path
 
-from pydantic import PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from bench.contract.base import Document
 from bench.contract.files import write_document
@@ -28,7 +29,7 @@ from matrix.store.sweep_folder import SweepFolder, SweepRecord, read_document, t
 
 
 class JobOrder(Document):
-    """What a job is to do; all that its own process needs to know."""
+    """What a job is to do: everything that its own process needs to know."""
 
     number: PositiveInt
     name: str
@@ -41,10 +42,17 @@ class JobOrder(Document):
 
 
 class Submitted(Document):
-    """A job in Slurm's hands."""
+    """A job that the scheduler has."""
 
     id: str
     since: str
+
+
+class JobStart(Document):
+    """A start of a job's own process: the first one, or a later one if the scheduler started the job again."""
+
+    job: str
+    log_bytes: NonNegativeInt = Field(description="length of the job's log when the process started")
 
 
 class JobFolder:
@@ -58,15 +66,16 @@ class JobFolder:
         self.preflight = path / "preflight.json"
         self._submitted = path / "submitted.json"
         self._ended = path / "ended.json"
+        self._starts = path / "starts"
 
     @property
     def sweep(self) -> SweepFolder:
-        """The sweep that it belongs to."""
+        """Return the sweep that it belongs to."""
         return SweepFolder(self.path.parent.parent)
 
     @property
     def number(self) -> int:
-        """1 for the first job of the sweep."""
+        """Return 1 for the first job of the sweep."""
         return int(self.path.name)
 
     def order(self) -> JobOrder:
@@ -75,40 +84,58 @@ class JobFolder:
 
     @property
     def submitted(self) -> Submitted | None:
-        """None where Slurm never got it, as far as is known here."""
+        """Return the id, None if the scheduler never got the job as far as is known here."""
         return read_document(self._submitted, Submitted) if self._submitted.exists() else None
 
     def keep(self, order: JobOrder) -> None:
-        """Keep the order."""
+        """Write the order."""
         write_document(self.order_file, order)
 
     def submitted_as(self, job: str) -> Submitted:
-        """Keep the id."""
+        """Write the id."""
         submitted = Submitted(id=job, since=timestamp())
         write_document(self._submitted, submitted)
         return submitted
 
     @property
     def end(self) -> JobEnd | None:
-        """None while it may go on."""
+        """Return the job's end, None while it may still run."""
         return read_document(self._ended, JobEnd) if self._ended.exists() else None
 
     def ended(self, end: JobEnd) -> None:
-        """Keep the end."""
+        """Write the end."""
         write_document(self._ended, end)
 
-    def printed(self, job: str) -> str:
-        """What the job's own process has printed, and Slurm's daemon beside it."""
-        log = self.path / f"{job}.log"
-        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    def log(self, job: str) -> Path:
+        """Return the file that the job's own process and the scheduler's daemon print to."""
+        return self.path / f"{job}.log"
+
+    def started(self, job: str, number: int) -> None:
+        """Record that the job's process starts, as runner `number`: its log so far belongs to earlier starts."""
+        log = self.log(job)
+        start = JobStart(job=job, log_bytes=log.stat().st_size if log.exists() else 0)
+        self._starts.mkdir(exist_ok=True)
+        write_document(self._starts / f"{number:06d}.json", start)
+
+    def printed(self, job: str, *, before_last_start: bool = False) -> str:
+        """Return what was printed since the job's last start, or between the start before that one and it."""
+        log = self.log(job)
+        if not log.exists():
+            return ""
+        content = log.read_bytes()
+        files = sorted(self._starts.glob("[0-9]*.json")) if self._starts.exists() else []
+        starts = [start.log_bytes for file in files if (start := read_document(file, JobStart)).job == job]
+        edges = [0, *starts, len(content)]
+        part = content[edges[-3] : edges[-2]] if before_last_start and starts else content[edges[-2] :]
+        return part.decode("utf-8", errors="replace")
 
     def owner(self, record: SweepRecord) -> str:
-        """What the owners of its processes begin with: not the sweep's, whose other jobs may be on the same host."""
+        """Return the prefix of its processes' owners: not the sweep's, whose other jobs may be on the same host."""
         return hashlib.sha256(f"{self.sweep.owner(record)}:{self.number}".encode()).hexdigest()[:16] + "/"
 
 
 def job_folders(sweep: SweepFolder) -> list[JobFolder]:
-    """All jobs of a sweep, the first first."""
+    """Return all jobs of a sweep, oldest first."""
     folder = sweep.path / "jobs"
     if not folder.exists():
         return []
@@ -117,23 +144,23 @@ def job_folders(sweep: SweepFolder) -> list[JobFolder]:
 
 
 def report_job(sweep: SweepFolder) -> str | None:
-    """Id of the last job that was to write the report."""
+    """Return the id of the last job that was to write the report."""
     file = sweep.path / "report.json"
     return read_document(file, Submitted).id if file.exists() else None
 
 
 def keep_report(sweep: SweepFolder, job: str) -> None:
-    """Keep that id."""
+    """Record that id."""
     write_document(sweep.path / "report.json", Submitted(id=job, since=timestamp()))
 
 
 def next_number(sweep: SweepFolder) -> int:
-    """Of the next job."""
+    """Return the number of the next job."""
     return max((folder.number for folder in job_folders(sweep)), default=0) + 1
 
 
 def new_job(sweep: SweepFolder) -> JobFolder:
-    """The folder of the next job."""
+    """Make the folder of the next job."""
     folder = JobFolder(sweep.path / "jobs" / f"{next_number(sweep):04d}")
     shutil.rmtree(folder.path, ignore_errors=True)  # of one that never became a job
     folder.path.mkdir(parents=True)
@@ -141,6 +168,6 @@ def new_job(sweep: SweepFolder) -> JobFolder:
 
 
 def live_jobs(sweep: SweepFolder) -> dict[str, JobFolder]:
-    """Jobs that Slurm got and whose end nobody has noted, by id."""
+    """Return the jobs by id that the scheduler got and whose end nobody has recorded."""
     open_jobs = ((job, job.submitted) for job in job_folders(sweep) if job.end is None)
     return {submitted.id: job for job, submitted in open_jobs if submitted is not None}

@@ -1,6 +1,6 @@
-"""What became of an attempt: one outcome, with the sentence and the lines that gave it.
+"""Determine the outcome of an attempt, with a reason and evidence.
 
-Success is read from what rank 0 and every rank wrote; exit statuses are evidence, never proof.
+Success is determined from the files of rank 0 and of every rank; exit statuses are evidence, not proof.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from bench.contract.measured import Measured
 from bench.contract.outcomes import Outcome
 from bench.contract.result import RankEnd
 from bench.contract.run import Run
+from matrix.store.sweep_folder import read_own
 
 EVIDENCE_LINES = 12
 
 
 class Ending(Enum):
-    """Who ended an attempt."""
+    """What ended an attempt."""
 
     ITSELF = "its own processes"
     TIMEOUT = "the time limit"
@@ -34,38 +35,46 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class Attempted:
-    """What the runner saw of an attempt.
+    """What the runner observed of an attempt.
 
     Attributes:
-        statuses: exit statuses of the processes that ended by themselves, by what people call them; negative for a
-            signal.
-        oom_kills: processes that the kernel killed on this machine for want of memory while it ran; None where the run
-            was on other machines too.
+        statuses: exit statuses of processes that ended by themselves, by their name in messages; negative for a signal.
+        oom_kills: out-of-memory kills by this machine's kernel during the attempt; None if the run used other machines
+            too.
+        memory_line: the scheduler's message that it killed a process for lack of memory, "" without one.
 
     """
 
     ending: Ending
     statuses: dict[str, int]
     oom_kills: int | None
+    memory_line: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of an attempt."""
+    """The outcome of an attempt, with its reason and evidence."""
 
     outcome: Outcome
     reason: str
     evidence: list[str] = field(default_factory=list)
     measured: Measured | None = None
+    lost_to: str | None = None
+    job_end: str | None = None
 
 
 def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
-    """Judge an attempt by its folder and by what the runner saw."""
+    """Return the verdict on an attempt from its folder and the runner's observations.
+
+    Raises:
+        InputError: a newer xffl-bench wrote one of its files.
+
+    """
     ends = _rank_ends(folder, run.world)
     measured, damage = _measured(folder)
     if measured is not None and len(ends) == run.world and all(end.completed for end in ends.values()):
         return _finished(measured)
-    # What was measured stays, also where the end of a run failed, as saving does on a full disk.
+    # Keep the measurement even if the end of the run failed, for example saving to a full disk.
     return replace(_unfinished(run, folder, attempted, ends, damage), measured=measured)
 
 
@@ -76,14 +85,14 @@ def _unfinished(
     step = _steps_reached(folder, ends)
     reached = "before the first step" if step < 0 else f"after step {step + 1} of {run.training.steps}"
     out_of_memory = [end.rank for end in ends.values() if end.out_of_memory]
-    if out_of_memory:  # also where its peers then hung
+    if out_of_memory:  # even if its peers then hung
         return Verdict(Outcome.OOM, f"rank {out_of_memory[0]} ran out of memory {reached}", evidence)
     match attempted.ending:
         case Ending.INTERRUPTION:
             return Verdict(Outcome.INTERRUPTED, f"interrupted {reached}", evidence)
         case Ending.TIMEOUT:
             limit = f"limits.run_seconds = {run.limits.run_seconds:g}"
-            return Verdict(Outcome.TIMEOUT, f"not finished at {limit}, {reached}", evidence)
+            return Verdict(Outcome.TIMEOUT, f"not finished within {limit}, {reached}", evidence)
         case Ending.HANG:
             limit = f"limits.hang_seconds = {run.limits.hang_seconds:g}"
             return Verdict(Outcome.HUNG, f"no progress for {limit}, {reached}", evidence)
@@ -112,15 +121,15 @@ def _failed(
     killed = _killed(folder, attempted)
     if 9 in killed.values() and attempted.oom_kills:
         which = ", ".join(name for name, number in killed.items() if number == 9)
-        return Verdict(Outcome.OOM, f"the kernel killed {which} for want of host memory {reached}", evidence)
-    if line := _slurm_out_of_memory(folder):
-        return Verdict(Outcome.OOM, f"Slurm ended a process for want of host memory {reached}: {line}", evidence)
+        return Verdict(Outcome.OOM, f"out of host memory: the kernel killed {which} {reached}", evidence)
+    if line := attempted.memory_line:
+        return Verdict(Outcome.OOM, f"out of host memory: the scheduler killed a process {reached}: {line}", evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 
 
 def _cause(ends: dict[int, RankEnd], killed: dict[str, int], attempted: Attempted) -> str:
-    if killed:  # what the others say is the consequence
+    if killed:  # errors of other ranks are the consequence
         ranks = {name: number for name, number in killed.items() if name.startswith("rank ")}
         which = ", ".join(f"{name} by signal {number}" for name, number in (ranks or killed).items())
         return f"killed: {which}" + " (the kernel counted no out-of-memory kill)" * bool(
@@ -134,34 +143,34 @@ def _cause(ends: dict[int, RankEnd], killed: dict[str, int], attempted: Attempte
     bad = {name: status for name, status in attempted.statuses.items() if status != 0}
     if bad:
         return "; ".join(f"{name} ended with status {status}" for name, status in bad.items())
-    return "the ranks ended without a whole result"
+    return "the ranks ended without a complete result"
 
 
 def _rank_ends(folder: AttemptFolder, world: int) -> dict[int, RankEnd]:
-    """Ranks' own words, the earliest first: what comes later is often only the consequence."""
+    """Return the ranks' end records, earliest first: later errors are often only the consequence."""
     files = [file for rank in range(world) if (file := folder.rank_end(rank)).exists()]
     ends: dict[int, RankEnd] = {}
     for file in sorted(files, key=lambda each: each.stat().st_mtime_ns):
         try:
-            end = RankEnd.model_validate_json(file.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError):
-            continue  # a damaged word is no word: the rank counts as not having reached the end
+            end = read_own(file, RankEnd)
+        except ValidationError:
+            continue  # without a readable record the rank counts as not finished
         ends[end.rank] = end
     return ends
 
 
 def _measured(folder: AttemptFolder) -> tuple[Measured | None, list[str]]:
-    """What rank 0 measured, and what is wrong with it."""
+    """Return rank 0's measurement, and faults if it cannot be read."""
     if not folder.measured.exists():
         return None, []
     try:
-        return Measured.model_validate_json(folder.measured.read_text(encoding="utf-8")), []
-    except (ValidationError, UnicodeDecodeError) as error:
+        return read_own(folder.measured, Measured), []
+    except ValidationError as error:
         return None, [f"{folder.measured.name}: {error}".splitlines()[0]]
 
 
 def _steps_reached(folder: AttemptFolder, ends: dict[int, RankEnd]) -> int:
-    """The furthest step that any rank is known to have finished; -1 before the first."""
+    """Return the last step, from 0, that any rank is known to have finished; -1 before the first."""
     steps = [end.step for end in ends.values()]
     if beat := folder.last_heartbeat():
         steps.append(beat.step)
@@ -172,8 +181,9 @@ _CHILD = re.compile(r"rank\s*: (\d+) \(local_rank: \d+\)\s+exitcode\s*: -(\d+)")
 
 
 def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
-    """What a signal ended before its launcher ended the rest: by exit status, and by the root cause that torchrun
-    reports.
+    """Return the processes killed by a signal before the launcher ended the rest, with the signal's number.
+
+    Found by exit status and in the root cause that torchrun reports.
     """
     killed: dict[str, int] = {}
     for log in sorted(folder.logs.glob("node*.log")):
@@ -182,22 +192,12 @@ def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
     return killed | {name: -status for name, status in attempted.statuses.items() if status < 0}
 
 
-def _slurm_out_of_memory(folder: AttemptFolder) -> str:
-    """What Slurm says where a node's control group ran out: its daemon, into the log of that node (`oom_kill event` or,
-    seen in 22.05, `oom-kill event(s)`), and srun, into its own (`Out Of Memory`).
-    """
-    logs = [*sorted(folder.logs.glob("node*.log")), folder.logs / "srun.log"]
-    texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists()]
-    lines = (line for text in texts for line in text.splitlines())
-    return next((line for line in lines if re.search(r"oom[-_]kill event|: Out Of Memory$", line)), "")
-
-
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:
     lines = [f"rank {end.rank}: {end.error} (in {end.phase})" for end in ends.values() if end.error][:3]
     if beat := folder.last_heartbeat():
         age = time.time() - folder.heartbeat.stat().st_mtime
         lines.append(
-            f"rank 0 was last heard of {age:.1f} s ago, in {beat.phase}, {beat.step + 1} of {beat.steps} steps"
+            f"last heartbeat of rank 0: {age:.1f} s ago, in {beat.phase}, step {beat.step + 1} of {beat.steps}"
         )
     statuses = [f"{name} ended with status {status}" for name, status in attempted.statuses.items() if status != 0]
     lines += statuses[:4]
@@ -211,7 +211,7 @@ def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attemp
 
 
 def _launcher_first(log: Path) -> tuple[bool, str]:
-    """Where no rank says why, it is the launcher's log that does."""
+    """Return a sort key that puts the launcher's log first, which has the reason if no rank gives one."""
     return log.name != "xffl.log", log.name
 
 

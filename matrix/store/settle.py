@@ -1,4 +1,4 @@
-"""Results, written: of attempts that were judged, and of those that a runner left behind when it died."""
+"""Write results: of judged attempts, and of attempts left by a dead runner."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from bench.contract.files import RunFolder, write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Allocation, Result
 from matrix.store.judge import Attempted, Ending, Verdict, judge
-from matrix.store.sweep_folder import SweepFolder, timestamp
+from matrix.store.sweep_folder import SweepFolder, read_own, timestamp
 
 MOST_LOST = 2
-"""Jobs that a run may take with it before it is given up."""
+"""Number of jobs that may die during a run before it is not retried."""
 
 
 @dataclass(frozen=True)
-class Death:
-    """The end of a job that had runs under way.
+class LostJob:
+    """The end of a job while runs were active.
 
     Attributes:
-        state: as the scheduler names it.
-        said: what that means, in a sentence's part.
-        counts: whether it may be the doing of the run that was under way.
+        state: the scheduler's name for it.
+        said: its meaning, as part of a sentence.
+        counts: True if the active run may have caused it.
 
     """
 
@@ -40,16 +40,15 @@ def write_result(
     started: str,
     seconds: float,
     allocation: Allocation | None = None,
-    lost_to: str | None = None,
 ) -> Result:
-    """Write what became of a run.
+    """Write the result of a run.
 
     Raises:
-        OSError: it could not be written.
+        OSError: the result could not be written.
 
     """
     steps = folder.attempt(attempt).steps
-    if verdict.measured is not None and steps.exists():  # a runner that was killed right here has moved them
+    if verdict.measured is not None and steps.exists():  # a runner killed just after this line has already moved them
         steps.replace(folder.steps)
     result = Result(
         run=folder.path.name,
@@ -60,72 +59,86 @@ def write_result(
         started=started,
         seconds=seconds,
         allocation=allocation,
-        lost_to=lost_to,
+        lost_to=verdict.lost_to,
+        job_end=verdict.job_end,
         measured=verdict.measured,
     )
     write_document(folder.result, result)
     return result
 
 
-def settle(sweep: SweepFolder, run_ids: Iterable[str], death: Death | None = None) -> list[Result]:
-    """Give attempts that a dead runner left without an outcome theirs: interrupted, unless they had come to their
-    end. Their processes are gone. Where a job died with them it is named, and a run that was under way in as many
-    deaths as `MOST_LOST` is given up. Returns what was written.
+def settle(sweep: SweepFolder, run_ids: Iterable[str], lost_job: LostJob | None = None) -> list[Result]:
+    """Judge attempts left by a dead runner, whose processes are gone: `interrupted` unless they finished.
+
+    `lost_job` names the job that died with them. A run that was active in `MOST_LOST` such jobs is not retried. Returns
+    the written results.
+
+    Raises:
+        InputError: a newer xffl-bench wrote one of them.
+
     """
     return [
-        _settled(sweep, folder, death)
+        _settled(sweep, folder, lost_job)
         for folder in map(sweep.run, run_ids)
         if folder.attempts() and not folder.result.exists() and folder.run.exists()
     ]
 
 
-def _settled(sweep: SweepFolder, folder: RunFolder, death: Death | None) -> Result:
+def _settled(sweep: SweepFolder, folder: RunFolder, lost_job: LostJob | None) -> Result:
     attempt = folder.attempts()[-1]
-    verdict = judge(sweep.asked(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
-    verdict, lost_to = blamed(folder, verdict, death)
-    return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0, lost_to=lost_to)
+    verdict = judge(sweep.requested_run(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
+    verdict = blamed(folder, verdict, lost_job)
+    return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0)
 
 
-def blamed(folder: RunFolder, verdict: Verdict, death: Death | None) -> tuple[Verdict, str | None]:
-    """The verdict on an interrupted run with the job's end in it, and the state that counts against the run."""
-    if verdict.outcome is not Outcome.INTERRUPTED or death is None:
-        return verdict, None
-    verdict = replace(verdict, reason=f"{verdict.reason}; job {death.job} ended: {death.state} ({death.said})")
-    if not death.counts:
-        return verdict, None
+def blamed(folder: RunFolder, verdict: Verdict, lost_job: LostJob | None) -> Verdict:
+    """Add the job's end, and what counts against the run, to the verdict on an interrupted run."""
+    if verdict.outcome is not Outcome.INTERRUPTED or lost_job is None:
+        return verdict
+    reason = f"{verdict.reason}; job {lost_job.job} ended: {lost_job.state} ({lost_job.said})"
+    verdict = replace(verdict, reason=reason, job_end=lost_job.state)
+    if not lost_job.counts:
+        return verdict
+    verdict = replace(verdict, lost_to=lost_job.state)
     earlier = [result for result in earlier_results(folder) if result.lost_to is not None]
     if len(earlier) + 1 < MOST_LOST:
-        return verdict, death.state
-    states = ", ".join([str(result.lost_to) for result in earlier] + [death.state])
+        return verdict
+    states = ", ".join([str(result.lost_to) for result in earlier] + [lost_job.state])
     evidence = [*verdict.evidence, *(f"attempt {result.attempt}: {result.reason}" for result in earlier)]
-    reason = f"given up: {len(earlier) + 1} jobs ended while it was under way ({states}); {verdict.reason}"
-    return replace(verdict, outcome=_OUTCOMES.get(death.state, Outcome.CRASHED), reason=reason, evidence=evidence), (
-        death.state
-    )
+    reason = f"not retried: {len(earlier) + 1} jobs died during this run ({states}); {verdict.reason}"
+    return replace(verdict, outcome=_OUTCOMES.get(lost_job.state, Outcome.CRASHED), reason=reason, evidence=evidence)
 
 
 _OUTCOMES = {"OUT_OF_MEMORY": Outcome.OOM, "TIMEOUT": Outcome.TIMEOUT}
 
 
 def earlier_results(folder: RunFolder) -> list[Result]:
-    """Results of attempts that were followed by another."""
+    """Return the results of all attempts but the last.
+
+    Raises:
+        InputError: a newer xffl-bench wrote one of them.
+
+    """
     found = []
     for attempt in folder.attempts():
         try:
-            found.append(Result.model_validate_json((attempt.path / "result.json").read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError):  # it is the newest, or damaged
+            found.append(read_own(attempt.path / "result.json", Result))
+        except (FileNotFoundError, ValueError):  # the last attempt, or a damaged result
             continue
     return found
 
 
 def set_aside(folder: RunFolder) -> None:
-    """Keep the result of an earlier attempt with its logs; one that cannot be read is kept beside it, under a name
-    that says so.
+    """Move the result of an earlier attempt to its folder; keep an unreadable one as `damaged-<n>.json`.
+
+    Raises:
+        InputError: a newer xffl-bench wrote it; it stays where it is.
+
     """
     if not folder.result.exists():
         return
     try:
-        earlier = Result.model_validate_json(folder.result.read_text(encoding="utf-8"))
+        earlier = read_own(folder.result, Result)
     except ValueError:
         folder.result.replace(folder.path / f"damaged-{len(folder.attempts())}.json")
     else:

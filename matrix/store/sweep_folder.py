@@ -1,7 +1,7 @@
-"""The sweep's folder: what was asked for, what it was begun with, and every run.
+"""The folder of a sweep: its inputs, its plan and its runs.
 
-`results/<sweep>/` holds sweep.json (frozen when the sweep first starts), matrix.yaml and system.yaml (copies),
-plan.json, runners/ (who ran it, and when) and runs/<id>/.
+`results/<sweep>/` contains sweep.json (fixed when the sweep first starts), matrix.yaml and system.yaml (copies),
+plan.json, runners/ (which processes ran it, and when) and runs/<id>/.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import hashlib
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from bench.contract import documents
+from bench.contract.atomic import write_whole
 from bench.contract.base import Document
-from bench.contract.files import RunFolder, write_document, write_whole
+from bench.contract.files import RunFolder, write_document
 from bench.contract.plan import Plan
 from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
@@ -23,21 +25,22 @@ from bench.host import provenance
 from matrix.errors import InputError
 
 SHOWN = 5
-"""Changed models and files of weights that are named, at most."""
+"""Largest number of changed models and weight files listed in a message."""
 
 
 class SweepRecord(Document):
-    """What a sweep was begun with; going on with anything else is refused unless asked for."""
+    """What a sweep was started with; resuming it with anything else needs --accept-changes."""
 
+    version: Literal[1] = 1
     sweep: str
     uuid: str
     created: str = Field(description="ISO 8601, UTC")
-    matrix: str = Field(description="the matrix file as it was")
-    system: str = Field(description="the system file as it was")
-    data: str = Field(description="what the data set says of its source, empty where it says nothing")
+    matrix: str = Field(description="content of the matrix file")
+    system: str = Field(description="content of the system file")
+    data: str = Field(description="content of the data set's source file, empty without one")
     models: dict[str, str] = Field(
         default_factory=dict,
-        description="models that lie elsewhere, as they were found: shape and folder by name, weights by name/file",
+        description="models outside the matrix file: shape and folder by name, fingerprints of weights by name/file",
     )
     image: str | None = Field(None, description="SHA-256 of the image that ranks run in")
     python: str
@@ -49,7 +52,7 @@ class SweepRecord(Document):
     def now(
         cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str], image: str | None
     ) -> SweepRecord:
-        """Take the record of a sweep that begins."""
+        """Return the record of a sweep that starts now."""
         commit, dirty = provenance.commit()
         return cls(
             sweep=sweep,
@@ -67,7 +70,7 @@ class SweepRecord(Document):
         )
 
     def with_software_of_this_machine(self, image: str | None) -> SweepRecord:
-        """The same, if it were begun here with what is installed here."""
+        """Return a copy with the software installed on this machine."""
         commit, dirty = provenance.commit()
         return self.model_copy(
             update={
@@ -80,7 +83,7 @@ class SweepRecord(Document):
         )
 
     def changes(self, other: SweepRecord) -> list[str]:
-        """What `other` has that this one has not, a line each; the files by name, the software by version."""
+        """Return the differences of `other` from this record: files by name, software by old and new version."""
         files = {"matrix": "the matrix file", "system": "the system file", "data": "the data set"}
         lines = [said for name, said in files.items() if getattr(self, name) != getattr(other, name)]
         models = self.models.keys() | other.models.keys()
@@ -106,12 +109,12 @@ def _short(digest: str | None) -> str:
 
 
 def timestamp() -> str:
-    """Now, ISO 8601 in UTC."""
+    """Return the current time, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class SweepFolder:
-    """`results/<sweep>` and what lies in it."""
+    """`results/<sweep>` and its content."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -120,11 +123,11 @@ class SweepFolder:
         self.runners = path / "runners"
 
     def run(self, run_id: str) -> RunFolder:
-        """The folder of a run, whether or not it was begun."""
+        """Return the folder of a run, which may not exist yet."""
         return RunFolder(self.path / "runs" / run_id)
 
     def record(self) -> SweepRecord | None:
-        """What the sweep was begun with, if it was.
+        """Return what the sweep was started with, or None if it was not started.
 
         Raises:
             InputError: the record cannot be read.
@@ -135,30 +138,37 @@ class SweepFolder:
         return read_document(self.record_file, SweepRecord)
 
     def plan(self) -> Plan:
-        """Raises InputError: there is no plan here, or it cannot be read."""
+        """Return the plan of the sweep.
+
+        Raises:
+            InputError: there is no plan, or it cannot be read.
+
+        """
         if not self.plan_file.exists():
-            raise InputError(f"{self.path}: no sweep here (it has no plan.json)")
+            raise InputError(f"{self.path}: not the folder of a sweep (it has no plan.json)")
         return read_document(self.plan_file, Plan)
 
     def owner(self, record: SweepRecord) -> str:
-        """What the owners of this sweep's processes begin with: a copy of the folder is another sweep."""
+        """Return the prefix of the owners of this sweep's processes; a copy of the folder has a different one."""
         here = hashlib.sha256(f"{record.uuid}:{self.path.resolve()}".encode()).hexdigest()[:16]
         return f"{here}/"
 
     def begin(self, record: SweepRecord, plan: Plan, *, accept_changes: bool) -> SweepRecord:
-        """Freeze a sweep that begins, or check that one that goes on is still the same; returns the record in force.
+        """Record a sweep that starts, or check that a resumed one is unchanged; return the record in force.
 
         Raises:
-            InputError: matrix, system or software differ from what the sweep was begun with.
+            InputError: matrix, system or software differ from what the sweep was started with, or a newer xffl-bench
+                wrote what this one would replace.
 
         """
         frozen = self.record()
+        self._refuse_newer(plan)
         changes = frozen.changes(record) if frozen else []
         if changes and not accept_changes:
             listed = "; ".join(changes)
             raise InputError(
-                f"{self.path}: this sweep was begun with something else ({listed}): give it another name, "
-                "or go on with --accept-changes"
+                f"{self.path}: this sweep was started with different inputs ({listed}): give it another name, "
+                "or resume it with --accept-changes"
             )
         if frozen is None or changes:
             if frozen:
@@ -166,43 +176,76 @@ class SweepFolder:
             write_whole(self.path / "matrix.yaml", record.matrix)
             write_whole(self.path / "system.yaml", record.system)
             write_document(self.plan_file, plan)
-            write_document(self.record_file, record)  # last: a sweep that has it is whole
+            write_document(self.record_file, record)  # last: its presence means the sweep is complete
             return record
         return frozen
 
-    def result(self, run_id: str) -> Result | None:
-        """A run's result, None where it has none that can be read (then it runs again; `report` names the damage)."""
-        file = self.run(run_id).result
+    def _refuse_newer(self, plan: Plan) -> None:
+        """Raises InputError: a newer xffl-bench wrote the sweep's plan, or a run or result of this one."""
+        kinds: list[tuple[Path, type[BaseModel]]] = [(self.plan_file, Plan)]
+        for folder in map(self.run, plan.order):
+            kinds += [(folder.result, Result), (folder.run, Run)]
         try:
-            return Result.model_validate_json(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (ValidationError, UnicodeDecodeError):
+            for file, kind in kinds:
+                documents.check_version(file, kind)
+        except documents.NewerVersionError as error:
+            raise InputError(str(error)) from error
+
+    def result(self, run_id: str) -> Result | None:
+        """A run's result, None where it has none that can be read (then it runs again; `report` names the damage).
+
+        Raises:
+            InputError: a newer xffl-bench wrote it.
+
+        """
+        try:
+            return read_own(self.run(run_id).result, Result)
+        except (FileNotFoundError, ValidationError):
             return None
 
     def heartbeat(self, run_id: str) -> Heartbeat | None:
-        """Where the newest attempt of a run is."""
+        """Return the last heartbeat of a run's newest attempt."""
         attempts = self.run(run_id).attempts()
         return attempts[-1].last_heartbeat() if attempts else None
 
-    def asked(self, run_id: str) -> Run:
-        """The run as it was asked for."""
+    def requested_run(self, run_id: str) -> Run:
+        """Return the run as requested.
+
+        Raises:
+            InputError: run.json cannot be read.
+
+        """
         return read_document(self.run(run_id).run, Run)
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
-def read_document(file: Path, kind: type[DocumentT]) -> DocumentT:
-    """A document of a sweep's folder.
+def read_own(file: Path, kind: type[DocumentT]) -> DocumentT:
+    """A document of a sweep's folder that the caller can do without.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: a newer xffl-bench wrote it.
+        OSError: the file cannot be read.
+        ValidationError: it is damaged.
 
     """
     try:
-        return kind.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
+        return documents.read_document(file, kind)
+    except documents.NewerVersionError as error:
+        raise InputError(str(error)) from error
+
+
+def read_document(file: Path, kind: type[DocumentT]) -> DocumentT:
+    """Read a document of a sweep's folder.
+
+    Raises:
+        InputError: the document cannot be read.
+
+    """
+    try:
+        return read_own(file, kind)
+    except ValidationError as error:
         raise InputError(
-            f"{file}: cannot be read ({type(error).__name__}); it was damaged after it was written"
+            f"{file}: cannot be read ({type(error).__name__}): it was damaged after it was written"
         ) from error

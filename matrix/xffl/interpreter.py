@@ -1,6 +1,4 @@
-"""Questions to another environment, answered by its own interpreter: it may be another than that of xffl-bench, and lie
-in an image.
-"""
+"""Query another Python environment through its interpreter, which may be inside an image."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from matrix.errors import InputError
 from matrix.host.calls import call
 
 LIMIT = 600.0
-"""Seconds for an answer. What takes long knows limits of its own: this one is for a machine that stands still."""
+"""Time limit of a query in seconds. Long operations have their own limits; this one is for a machine that hangs."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class InImage:
     """The interpreter of an image.
 
     Attributes:
-        words: what calls it, from outside.
+        words: command prefix that runs a program in the image, with the interpreter's name.
 
     """
 
@@ -37,36 +35,38 @@ Python = Path | InImage
 
 
 def installation(python: Python) -> Installation:
-    """What the environment of an interpreter has.
+    """Return what is installed in the environment of an interpreter.
 
     Raises:
-        InputError: it cannot be asked.
+        InputError: the interpreter cannot be queried.
 
     """
     return Installation.model_validate_json(ask(python, "bench.host.installation"))
 
 
 def ask(python: Python, module: str, words: Sequence[str] = (), *, log: Path | None = None) -> str:
-    """The last line that a module of `bench` prints there. What it complains of is kept in a file where one is named.
+    """Run a module of `bench` with an interpreter and return the last line of its output.
+
+    Its stderr is written to `log`, if given.
 
     Raises:
-        InputError: the interpreter cannot be started, has no such module, or the module failed.
-        OSError: the file cannot be written.
+        InputError: the interpreter cannot be started, does not have the module, or the module failed.
+        OSError: the log cannot be written.
 
     """
-    command = [*(python.words if isinstance(python, InImage) else [str(python)]), "-m", module, *words]
+    command = [*(python.words if isinstance(python, InImage) else [str(python)]), "-P", "-m", module, *words]
     try:
         done = call(command, limit=LIMIT)
     except OSError as error:
-        remedy = "" if isinstance(python, InImage) else ": under xffl.venv should stand an environment"
+        remedy = "" if isinstance(python, InImage) else ": xffl.venv should name a virtual environment"
         raise InputError(f"{python}: cannot be started ({error.strerror}){remedy}") from error
     except subprocess.TimeoutExpired:
-        raise InputError(f"{python}: {module} had not ended after {LIMIT:g} s") from None
+        raise InputError(f"{python}: {module} did not finish within {LIMIT:g} s") from None
     if log is not None:
         log.write_text(done.stderr, encoding="utf-8")
     if done.returncode == 0:
         return done.stdout.strip().rpartition("\n")[2]
-    said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-    if "No module named 'bench" in said[-1]:
-        raise InputError(f"{python}: this environment has no xffl-bench, which ranks need: install it there too")
-    raise InputError(f"{python}: {module} failed: {said[-1]}" + (f" (the rest of it: {log})" if log else ""))
+    errors = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+    if "No module named 'bench" in errors[-1]:
+        raise InputError(f"{python}: xffl-bench is not installed in this environment: ranks need it, install it there")
+    raise InputError(f"{python}: {module} failed: {errors[-1]}" + (f" (full output: {log})" if log else ""))

@@ -1,11 +1,12 @@
-"""What the installed xFFL library does, found once for each version of it, and what that says of a run.
+"""Behaviour of the installed xFFL library, probed once per version, and its consequences for a run.
 
-`bench.probe.probe` finds it, in the environment whose ranks will use the library; what it found is kept in
-`${XDG_CACHE_HOME:-~/.cache}/xffl-bench/probes`, with a log beside it.
+`bench.probe.probe` runs in the environment of the ranks. Its findings are cached in
+`${XDG_CACHE_HOME:-~/.cache}/xffl-bench/probes`, next to a log.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -20,12 +21,14 @@ from matrix.xffl.interpreter import InImage, Python, ask, installation
 
 Device = Literal["cpu", "cuda"]
 
-INSTALL = "see docs/guides/xffl.md for the commands that install the commit this harness was tried with"
+INSTALL = "see docs/guides/xffl.md for the commands that install the commit this harness was tested with"
 
 
 def library(python: Python, command: Path | None, device: Device) -> Library:
-    """What the xFFL library of the interpreter `python` does on a device; `command` is the program `xffl`, None for the
-    one beside the interpreter. Probes at the first call, for about half a minute.
+    """Return the behaviour of the xFFL library of an interpreter on a device.
+
+    `command` is the program `xffl`; None for the one next to the interpreter. The first call probes the library, which
+    takes about half a minute.
 
     Raises:
         InputError: the interpreter has no xFFL, or the probe failed.
@@ -36,7 +39,7 @@ def library(python: Python, command: Path | None, device: Device) -> Library:
 
 
 def probe(python: Python, command: Path | None, device: Device, *, anew: bool = False) -> Probe:
-    """The same with its evidence; `anew` probes also where that was done before. Raises as `library`."""
+    """Return the behaviour with its evidence; `anew` ignores the cache. Raises as `library`."""
     found = installation(python)
     if found.xffl is None:
         raise InputError(missing(python))
@@ -47,7 +50,7 @@ def probe(python: Python, command: Path | None, device: Device, *, anew: bool = 
     path.parent.mkdir(parents=True, exist_ok=True)
     words = ["--device", device, *(["--command", str(command)] if command else [])]
     findings = Findings.model_validate_json(ask(python, "bench.probe.probe", words, log=path.with_suffix(".log")))
-    what = found.xffl.model_dump() | findings.facts
+    what = asdict(found.xffl) | findings.facts
     made = Probe(
         library=Library.model_validate(what),
         evidence=findings.evidence,
@@ -61,41 +64,42 @@ def probe(python: Python, command: Path | None, device: Device, *, anew: bool = 
 
 
 def is_known(python: Python, found: Installation, command: Path | None, device: Device) -> bool:
-    """Whether `probe` would answer at once; `found` is what the environment has."""
+    """Return True if `probe` would answer from the cache; `found` is what the environment has installed."""
     if found.xffl is None:
         return False
     return _kept(_path(found, found.xffl, device), command or _beside(python)) is not None
 
 
 def missing(python: Python) -> str:
-    """That an interpreter has no xFFL, and the remedy."""
+    """Return the message that an interpreter has no xFFL, with the remedy."""
     if isinstance(python, InImage):
-        return f"engine xffl: {python} finds no package xffl: make the image with `xffl-bench image build --xffl`"
+        return f"engine xffl: {python} has no package xffl: build the image with `xffl-bench image build --xffl`"
     return (
-        f"engine xffl: {python} finds no package xffl: install it there ({INSTALL}), or name an environment that has "
-        "it under xffl.venv in the system file"
+        f"engine xffl: {python} has no package xffl: install it there ({INSTALL}), or give an environment that has "
+        "it as xffl.venv in the system file"
     )
 
 
 def refusal(run: Run) -> str:
-    """Why a run would say nothing, empty where it says something: groups that are never averaged train for themselves,
-    and sums of parameters are no parameters.
+    """Return why a run would be meaningless, or "" if it is meaningful.
+
+    Without averaging, federated groups train separate models; summed parameters are not a model either.
     """
     known = run.library
     if run.engine != "xffl" or known is None or run.layout.federation == 1 or known.averaging not in ("sum", "nothing"):
         return ""
     does = {
-        "sum": "adds up the parameters of federated groups and does not divide them",
-        "nothing": "leaves the parameters of federated groups as they are",
+        "sum": "sums the parameters of federated groups without dividing",
+        "nothing": "does not change the parameters of federated groups",
     }[known.averaging]
     return (
         f"{named(known)} {does} on this system ({run.system.device}), so the {run.layout.federation} groups "
-        "would train no model"
+        "would not train one model"
     )
 
 
 def named(known: Library) -> str:
-    """The library, for a sentence."""
+    """Return the library's name, version and commit, for a message."""
     origin = f"commit {known.commit[:7]}" if known.commit else f"digest {known.digest[:7]}"
     return f"xFFL {known.version} ({origin})"
 
@@ -112,8 +116,9 @@ def _path(found: Installation, xffl: XfflPackage, device: Device) -> Path:
 
 
 def _kept(path: Path, command: Path | None) -> Probe | None:
-    """What was found before, unless another program `xffl` is to be tried now or it cannot be read any more. What a
-    machine had too few GPUs for is looked for again: the cache may be shared with one that has more.
+    """Return the cached findings, or None if unreadable, made with another program `xffl`, or incomplete.
+
+    Findings are incomplete if the machine had too few GPUs: the cache may be shared with one that has more.
     """
     try:
         found = Probe.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""What must agree before two rows may be compared, and what does not.
+"""Which attributes must agree for runs to be comparable, and which differ.
 
-Attributes are dotted paths into `Run` and `Measured`; where one is a mapping (packages, environment) its keys are
-compared one by one.
+Attributes are dotted paths into `Run` and `Measured`; those of a mapping (packages, environment) are
+compared key by key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.contract.training import Training
 Kind = Literal["across-strategies", "across-nodes"]
 
 _OUTSIDE_THE_WINDOW = {"epochs", "preload", "save_model", "save_checkpoint"}
-"""Settings of training that change nothing that is measured (`epochs` says what `steps` says)."""
+"""Settings of training without effect on the measurement (`epochs` is redundant with `steps`)."""
 
 _OF_RUN = (
     "shape",
@@ -50,12 +50,12 @@ ATTRIBUTES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "across-strategies": ((*_OF_RUN, "nodes"), (*_OF_MEASURED, "tokens_per_step", "provenance.devices")),
     "across-nodes": (_OF_RUN, _OF_MEASURED),
 }
-"""(paths into Run, paths into Measured) for each kind. Across node counts, the nodes, the devices and what the regime
-derives from them (tokens per step) may differ."""
+"""(paths into Run, paths into Measured) for each kind. Across node counts, the nodes, the devices and the
+tokens per step, which follow from the regime, may differ."""
 
 
 def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]]) -> list[str]:
-    """The attributes in which runs differ, each with its values: `training.precision: bf16, fp32`."""
+    """Return the attributes in which runs differ, each with its values: `training.precision: bf16, fp32`."""
     of_run, of_measured = ATTRIBUTES[kind]
     names = of_run + of_measured
     get_asked, get_measured = attrgetter(*of_run), attrgetter(*of_measured)

@@ -1,4 +1,4 @@
-"""From a sweep's folder to a tidy pandas DataFrame: one row for every planned run, whatever became of it."""
+"""A sweep's folder as a tidy pandas DataFrame: one row for every planned run, whatever its outcome."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import RunFolder
 from bench.contract.plan import Cell, Plan
 from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
-from reports.data import columns
-from reports.data.columns import Scalar
+from reports.data.columns.base import Scalar, values
+from reports.data.columns.measured import MEASURED
+from reports.data.columns.origin import ORIGIN
+from reports.data.columns.settings import CELL, LAYOUT, asked
+from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
 
 AXIS = "axis."
 """Prefix of the columns that hold the label of each axis, as the matrix file names it."""
-
-NOT_RUN = "not-run"
-DAMAGED = "damaged"
-"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, and a file that could not be read."""
 
 NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")
 
@@ -30,70 +30,80 @@ Doc = TypeVar("Doc", bound=BaseModel)
 
 
 class ReportError(Exception):
-    """A sweep that cannot be reported; the message says which file, and what would be right."""
+    """The report cannot be made; the message names the file and what would be right."""
+
+    outcome = DAMAGED
+    """Of a run, where it is one of its files."""
+
+
+class NewerFileError(ReportError):
+    """The same, for a file that a newer xffl-bench wrote."""
+
+    outcome = NEWER
 
 
 @dataclass(frozen=True)
-class Sweep:
+class LoadedSweep:
     """A sweep as read from its folder."""
 
     plan: Plan
     frame: pd.DataFrame
-    """One row a planned run, in the order of the plan's cells and then of repeats."""
+    """One row for each planned run, in the order of the plan's cells, then of repeats."""
     runs: dict[str, Run] = field(default_factory=dict)
     """Readable runs by id."""
     results: dict[str, Result] = field(default_factory=dict)
     """Readable results by id."""
     jobs: list[JobEnd] = field(default_factory=list)
-    """Batch jobs that have ended."""
+    """Batch jobs that ended."""
     problems: list[str] = field(default_factory=list)
-    """One sentence for each damaged file."""
+    """One sentence for each file that is damaged, or that a newer xffl-bench wrote."""
 
 
-def load(sweep: Path) -> Sweep:
-    """Read a sweep. Damaged files of single runs are named in `problems` and left out.
+def load(sweep: Path) -> LoadedSweep:
+    """Return the sweep in a folder. Damaged and newer files of single runs are named in `problems` and left out.
 
     Raises:
-        ReportError: the folder is no sweep, or its plan cannot be read.
+        ReportError: the folder is not a sweep, or its plan cannot be read.
 
     """
     plan = _read_plan(sweep)
-    read = Sweep(plan, pd.DataFrame())
+    read = LoadedSweep(plan, pd.DataFrame())
     _read_jobs(sweep, read)
     rows = [_row(identity, repeat, cell, sweep, read) for identity, repeat, cell in _planned(plan)]
     return replace(read, frame=_typed(rows))
 
 
-def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: Sweep) -> dict[str, Scalar]:
-    """A run's row of the frame; its documents, or what is wrong with them, are added to `read`."""
-    row: dict[str, Scalar] = {"run": identity, "repeat": repeat, "outcome": NOT_RUN, "reason": "", "cautions": ""}
-    row |= {AXIS + name: label for name, label in cell.labels.items()}
-    row["canonical_strategy"] = cell.canonical
+def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: LoadedSweep) -> dict[str, Scalar]:
+    """Return a run's row of the frame, and add its documents, or what is wrong with them, to `read`."""
+    status = Status(identity, repeat)
+    row: dict[str, Scalar] = {AXIS + name: label for name, label in cell.labels.items()}
+    row |= values(CELL, cell)
     if cell.layout is not None:
-        row |= columns.divided(cell.layout)
+        row |= values(LAYOUT, cell.layout)
     folder = RunFolder(sweep / "runs" / identity)
     try:
         run = _read(folder.run, Run)
         if run is not None:
-            row |= columns.asked(run)
+            row |= asked(run)
         result = _read(folder.result, Result)
         if run is None and result is not None:
-            raise ReportError(f"{folder.run} is missing, so its result means nothing: run the sweep again")
-    except ReportError as damage:
-        read.problems.append(str(damage))
-        return row | {"outcome": DAMAGED, "reason": str(damage)}
+            raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
+    except ReportError as error:
+        read.problems.append(str(error))
+        return values(STATUS, replace(status, outcome=error.outcome, reason=str(error))) | row
     if run is not None:
         read.runs[identity] = run
     if run is not None and result is not None:
         read.results[identity] = result
-        row |= {"outcome": str(result.outcome), "reason": result.reason} | columns.ended(result, run.nodes)
+        status = replace(status, outcome=str(result.outcome), reason=result.reason)
+        row |= values(ATTEMPT, result, run.nodes)
         if result.measured is not None:
-            row["cautions"] = ", ".join(result.measured.cautions)
-            row |= columns.measured(result.measured, run.world)
-    return row
+            status = replace(status, cautions=", ".join(result.measured.cautions))
+            row |= values(MEASURED, result.measured, run.world) | values(ORIGIN, result.measured.provenance)
+    return values(STATUS, status) | row
 
 
-def _read_jobs(sweep: Path, read: Sweep) -> None:
+def _read_jobs(sweep: Path, read: LoadedSweep) -> None:
     for path in sorted(sweep.glob("jobs/*/ended.json")):
         try:
             end = _read(path, JobEnd)
@@ -107,10 +117,10 @@ def _read_jobs(sweep: Path, read: Sweep) -> None:
 def _read_plan(sweep: Path) -> Plan:
     path = sweep / "plan.json"
     if not path.is_file():
-        raise ReportError(f"{path} does not exist: give the folder of a sweep, which `xffl-bench run` makes")
+        raise ReportError(f"{path} does not exist: give the folder of a sweep, as created by `xffl-bench run`")
     plan = _read(path, Plan)
     if plan is None:
-        raise ReportError(f"{path} went away while it was read: report again")
+        raise ReportError(f"{path} was removed while the sweep was read: run the report again")
     for cell in plan.cells:
         missing = [axis for axis in NEEDED_AXES if axis not in cell.labels]
         if missing:
@@ -122,7 +132,7 @@ def _read_plan(sweep: Path) -> Plan:
 
 
 def _planned(plan: Plan) -> Iterator[tuple[str, int, Cell]]:
-    """(run id, repeat, the cell that the run was made for); a `same` cell's runs are those of another one."""
+    """Yield (run id, repeat, cell) of every run; a `same` cell has no runs of its own."""
     for cell in plan.cells:
         if cell.status == "run":
             for repeat, identity in enumerate(cell.runs):
@@ -130,16 +140,18 @@ def _planned(plan: Plan) -> Iterator[tuple[str, int, Cell]]:
 
 
 def _read(path: Path, kind: type[Doc]) -> Doc | None:
-    """The document, or None where there is no file.
+    """Return the document, or None where there is no file.
 
     Raises:
-        ReportError: the file is there and cannot be read.
+        ReportError: the file exists and cannot be read.
 
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return read_document(path, kind)
     except FileNotFoundError:
         return None
+    except NewerVersionError as error:
+        raise NewerFileError(str(error)) from error
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -149,7 +161,7 @@ def _read(path: Path, kind: type[Doc]) -> Doc | None:
 
 
 def _typed(rows: list[dict[str, Scalar]]) -> pd.DataFrame:
-    """Columns of one type each, with missing values where a run has none: whole numbers stay whole."""
+    """Return a frame with one type per column; a missing value does not turn integers into floats."""
     names = dict.fromkeys(name for row in rows for name in row)
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
 

@@ -1,26 +1,50 @@
-"""The report as Markdown."""
+"""The report as Markdown: report.md."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from reports.data.words import counted
+from reports.render.base import Export, Picture, Report
 from reports.tables.tables import LAYOUT, Table
 
+REPORT = "report.md"
 
-def section(table: Table, plots: Sequence[tuple[str, str]]) -> str:
-    """One table with caption, footnotes, cautions and plots; `plots` are (what it shows, relative link)."""
+HOW_TO_READ = """\
+A value is the mean over the completed repeats; a ratio is exp of the mean log-ratio over pairs of repeats. `a ± b` \
+and `a [low, high]` are 95 % t-intervals (3 or more repeats; not adjusted for the number of cells), `a (low .. \
+high)` is the range of 2 repeats, and a number alone is a single repeat. Repeats differ in the seed of weights and \
+data, so the spread of a loss includes that noise. `(= fsdp)` marks a combination that equals the one of another \
+strategy and shows its runs. A cell without a value shows the outcome of its runs.
+"""
+
+
+def export(report: Report) -> Export:
+    """Return report.md, with the SVG pictures of earlier exporters embedded."""
+    parts = [f"# {report.sweep.plan.sweep}\n\n{report.summary}.\n", HOW_TO_READ]
+    if report.problems:
+        parts.append("## Left out\n\n" + "\n".join(f"- {problem}" for problem in report.problems) + "\n")
+    for table in report.tables:
+        embedded = [
+            picture for picture in report.pictures if picture.table == table.grid.slug and picture.file.endswith(".svg")
+        ]
+        parts.append(_section(table, embedded))
+    return Export({REPORT: "\n".join(parts)})
+
+
+def _section(table: Table, pictures: Sequence[Picture]) -> str:
+    """Return one table with caption, footnotes, cautions and pictures."""
     parts = [f"## {table.grid.title}", table.caption, _grid(table)]
     if table.footnotes:
         parts.append("\n".join(f"- [{number}] {_safe(text)}" for number, text in enumerate(table.footnotes, start=1)))
     if table.notices:
         parts.append("Cautions:\n\n" + "\n".join(f"- {_safe(notice.text)}" for notice in table.notices))
-    parts += [f"![{shows}]({link})" for shows, link in plots]
+    parts += [f"![{picture.shows}]({picture.file})" for picture in pictures]
     return "\n\n".join(parts) + "\n"
 
 
 def _grid(table: Table) -> str:
-    head = ["figure", "strategy", *(counted(nodes, "node") for nodes in table.grid.nodes)]
+    head = ["metric", "strategy", *(counted(nodes, "node") for nodes in table.grid.nodes)]
     lines = [_line(head), _line(["---", "---", *("---:" for _ in table.grid.nodes)])]
     blocks = [(LAYOUT, table.layouts)]
     blocks += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]

@@ -1,17 +1,18 @@
-"""How a strategy looks in every plot: the same colour and marker everywhere, told apart by the colour-blind too."""
+"""The look of a strategy: the same colour and marker in every plot, distinct without colour vision too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from itertools import count
+from typing import Any, get_args
 
 from bench.contract.layout import StrategyName
 
 # Okabe and Ito, "Color Universal Design" (2008), without yellow (too faint on white) and black (kept for references)
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-_MARKERS = ("o", "s", "^", "D", "v", "P")
-_DASHES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "<", "h", ">")
+_FILLS = ("full", "left", "right", "bottom", "top")
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,35 @@ class Look:
 
 
 def looks(strategies: Sequence[str]) -> dict[str, Look]:
-    """The look of each strategy; those that bear a stock name look the same in every sweep."""
+    """Return a distinct look for each strategy; those with a stock name look the same in every sweep."""
     stock = get_args(StrategyName)
-    own = [strategy for strategy in dict.fromkeys(strategies) if strategy not in stock]
-    present = [strategy for strategy in stock if strategy in strategies]
-    free = [index for index in range(len(_COLOURS)) if index >= len(stock) or stock[index] not in present]
-    places = {strategy: stock.index(strategy) for strategy in present}
-    places |= {strategy: free[number % len(free)] for number, strategy in enumerate(own)}
-    return {strategy: Look(_COLOURS[place], _MARKERS[place]) for strategy, place in places.items()}
+    places = {strategy: stock.index(strategy) for strategy in strategies if strategy in stock}
+    free = (place for place in count() if place not in places.values())
+    custom = [strategy for strategy in dict.fromkeys(strategies) if strategy not in stock]
+    places |= dict(zip(custom, free, strict=False))
+    return {strategy: _look(place) for strategy, place in places.items()}
 
 
-def dashes(number: int) -> str:
-    """Line style of a strategy's further rows (other numbers of streams): 0 is the plain line."""
-    return _DASHES[number % len(_DASHES)]
+def row_style(look: Look, number: int) -> dict[str, Any]:
+    """Return a strategy's line style for its row `number` (one for each number of streams); 0 is the plain one."""
+    return {
+        "color": look.colour,
+        "marker": look.marker,
+        "fillstyle": _FILLS[number % len(_FILLS)],
+        "markerfacecoloralt": "white",
+        "linestyle": _dashes(number),
+    }
+
+
+def _look(place: int) -> Look:
+    """Return the look of a place: colour and marker both change from one to the next, and no pair comes twice."""
+    colour = _COLOURS[place % len(_COLOURS)]
+    if place < len(_COLOURS) * len(_MARKERS):
+        # The shift by one marker in each round over the markers gives every colour all markers.
+        return Look(colour, _MARKERS[(place + place // len(_MARKERS)) % len(_MARKERS)])
+    return Look(colour, f"${place}$")
+
+
+def _dashes(number: int) -> str | tuple[int, tuple[float, ...]]:
+    """Return a solid line for 0, then dashes followed by one dot fewer than `number`."""
+    return (0, (5, 2, *(1, 2) * (number - 1))) if number else "-"

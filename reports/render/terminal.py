@@ -1,4 +1,4 @@
-"""The report on a terminal: the headline figures of each table, what to beware of, and where the rest lies."""
+"""The report on a terminal: the headline metrics of each table, its cautions, and the path of the full report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reports.render.write import WrittenReport
 from reports.tables.tables import Table
 
 MOST_TABLES = 12
-"""A terminal shows no more tables than this; the report has all."""
+"""The terminal shows at most this many tables; the report has all."""
 
 
 def print_report(written: WrittenReport, console: Console) -> None:
-    """Print headline tables, their cautions (each explained once), damaged files and the report's place."""
+    """Print headline tables, their cautions (each explained once), damaged files and the report's path."""
     for table in written.tables[:MOST_TABLES]:
         console.print(_rich(table))
         for number, text in enumerate(table.footnotes, start=1):
@@ -31,7 +31,7 @@ def print_report(written: WrittenReport, console: Console) -> None:
         console.print(Text(text, style="yellow"))
     for problem in written.problems:
         console.print(Text(problem, style="red"))
-    console.print(Text(f"{written.summary}. The whole report: {written.report}"))
+    console.print(Text(f"{written.summary}. The full report: {written.report}"))
 
 
 def _rich(table: Table) -> RichTable:

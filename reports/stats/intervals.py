@@ -1,7 +1,7 @@
 """Means and ratios over repeats, each with its uncertainty. The unit of every comparison is the run.
 
-From 3 repeats on, a 95 % interval of Student's t; with 2, the range; with 1, the bare number. At so few repeats a
-percentile bootstrap covers far too little, the t-interval what it promises.
+From 3 repeats on, a 95 % interval of Student's t; with 2, the range; with 1, the bare number. With so few
+repeats a percentile bootstrap, unlike the t-interval, covers far less than its nominal level.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FEWEST_FOR_INTERVAL = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over `count` repeats; `low` and `high` are an interval (`is_interval`) or else the range."""
+    """A value over `count` repeats; `low` and `high` bound an interval (`is_interval`), else they are the range."""
 
     value: float
     low: float
@@ -29,7 +29,7 @@ class Estimate:
 
     @property
     def is_interval(self) -> bool:
-        """Whether low and high bound a confidence interval, and not just what was seen."""
+        """Whether low and high bound a confidence interval rather than the observed values."""
         return self.count >= FEWEST_FOR_INTERVAL
 
 
@@ -39,7 +39,7 @@ def _t(count: int) -> float:
 
 
 def mean(values: Sequence[float]) -> Estimate | None:
-    """The mean and its t-interval; None where there are no values."""
+    """Return the mean and its t-interval; None without values."""
     count = len(values)
     if count == 0:
         return None
@@ -51,9 +51,9 @@ def mean(values: Sequence[float]) -> Estimate | None:
 
 
 def ratio(numerators: Mapping[int, float], denominators: Mapping[int, float]) -> Estimate | None:
-    """The exponential of the mean paired log-ratio, and of its interval; pairs are the repeats that both have (keys).
+    """Return exp of the mean paired log-ratio and of its interval; keys are repeats, those in both form the pairs.
 
-    None where no repeat has both, each greater than 0.
+    None without a pair of positive values.
     """
     logs = [
         math.log(numerators[repeat] / denominators[repeat])

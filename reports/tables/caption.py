@@ -1,4 +1,4 @@
-"""What a reader must know of a table before its first number, generated from the runs themselves."""
+"""The caption of a table, generated from its runs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TypeVar
 from bench.contract.measured import Measured
 from bench.contract.plan import Plan
 from bench.contract.run import Run
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 from reports.tables.grid import Grid
 
 Item = TypeVar("Item")
 
 
-def caption(grid: Grid, sweep: Sweep) -> str:
-    """Model, sequence length, regime and batch, precision, hardware, repeats, window and the loss's floor."""
-    identities = dict.fromkeys(record["run"] for point in grid.points for record in point.records)
+def caption(grid: Grid, sweep: LoadedSweep) -> str:
+    """Return one sentence: model, sequence length, batch, precision, hardware, repeats, window, floor of the loss."""
+    identities = dict.fromkeys(record["run"] for cell in grid.cells for record in cell.records)
     runs = [sweep.runs[identity] for identity in identities if identity in sweep.runs]
     if not runs:
-        return f"{grid.labels['model']}: no run of this table can be described."
+        return f"{grid.labels['model']}: no run of this table can be read."
     found = [
         result.measured
         for identity in identities
@@ -37,7 +37,7 @@ def caption(grid: Grid, sweep: Sweep) -> str:
     ]
     floors = _agreed((m for m in found if m.loss.entropy_rate is not None), lambda m: f"{m.loss.entropy_rate:.4f}")
     if floors:
-        parts.append(f"no loss can fall below the data's entropy rate, {floors} nats/token")
+        parts.append(f"lower bound of the loss: the data's entropy rate, {floors} nats/token")
     return "; ".join(parts) + "."
 
 
@@ -53,7 +53,7 @@ def _batch(grid: Grid, plan: Plan, accumulation: str) -> str:
     if plan.regime == "global-batch":
         return f"equal global batch of {counted(size, 'sequence')} per step{accumulated}"
     if accumulated:
-        return f"equal micro-batch of {counted(size, 'sequence')} per rank, {accumulation} of them per step"
+        return f"equal micro-batch of {counted(size, 'sequence')} per rank, {accumulation} micro-batches per step"
     return f"equal micro-batch of {counted(size, 'sequence')} per rank and step"
 
 
@@ -75,10 +75,10 @@ def _window(runs: list[Run]) -> str:
     return (
         f"window of {counted(_agreed(runs, lambda run: run.window_steps), 'step')} "
         f"in blocks of {_agreed(runs, lambda run: run.block)} "
-        f"after {_agreed(runs, lambda run: run.first_window_step)} of warm-up"
+        f"after {counted(_agreed(runs, lambda run: run.first_window_step), 'warm-up step')}"
     )
 
 
 def _agreed(items: Iterable[Item], value: Callable[[Item], object]) -> str:
-    """The value that all share, or all values where they do not."""
+    """Return the value that all share, else all values joined by `or`."""
     return " or ".join(dict.fromkeys(str(value(item)) for item in items))

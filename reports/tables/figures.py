@@ -1,4 +1,4 @@
-"""From the runs of one cell to its figure, or to what stands there instead."""
+"""The estimate of a cell from its runs, or the text that replaces it."""
 
 from __future__ import annotations
 
@@ -7,115 +7,115 @@ from dataclasses import dataclass
 
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
-from reports.data.frame import DAMAGED, NOT_RUN
+from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.intervals import Estimate, mean, ratio
-from reports.tables.grid import Grid, Point, Row
+from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What speed-up and efficiency of one table are held against: the same for all rows."""
+class TableReference:
+    """The cell that speed-up and efficiency of a table are relative to: the same for all rows."""
 
     strategy: str
     nodes: int
-    point: Point | None
-    """None where the reference's cell is not in the table's plan."""
+    cell: CellRuns | None
+    """None where the reference is not in the table."""
 
     @property
     def completed(self) -> bool:
-        """Whether there is anything to hold figures against."""
-        return self.point is not None and bool(self.point.completed)
+        """Whether some run of the reference completed."""
+        return self.cell is not None and bool(self.cell.completed)
 
     def __str__(self) -> str:
         return f"{self.strategy} on {counted(self.nodes, 'node')}"
 
 
-def reference_of(grid: Grid, plan: Plan) -> Reference:
-    """The plan's reference, within this table's model, batch size and further axes."""
+def reference_of(grid: Grid, plan: Plan) -> TableReference:
+    """Return the plan's reference, within this table's model, batch size and further axes."""
     strategy, nodes = str(plan.reference["strategy"]), int(plan.reference["nodes"])
     row = _row_of(grid, strategy)
-    return Reference(strategy, nodes, row.points.get(nodes) if row else None)
+    return TableReference(strategy, nodes, row.cells.get(nodes) if row else None)
 
 
 def _row_of(grid: Grid, strategy: str) -> Row | None:
     return next((row for row in grid.rows if row.strategy == strategy), None)
 
 
-def estimate(metric: Metric, grid: Grid, row: Row, nodes: int, reference: Reference) -> Estimate | None:
-    """The figure of one cell; None where a run that it needs did not complete."""
-    point = row.points.get(nodes)
-    if point is None:
+def estimate(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> Estimate | None:
+    """Return the estimate of one cell; None where a run that it needs did not complete."""
+    cell = row.cells.get(nodes)
+    if cell is None:
         return None
-    figures = point.figures(metric.column)
+    figures = cell.figures(metric.column)
     if metric.against is None:
         return mean(list(figures.values()))
     other = _other(metric, grid, row, nodes, reference)
     return None if other is None else ratio(figures, other.figures(metric.column))
 
 
-def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: Reference) -> Point | None:
+def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> CellRuns | None:
     if metric.against == "reference":
-        return reference.point
+        return reference.cell
     if metric.against == "own smallest":
-        return next((row.points[n] for n in grid.nodes if n in row.points and row.points[n].completed), None)
+        return next((row.cells[n] for n in grid.nodes if n in row.cells and row.cells[n].completed), None)
     base = _row_of(grid, reference.strategy)
-    return base.points.get(nodes) if base else None
+    return base.cells.get(nodes) if base else None
 
 
-def ending(point: Point | None) -> str:
-    """What a cell shows when no run of it completed: its outcome, never a blank."""
-    if point is None:
+def ending(cell: CellRuns | None) -> str:
+    """Return the text of a cell without completed runs: its outcomes, never an empty text."""
+    if cell is None:
         return "not in the matrix"
-    if point.cell.status == "impossible":
+    if cell.planned.status == "impossible":
         return "impossible"
-    return ", ".join(dict.fromkeys(_spoken(record["outcome"]) for record in point.records)) or "not run"
+    return ", ".join(dict.fromkeys(_displayed(record["outcome"]) for record in cell.records)) or "not run"
 
 
-def shortfall(point: Point) -> str:
-    """`2 of 3; oom` where some of a cell's runs completed and others did not, else empty."""
-    completed = len(point.completed)
-    if completed == len(point.records):
+def shortfall(cell: CellRuns) -> str:
+    """Return `2 of 3; oom` where only some runs of a cell completed, else an empty text."""
+    completed = len(cell.completed)
+    if completed == len(cell.records):
         return ""
-    others = dict.fromkeys(_spoken(record["outcome"]) for record in point.records if record not in point.completed)
-    return f"{completed} of {len(point.records)}; {', '.join(others)}"
+    others = dict.fromkeys(_displayed(record["outcome"]) for record in cell.records if record not in cell.completed)
+    return f"{completed} of {len(cell.records)}; {', '.join(others)}"
 
 
-def reasons(point: Point | None) -> list[str]:
-    """Why a cell's runs are impossible or failed, each once: `oom: CUDA out of memory ...`."""
-    if point is None:
+def reasons(cell: CellRuns | None) -> list[str]:
+    """Return why a cell is impossible or its runs failed, each reason once: `oom: CUDA out of memory ...`."""
+    if cell is None:
         return []
-    if point.cell.status == "impossible":
-        return [f"impossible: {point.cell.reason}"]
+    if cell.planned.status == "impossible":
+        return [f"impossible: {cell.planned.reason}"]
     return list(
         dict.fromkeys(
             f"{record['outcome']}: {record['reason']}"
-            for record in point.records
+            for record in cell.records
             if record["outcome"] not in (Outcome.COMPLETED, NOT_RUN) and record["reason"]
         )
     )
 
 
-def stands_for(point: Point) -> str:
-    """`= fsdp` where a cell shows another cell's runs, else empty."""
-    if point.cell.status != "same":
+def same_as_text(cell: CellRuns) -> str:
+    """Return `= fsdp` where a cell shows the runs of another combination, else an empty text."""
+    if cell.planned.status != "same":
         return ""
-    other = point.cell.same_as
+    other = cell.planned.same_as
     if "strategy" in other:
         return f"= {other['strategy']}"
     return "= " + ", ".join(f"{name} {label}" for name, label in other.items())
 
 
 def tally(outcomes: list[str]) -> str:
-    """`22 completed, 1 oom, 1 not run`, the most frequent first."""
-    return ", ".join(f"{count} {_spoken(outcome)}" for outcome, count in Counter(outcomes).most_common())
+    """Return `22 completed, 1 oom, 1 not run`, the most frequent first."""
+    return ", ".join(f"{count} {_displayed(outcome)}" for outcome, count in Counter(outcomes).most_common())
 
 
-def _spoken(outcome: object) -> str:
+def _displayed(outcome: object) -> str:
     return str(outcome).replace(NOT_RUN, "not run")
 
 
-def damaged(point: Point) -> bool:
-    """Whether a file of one of the cell's runs could not be read."""
-    return any(record["outcome"] == DAMAGED for record in point.records)
+def damaged(cell: CellRuns) -> bool:
+    """Return whether a file of one of the cell's runs cannot be read."""
+    return any(record["outcome"] == DAMAGED for record in cell.records)

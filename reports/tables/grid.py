@@ -1,4 +1,4 @@
-"""The runs that one table holds against each other: strategies as rows, node counts as columns."""
+"""The runs that one table compares: strategies as rows, node counts as columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from bench.contract.base import AxisValue
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell, Plan
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 
 Labels = dict[str, AxisValue]
@@ -17,23 +17,24 @@ Record = dict[Hashable, Any]
 """One row of the frame."""
 
 INSIDE = ("strategy", "nodes", "cuda_streams")
-"""The axes that vary inside a table; each combination of all others has a table of its own."""
+"""The axes that vary inside a table; there is one table for each combination of values of the others."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """One cell of the plan with its rows of the frame, one per repeat; a `same` cell has those of the other one."""
+class CellRuns:
+    """The runs of one table cell; a combination that equals another has that one's runs."""
 
-    cell: Cell
+    planned: Cell
     records: list[Record]
+    """Rows of the frame, one for each repeat."""
 
     @property
     def completed(self) -> list[Record]:
-        """Rows of the runs that completed: the only ones with figures to compare."""
+        """Records of the runs that completed, the only ones with values to compare."""
         return [record for record in self.records if record["outcome"] == Outcome.COMPLETED]
 
     def figures(self, column: str) -> dict[int, float]:
-        """A column's figures of the completed runs, by repeat."""
+        """Return a column's values of the completed runs, by repeat."""
         return {
             int(record["repeat"]): float(record[column])
             for record in self.completed
@@ -43,13 +44,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Row:
-    """One strategy, where need be with its number of concurrent communicators."""
+    """One strategy; one with several numbers of concurrent communicators has a row for each."""
 
     strategy: str
     cuda_streams: AxisValue | None
     label: str
-    points: dict[int, Point]
-    """By node count; one that is not in the plan is not here."""
+    cells: dict[int, CellRuns]
+    """By node count; contains only combinations of the plan."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Grid:
     """All runs of one model, batch size and value of every further axis."""
 
     labels: Labels
-    """The axes that are the same for the whole table."""
+    """Labels of the axes with one value in the whole table."""
     title: str
     slug: str
     """The title as a file name."""
@@ -65,45 +66,45 @@ class Grid:
     rows: list[Row]
 
     @property
-    def points(self) -> list[Point]:
-        """Every point, row by row."""
-        return [point for row in self.rows for point in row.points.values()]
+    def cells(self) -> list[CellRuns]:
+        """All cells, row by row."""
+        return [cell for row in self.rows for cell in row.cells.values()]
 
 
-def grids(sweep: Sweep) -> list[Grid]:
-    """The tables' contents, in the order of the plan's cells."""
+def grids(sweep: LoadedSweep) -> list[Grid]:
+    """Return a grid for each table, in the order of the plan's cells."""
     records = {record["run"]: record for record in _records(sweep)}
-    by_labels: dict[tuple[tuple[str, AxisValue], ...], list[Point]] = {}
-    for cell in sweep.plan.cells:
-        outside = tuple((name, label) for name, label in cell.labels.items() if name not in INSIDE)
-        point = Point(cell, [records[run] for run in cell.runs if run in records])
-        by_labels.setdefault(outside, []).append(point)
-    return [_grid(dict(outside), points, sweep.plan) for outside, points in by_labels.items()]
+    by_labels: dict[tuple[tuple[str, AxisValue], ...], list[CellRuns]] = {}
+    for planned in sweep.plan.cells:
+        outside = tuple((name, label) for name, label in planned.labels.items() if name not in INSIDE)
+        cell = CellRuns(planned, [records[run] for run in planned.runs if run in records])
+        by_labels.setdefault(outside, []).append(cell)
+    return [_grid(dict(outside), cells, sweep.plan) for outside, cells in by_labels.items()]
 
 
-def _records(sweep: Sweep) -> list[Record]:
+def _records(sweep: LoadedSweep) -> list[Record]:
     frame = sweep.frame.astype(object)
     return frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
 
 
-def _grid(labels: Labels, points: list[Point], plan: Plan) -> Grid:
+def _grid(labels: Labels, cells: list[CellRuns], plan: Plan) -> Grid:
     title = f"{labels['model']}, batch size {labels['batch_size']}"
     title += "".join(f", {name} {label}" for name, label in plan.settings(labels).items())
     slug = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in title.replace(", ", "."))
-    nodes = sorted({_nodes(point) for point in points})
-    return Grid(labels, title, slug, nodes, _rows(points))
+    nodes = sorted({_nodes(cell) for cell in cells})
+    return Grid(labels, title, slug, nodes, _rows(cells))
 
 
-def _nodes(point: Point) -> int:
-    return int(point.cell.labels["nodes"])
+def _nodes(cell: CellRuns) -> int:
+    return int(cell.planned.labels["nodes"])
 
 
-def _rows(points: list[Point]) -> list[Row]:
-    by_strategy: dict[str, dict[AxisValue | None, dict[int, Point]]] = {}
-    for point in points:
-        labels = point.cell.labels
+def _rows(cells: list[CellRuns]) -> list[Row]:
+    by_strategy: dict[str, dict[AxisValue | None, dict[int, CellRuns]]] = {}
+    for cell in cells:
+        labels = cell.planned.labels
         by_streams = by_strategy.setdefault(str(labels["strategy"]), {})
-        by_streams.setdefault(labels.get("cuda_streams"), {})[_nodes(point)] = point
+        by_streams.setdefault(labels.get("cuda_streams"), {})[_nodes(cell)] = cell
     rows = []
     for strategy, by_streams in by_strategy.items():
         own = {streams: found for streams, found in by_streams.items() if _uses_streams(found)}
@@ -119,9 +120,9 @@ def _label(strategy: str, streams: AxisValue | None, *, several: bool) -> str:
     return f"{strategy}, {counted(streams, 'stream')}" if several else strategy
 
 
-def _uses_streams(points: dict[int, Point]) -> bool:
-    """Whether a row says anything that the row of another number of streams does not."""
+def _uses_streams(cells: dict[int, CellRuns]) -> bool:
+    """Return whether a row has runs that the row of another number of streams has not."""
     return any(
-        point.cell.status == "run" or (point.cell.status == "same" and "cuda_streams" not in point.cell.same_as)
-        for point in points.values()
+        cell.planned.status == "run" or (cell.planned.status == "same" and "cuda_streams" not in cell.planned.same_as)
+        for cell in cells.values()
     )

@@ -1,15 +1,15 @@
-"""What a sweep's batch jobs cost, in one sentence."""
+"""The cost of a sweep's batch jobs."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 
 
-def cost(sweep: Sweep) -> str:
-    """How many jobs have ended, their node-hours, how much of that results took, and which ended badly."""
+def cost(sweep: LoadedSweep) -> str:
+    """Return a sentence: jobs that ended, their node-hours, the share spent on runs with a result, and failed jobs."""
     hours = sum(job.node_hours for job in sweep.jobs)
     ids = {job.id for job in sweep.jobs}
     used = sum(
@@ -18,9 +18,9 @@ def cost(sweep: Sweep) -> str:
         if result.allocation is not None and result.allocation.job in ids
     )
     share = f" ({used / hours:.0%})" if hours else ""
-    badly = Counter(job.state for job in sweep.jobs if job.state != "COMPLETED")
-    states = ", ".join(f"{count} {state}" for state, count in badly.most_common())
+    failed = Counter(job.state for job in sweep.jobs if job.state != "COMPLETED")
+    states = ", ".join(f"{count} {state}" for state, count in failed.most_common())
     return (
-        f"{counted(len(sweep.jobs), 'job')}: {hours:.3f} node-hours, of which the runs above took {used:.3f}{share}"
-        + (f"; ended badly: {states}" if badly else "")
+        f"{counted(len(sweep.jobs), 'job')}: {hours:.3f} node-hours, of which {used:.3f}{share} in the runs above"
+        + (f"; failed jobs: {states}" if failed else "")
     )

@@ -1,4 +1,4 @@
-"""The figures of a scaling table: which column of the frame, held against what, and how it is written."""
+"""The metrics of a scaling table: the frame's column, what it is compared with, and its number format."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Literal
 from reports.stats.intervals import Estimate
 
 Against = Literal["reference", "own smallest", "same nodes"]
-"""What a ratio is held against: the sweep's one reference, the row's own smallest node count that completed, or the
-reference's strategy at the same nodes."""
+"""The denominator of a ratio: the sweep's one reference, the row's own smallest node count that completed, or the
+reference's strategy on the same nodes."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a figure and its spread are written: both alike, so that they can be held against each other."""
+    """The number format of a value and its spread: the same for both, so that a reader can compare them."""
 
     factor: float
     decimals: int
     unit: str = ""
 
     def number(self, value: float) -> str:
-        """Without the unit."""
+        """Return the value without its unit."""
         return f"{value * self.factor:,.{self.decimals}f}"
 
 
 StyleFor = Callable[[float], Style]
-"""The style that suits a figure's size."""
+"""Chooses the style by the magnitude of a value."""
 
 
 def _significant(value: float, digits: int) -> int:
-    """Decimals that show at least so many digits of a value."""
+    """Return the decimals that show at least `digits` significant digits of a value."""
     return max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value and math.isfinite(value) else 0
 
 
@@ -64,23 +64,25 @@ def _loss(_: float) -> Style:
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a scaling table."""
+    """One metric of a scaling table."""
 
     key: str
     """Its name in tables.csv."""
     title: str
-    """Its name for people; `{reference}` stands for the reference's row and nodes, `{strategy}` for its strategy."""
+    """Its displayed name; `{reference}` becomes the reference's strategy and nodes, `{strategy}` its strategy."""
     column: str
-    """The frame's column that it is made of."""
+    """The frame's column that it is computed from."""
     style: StyleFor
+    meaning: str = "mean over repeats"
+    """Markdown for docs/reference/metrics.md, which is generated from it."""
     against: Against | None = None
     headline: bool = False
-    """Whether the terminal shows it too."""
+    """True if the terminal shows it too."""
     optional: bool = False
-    """Whether a table leaves it out where no run measured it (utilisation of a device whose peak is not known)."""
+    """True if a table omits it where no run measured it (utilisation of a device with an unknown peak)."""
 
     def text(self, estimate: Estimate) -> str:
-        """The figure with its spread: an interval from 3 repeats on, the range with 2, the bare number with 1."""
+        """Return the value with its spread: an interval from 3 repeats on, the range with 2, nothing with 1."""
         style = self.style(estimate.value)
         value, unit = style.number(estimate.value), style.unit
         if estimate.count == 1 or estimate.low == estimate.high:
@@ -96,34 +98,59 @@ class Metric:
 METRICS: tuple[Metric, ...] = (
     Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, headline=True),
     Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate),
-    Metric("speed_up", "speed-up over {reference}", "tokens_per_s", _times, "reference"),
+    Metric(
+        "speed_up",
+        "speed-up over {reference}",
+        "tokens_per_s",
+        _times,
+        against="reference",
+        meaning="tokens/s over that of the sweep's one declared reference",
+    ),
     Metric(
         "efficiency",
         "efficiency vs {reference}",
         "tokens_per_s_per_device",
         _percent,
-        "reference",
+        against="reference",
         headline=True,
+        meaning="tokens/s per device over that of the reference, which is the same for all rows",
     ),
     Metric(
         "efficiency_own",
         "efficiency vs own smallest",
         "tokens_per_s_per_device",
         _percent,
-        "own smallest",
+        against="own smallest",
+        meaning="tokens/s per device over that of the row's own smallest node count that completed. Each row "
+        "is compared with itself, so the slowest strategy may look best",
     ),
     Metric(
         "ratio",
         "tokens/s over {strategy}'s",
         "tokens_per_s",
         _ratio,
-        "same nodes",
+        against="same nodes",
         headline=True,
+        meaning="tokens/s over that of the reference's strategy on the same nodes",
     ),
     Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True),
     Metric("state_gib", "counted state, one rank", "state_gib", _memory),
-    Metric("mfu", "MFU, full attention", "mfu", _percent, optional=True),
-    Metric("mfu_causal", "MFU, causal attention", "mfu_causal", _percent, optional=True),
+    Metric(
+        "mfu",
+        "MFU, full attention",
+        "mfu",
+        _percent,
+        optional=True,
+        meaning="mean over repeats; left out where no device's peak is known",
+    ),
+    Metric(
+        "mfu_causal",
+        "MFU, causal attention",
+        "mfu_causal",
+        _percent,
+        optional=True,
+        meaning="mean over repeats; left out where no device's peak is known",
+    ),
     Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent),
     Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss),
     Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, headline=True),

@@ -1,4 +1,4 @@
-"""What a table's reader is warned of, where it applies, and what to do about it."""
+"""The cautions of a table: where each applies, and its remedy."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
 from bench.contract.run import Run
 from reports.data.comparable import Kind, differences
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
-from reports.tables.figures import Reference, damaged
-from reports.tables.grid import Grid, Point
+from reports.tables.figures import TableReference, damaged
+from reports.tables.grid import CellRuns, Grid
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A caution of one table, with the place or the attribute that it is about."""
+    """A caution of one table."""
 
     caution: Caution
     detail: str = ""
+    """Where it applies, or the attribute that it is about; empty where it applies to the whole table."""
 
     @property
     def text(self) -> str:
-        """`oversubscribed (2 nodes): what it is; what to do`."""
+        """`oversubscribed (on 2 nodes): meaning; remedy.` as reports show it."""
         where = f" ({self.detail})" if self.detail else ""
         return f"{self.caution}{where}: {self.caution.meaning}; {self.caution.remedy}."
 
 
-def notices(grid: Grid, sweep: Sweep, reference: Reference) -> list[Notice]:
-    """All cautions of a table, in the order of the closed list."""
+def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference) -> list[Notice]:
+    """Return all cautions of a table, in the order of `Caution`."""
     found = [
         *_measured(grid),
         *_few_repeats(grid),
@@ -41,14 +42,14 @@ def notices(grid: Grid, sweep: Sweep, reference: Reference) -> list[Notice]:
 
 
 def _measured(grid: Grid) -> list[Notice]:
-    """Cautions that the runs brought with them; where not all runs did, the rows and nodes that did are named."""
+    """Return the cautions recorded by the runs; one that not all completed cells have names its rows and nodes."""
     places: dict[str, set[tuple[str, int]]] = {}
     everywhere = set()
     for row in grid.rows:
-        for nodes, point in row.points.items():
-            if point.completed:
+        for nodes, cell in row.cells.items():
+            if cell.completed:
                 everywhere.add((row.label, nodes))
-            for record in point.completed:
+            for record in cell.completed:
                 for caution in filter(None, record["cautions"].split(", ")):
                     places.setdefault(caution, set()).add((row.label, nodes))
     return [Notice(Caution(caution), _where(touched, everywhere)) for caution, touched in places.items()]
@@ -66,36 +67,36 @@ def _where(touched: set[tuple[str, int]], everywhere: set[tuple[str, int]]) -> s
 
 
 def _few_repeats(grid: Grid) -> list[Notice]:
-    counts = [len(point.completed) for point in grid.points if point.completed]
+    counts = [len(cell.completed) for cell in grid.cells if cell.completed]
     return [Notice(Caution.FEW_REPEATS)] if counts and min(counts) < FEWEST_FOR_INTERVAL else []
 
 
 def _damaged(grid: Grid) -> list[Notice]:
     runs = dict.fromkeys(
         record["run"]
-        for point in grid.points
-        if damaged(point)
-        for record in point.records
+        for cell in grid.cells
+        if damaged(cell)
+        for record in cell.records
         if record["outcome"] == "damaged"
     )
     return [Notice(Caution.DAMAGED_RESULT, ", ".join(runs))] if runs else []
 
 
-def _not_comparable(grid: Grid, sweep: Sweep) -> list[Notice]:
-    """One notice for each attribute that differs along a column (strategies) or a row (node counts)."""
-    columns = [[row.points[nodes] for row in grid.rows if nodes in row.points] for nodes in grid.nodes]
-    rows = [list(row.points.values()) for row in grid.rows]
+def _not_comparable(grid: Grid, sweep: LoadedSweep) -> list[Notice]:
+    """Return a notice for each attribute that differs along a column (strategies) or a row (node counts)."""
+    columns = [[row.cells[nodes] for row in grid.rows if nodes in row.cells] for nodes in grid.nodes]
+    rows = [list(row.cells.values()) for row in grid.rows]
     found: dict[str, None] = {}
-    lines: list[tuple[Kind, list[Point]]] = [("across-strategies", points) for points in columns]
-    lines += [("across-nodes", points) for points in rows]
-    for kind, points in lines:
-        found |= dict.fromkeys(differences(kind, _documents(points, sweep)))
+    lines: list[tuple[Kind, list[CellRuns]]] = [("across-strategies", cells) for cells in columns]
+    lines += [("across-nodes", cells) for cells in rows]
+    for kind, cells in lines:
+        found |= dict.fromkeys(differences(kind, _documents(cells, sweep)))
     return [Notice(Caution.NOT_COMPARABLE, attribute) for attribute in found]
 
 
-def _documents(points: list[Point], sweep: Sweep) -> list[tuple[Run, Measured]]:
+def _documents(cells: list[CellRuns], sweep: LoadedSweep) -> list[tuple[Run, Measured]]:
     documents = []
-    for identity in dict.fromkeys(record["run"] for point in points for record in point.completed):
+    for identity in dict.fromkeys(record["run"] for cell in cells for record in cell.completed):
         measured = sweep.results[identity].measured
         if measured is not None:
             documents.append((sweep.runs[identity], measured))

@@ -1,4 +1,4 @@
-"""Scaling tables: one model for the terminal, Markdown and CSV."""
+"""Scaling tables, as all export formats use them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.data.frame import Sweep
+from reports.data.frame import LoadedSweep
 from reports.stats.intervals import Estimate
 from reports.tables.caption import caption
-from reports.tables.figures import Reference, ending, estimate, reasons, reference_of, shortfall, stands_for
-from reports.tables.grid import Grid, Point, grids
+from reports.tables.figures import TableReference, ending, estimate, reasons, reference_of, same_as_text, shortfall
+from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
 
@@ -20,19 +20,19 @@ LAYOUT = "layout: federation x replicate x shard"
 
 @dataclass(frozen=True)
 class TableCell:
-    """One cell: as people read it, and as programs do."""
+    """One cell, as text and as data."""
 
     text: str
     estimate: Estimate | None
     outcome: str
-    """`completed` where there is a figure, else what stands in its place."""
+    """`completed` where there is an estimate, else the reason why there is none."""
     same_as: str
-    """`= fsdp` where the runs are another cell's, else empty."""
+    """`= fsdp` where the runs are those of another combination, else empty."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One figure of all strategies on all node counts."""
+    """One metric for all strategies and node counts."""
 
     metric: Metric
     title: str
@@ -42,25 +42,25 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """A scaling table: strategies as rows and nodes as columns, a block of rows for each figure."""
+    """A scaling table: strategies as rows, nodes as columns, and a block of rows for each metric."""
 
     grid: Grid
     caption: str
-    reference: Reference
+    reference: TableReference
     layouts: list[list[str]]
     """F x R x S, row by row, in the order of the grid's nodes."""
     blocks: list[Block]
     footnotes: list[str]
-    """Why cells failed or are impossible; cells refer to them as `[1]`, `[2]`, ..."""
+    """Why runs failed or combinations are impossible; cells refer to them as `[1]`, `[2]`, ..."""
     notices: list[Notice]
 
 
-def tables(sweep: Sweep) -> list[Table]:
-    """All scaling tables of a sweep, in the order of its plan."""
+def tables(sweep: LoadedSweep) -> list[Table]:
+    """Return all scaling tables of a sweep, in the order of its plan."""
     return [_table(grid, sweep) for grid in grids(sweep)]
 
 
-def _table(grid: Grid, sweep: Sweep) -> Table:
+def _table(grid: Grid, sweep: LoadedSweep) -> Table:
     reference = reference_of(grid, sweep.plan)
     footnotes: dict[str, int] = {}
     blocks = []
@@ -68,28 +68,28 @@ def _table(grid: Grid, sweep: Sweep) -> Table:
         title = metric.title.format(reference=reference, strategy=reference.strategy)
         cells = [
             [
-                _cell(metric, row.points.get(nodes), estimate(metric, grid, row, nodes, reference), footnotes)
+                _cell(metric, row.cells.get(nodes), estimate(metric, grid, row, nodes, reference), footnotes)
                 for nodes in grid.nodes
             ]
             for row in grid.rows
         ]
         if not metric.optional or any(cell.estimate for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
-    layouts = [[_layout(row.points.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
+    layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
     return Table(
         grid, caption(grid, sweep), reference, layouts, blocks, list(footnotes), notices(grid, sweep, reference)
     )
 
 
-def _cell(metric: Metric, point: Point | None, figure: Estimate | None, footnotes: dict[str, int]) -> TableCell:
-    marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(point))
-    same_as = stands_for(point) if point else ""
-    if point is None or not point.completed:
-        return TableCell(_with(ending(point) + marks, same_as), None, ending(point), same_as)
+def _cell(metric: Metric, cell: CellRuns | None, figure: Estimate | None, footnotes: dict[str, int]) -> TableCell:
+    marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(cell))
+    same_as = same_as_text(cell) if cell else ""
+    if cell is None or not cell.completed:
+        return TableCell(_with(ending(cell) + marks, same_as), None, ending(cell), same_as)
     if figure is None:
         missing = "not measured" if metric.against is None else "no reference"
         return TableCell(_with(missing, same_as), None, missing, same_as)
-    notes = ", ".join(note for note in (same_as, shortfall(point)) if note)
+    notes = ", ".join(note for note in (same_as, shortfall(cell)) if note)
     return TableCell(_with(metric.text(figure), notes) + marks, figure, "completed", same_as)
 
 
@@ -97,18 +97,18 @@ def _with(text: str, note: str) -> str:
     return f"{text} ({note})" if note else text
 
 
-def _layout(point: Point | None) -> str:
-    layout = point.cell.layout if point else None
+def _layout(cell: CellRuns | None) -> str:
+    layout = cell.planned.layout if cell else None
     if layout is None:
-        return ending(point)
+        return ending(cell)
     return f"{layout.federation} x {layout.replicate} x {layout.shard}"
 
 
 def long_form(made: list[Table]) -> pd.DataFrame:
-    """Every cell of every table as a row of its own with raw numbers: tables.csv.
+    """Return every cell of every table as a row with raw numbers: the content of tables.csv.
 
     Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
-    low, high, count, interval (whether low and high are a 95 % interval, or else the range).
+    low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range).
     """
     rows = []
     for table in made:

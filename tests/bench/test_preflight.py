@@ -112,8 +112,8 @@ def test_what_is_slower_than_its_like_is_named() -> None:
     ]:
         found = changed(found, part, index, **values)
     assert outliers(found) == [
-        "rank 3 (host b, local rank 1): a matrix product runs at 79 % of what is usual here for H200",
-        "node 2 (c): its ranks reach each other at 49 % of the bandwidth that is usual here",
-        "the link between a and b has 49 % of the bandwidth that is usual here",
-        "the link between d and a has 49 % of the bandwidth that is usual here",
+        "rank 3 (host b, local rank 1): a matrix product runs at 79 % of the median for H200",
+        "node 2 (c): the bandwidth among its ranks is 49 % of the median",
+        "the link between a and b has 49 % of the median bandwidth",
+        "the link between d and a has 49 % of the median bandwidth",
     ]

@@ -26,7 +26,7 @@ def test_the_same_command_on_every_node_trains_and_leaves_each_nodes_status(data
     run = make_run(data, (1, 1, 4), steps=4, warmup_steps=0, val_samples=4)
     system = run.system.model_copy(update={"affinity": "cores"})
     agents = Agents(run.model_copy(update={"nodes": 2, "ranks_per_node": 2, "system": system}), tmp_path / "attempt")
-    options = ["--among", "one,two", *agents.forking, "--with-parent"]
+    options = ["--among", "one,two", "--node-name-in", "SLURMD_NODENAME", *agents.forking, "--with-parent"]
     nodes = [agents.start(*options, SLURMD_NODENAME=name) for name in ("two", "one")]
     said = [node.communicate(timeout=200)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
@@ -97,16 +97,19 @@ def test_an_agent_that_is_asked_to_end_says_by_which_signal(data: Path, tmp_path
     assert signalled(kept(attempt, OF_NODE, known={})[0]) == -signal.SIGTERM
 
 
-def test_a_node_knows_its_place_by_slurms_name_or_its_own() -> None:
+def test_a_node_knows_its_place_by_its_schedulers_name_or_its_own() -> None:
     here = socket.gethostname()
-    assert node_among(["a", "b", here], {}) == 2
-    assert node_among(["a", "b", here], {"SLURMD_NODENAME": "b"}) == 1
+    assert node_among(["a", "b", here]) == 2
+    assert node_among(["a", "b", here], "b") == 1
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--among", "one,two"], "--among: this node is three, which is not among one, two: name it as it is here\n"),
+        (
+            ["--among", "one,two", "--node-name-in", "SLURMD_NODENAME"],
+            "--among: this node is three, which is not among one, two: name it as it is here\n",
+        ),
         (["--node", "0", "--fork"], "--fork and --store-port go together: ranks that are forked meet at a store of "),
         ([], "one of the arguments --node --among is required"),
     ],

@@ -38,7 +38,7 @@ def test_a_run_out_of_memory_ends_and_its_job_goes_on(strict: Cluster, tmp_path:
     assert done.returncode == 1, done.stdout + done.stderr
     small, large = sorted(sweep.found().values(), key=lambda result: ".b65536." in result.run)
     assert (small.outcome, large.outcome) == (Outcome.COMPLETED, Outcome.OOM), large
-    assert "Slurm ended a process for want of host memory" in large.reason
+    assert "out of host memory: Slurm killed a process" in large.reason
     assert [end and end.state for end in sweep.ends] == ["COMPLETED"]
 
 
@@ -61,5 +61,5 @@ def test_a_job_whose_own_process_is_killed_for_memory(strict: Cluster, tmp_path:
     result = sweep.folder.result(run_id)
     assert result is not None
     assert result.outcome is Outcome.OOM
-    assert "given up: 2 jobs ended while it was under way (OUT_OF_MEMORY, OUT_OF_MEMORY)" in result.reason
+    assert "not retried: 2 jobs died during this run (OUT_OF_MEMORY, OUT_OF_MEMORY)" in result.reason
     assert wait_for(lambda: not sweep.left())

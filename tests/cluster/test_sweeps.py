@@ -43,7 +43,7 @@ def test_both_node_counts_and_what_is_kept(cluster: Cluster, tmp_path: Path, dat
     assert (sweep.folder.path / "jobs" / "0001" / "preflight.json").exists()
     again = sweep.call()
     assert again.returncode == 0
-    assert "2 runs had their result already" in again.stdout
+    assert "2 runs already had a result" in again.stdout
     assert len(sweep.ids) == 1
     assert not sweep.left()
 

@@ -135,10 +135,10 @@ def test_the_locks_are_what_ranks_need_at_the_versions_of_the_constraints() -> N
 @pytest.mark.parametrize(
     ("bootstrap", "name", "fault"),
     [
-        ("dokcer", None, "--bootstrap dokcer: no such kind of base (did you mean 'docker'?)"),
-        ("oras", None, "--bootstrap oras: needs the base's name in --from"),
-        ("localimage", None, "--bootstrap localimage: needs the base's path in --from"),
-        ("localimage", "no.sif", "--from no.sif: there is no no.sif: name a SIF, a folder or an archive that is there"),
+        ("dokcer", None, "--bootstrap dokcer: unknown kind of base image (did you mean 'docker'?)"),
+        ("oras", None, "--bootstrap oras: needs the name of the base image in --from"),
+        ("localimage", None, "--bootstrap localimage: needs the path of the base image in --from"),
+        ("localimage", "no.sif", "--from no.sif: no.sif does not exist: give an existing SIF, folder or archive"),
     ],
 )
 def test_a_base_that_is_unknown(bootstrap: str, name: str | None, fault: str) -> None:
@@ -159,28 +159,30 @@ def test_no_program_is_said_with_a_remedy(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="neither apptainer nor singularity is in PATH: load the site's module"):
         find_program(None)
-    with pytest.raises(InputError, match="--program aptainer: no such program"):
+    with pytest.raises(InputError, match="--program aptainer: program not found"):
         find_program("aptainer")
 
 
 def test_no_room_is_said_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(room.NEEDED, "cpu", 1 << 60)
-    with pytest.raises(InputError, match=r"no room to build an image for cpu, which may take 1073741824 GiB \(free: "):
+    with pytest.raises(
+        InputError, match=r"not enough space to build an image for cpu, which may need 1073741824 GiB \(free: "
+    ):
         room.build_folder(None, tmp_path / "a.sif", "cpu")
     assert room.build_folder(tmp_path, tmp_path / "a.sif", "cpu") == tmp_path
-    with pytest.raises(InputError, match="is no folder that can be written to"):
+    with pytest.raises(InputError, match="is not a writable folder"):
         room.build_folder(tmp_path / "no", tmp_path / "a.sif", "cpu")
 
 
 def test_a_place_for_the_image(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--out .*a.img: should end in .sif"):
         check_out(tmp_path / "a.img")
-    with pytest.raises(InputError, match="should be a folder that can be written to"):
+    with pytest.raises(InputError, match="should be a file in a writable folder"):
         check_out(tmp_path / "no" / "a.sif")
 
 
 def test_a_folder_that_is_no_checkout(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no checkout of xffl-bench: images are made from one"):
+    with pytest.raises(InputError, match="is not a checkout of xffl-bench, which images are built from"):
         find_checkout(tmp_path)
 
 
@@ -191,14 +193,14 @@ def test_a_program_that_fails_leaves_what_was_there(checkout: Checkout, tmp_path
     program = tmp_path / "apptainer"
     program.write_text('#!/bin/sh\n[ "$2" = --help ]\n')
     program.chmod(0o755)
-    with pytest.raises(ImageError, match="`apptainer build` ended with status 1: nothing was written"):
+    with pytest.raises(ImageError, match="`apptainer build` failed with status 1: nothing was written"):
         make(build_of(checkout, out / "bench.sif", program=program))
     assert [path.name for path in out.iterdir()] == ["bench.sif"]
     assert list(tmp_path.glob("xffl-bench-image-*")) == []
 
 
 def test_an_unknown_device_is_bad_input() -> None:
-    with pytest.raises(InputError, match=r"--device cdua: no such device \(did you mean 'cuda'\?\)"):
+    with pytest.raises(InputError, match=r"--device cdua: unknown device \(did you mean 'cuda'\?\)"):
         app(["image", "build", "--device", "cdua"], standalone_mode=False)
 
 

@@ -89,7 +89,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
     words += ["--out", tmp_path / "out" / "bench.sif", "--tmp", tmp_path / "work"]
     done = xffl_bench("image", "build", *words)
     assert done.returncode == 1, done.stdout
-    assert done.stdout.splitlines()[-1].endswith("build` ended with status 255: nothing was written")
+    assert done.stdout.splitlines()[-1].endswith("build` failed with status 255: nothing was written")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["bench.sif"]
     assert (tmp_path / "out" / "bench.sif").read_text() == "the one of before"
     assert list((tmp_path / "work").iterdir()) == []

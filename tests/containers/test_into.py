@@ -15,15 +15,15 @@ import pytest
 from bench.contract.files import RunFolder
 from bench.contract.run import Run
 from bench.host.process import OWNER
-from matrix.config.image_settings import BindSettings, ImageSettings
+from matrix.config.settings.image import BindSettings, ImageSettings
+from matrix.config.settings.xffl import XfflSettings
 from matrix.config.system import load_system
-from matrix.config.xffl_settings import XfflSettings
 from matrix.errors import InputError
 from matrix.host.processes import owned
 from matrix.image.apptainer_command import Bind
-from matrix.image.digests import digest
+from matrix.image.digests import cached_digest
 from matrix.image.enter_node import Entry
-from matrix.image.image import Image, elsewhere, entry_file
+from matrix.image.image import Image, entry_file, link_target_folders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site
 from matrix.store.sweep_folder import SweepRecord
@@ -103,12 +103,12 @@ def test_a_command_gets_the_node_s_variables_the_run_s_and_secrets_that_no_list_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"image": "/nowhere/a.sif"}, "/nowhere/a.sif is not there, and ranks in the image need it"),
-        ({"binds": (Bind(Path("/nowhere/data")),)}, "/nowhere/data is not there, and ranks in the image need it"),
+        ({"image": "/nowhere/a.sif"}, "/nowhere/a.sif does not exist, and ranks in the image need it"),
+        ({"binds": (Bind(Path("/nowhere/data")),)}, "/nowhere/data does not exist, and ranks in the image need it"),
         ({"scratch": "/tmp/$NO_JOB/x"}, "image.scratch: /tmp/$NO_JOB/x: $NO_JOB is not set here"),
-        ({"scratch": "/nowhere/x"}, "image.scratch: there is no folder /nowhere/x: make it, or name another"),
+        ({"scratch": "/nowhere/x"}, "image.scratch: the folder /nowhere/x does not exist: create it, or give another"),
         ({"scratch": "x"}, "image.scratch: x: should be an absolute path"),
-        ({"program": "/nowhere/apptainer"}, "image.program /nowhere/apptainer: no such program"),
+        ({"program": "/nowhere/apptainer"}, "image.program /nowhere/apptainer: program not found"),
     ],
 )
 def test_what_a_node_lacks_is_one_sentence(entry: Entry, change: dict[str, Any], said: str) -> None:
@@ -119,11 +119,11 @@ def test_what_a_node_lacks_is_one_sentence(entry: Entry, change: dict[str, Any],
 
 
 def test_a_scratch_folder_that_somebody_else_has_made_is_refused(entry: Entry, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "job 7" / f"xffl-bench-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link_target_folders").mkdir()
+    (tmp_path / "job 7" / f"xffl-bench-{os.getuid()}").symlink_to(tmp_path / "link_target_folders")
     done = enter(entry, "true")
     assert done.returncode == 1
-    assert "belongs to somebody else" in done.stderr
+    assert "belongs to another user" in done.stderr
 
 
 def test_it_starts_without_what_takes_time() -> None:
@@ -176,7 +176,7 @@ def test_paths_of_a_system_file_begin_at_its_folder_and_scratch_is_the_node_s(
     [
         ("{pth: a}", "image: the key 'path' is missing"),
         ("{path: a, binds: [{path: b, at: c}]}", "image.binds[0].at: should be an absolute path, not 'c'"),
-        ("{path: a}, start: warm", "start: forks ranks from a process outside of the image"),
+        ("{path: a}, start: warm", "start: warm forks ranks from a process outside the image"),
     ],
 )
 def test_a_block_that_is_wrong(tmp_path: Path, image: str, said: str) -> None:
@@ -188,9 +188,9 @@ def test_a_block_that_is_wrong(tmp_path: Path, image: str, said: str) -> None:
 
 
 def test_what_is_not_there(tmp_path: Path, image: Path) -> None:
-    with pytest.raises(InputError, match=r"image\.path: there is no file .*none\.sif"):
+    with pytest.raises(InputError, match=r"image\.path: .*none\.sif does not exist"):
         Image(ImageSettings(path=str(tmp_path / "none.sif")))
-    with pytest.raises(InputError, match=r"image\.code: .* is no checkout"):
+    with pytest.raises(InputError, match=r"image\.code: .* is not a checkout"):
         Image(ImageSettings(path=str(image), code=str(tmp_path)))
 
 
@@ -205,10 +205,10 @@ def test_a_run_sees_its_own_folder_what_it_reads_and_where_links_in_that_lead(tm
         folder.mkdir(parents=True)
     (blobs / "1").touch()
     (weights / "model.safetensors").symlink_to("../../blobs/1")
-    assert elsewhere(weights) == [blobs]
+    assert link_target_folders(weights) == [blobs]
     run, folder = asked_for(tmp_path, weights=str(weights))
     settings = ImageSettings(path=str(image), code=str(ROOT), binds=[str(tmp_path / "data")])
-    words = Image(settings.from_folder(tmp_path)).into(run, folder)
+    words = Image(settings.from_folder(tmp_path)).write_entry(run, folder)
     assert words == [sys.executable, "-P", "-m", "matrix.image.enter_node", str(entry_file(folder)), "--"]
     entry = Entry.from_json(entry_file(folder).read_text())
     assert entry.workdir == str(folder.path)
@@ -220,8 +220,10 @@ def test_a_run_sees_its_own_folder_what_it_reads_and_where_links_in_that_lead(tm
         (ROOT, False),
     }
     assert entry.environment["PYTHONPATH"] == str(ROOT)
-    assert len(entry.environment["XFFL_BENCH_COMMIT"].split()[0]) == 40
-    assert entry.environment["XFFL_BENCH_IMAGE"] == digest(image)
+    commit, _, root = entry.environment["XFFL_BENCH_COMMIT"].split(" ", maxsplit=2)
+    assert (len(commit), root) == (40, str(ROOT))
+    assert entry.environment["PYTHONSAFEPATH"] == "1"
+    assert entry.environment["XFFL_BENCH_IMAGE"] == cached_digest(image)
     assert entry.environment["OMP_NUM_THREADS"] == str(run.system.threads_per_rank)
 
 
@@ -239,12 +241,12 @@ def test_xffl_starts_each_rank_inside_in_sweeps_and_by_hand(tmp_path: Path, imag
 
 
 def test_an_image_is_read_once_as_long_as_it_is_the_same(image: Path) -> None:
-    first, found = digest(image), image.stat()
+    first, found = cached_digest(image), image.stat()
     image.write_text("no image")
     os.utime(image, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert digest(image) == first, "same size and time: not read again"
+    assert cached_digest(image) == first, "same size and time: not read again"
     os.utime(image, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
-    assert digest(image) != first
+    assert cached_digest(image) != first
 
 
 def test_a_record_tells_images_apart() -> None:
@@ -261,10 +263,10 @@ def test_a_sweep_s_agents_start_inside_and_another_image_is_refused(tmp_path: Pa
     sweep.run()
     (result,) = sweep.found().values()
     assert result.measured
-    assert result.measured.provenance.image == digest(image)
+    assert result.measured.provenance.image == cached_digest(image)
     assert [call["words"][0] for call in calls(image)] == ["exec", "exec"]
     sweep.assert_nothing_left()
-    before = digest(image)
+    before = cached_digest(image)
     image.write_text("another image")
     said = sweep.run(expect=2)
-    assert f"the image: {before[:12]} -> {digest(image)[:12]}" in said
+    assert f"the image: {before[:12]} -> {cached_digest(image)[:12]}" in said

@@ -54,7 +54,7 @@ def test_ranks_of_both_launchers_train_in_the_image(built: Built, hosts: Place, 
     matrix["axes"]["launcher"] = ["torchrun", "xffl"]
     sweep.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
     sweep.run()
-    found = {sweep.folder.asked(run_id).launcher: result.measured for run_id, result in sweep.found().items()}
+    found = {sweep.folder.requested_run(run_id).launcher: result.measured for run_id, result in sweep.found().items()}
     torchrun, xffl = found["torchrun"], found["xffl"]
     assert torchrun
     assert xffl

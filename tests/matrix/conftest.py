@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from matrix.config.load import load_sweep
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.planning.plan import PlannedSweep, make_plan
 from tests.support.planning import LoadText, PlanText
@@ -31,7 +31,7 @@ def small() -> str:
 def load(tmp_path: Path) -> LoadText:
     """Reads a matrix file from its text."""
 
-    def load_text(text: str) -> Sweep:
+    def load_text(text: str) -> MatrixFile:
         path = tmp_path / "sweep.yaml"
         path.write_text(text)
         return load_sweep(path)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import SweepFolder
+from tests.support.documents import SweepDocuments
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> SweepFolder:
+def sweep(tmp_path: Path) -> SweepDocuments:
     """An empty sweep of 3 repeats on 1 and 2 nodes."""
-    return SweepFolder(tmp_path / "sweep")
+    return SweepDocuments(tmp_path / "sweep")

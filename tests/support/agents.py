@@ -24,14 +24,14 @@ class Agents:
     def command(self, *options: str) -> list[str]:
         """Of one agent."""
         where = ["--master-addr", "127.0.0.1", "--master-port", str(self.port)]
-        return [sys.executable, "-m", "bench.start", "agent", str(self._run), str(self.folder), *where, *options]
+        return [sys.executable, "-P", "-m", "bench.start", "agent", str(self._run), str(self.folder), *where, *options]
 
     @property
     def forking(self) -> list[str]:
         """Options of agents that fork their ranks."""
         return ["--fork", "--store-port", str(self.store_port)]
 
-    def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *options: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
         """One agent with its own variables, ranks without thread pools."""
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         return subprocess.Popen(
@@ -39,5 +39,6 @@ class Agents:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            cwd=cwd,
             env={**os.environ, **threads, **variables},
         )

@@ -28,7 +28,7 @@ STRATEGIES = {
 }
 
 
-class SweepFolder:
+class SweepDocuments:
     """A sweep folder that grows cell by cell; `write` leaves its plan and runs on disk."""
 
     def __init__(

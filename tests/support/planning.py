@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from matrix.config.sweep import Sweep
+from matrix.config.sweep import MatrixFile
 from matrix.planning.plan import PlannedSweep
 
-LoadText = Callable[[str], Sweep]
+LoadText = Callable[[str], MatrixFile]
 
 
 class PlanText(Protocol):

@@ -34,6 +34,7 @@ class SmallSweep:
         ranks_per_node: int = 2,
         system: dict[str, object] | None = None,
         variables: dict[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.matrix = folder / "sweep.yaml"
         self.system = folder / "system.yaml"
@@ -44,6 +45,7 @@ class SmallSweep:
         self._nodes = nodes
         self._ranks_per_node = ranks_per_node
         self._more = system or {}
+        self.cwd = cwd
         self.variables = {**os.environ, "COLUMNS": "200", **(variables or {})}
 
     def write(
@@ -81,8 +83,15 @@ class SmallSweep:
 
     def run(self, *options: str, expect: int = 0, timeout: float = 100) -> str:
         """Run to the end; returns what was printed."""
+        return self._printed(self.command(*options), expect, timeout)
+
+    def call(self, *words: str, expect: int = 0) -> str:
+        """Call another command; returns what was printed."""
+        return self._printed([*COMMAND, *words], expect, timeout=100)
+
+    def _printed(self, command: list[str], expect: int, timeout: float) -> str:
         done = subprocess.run(
-            self.command(*options), capture_output=True, text=True, timeout=timeout, env=self.variables, check=False
+            command, capture_output=True, text=True, timeout=timeout, env=self.variables, cwd=self.cwd, check=False
         )
         assert done.returncode == expect, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
@@ -90,7 +99,12 @@ class SmallSweep:
     def begin(self, *options: str) -> subprocess.Popen[str]:
         """Start a runner and leave it running."""
         return subprocess.Popen(
-            self.command(*options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.variables
+            self.command(*options),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.variables,
+            cwd=self.cwd,
         )
 
     def outcomes(self) -> dict[str, str]:

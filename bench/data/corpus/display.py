@@ -1,4 +1,4 @@
-"""What a person sees while a data set is made."""
+"""Progress display of preparing a data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 
 class Display:
-    """A bar per stage, in bytes; without a terminal nothing but sentences. Use as a context manager."""
+    """A progress bar per stage, in bytes; without a terminal, messages only. Use as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -36,13 +36,13 @@ class Display:
         self._progress.stop()
 
     def stage(self, name: str, total: int) -> None:
-        """Something begins that will go through `total` bytes."""
+        """Begin a stage that processes `total` bytes."""
         self._progress.reset(self._task, description=name, total=total)
 
     def advance(self, size: int) -> None:
-        """So many bytes more."""
+        """Report that `size` more bytes are processed."""
         self._progress.advance(self._task, size)
 
     def say(self, sentence: str) -> None:
-        """A sentence that stays."""
+        """Print a permanent message."""
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -1,9 +1,9 @@
-"""What is wrong with a corpus, a tokenizer or a setting."""
+"""Exceptions of preparing a data set."""
 
 
 class CorpusError(Exception):
-    """The data set cannot be made from what was given. The message is one sentence with what would be right."""
+    """The data set cannot be made from the given input. The message is one sentence with the remedy."""
 
 
 class WorkerLostError(Exception):
-    """A worker process ended without an answer, as when the kernel is out of memory."""
+    """A worker process was killed, for example by the kernel when memory ran out."""

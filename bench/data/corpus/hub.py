@@ -1,7 +1,7 @@
-"""Files of a data set on the Hugging Face hub: read one by one, in the state of one commit.
+"""Files of a data set on the Hugging Face hub, at one commit.
 
-Files are named rather than a loading script's configurations, which `datasets` runs no longer (clean_mc4_it has one).
-The hub's client is imported where it is used: that takes a third of a second, and most workers do without.
+Files are named directly, because `datasets` no longer runs loading scripts (clean_mc4_it has one). The hub's client is
+imported lazily: that takes a third of a second, and most workers do not need it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"hub:(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^:]+))?(:
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a data set at a commit."""
+    """A file of a data set at one commit."""
 
     repository: str
     revision: str
@@ -29,10 +29,10 @@ class HubFile:
     online: bool
 
     def local(self) -> Path:
-        """Where the file lies in the hub's cache; downloads it if it may.
+        """Return the file's path in the hub's cache; downloads it if `online`.
 
         Raises:
-            CorpusError: the file is not in the cache and cannot be fetched.
+            CorpusError: the file is not in the cache and cannot be downloaded.
 
         """
         from huggingface_hub import hf_hub_download  # noqa: PLC0415
@@ -50,18 +50,18 @@ class HubFile:
             )
         except hub_faults() as error:
             is_absent = not self.online and isinstance(error, LocalEntryNotFoundError)
-            why = "is not in the hub's cache: --online fetches it" if is_absent else described(error)
+            why = "is not in the hub's cache: --online downloads it" if is_absent else described(error)
             raise CorpusError(f"{PREFIX}{self.repository}: {self.path}: {why}") from error
 
 
 def hub_files(reference: str, online: bool, readable: Callable[[str], bool]) -> list[tuple[HubFile, int]]:
-    """The files that `hub:OWNER/NAME[@REVISION][:PATTERN]` names, and their sizes in bytes, sorted by path.
+    """Return the files of `hub:OWNER/NAME[@REVISION][:PATTERN]` and their sizes in bytes, sorted by path.
 
-    `*` in the pattern matches `/` too. Without a pattern these are all files that are `readable`. Without `online`
-    only the hub's cache is looked at, and the files are those that it has.
+    `*` in the pattern also matches `/`. Without a pattern, all files that are `readable`. Without `online`, the files
+    in the hub's cache.
 
     Raises:
-        CorpusError: the reference is malformed, names nothing, or the hub does not answer.
+        CorpusError: the reference is malformed, matches nothing, or the hub does not answer.
 
     """
     found = _REFERENCE.fullmatch(reference)
@@ -75,8 +75,8 @@ def hub_files(reference: str, online: bool, readable: Callable[[str], bool]) -> 
         if (fnmatch.fnmatchcase(path, pattern) if pattern else readable(path) and not Path(path).name.startswith("."))
     )
     if not kept:
-        where = "the data set has" if online else "the hub's cache has, and --online asks the hub"
-        raise CorpusError(f"{reference}: no file matches; of {len(listing)} files that {where}")
+        where = "the data set" if online else "the hub's cache; --online queries the hub"
+        raise CorpusError(f"{reference}: no file matches, among {len(listing)} in {where}")
     return [(HubFile(name, commit, path, online), size) for path, size in kept]
 
 
@@ -85,8 +85,8 @@ def _listed(name: str, revision: str | None) -> tuple[str, list[tuple[str, int]]
 
     try:
         info = HfApi().dataset_info(name, revision=revision or "main", files_metadata=True)
-    except Exception as error:  # faults of the network have no common class over the client's versions
-        raise CorpusError(f"{PREFIX}{name}: the hub gave no list of its files: {error}") from error
+    except Exception as error:  # network errors have no common class across versions of the client
+        raise CorpusError(f"{PREFIX}{name}: cannot list its files: {error}") from error
     return str(info.sha), [(file.rfilename, file.size or 0) for file in info.siblings or []]
 
 
@@ -99,16 +99,16 @@ def _cached(name: str, revision: str | None) -> tuple[str, list[tuple[str, int]]
         folder = Path(snapshot_download(name, repo_type="dataset", revision=wanted, local_files_only=True))
     except LocalEntryNotFoundError as error:
         at = f" at {revision}" if revision else ""
-        raise CorpusError(f"{PREFIX}{name}: is not in the hub's cache{at}: --online fetches it") from error
+        raise CorpusError(f"{PREFIX}{name}: is not in the hub's cache{at}: --online downloads it") from error
     files = [path for path in folder.rglob("*") if path.is_file()]
     return folder.name, [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
 
 
 def _only_commit(name: str) -> str | None:
-    """The commit that the cache holds, where it is one: files fetched by their commit leave no branch behind.
+    """Return the only commit in the cache: files downloaded by commit have no branch there. None without any.
 
     Raises:
-        CorpusError: the cache holds several.
+        CorpusError: the cache has several commits.
 
     """
     from huggingface_hub import constants, scan_cache_dir  # noqa: PLC0415
@@ -121,5 +121,5 @@ def _only_commit(name: str) -> str | None:
     found = [one for one in repositories if (one.repo_type, one.repo_id) == ("dataset", name)]
     commits = sorted(revision.commit_hash for one in found for revision in one.revisions)
     if len(commits) > 1:
-        raise CorpusError(f"{PREFIX}{name}: the hub's cache holds several commits: choose @{' or @'.join(commits)}")
+        raise CorpusError(f"{PREFIX}{name}: the hub's cache has several commits: choose @{' or @'.join(commits)}")
     return commits[0] if commits else None

@@ -1,4 +1,4 @@
-"""The folder that `datasets.load_from_disk` reads, around Arrow files that are there already."""
+"""The folder layout of `datasets.load_from_disk`, around existing Arrow files."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import datasets
 
 
 def features_of(sequence_length: int) -> datasets.Features:
-    """One column: `sequence_length` + 1 tokens, so that `sequence_length` of them have a successor to predict."""
+    """Return the features: one column of `sequence_length` + 1 tokens, the last of which is a label only."""
     return datasets.Features({"input_ids": datasets.List(datasets.Value("int32"), length=sequence_length + 1)})
 
 
 def shard_path(folder: Path, split: str, number: int, shards: int) -> Path:
-    """The name that `save_to_disk` gives."""
+    """Return the path of an Arrow file, named as by `save_to_disk`."""
     return folder / split / f"data-{number:05d}-of-{shards:05d}.arrow"
 
 
 def complete(folder: Path, shards: dict[str, list[Path]], features: datasets.Features, fingerprint: str) -> None:
-    """Write what describes the Arrow files of every split.
+    """Write the metadata of every split's Arrow files.
 
-    The descriptions are those that `save_to_disk` writes for an empty data set, with our files put in, so that they
-    are right for the version of `datasets` that is installed.
+    The metadata is that of an empty data set written by `save_to_disk`, with our files filled in, so that it matches
+    the installed version of `datasets`.
     """
     template = folder.with_name("template")
     shutil.rmtree(template, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""Tokens of all pieces, as one stream per split, to samples of a fixed length.
+"""Packing the tokens of all pieces, as one stream per split, into samples of a fixed length.
 
-Sample i is the tokens [i L, i L + L + 1) of the stream, L the sequence length: the last token of a sample is the first
-of the next, so that every token but the stream's first is predicted exactly once. What is behind the last whole sample
-is dropped: at most L - 1 tokens of a split, however many pieces there are.
+Sample i consists of tokens [i L, i L + L + 1) of the stream, with L the sequence length: the last token of a sample is
+the first of the next, so that every token except the stream's first is predicted exactly once. The remainder after the
+last full sample is dropped: at most L - 1 tokens per split, whatever the number of pieces.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _BATCH_TOKENS = 1 << 20
 
 
 def samples_in(tokens: int, sequence_length: int) -> int:
-    """Whole samples in a stream."""
+    """Return the number of full samples in a stream."""
     return max(0, (tokens - 1) // sequence_length)
 
 
 def dropped_from(tokens: int, sequence_length: int) -> int:
-    """Tokens behind the last whole sample."""
+    """Return the number of tokens after the last full sample."""
     samples = samples_in(tokens, sequence_length)
     return tokens - (samples * sequence_length + 1) if samples else tokens
 
 
 @dataclass(frozen=True)
 class TokenStream:
-    """The tokens of a split, piece after piece; `begins` holds the place of each piece's first token, and the end."""
+    """The tokens of a split, piece after piece; `begins` has the offset of each piece's first token, and the end."""
 
     folder: TokenFolder
     split: str
@@ -41,14 +41,14 @@ class TokenStream:
 
     @classmethod
     def of(cls, folder: TokenFolder, split: str, counts: list[int]) -> TokenStream:
-        """From the number of tokens of every piece."""
+        """Return the stream of pieces with these numbers of tokens."""
         return cls(folder, split, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)]))
 
     def __len__(self) -> int:
         return int(self.begins[-1])
 
     def read(self, start: int, stop: int) -> npt.NDArray[np.int32]:
-        """Tokens [start, stop)."""
+        """Return tokens [start, stop)."""
         first = int(np.searchsorted(self.begins, start, side="right")) - 1
         last = int(np.searchsorted(self.begins, stop, side="left"))
         return np.concatenate(
@@ -76,13 +76,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class Pack:
-    """How to write any shard."""
+    """Writer of shards."""
 
     sequence_length: int
     schema: pa.Schema
 
     def __call__(self, shard: Shard) -> int:
-        """Write the Arrow stream that `datasets` maps into memory; returns the number of tokens."""
+        """Write the Arrow stream that `datasets` memory-maps; return the number of tokens."""
         length = self.sequence_length
         step = max(1, _BATCH_TOKENS // length)
         with written_whole(shard.path) as file, pa.ipc.new_stream(file, self.schema) as writer:

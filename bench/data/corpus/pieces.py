@@ -1,4 +1,4 @@
-"""Pieces of a corpus: what one worker does at once, and what is not done again after a stop."""
+"""Pieces of a corpus: the unit of work of a worker, and of what survives an interruption."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class Piece:
 
     @property
     def size(self) -> int:
-        """Bytes in the files."""
+        """Size in the files, in bytes."""
         return sum(part.size for part in self.parts)
 
     def documents(self, reading: Reading) -> Iterator[str]:
-        """Documents in the order of the corpus."""
+        """Yield the documents in the order of the corpus."""
         for part in self.parts:
             yield from documents(part, reading)
 
 
 def pieces_of(files: Iterable[SourceFile], reading: Reading, limit: int) -> list[Piece]:
-    """Divide a corpus into pieces of about `limit` bytes; one that cannot be divided may be larger.
+    """Divide a corpus into pieces of about `limit` bytes; indivisible parts may be larger.
 
     Raises:
-        CorpusError: a file cannot be divided because it is not what its name says.
+        CorpusError: a file's content does not match its name.
 
     """
     groups: list[list[Part]] = []

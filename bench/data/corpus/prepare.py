@@ -1,4 +1,4 @@
-"""Real text to a tokenised, packed data set: in parallel, and again where it stopped."""
+"""Preparing a tokenised, packed data set from text, in parallel and resumable."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 PIECE_BYTES = 16 << 20
 SHARD_TOKENS = 1 << 26
 TOKENIZER_BYTES = 256 << 20
-"""Characters of text that a tokenizer is trained on, at most, taken evenly from the beginnings of all pieces."""
+"""Maximum number of characters that a tokenizer is trained on, taken evenly from the beginnings of all pieces."""
 
 
 class Watch(Protocol):
-    """Is told how far it is; `bench.data.corpus.display.Display` shows it."""
+    """Receiver of progress reports, such as `bench.data.corpus.display.Display`."""
 
     def stage(self, name: str, total: int) -> None:
-        """Something begins that will go through `total` bytes."""
+        """Begin a stage that processes `total` bytes."""
 
     def advance(self, size: int) -> None:
-        """So many bytes more."""
+        """Report that `size` more bytes are processed."""
 
     def say(self, sentence: str) -> None:
-        """A sentence for the person who waits."""
+        """Show a message."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A data set to be made of text."""
+    """Parameters of a data set made from text."""
 
     sources: list[str]
     tokenizer: str
@@ -63,30 +63,30 @@ class Corpus:
 
     @property
     def reading(self) -> Reading:
-        """How documents are taken out of files."""
+        """Settings of reading documents from files."""
         return Reading(self.text_field, self.document_separator)
 
     @property
     def division(self) -> splits.Division:
-        """How documents are divided between train and val."""
+        """Division of documents between train and val."""
         return splits.Division(self.val_fraction, self.seed)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What came of it; `facts` are those of `source.json`."""
+    """Result of `prepare`: whether the data set was made now, and the content of its `source.json`."""
 
     made: bool
     facts: dict[str, Any]
 
 
 def prepare(out: Path, asked: Corpus, watch: Watch) -> Prepared:
-    """Make the data set `out`, unless it is there already. After a stop, finished pieces are not made again.
+    """Make the data set `out` unless it exists. After an interruption, finished pieces are reused.
 
-    The same files and settings give the same bytes, whatever the number of workers and the stops.
+    The same files and settings give the same bytes, whatever the number of workers and interruptions.
 
     Raises:
-        CorpusError: what was given cannot become a data set, or there is something else at `out`.
+        CorpusError: the input cannot become a data set, or something else is at `out`.
         WorkerLostError: a worker process was killed.
 
     """
@@ -107,12 +107,12 @@ def prepare(out: Path, asked: Corpus, watch: Watch) -> Prepared:
         place = Workplace(out)
         if out.exists() or out.is_symlink():
             there = _found(out, wanted)
-            if place.path.exists():  # the last command was killed after its last step but one
+            if place.path.exists():  # the last command was killed before its final step
                 place.remove()
             return Prepared(False, there)
         with place.locked():
             if place.open({**wanted, "piece_bytes": asked.piece_bytes, "shard_tokens": asked.shard_tokens}):
-                watch.say(f"{place.path}: was begun with other files or settings: starting over")
+                watch.say(f"{place.path}: begun with other files or settings: starting over")
             pieces = pieces_of(files, asked.reading, asked.piece_bytes)
             if not place.tokenizer.exists():
                 watch.stage("reading the tokenizer" if given else "training the tokenizer", 0)
@@ -127,12 +127,12 @@ def prepare(out: Path, asked: Corpus, watch: Watch) -> Prepared:
 
 
 def _named(name: str, given: PreTrainedTokenizerFast) -> dict[str, str]:
-    return {"name": Path(name).name if Path(name).is_dir() else name, "sha256": tokenizer.digest_of(given)}
+    return {"name": Path(name).name if Path(name).is_dir() else name, "sha256": tokenizer.tokenizer_digest(given)}
 
 
 def _described(files: list[SourceFile], workers: Workers, watch: Watch) -> list[dict[str, object]]:
-    """Facts of all files, in their order."""
-    watch.stage("looking at the files", sum(file.size for file in files))
+    """Return the facts of all files, in their order."""
+    watch.stage("hashing the files", sum(file.size for file in files))
     facts: list[dict[str, object]] = [{} for _ in files]
     for number, found in workers.each(facts_of, list(enumerate(files))):
         facts[number] = found
@@ -141,7 +141,7 @@ def _described(files: list[SourceFile], workers: Workers, watch: Watch) -> list[
 
 
 def _found(out: Path, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The facts of the data set that is there, if it is the one that is wanted."""
+    """Return the facts of the existing data set; raise CorpusError if it is not the wanted one."""
     try:
         there = json.loads((out / SOURCE_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -149,12 +149,12 @@ def _found(out: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     other = [key for key, value in wanted.items() if there.get(key) != value]
     if other:
         differs = f" (its {', '.join(other)})" if there.get("kind") == wanted["kind"] else ""
-        raise CorpusError(f"{out}: something else is there already{differs}: remove it, or choose another folder")
+        raise CorpusError(f"{out}: already exists with other content{differs}: remove it, or choose another folder")
     return dict(there)
 
 
 def _training_texts(pieces: list[Piece], asked: Corpus) -> Iterator[str]:
-    """Documents of the train split: the first of every piece, up to the piece's share."""
+    """Yield documents of the train split: the first ones of every piece, up to the piece's share."""
     share = math.ceil(TOKENIZER_BYTES / max(1, len(pieces)))
     for piece in pieces:
         taken = 0
@@ -167,7 +167,7 @@ def _training_texts(pieces: list[Piece], asked: Corpus) -> Iterator[str]:
 
 
 def _make(asked: Corpus, place: Workplace, pieces: list[Piece], workers: Workers, watch: Watch) -> dict[str, object]:
-    """Tokenise what is not tokenised yet, and pack all; returns the facts that only the text could tell."""
+    """Tokenise the remaining pieces and pack all; return the facts that depend on the text."""
     watch.stage("tokenising", sum(piece.size for piece in pieces))
     waiting = []
     for piece in pieces:
@@ -176,7 +176,7 @@ def _make(asked: Corpus, place: Workplace, pieces: list[Piece], workers: Workers
         else:
             watch.advance(piece.size)
     if waiting and len(waiting) < len(pieces):
-        watch.say(f"{len(pieces) - len(waiting)} of {len(pieces)} pieces were tokenised before")
+        watch.say(f"{len(pieces) - len(waiting)} of {len(pieces)} pieces are already tokenised")
     tokenise = Tokenise(place.tokens, place.tokenizer, asked.reading, asked.division)
     for size in workers.each(tokenise, waiting):
         watch.advance(size)
@@ -212,7 +212,7 @@ def _make(asked: Corpus, place: Workplace, pieces: list[Piece], workers: Workers
 
 
 def _complete(asked: Corpus, place: Workplace, facts: dict[str, object]) -> None:
-    """Lay what describes the samples beside them."""
+    """Write the metadata and the tokenizer beside the samples."""
     fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     shards = {name: sorted((place.dataset / name).glob("data-*.arrow")) for name in splits.NAMES}
     complete(place.dataset, shards, features_of(asked.sequence_length), fingerprint)
@@ -221,7 +221,7 @@ def _complete(asked: Corpus, place: Workplace, facts: dict[str, object]) -> None
 
 
 def _samples(total: Counts, asked: Corpus) -> dict[str, int]:
-    """Samples of every split.
+    """Return the number of samples in every split.
 
     Raises:
         CorpusError: a split has none.
@@ -230,7 +230,7 @@ def _samples(total: Counts, asked: Corpus) -> dict[str, int]:
     needed = asked.sequence_length + 1
     tokens = sum(total.tokens.values())
     if not tokens:
-        raise CorpusError("the sources hold no text: every document is empty")
+        raise CorpusError("the sources contain no text: every document is empty")
     samples = {name: samples_in(total.tokens[name], asked.sequence_length) for name in splits.NAMES}
     for name in splits.NAMES:
         if samples[name] == 0:
@@ -238,11 +238,11 @@ def _samples(total: Counts, asked: Corpus) -> dict[str, int]:
             remedy = (
                 f"a --val-fraction of about {enough:.2g}"
                 if name == splits.VAL and enough < 0.5
-                else "more and smaller documents (--document-separator divides files of text)"
+                else "more and smaller documents (--document-separator divides text files)"
             )
             raise CorpusError(
-                f"the {name} split would hold {total.tokens[name]:,} of {tokens:,} tokens, from "
-                f"{total.documents[name]:,} of {sum(total.documents.values()):,} documents, and one sample needs "
+                f"the {name} split would have {total.tokens[name]:,} of {tokens:,} tokens, from "
+                f"{total.documents[name]:,} of {sum(total.documents.values()):,} documents, but one sample needs "
                 f"{needed:,}: give more text, {remedy}, or a smaller --sequence-length"
             )
     return samples

@@ -1,4 +1,4 @@
-"""Documents of a part of a file. Every document belongs to exactly one part, wherever a file is divided."""
+"""Reading the documents of a part of a file. Every document belongs to exactly one part, wherever a file is divided."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ROWS = 256
 
 @dataclass(frozen=True)
 class Reading:
-    """How documents are taken out of files.
+    """Settings of reading documents from files.
 
-    In plain text a document is a whole file or, given `separator`, what lies between lines that are just that.
+    In plain text a document is a whole file or, with `separator`, the text between lines that equal it.
     """
 
     text_field: str
@@ -34,19 +34,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class Part:
-    """Documents that begin in [start, end) of a file: bytes, or row groups of Parquet; no end: the whole file."""
+    """Documents that begin in [start, end) of a file, in bytes, or in row groups of Parquet; end None: all of it."""
 
     file: SourceFile
     start: int
     end: int | None
     size: int
-    """Bytes in the file, for showing progress."""
+    """Bytes in the file, for the progress display."""
 
 
 def parts_of(file: SourceFile, reading: Reading, limit: int) -> list[Part]:
-    """Divide a file into parts of at most `limit` bytes, where it can be divided.
+    """Divide a file into parts of at most `limit` bytes, if it is divisible.
 
-    It cannot where a document is a whole file, where it is compressed, and where it may not be here yet (hub).
+    Not divisible: files that are one document, compressed files, and files of the hub, which may not be local yet.
 
     Raises:
         CorpusError: a Parquet file cannot be read, or lacks the text field.
@@ -79,10 +79,10 @@ def _row_groups(file: SourceFile, limit: int) -> list[Part]:
 
 
 def documents(part: Part, reading: Reading) -> Iterator[str]:
-    """The documents of a part, in the order of the file; also those that are empty.
+    """Yield the documents of a part in the order of the file, including empty ones.
 
     Raises:
-        CorpusError: the file is not what its name says, or lacks the text field; it names file and line.
+        CorpusError: the content does not match the file's name, or lacks the text field; names file and line.
 
     """
     if part.file.form is Form.PARQUET:
@@ -97,7 +97,7 @@ def documents(part: Part, reading: Reading) -> Iterator[str]:
             else:
                 yield from _between_separators(part, stream, reading.separator)
     except (EOFError, OSError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the system's own fault, not the content's
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the system, not of the content
             raise
         raise CorpusError(f"{part.file.name}: cannot be decompressed: {error}") from error
 
@@ -112,7 +112,7 @@ def _open(file: SourceFile) -> BinaryIO:
 
 
 def _lines_from(stream: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
-    """Lines that begin at `start` or later, each with the position at which it begins."""
+    """Yield (position, line) for the lines that begin at `start` or later."""
     position = 0
     if start:
         stream.seek(start - 1)
@@ -142,13 +142,13 @@ def _from_json_lines(part: Part, stream: BinaryIO, field: str) -> Iterator[str]:
         if not isinstance(text, str):
             raise CorpusError(
                 f"{part.file.name}: line {_line_number(part.file, position)} {_lack(row, field)}: "
-                "name the field that holds the text with --text-field"
+                "name the field with the text by --text-field"
             )
         yield without_lone_surrogates(text)
 
 
 def without_lone_surrogates(text: str) -> str:
-    """JSON can escape halves of a surrogate pair, which no UTF-8 can hold: U+FFFD takes the place of each."""
+    """Replace lone surrogates, which JSON can escape but UTF-8 cannot encode, by U+FFFD."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -165,7 +165,10 @@ def _lack(row: object, field: str) -> str:
 
 
 def _between_separators(part: Part, stream: BinaryIO, separator: str) -> Iterator[str]:
-    """A document belongs to the part in which the separator before it begins, a file's first to the first part."""
+    """Yield documents between separators.
+
+    A document belongs to the part in which the separator before it begins; the first one belongs to the first part.
+    """
     lines: list[bytes] | None = [] if part.start == 0 else None
     begin, wanted = 0, separator.encode()
     for position, line in _lines_from(stream, part.start):
@@ -194,7 +197,7 @@ def _decoded(file: SourceFile, position: int, content: bytes) -> str:
 
 
 def _line_number(file: SourceFile, position: int) -> int:
-    """The line that holds a byte, counted from 1."""
+    """Return the number of the line that contains a byte, from 1."""
     number = 1
     with _open(file) as stream:
         while position > 0 and (block := stream.read(min(position, 1 << 20))):
@@ -208,7 +211,7 @@ def _parquet(file: SourceFile) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
-        raise CorpusError(f"{file.name}: is not a Parquet file: {error}") from error
+        raise CorpusError(f"{file.name}: not a Parquet file: {error}") from error
 
 
 def _from_parquet(part: Part, field: str) -> Iterator[str]:
@@ -217,12 +220,12 @@ def _from_parquet(part: Part, field: str) -> Iterator[str]:
         if field not in names:
             raise CorpusError(
                 f"{part.file.name}: has no column {field!r} (it has: {', '.join(names)}): "
-                "name the column that holds the text with --text-field"
+                "name the column with the text by --text-field"
             )
         kind = parquet.schema_arrow.field(field).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise CorpusError(
-                f"{part.file.name}: column {field!r} holds {kind}, not text: name another with --text-field"
+                f"{part.file.name}: column {field!r} has type {kind}, not text: name another by --text-field"
             )
         groups = range(part.start, parquet.metadata.num_row_groups if part.end is None else part.end)
         for batch in parquet.iter_batches(_ROWS, row_groups=list(groups), columns=[field]):

@@ -1,4 +1,4 @@
-"""From the words of a command line to the files of a corpus, in an order that is always the same."""
+"""Resolving the sources of a command line to the files of a corpus, in a deterministic order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.data.corpus.hub import PREFIX, HubFile, hub_files
 
 
 class Form(StrEnum):
-    """How documents lie in a file."""
+    """Format of a file's documents."""
 
     TEXT = "text"
     JSON_LINES = "json lines"
@@ -30,13 +30,13 @@ _FORMS = {
 }
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 READABLE = (
-    ".txt or no ending (text), .jsonl, .ndjson or .json (a JSON object per line), all of them also with .gz or .zst, "
+    ".txt or no suffix (text), .jsonl, .ndjson or .json (one JSON object per line), each optionally with .gz or .zst, "
     "and .parquet"
 )
 
 
 def form_of(name: str) -> tuple[Form, str | None] | None:
-    """Form and compression by a file's name; None where it is none that can be read."""
+    """Return format and compression by a file's name; None if it cannot be read."""
     path = Path(name)
     compression = _COMPRESSIONS.get(path.suffix)
     form = _FORMS.get(Path(path.stem).suffix if compression else path.suffix)
@@ -47,7 +47,7 @@ def form_of(name: str) -> tuple[Form, str | None] | None:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of the corpus. Its name does not say where the corpus lies, so that a copy elsewhere is the same."""
+    """A file of the corpus. Its name excludes the corpus's location, so that a copy elsewhere is identical."""
 
     name: str
     size: int
@@ -56,17 +56,17 @@ class SourceFile:
     where: Path | HubFile
 
     def path(self) -> Path:
-        """Where to read it; downloads a file of the hub."""
+        """Return the local path; downloads a file of the hub."""
         return self.where.local() if isinstance(self.where, HubFile) else self.where
 
 
 def find(sources: list[str], online: bool) -> list[SourceFile]:
-    """The files that `sources` name: files, folders (all readable files below), globs, and `hub:` references.
+    """Return the files of `sources`: files, folders (all readable files below), globs, and `hub:` references.
 
-    In the order of `sources`, each one's files sorted by name; a file that is named twice is taken once.
+    In the order of `sources`, each one's files sorted by name; duplicates are removed.
 
     Raises:
-        CorpusError: a source does not exist, cannot be read, or holds nothing.
+        CorpusError: a source does not exist, cannot be read, or is empty.
 
     """
     files: dict[object, SourceFile] = {}
@@ -84,7 +84,7 @@ def find(sources: list[str], online: bool) -> list[SourceFile]:
 def _file(name: str, size: int, where: Path | HubFile) -> SourceFile:
     form = form_of(name)
     if form is None:
-        raise CorpusError(f"{name}: cannot be read; what can: {READABLE}")
+        raise CorpusError(f"{name}: unknown format; supported: {READABLE}")
     return SourceFile(name, size, form[0], form[1], where)
 
 
@@ -96,7 +96,7 @@ def _local(source: str) -> list[tuple[str, Path]]:
         return [(given.name, given)]
     matches = [Path(match) for match in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207  an absolute pattern
     if not matches:
-        raise CorpusError(f"{source}: no such file or folder, and nothing that it matches")
+        raise CorpusError(f"{source}: no such file or folder, and no match as a pattern")
     return [file for path in matches for file in (_below(path) if path.is_dir() else [(path.name, path)])]
 
 
@@ -107,12 +107,12 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
         if path.is_file() and form_of(path.name) and not any(part.startswith(".") for part in name.parts):
             found.append((name.as_posix(), path))
     if not found:
-        raise CorpusError(f"{folder}: the folder has no file that can be read; what can: {READABLE}")
+        raise CorpusError(f"{folder}: the folder has no readable file; supported: {READABLE}")
     return sorted(found)
 
 
 def facts_of(numbered: tuple[int, SourceFile]) -> tuple[int, dict[str, object]]:
-    """Name and size of a file and, where no commit of the hub says it, the SHA-256 of its content; and its number."""
+    """Return a file's number, and its name, size and, unless a commit of the hub identifies it, SHA-256."""
     number, file = numbered
     facts: dict[str, object] = {"name": file.name, "size": file.size}
     if isinstance(file.where, Path):

@@ -1,4 +1,4 @@
-"""Which split a document belongs to: a function of its text, so that no worker, piece or repetition changes it."""
+"""Assignment of documents to splits: a function of the text, independent of workers, pieces and order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ NAMES = (TRAIN, VAL)
 
 @dataclass(frozen=True)
 class Division:
-    """A share of all documents goes to validation. Copies of a document always go to the same split."""
+    """Division that puts a fraction of the documents into validation; copies of a document share a split."""
 
     val_fraction: float
     seed: int
 
     def split(self, text: bytes) -> str:
-        """A keyed hash of the text as a number in [0, 1) is held against the share."""
+        """Return a text's split: a keyed hash in [0, 1) is compared with the validation fraction."""
         digest = hashlib.blake2b(text, digest_size=8, key=str(self.seed).encode()).digest()
         return VAL if int.from_bytes(digest, "big") / 2**64 < self.val_fraction else TRAIN

@@ -1,4 +1,4 @@
-"""One piece of text to the tokens of both splits, in files."""
+"""Tokenising one piece of a corpus into files, one per split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH_BYTES = 1 << 20
 
 
 class Counts(BaseModel):
-    """What a piece, or a corpus, held. Bytes are those of the text as UTF-8; the ends of text count as tokens."""
+    """Counts of a piece or a corpus, by split. Bytes are UTF-8; end-of-text tokens count as tokens."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,11 +30,11 @@ class Counts(BaseModel):
 
     @classmethod
     def none(cls) -> Counts:
-        """Nothing counted yet."""
+        """Return zero counts."""
         return cls(**{key: dict.fromkeys(splits.NAMES, 0) for key in ("documents", "tokens", "text_bytes")})
 
     def add(self, other: Counts) -> None:
-        """Count the other's in."""
+        """Add other counts to these."""
         for name in splits.NAMES:
             self.documents[name] += other.documents[name]
             self.tokens[name] += other.tokens[name]
@@ -44,20 +44,20 @@ class Counts(BaseModel):
 
 @dataclass(frozen=True)
 class TokenFolder:
-    """Where the tokens of pieces lie: little-endian int32 and nothing else."""
+    """Folder of the pieces' tokens: raw little-endian int32."""
 
     path: Path
 
     def tokens(self, piece: int, split: str) -> Path:
-        """Tokens of a piece in a split."""
+        """Return the file with a piece's tokens of one split."""
         return self.path / f"{piece:06d}.{split}.int32"
 
     def counts(self, piece: int) -> Path:
-        """Written last: a piece that has it is finished."""
+        """Return the file with a piece's counts; written last, so a piece that has it is finished."""
         return self.path / f"{piece:06d}.json"
 
     def finished(self, piece: int) -> Counts | None:
-        """What a piece held; None if it is still to be done."""
+        """Return a piece's counts; None if it is not finished."""
         try:
             return Counts.model_validate_json(self.counts(piece).read_bytes())
         except FileNotFoundError:
@@ -66,7 +66,7 @@ class TokenFolder:
 
 @dataclass(frozen=True)
 class Tokenise:
-    """How to tokenise any piece of a corpus. Documents that are nothing but white space are left out."""
+    """Tokeniser of pieces of a corpus. Documents of white space only are left out."""
 
     folder: TokenFolder
     tokenizer: Path
@@ -74,7 +74,7 @@ class Tokenise:
     division: splits.Division
 
     def __call__(self, piece: Piece) -> int:
-        """Write the piece's tokens, then its counts; returns its size in bytes.
+        """Write a piece's tokens, then its counts; return its size in bytes.
 
         Raises:
             CorpusError: the text cannot be read.

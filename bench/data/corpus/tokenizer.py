@@ -1,4 +1,4 @@
-"""The tokenizer of a data set: one that exists, or a byte-level BPE trained on the text itself."""
+"""The tokenizer of a data set: an existing one, or a byte-level BPE trained on the text itself."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 END_OF_TEXT = "<|endoftext|>"
-SMALLEST = 257  # all bytes and the end of text
+SMALLEST = 257  # all bytes, and the end-of-text token
 _TRAINED = re.compile(r"train:(?P<size>\d+)")
 _FACTS = "encoding.json"
 
 
 def size_to_train(asked: str) -> int | None:
-    """The vocabulary size of `train:SIZE`; None where `asked` names a tokenizer that exists.
+    """Return the vocabulary size of `train:SIZE`; None if `asked` names an existing tokenizer.
 
     Raises:
-        CorpusError: the size is too small to hold every byte.
+        CorpusError: the size is not a number, or too small for every byte.
 
     """
     found = _TRAINED.fullmatch(asked)
@@ -38,16 +38,18 @@ def size_to_train(asked: str) -> int | None:
             raise CorpusError(f"--tokenizer {asked}: should be train:SIZE with a whole number, for instance train:4096")
         return None
     if int(found["size"]) < SMALLEST:
-        raise CorpusError(f"--tokenizer {asked}: the vocabulary has at least {SMALLEST} entries: 256 bytes and an end")
+        raise CorpusError(
+            f"--tokenizer {asked}: SIZE should be at least {SMALLEST}: 256 bytes and the end-of-text token"
+        )
     return int(found["size"])
 
 
 def train(texts: Iterator[str], size: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE, as GPT-2's: no text is lost, and the same texts give the same vocabulary.
+    """Train a byte-level BPE like GPT-2's: lossless, and deterministic in the texts.
 
-    The vocabulary is smaller than `size` where the text has too few pairs that occur twice.
+    The vocabulary is smaller than `size` if too few pairs occur twice in the text.
     """
-    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  imports torch; workers do without
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  imports torch, which workers do not need
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -66,13 +68,13 @@ def train(texts: Iterator[str], size: int) -> PreTrainedTokenizerFast:
 
 
 def existing(name: str, online: bool) -> PreTrainedTokenizerFast:
-    """The tokenizer of a folder or of the hub; without `online` only the hub's cache is looked at.
+    """Load the tokenizer of a folder or of the hub; without `online`, only from the hub's cache.
 
     Raises:
-        CorpusError: there is none, or it cannot be used here.
+        CorpusError: there is none, or it is unsuitable.
 
     """
-    from transformers import AutoTokenizer  # noqa: PLC0415  imports torch; workers do without
+    from transformers import AutoTokenizer  # noqa: PLC0415  imports torch, which workers do not need
 
     folder = Path(name).is_dir()
     try:
@@ -80,28 +82,28 @@ def existing(name: str, online: bool) -> PreTrainedTokenizerFast:
     except (OSError, ValueError) as error:
         if folder:
             raise CorpusError(
-                f"--tokenizer {name}: the folder holds no tokenizer that transformers can read"
+                f"--tokenizer {name}: the folder contains no tokenizer that transformers can read"
             ) from error
-        remedy = "the hub did not give it" if online else "--online fetches it"
+        remedy = "it could not be downloaded" if online else "--online downloads it"
         raise CorpusError(
-            f"--tokenizer {name}: is neither a folder nor a tokenizer in the hub's cache: {remedy}, "
-            "and train:SIZE trains one on the text"
+            f"--tokenizer {name}: is neither a folder nor a tokenizer in the hub's cache: {remedy}; "
+            "train:SIZE trains one on the text"
         ) from error
     if not tokenizer.is_fast:
-        raise CorpusError(f"--tokenizer {name}: has no form that the `tokenizers` library can read: choose another")
+        raise CorpusError(f"--tokenizer {name}: cannot be read by the `tokenizers` library: choose a fast tokenizer")
     if tokenizer.eos_token_id is None:
-        raise CorpusError(f"--tokenizer {name}: names no end-of-text token (eos_token), which separates documents")
+        raise CorpusError(f"--tokenizer {name}: has no end-of-text token (eos_token), which separates documents")
     return tokenizer
 
 
-def digest_of(tokenizer: PreTrainedTokenizerFast) -> str:
-    """SHA-256 of all that decides which tokens a text becomes."""
+def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Return a SHA-256 over everything that determines a text's tokens."""
     said = tokenizer.backend_tokenizer.to_str() + f"\n{tokenizer.eos_token_id}"
     return hashlib.sha256(said.encode()).hexdigest()
 
 
 def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write it for `AutoTokenizer.from_pretrained`, whole or not at all."""
+    """Write a tokenizer for `AutoTokenizer.from_pretrained`, atomically."""
     beside = folder.with_name(f".{folder.name}.part")
     tokenizer.save_pretrained(str(beside))
     facts = {"end_of_text": tokenizer.eos_token_id, "vocab_size": _rows(tokenizer)}
@@ -110,30 +112,30 @@ def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
 
 
 def _rows(tokenizer: PreTrainedTokenizerFast) -> int:
-    """Rows that a model's embedding needs: one for every id up to the greatest."""
+    """Return the number of rows that an embedding needs: one for every id up to the largest."""
     return max(len(tokenizer), 1 + max(map(int, tokenizer.get_vocab().values())))
 
 
 class Encoder:
-    """Texts to tokens; imports neither torch nor transformers. `folder` is what `save` wrote."""
+    """Encoder of texts to tokens, from a folder written by `save`. Imports neither torch nor transformers."""
 
     def __init__(self, folder: Path) -> None:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        # A text that spells the end of text out does not end there.
+        # The end-of-text token's name in a text is ordinary text.
         self._tokenizer.encode_special_tokens = True
         facts: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         self.end_of_text = int(facts["end_of_text"])
         self.vocab_size = int(facts["vocab_size"])
 
     def encode(self, texts: list[str]) -> list[npt.NDArray[np.int32]]:
-        """Tokens of every text, with the end of text behind them."""
+        """Return the tokens of every text, each followed by the end-of-text token."""
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array([*encoding.ids, self.end_of_text], dtype=np.int32) for encoding in encodings]
 
 
 @cache
 def encoder(folder: Path) -> Encoder:
-    """One per process."""
+    """Return the encoder of a folder, cached per process."""
     return Encoder(folder)

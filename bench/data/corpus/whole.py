@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, for what is too large to be held in memory."""
+"""Atomic writing of files that are too large for memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which gets its name when the block ends well. One writer at a time."""
+    """Open a file that gets its name when the block succeeds. One writer at a time."""
     beside = path.with_name(f".{path.name}.part")
     with beside.open("wb") as file:
         yield file

@@ -1,4 +1,4 @@
-"""Worker processes that end with the one that started them."""
+"""A pool of worker processes that die with their parent."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ Made = TypeVar("Made")
 
 def _begin(parent: int) -> None:
     end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent terminates its workers
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
 
 
 class Workers:
-    """A pool of fresh processes, which have no threads of ours. Use as a context manager."""
+    """A pool of spawned processes (forking would copy a process with threads). Use as a context manager."""
 
     def __init__(self, processes: int) -> None:
+        os.environ["PYTHONSAFEPATH"] = "1"  # of processes that are started from here on: where they run is no code
         self._others = set(multiprocessing.active_children())
         self._pool = ProcessPoolExecutor(
             processes,
@@ -42,14 +43,14 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:  # what is under way is made again another time
+        if error is not None:  # unfinished work is repeated by the next command
             self._pool.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
         self._pool.shutdown()
 
     def each(self, function: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
-        """Results in the order in which they are finished.
+        """Yield the results in the order of completion.
 
         Raises:
             WorkerLostError: a process was killed.
@@ -61,5 +62,5 @@ class Workers:
         except BrokenProcessPool as error:
             raise WorkerLostError(
                 "a worker process was killed, perhaps because memory ran out: "
-                "run the same command again to go on, with fewer --workers"
+                "run the same command again to resume, with fewer --workers"
             ) from error

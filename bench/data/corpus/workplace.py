@@ -1,4 +1,4 @@
-"""The hidden folder beside a data set in which it comes to be, and which a stop does not lose."""
+"""The hidden folder in which a data set is built, which survives an interruption."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.contract.files import write_whole
+from bench.contract.atomic import write_whole
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.tokenise import TokenFolder
 
@@ -19,7 +19,7 @@ _UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 
 
 class Workplace:
-    """`.OUT.part`: the tokenizer, tokens of finished pieces, and the data set until it is whole."""
+    """`.OUT.part`: the tokenizer, the tokens of finished pieces, and the data set until it is complete."""
 
     def __init__(self, out: Path) -> None:
         self.path = out.with_name(f".{out.name}.part")
@@ -30,10 +30,10 @@ class Workplace:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One command at a time. Where the file system knows no locks, nothing guards against a second one.
+        """Lock the folder. On a file system without locks, nothing guards against a second command.
 
         Raises:
-            CorpusError: another command makes the same data set.
+            CorpusError: another command is making the same data set.
 
         """
         self.path.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ class Workplace:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(handle)
-            raise CorpusError(f"{self.path}: another command is at work here: wait until it has ended") from error
+            raise CorpusError(f"{self.path}: in use by another command: wait until it has finished") from error
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 os.close(handle)
@@ -53,14 +53,14 @@ class Workplace:
             os.close(handle)
 
     def open(self, wanted: dict[str, object]) -> bool:
-        """Make ready for what is wanted; returns whether work for something else was thrown away."""
+        """Prepare the folder for `wanted`; return True if work for another data set was discarded."""
         try:
             found = json.loads(self._wanted.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             found = None
         discarded = found != wanted and any(self.path.iterdir())
         if found != wanted:
-            for old in self.path.iterdir():  # the folder itself is what is locked
+            for old in self.path.iterdir():  # keep the folder itself, which is locked
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
             write_whole(self._wanted, json.dumps(wanted) + "\n")
         self.tokens.path.mkdir(exist_ok=True)
@@ -68,5 +68,5 @@ class Workplace:
         return discarded
 
     def remove(self) -> None:
-        """The data set is where it belongs."""
+        """Remove the folder, once the data set is in place."""
         shutil.rmtree(self.path)

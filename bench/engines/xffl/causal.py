@@ -1,4 +1,4 @@
-"""Language modelling in the library's words: batches as (tokens, labels), and a loss function made for a state."""
+"""Causal language modelling for the xFFL library: batches as (tokens, labels), and a factory of the loss function."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from bench.engines.loss import cross_entropy
 
 
 def pairs(rows: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of token ids to (tokens, labels), both (sequences, length): the training loop returns one value too few for
-    batches that are mappings.
+    """Convert rows of token ids to (tokens, labels), both (sequences, length).
+
+    Not to a mapping: for these the library's training loop returns one value too few.
     """
     ids = torch.tensor([row["input_ids"] for row in rows], dtype=torch.int64)
     return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
 
 
 def loss_of(state: object) -> Callable[[Any, torch.Tensor], torch.Tensor]:
-    """The loss function of a training; without one the training loop fails."""
+    """Return the loss function of a training; without one the library's training loop fails."""
     return lambda output, labels: cross_entropy(output.logits, labels)

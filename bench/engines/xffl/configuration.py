@@ -1,8 +1,8 @@
-"""A run in xFFL's own words: the configuration that its library trains by.
+"""A run as a configuration of the xFFL library.
 
-What xFFL leaves to its configuration is taken from the harness, so that both engines train alike: the model and its
-first values, the order of samples, the loss, the optimizer's settings. Where a value is not the obvious one, the reason
-stands beside it; docs/guides/xffl.md has the evidence.
+Everything that xFFL takes from its configuration comes from the harness, so that both engines train identically: the
+model and its initial values, the order of samples, the loss, the optimizer's settings. A value that is not the obvious
+one has its reason beside it; docs/guides/xffl.md has the evidence.
 """
 
 from __future__ import annotations
@@ -36,11 +36,15 @@ from xffl.custom.config import DatasetInfo, ModelInfo, OptimizerInfo, XFFLConfig
 from xffl.learning.optim import warmup_cosine_decay  # noqa: E402
 
 _LAYERS = {"llama": LlamaDecoderLayer, "mixtral": MixtralDecoderLayer}
-_ATTENTION = {"sdpa": "sdpa", "flash": "flash_attention_2", "eager": None}  # xFFL only checks it: the model has its own
+_ATTENTION = {
+    "sdpa": "sdpa",
+    "flash": "flash_attention_2",
+    "eager": None,
+}  # xFFL only validates it: the model has its own
 
 
 def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
-    """The configuration of a run; a `recorder` sees what xFFL does with it."""
+    """Return the configuration of a run; `recorder` records the training."""
     training, layout = run.training, run.layout
     seen = recorder or Recorder(run)
     federated = layout.federation > 1
@@ -51,7 +55,7 @@ def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
             path=run.weights,
             attention=_ATTENTION[training.attention],
             decoder_layer=_LAYERS[run.shape.architecture],
-            wrapping_policy=None,  # made from the decoder layer; the factory of the library's example is an error
+            wrapping_policy=None,  # xFFL derives it from the decoder layer; the factory in its example is an error
             activation_checkpointing=training.activation_checkpointing == "full",
             mixed_precision=_types(run),
         ),
@@ -62,7 +66,7 @@ def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
             batch_sizes=run.batch_size,
             workers=training.workers,
             collate_fn=_Pairs(Collate(training.sequence_length)),
-            shuffle_train_split=False,  # the samples come in the run's own order
+            shuffle_train_split=False,  # the data set has the run's order
         ),
         optimizer_info=OptimizerInfo(
             optimizer=seen.make_optimizer,
@@ -83,10 +87,10 @@ def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
 
 
 def _model(run: Run, seen: Recorder, *, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
-    """The run's model on the device that xFFL wants it on; on ranks that get it from others it has no memory."""
+    """Return the run's model on xFFL's initial device; on meta, other ranks provide the values."""
     model = on_meta(run.shape, run.training)
     if state.init_device.type != "meta":
-        # Values are drawn where the native engine draws them: another device's generator gives other numbers.
+        # Draw values on the native engine's device: another device's generator gives other numbers.
         materialise(model, first_values(run, model, state.current_device), state.init_device, seen.alive)
     model.train()
     whole: nn.Module = model
@@ -94,7 +98,7 @@ def _model(run: Run, seen: Recorder, *, config: XFFLConfig, state: Any) -> nn.Mo
 
 
 def _types(run: Run) -> MixedPrecision | None:
-    """None where everything stays in the type that parameters are kept in."""
+    """Return the mixed precision; None if all types are that of the stored parameters."""
     training = run.training
     if training.computation == training.held == training.reduction:
         return None
@@ -102,8 +106,9 @@ def _types(run: Run) -> MixedPrecision | None:
 
 
 class _InOrder(Dataset[Mapping[str, Any]]):
-    """The samples of one rank, placed so that the library's sampler, which deals index i to rank i mod `ranks`, gives
-    each rank its own in the run's order.
+    """The samples of one rank in the run's order, for the library's sampler, which gives index i to rank i mod `ranks`.
+
+    Each rank has a data set of its own in which any index that it is given leads to its next sample.
     """
 
     def __init__(self, split: datasets.Dataset, numbers: SampleNumbers, ranks: int) -> None:
@@ -120,14 +125,14 @@ class _InOrder(Dataset[Mapping[str, Any]]):
 
 
 def _splits(run: Run, *, config: XFFLConfig, state: Any) -> dict[str, Dataset[Mapping[str, Any]]]:  # noqa: ANN401
-    """Only what is trained on: the library would draw its validation samples with the training split's sampler."""
+    """Return the training split only: the library would draw validation samples with the training split's sampler."""
     split = training_split(run)
     ranks = run.layout.group if run.layout.federation > 1 else run.world
     return {"train": _InOrder(split, SampleNumbers(rank_order(run, state.rank, len(split))), ranks)}
 
 
 class _Pairs:
-    """(tokens, labels): of batches that are mappings the training loop returns one value too few."""
+    """Collate to (tokens, labels): for mappings the library's training loop returns one value too few."""
 
     def __init__(self, collate: Collate) -> None:
         self._collate = collate
@@ -138,8 +143,10 @@ class _Pairs:
 
 
 def _schedule(run: Run, *, optimizer: torch.optim.Optimizer, **_: object) -> Any:  # noqa: ANN401
-    """The library's schedule over the run's own steps; its parameters are given here, since the library looks for
-    `lr_scheduler_params` in the wrong part of the configuration and finds none.
+    """Return the library's schedule over the run's steps.
+
+    The parameters are passed here, since the library looks for `lr_scheduler_params` in the wrong part of the
+    configuration and finds none.
     """
     training = run.training
     return warmup_cosine_decay(

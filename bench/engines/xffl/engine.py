@@ -1,4 +1,4 @@
-"""The xFFL library as an engine: its pipeline, from the process group to the clean-up, for one run on this rank."""
+"""The xFFL library as an engine: its pipeline from the process group to the clean-up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from xffl.learning.data import create_dataloaders
 
 
 class XfflEngine:
-    """The steps of a run on this rank (see `bench.engines.base.Engine`)."""
+    """Training by the xFFL library (see `bench.engines.base.Engine`)."""
 
     def __init__(self, run: Run, position: Position, device: torch.device) -> None:
         self._run = run
@@ -40,7 +40,7 @@ class XfflEngine:
 
     @contextmanager
     def world(self) -> Iterator[None]:
-        """Process group and groups, as xFFL makes them."""
+        """Create process group and groups through xFFL for the duration of the block."""
         self._generator = utils.set_deterministic_execution(config=self._config)
         self._state = distributed.setup_distributed_process_group(config=self._config)
         _check_layout(self._run, self._state)
@@ -49,22 +49,22 @@ class XfflEngine:
         distributed.cleanup_distributed_process_group(state=self._state)
 
     def preload(self) -> None:
-        """By a shell of local rank 0 in the background; xFFL never waits for it."""
+        """Start reading weights and data, in a background shell of local rank 0; xFFL never waits for it."""
         if self._run.training.preload and self._state.node_local_rank == 0:
             utils.preload(files=[self._run.weights, str(Path(self._run.data) / "train")])
 
     def build(self, alive: Callable[[], None]) -> None:
-        """The model in FSDP."""
+        """Build the model, wrapped in FSDP."""
         self._recorder.alive = alive
         self._model: nn.Module = modelling.create_fsdp_model(state=self._state, config=self._config)
 
     def load(self, alive: Callable[[], None]) -> RunData:
-        """XFFL's data loaders over the run's samples, and the harness's own validation samples."""
+        """Create xFFL's data loaders over the run's samples, and return the harness's own data."""
         self._loaders = create_dataloaders(state=self._state, config=self._config, generator=self._generator)
         return load(self._run, self._position.rank)
 
     def train(self, watcher: Watcher) -> Trained:
-        """All steps."""
+        """Train all steps."""
         self._recorder.begin(self._device, watcher)
         processing.distributed_training(
             model=self._model,
@@ -78,30 +78,30 @@ class XfflEngine:
 
     @property
     def model(self) -> nn.Module:
-        """Wrapped in FSDP."""
+        """The model, wrapped in FSDP."""
         return self._model
 
     def memory(self) -> dict[str, int]:
-        """Counted bytes; xFFL averages the parameters themselves, without buffers."""
+        """Return bytes of state on this rank; xFFL averages parameters in place, without buffers."""
         assert self._recorder.optimizer is not None
         return {"state": state_bytes(self._model, self._recorder.optimizer), "averaging_buffers": 0}
 
     def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
-        """Nothing: planning refuses runs of this engine that ask for it."""
+        """Write nothing: planning refuses runs of this engine that save."""
         return Saved()
 
     def release(self) -> None:
-        """Model, loaders and optimizer."""
+        """Release model, loaders and optimizer."""
         del self._model, self._loaders, self._recorder, self._config
         gc.collect()
 
 
 def _check_layout(run: Run, state: Any) -> None:  # noqa: ANN401
-    """Raises RuntimeError: xFFL has made other groups than the run asks for, which it does without an error."""
+    """Raise RuntimeError if xFFL made other groups than the run needs, which it does without an error."""
     layout = run.layout
     found = (
         state.federated_world_size if state.is_federated_scaling_setup() else 1,
         state.hsdp_mesh.shape if state.is_hsdp_setup() else (1, *state.fsdp_mesh.shape),
     )
     if found != (layout.federation, (layout.replicate, layout.shard)):
-        raise RuntimeError(f"xFFL made {found[0]} groups of {found[1]} ranks where the run asks for {layout}")
+        raise RuntimeError(f"xFFL made {found[0]} groups of {found[1]} ranks, but the run needs {layout}")

@@ -1,4 +1,4 @@
-"""Models for `bench/config.py`: from a folder in Hugging Face's form, or from a shape."""
+"""Models for `bench/config.py`: from a folder in Hugging Face's format, or from a shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.models.model import on_meta
 
 
 def from_folder(config: Any, state: Any) -> nn.Module:  # noqa: ANN401
-    """The folder's model in bf16, with its weights or new ones, on the device that the library wants it on."""
+    """Return the folder's model in bf16, with its weights or new ones, on the library's initial device."""
     info = config.model_info
     common = {"local_files_only": not info.online, "attn_implementation": info.attention, "dtype": torch.bfloat16}
     if not info.new_weights:
@@ -31,9 +31,9 @@ def from_folder(config: Any, state: Any) -> nn.Module:  # noqa: ANN401
 
 
 def from_shape(shape: Shape, config: Any, state: Any) -> nn.Module:  # noqa: ANN401
-    """A model in bf16 with new weights."""
+    """Return a model in bf16 with new weights."""
     model = on_meta(shape, Training(precision="bf16"))
-    if state.init_device.type != "meta":  # else the values come from another rank
+    if state.init_device.type != "meta":  # on meta, the values come from another rank
         values = NewValues(config.seed or 0, shape.initializer_range, state.init_device)
         materialise(model, values, state.init_device, _quiet)
     model.train()
@@ -42,4 +42,4 @@ def from_shape(shape: Shape, config: Any, state: Any) -> nn.Module:  # noqa: ANN
 
 
 def _quiet() -> None:
-    """Nobody is told."""
+    """Do nothing: no one watches this training for hangs."""

@@ -1,6 +1,6 @@
-"""The pipeline of xFFL's example, as `xffl exec bench/training.py bench/config.py` runs it: a configuration, no run.
+"""The pipeline of xFFL's example, for `xffl exec bench/training.py bench/config.py`: a configuration without a run.
 
-It says what it measured on rank 0's output; what sweeps need beyond that (accounts, comparisons) they get from runs.
+Rank 0 prints what it measured. Sweeps do not use this module.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Steps:
-    """Takes what the training loop logs after every batch, notes when, and hands it on to W&B."""
+    """Logger for the training loop: records the time of every batch and forwards the metrics to W&B."""
 
     def __init__(self, wandb_run: Any | None) -> None:  # noqa: ANN401
         self._wandb = wandb_run
@@ -44,10 +44,10 @@ class _Steps:
 
 
 def pretraining(config: XFFLConfig) -> None:
-    """Train as the configuration says, on this rank.
+    """Train by a configuration on this rank.
 
     Raises:
-        Whatever ended the training; xFFL's own example would end with status 0.
+        Any exception of the training; xFFL's own example would exit with status 0.
 
     """
     setup_logging(log_level=config.loglevel)
@@ -60,7 +60,7 @@ def pretraining(config: XFFLConfig) -> None:
         utils.preload(files=[config.model_info.path, config.dataset_info.path])
     # 3. Model, FSDP or HSDP, activation checkpointing
     model = modelling.create_fsdp_model(state=state, config=config)
-    # 4. Data, one split after the other: together, validation would be drawn with the training split's sampler
+    # 4. Data, split by split: together, validation would be drawn with the training split's sampler
     splits = config.dataset_info.splits(config=config, state=state)
     loaders = {
         name: create_dataloaders(state=state, dataset={name: split}, config=config, generator=generator)[name]
@@ -88,7 +88,7 @@ def pretraining(config: XFFLConfig) -> None:
 
 
 def _length(loader: torch.utils.data.DataLoader[Any]) -> int:
-    """Tokens that are trained of a sample."""
+    """Return the number of tokens trained per sample."""
     return int(loader.collate_fn([loader.dataset[0]])[0].shape[1])
 
 
@@ -97,5 +97,5 @@ def _say(results: Mapping[str, float], ends: list[float], tokens_per_step: int, 
         print(f"{name.rstrip().rstrip(':')}: {value:.4g}")
     if len(ends) > 1:
         rate = tokens_per_step * (len(ends) - 1) / (ends[-1] - ends[0])
-        print(f"Tokens/s over the first epoch's {len(ends) - 1} steps after the first, as rank 0 saw them: {rate:.4g}")
+        print(f"Tokens/s over the first epoch's {len(ends) - 1} steps after the first, on rank 0: {rate:.4g}")
     print(f"Peak memory of rank 0: {(meter.read()['peak'] or 0) / 2**30:.3g} GiB")

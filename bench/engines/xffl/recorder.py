@@ -1,7 +1,7 @@
-"""What the harness sees of a training that the xFFL library runs.
+"""Observation of a training that the xFFL library runs.
 
-It hands in the optimizer and the criterion, and an object with a `log` method, which the training loop calls after
-every micro-batch.
+The harness passes in the optimizer, the criterion, and an object with a `log` method, which the library's training loop
+calls after every micro-batch.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ Forward = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 def _nobody() -> None:
-    """Nobody watches."""
+    """Do nothing."""
 
 
 class Recorder:
-    """Notes the steps of one rank. Losses come as numbers: xFFL reads them from the device in every micro-batch."""
+    """Recorder of one rank's steps. Losses arrive as numbers: xFFL reads them from the device in every micro-batch."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self.alive: Callable[[], None] = _nobody
-        """Called while the model gets its values, for whoever watches for a hang."""
+        """Called to report progress while the model gets its values."""
         self._clock: StepClock | None = None
         self._watcher: Watcher | None = None
         self._witness: Witness | None = None
         self.optimizer: torch.optim.Optimizer | None = None
-        """What xFFL was given, once it has asked."""
+        """The optimizer, once xFFL has created it by `make_optimizer`."""
         self._steps = 0
         self._losses: list[float] = []
         self._tokens: list[torch.Tensor] = []
 
     def begin(self, device: torch.device, watcher: Watcher) -> None:
-        """The first step begins: with what xFFL makes before it, the optimizer among it."""
+        """Begin the first step, which includes what xFFL sets up before it, such as the optimizer."""
         self._clock, self._watcher = StepClock(device), watcher
         self._begin_step(self._clock)
 
@@ -54,7 +54,7 @@ class Recorder:
         clock.begin()
 
     def make_optimizer(self, parameters: Iterable[torch.nn.Parameter], **settings: Any) -> torch.optim.Optimizer:  # noqa: ANN401
-        """What xFFL calls in the place of an optimizer's class; `settings` are those of the configuration."""
+        """Create the optimizer; xFFL calls this instead of an optimizer's class. `settings` are its configuration's."""
         held = list(parameters)
         optimizer = self.optimizer = optimizer_over(held, self._run.training, peak_learning_rate(self._run))
         if self._run.layout.federation > 1:
@@ -63,7 +63,7 @@ class Recorder:
         return optimizer
 
     def _stepped(self, *_: object) -> None:
-        """After every optimizer step, which xFFL's averaging follows at once."""
+        """Copy elements after an optimizer step, if an averaging follows."""
         if self._witness is not None and self._averages(self._steps):
             self._witness.before()
 
@@ -71,7 +71,7 @@ class Recorder:
         return (step + 1) % self._run.every == 0
 
     def criterion(self, state: object) -> Forward:
-        """What xFFL calls to get the loss function; it is given the model's output and the labels."""
+        """Return the loss function, of the model's output and the labels; called by xFFL."""
 
         def loss(output: Any, labels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
             self._tokens.append((labels != IGNORED_LABEL).sum())
@@ -80,7 +80,7 @@ class Recorder:
         return loss
 
     def log(self, metrics: Mapping[str, Any], **_: object) -> None:
-        """What xFFL calls after every micro-batch, and with other figures after an epoch."""
+        """Record a micro-batch; called by xFFL after each one, and with other metrics after an epoch."""
         if "train/Step" not in metrics or self._clock is None or self._watcher is None:
             return
         self._losses.append(float(metrics["train/Step_loss"]))
@@ -95,15 +95,15 @@ class Recorder:
             self._begin_step(self._clock)
 
     def read(self) -> Trained:
-        """All steps; waits for the device.
+        """Return all steps; waits for the device.
 
         Raises:
-            RuntimeError: xFFL took another number of steps than the run asks for.
+            RuntimeError: xFFL took another number of steps than the run has.
 
         """
         training = self._run.training
         if self._clock is None or self._steps != training.steps:
-            raise RuntimeError(f"xFFL took {self._steps} steps, the run asks for {training.steps}")
+            raise RuntimeError(f"xFFL took {self._steps} steps, but the run has {training.steps}")
         begins, ends, _ = self._clock.read()
         losses = torch.tensor(self._losses, dtype=torch.float64).view(training.steps, training.accumulation)
         labels = torch.stack(self._tokens).cpu().view(training.steps, training.accumulation)
@@ -113,7 +113,7 @@ class Recorder:
             tokens=labels.sum(1).tolist(),
             begins=begins,
             ends=ends,
-            # xFFL averages inside a step and says nothing of its time.
+            # xFFL averages within a step and does not report the time.
             aggregations=[float("nan") if federated and self._averages(s) else 0.0 for s in range(training.steps)],
             averaged=self._witness.read() if self._witness else [],
         )

@@ -1,4 +1,4 @@
-"""What a CPU build of torch lacks and xFFL imports: nothing of it is ever called there."""
+"""Stand-ins for names that xFFL imports and a CPU build of torch lacks; none of them is ever called."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch.distributed
 
 
 class _NoNccl:
-    """Takes the place of `ProcessGroupNCCL`, whose options xFFL names in annotations and makes for every group."""
+    """Stand-in for `ProcessGroupNCCL`, whose options xFFL uses in annotations and creates for every group."""
 
     class Options:
-        """Options that nobody reads."""
+        """Options that are never read."""
 
 
 @contextmanager
@@ -24,8 +24,9 @@ def _no_range(msg: Any, *args: Any, **kwargs: Any) -> Iterator[None]:  # noqa: A
 
 
 def prepare_import() -> None:
-    """Put stand-ins where this build of torch has nothing; call before xFFL is imported. Nothing else of torch or xFFL
-    is ever replaced. Touches no device, so that a process that called it can still fork ranks.
+    """Install the stand-ins that this build of torch needs; call before importing xFFL.
+
+    Nothing else of torch or xFFL is replaced. Touches no device, so that the process can still fork ranks.
     """
     if not hasattr(torch.distributed, "ProcessGroupNCCL"):
         vars(torch.distributed)["ProcessGroupNCCL"] = _NoNccl

@@ -1,46 +1,8 @@
-"""Slurm's job states (slurm.schedmd.com/squeue.html, "job state codes"), and what they mean for runs."""
+"""What Slurm writes of jobs: why they wait, why they failed, and how they ended."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What a job's end means.
-
-    Attributes:
-        said: for people.
-        counts: whether it may be the doing of the run that was under way, which is given up the second time.
-        again: whether what the job left undone belongs into another job.
-
-    """
-
-    said: str
-    counts: bool
-    again: bool = True
-
-
-ENDS: dict[str, Meaning] = {
-    "COMPLETED": Meaning("it came to its end", counts=False),
-    "FAILED": Meaning("its own process failed", counts=False),
-    "KILLED": Meaning("its own process was killed, or never began", counts=True),
-    "TIMEOUT": Meaning("its time limit", counts=True),
-    "OUT_OF_MEMORY": Meaning("Slurm ended it for want of host memory", counts=True),
-    "NODE_FAIL": Meaning("a node failed", counts=True),
-    "BOOT_FAIL": Meaning("a node did not boot", counts=False),
-    "PREEMPTED": Meaning("a job of higher priority took its nodes", counts=False),
-    "DEADLINE": Meaning("its deadline", counts=False),
-    "REVOKED": Meaning("another cluster took it", counts=False),
-    "CANCELLED": Meaning("somebody cancelled it", counts=False, again=False),
-    "GONE": Meaning("Slurm no longer knows it", counts=True),
-}
-"""States that a job does not come back from, by itself. KILLED and GONE are ours: Slurm calls the first FAILED, too,
-but a process that ended by itself had a reason of its own (a full disk, say), and what killed another may be the run's
-doing.
-"""
-
 
 NEVER = (
     "AccountNotAllowed",
@@ -59,7 +21,7 @@ NEVER = (
     "QOSMaxWallDurationPerJobLimit",
     "ReqNodeNotAvail",
 )
-"""Reasons for waiting that do not pass by themselves (the same page, "job reason codes")."""
+"""Reasons for waiting that do not pass by themselves (slurm.schedmd.com/squeue.html, "job reason codes")."""
 
 
 def failed(reason: str) -> str:
@@ -85,11 +47,18 @@ def in_log(text: str) -> str | None:
     return _WHY.get(reasons[-1]) if reasons else None
 
 
-def meaning(state: str) -> Meaning | None:
-    """What the end of a job means, None for a job that has not ended."""
-    return ENDS.get(state)
-
-
 def will_not_start(reason: str) -> bool:
     """Whether a job that waits for this reason waits for somebody to do something."""
     return reason.startswith(NEVER)
+
+
+_OUT_OF_MEMORY = re.compile(r"oom[-_]kill event|: Out Of Memory$")
+
+
+def out_of_memory_line(text: str) -> str:
+    """Return the line by which Slurm says that a node's control group ran out of memory, else an empty text.
+
+    Its daemon writes `oom_kill event` (22.05: `oom-kill event(s)`) into the node's log, srun `Out Of Memory` into its
+    own.
+    """
+    return next((line for line in text.splitlines() if _OUT_OF_MEMORY.search(line)), "")

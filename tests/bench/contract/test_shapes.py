@@ -116,11 +116,11 @@ def test_linear_scaling_divides_every_frequency() -> None:
     ("changes", "sentence"),
     [
         ({"hidden_size": 65}, "is not a multiple of heads"),
-        ({"head_dim": 7}, "heads have a width of 7: rotary positions need an even one"),
+        ({"head_dim": 7}, "the heads' width is 7: rotary positions need an even one"),
         ({"kv_heads": 3}, "is not a multiple of kv_heads"),
         ({"experts": 2}, "a llama has none"),
         ({"sliding_window": 8}, "a llama has no sliding_window"),
-        ({"architecture": "mixtral", "experts": 2, "experts_per_token": 3}, "must lie between 1 and experts"),
+        ({"architecture": "mixtral", "experts": 2, "experts_per_token": 3}, "must be between 1 and experts"),
         (
             {"architecture": "mixtral", "experts": 2, "experts_per_token": 1, "mlp_bias": True},
             "a mixtral has no biases",

@@ -124,9 +124,9 @@ def test_again_is_kept_and_something_else_is_refused(prepared_corpus: Path, text
     before = files(prepared_corpus)
     again = prepare(prepared_corpus, corpus(text, workers=2), Sentences())
     assert (again.made, again.facts) == (False, json.loads((prepared_corpus / "source.json").read_text()))
-    with pytest.raises(CorpusError, match=r"something else is there already \(its sequence_length, seed\)"):
+    with pytest.raises(CorpusError, match=r"already exists with other content \(its sequence_length, seed\)"):
         prepare(prepared_corpus, corpus(text, sequence_length=8, seed=1), Sentences())
-    with pytest.raises(CorpusError, match="something else is there already: remove it"):
+    with pytest.raises(CorpusError, match="already exists with other content: remove it"):
         prepare(prepared_corpus.parent, corpus(text), Sentences())
     assert files(prepared_corpus) == before
     assert list(prepared_corpus.parent.iterdir()) == [prepared_corpus], "nothing is left beside it"
@@ -180,7 +180,7 @@ def test_work_for_other_settings_is_thrown_away(prepared_corpus: Path, text: Pat
         prepare(out, corpus(text, sequence_length=100_000, seed=1), watch)
     assert not out.exists()
     assert prepare(out, corpus(text), watch).made
-    assert watch.said == [f"{tmp_path / '.data.part'}: was begun with other files or settings: starting over"]
+    assert watch.said == [f"{tmp_path / '.data.part'}: begun with other files or settings: starting over"]
     assert files(out) == files(prepared_corpus)
 
 
@@ -190,18 +190,18 @@ def test_two_commands_do_not_make_the_same(text: Path, tmp_path: Path) -> None:
     (tmp_path / ".data.part").mkdir()
     handle = os.open(tmp_path / ".data.part", os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with pytest.raises(CorpusError, match="another command is at work here"):
+    with pytest.raises(CorpusError, match="in use by another command"):
         prepare(tmp_path / "data", corpus(text), Sentences())
     os.close(handle)
 
 
 def test_too_little_text_says_what_would_do(text: Path, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"the val split would hold .* tokens, from .*: give more text, a --val-frac"):
+    with pytest.raises(CorpusError, match=r"the val split would have .* tokens, from .*: give more text, a --val-frac"):
         prepare(tmp_path / "data", corpus(text, val_fraction=1e-9), Sentences())
-    with pytest.raises(CorpusError, match=r"0 of 1 documents.*\(--document-separator divides files"):
+    with pytest.raises(CorpusError, match=r"0 of 1 documents.*\(--document-separator divides text files"):
         prepare(tmp_path / "data", corpus(text, document_separator="no such line"), Sentences())
     (tmp_path / "empty.txt").write_text("\n \n")
-    with pytest.raises(CorpusError, match="the sources hold no text"):
+    with pytest.raises(CorpusError, match="the sources contain no text"):
         prepare(tmp_path / "data", corpus(tmp_path / "empty.txt"), Sentences())
     assert not (tmp_path / "data").exists()
 
@@ -216,11 +216,11 @@ def test_bad_input_is_a_sentence_and_status_2(
         (tmp_path / "none", ["--tokenizer", "train:300"], "none: no such file or folder"),
         (tmp_path / "bad.jsonl", ["--tokenizer", "train:300"], "bad.jsonl: line 2 is not JSON"),
         (text, ["--tokenizer", "train:300", "--val-fraction", "1.5"], "should be between 0 and 1"),
-        (text, ["--tokenizer", "train:200"], "at least 257 entries"),
+        (text, ["--tokenizer", "train:200"], "should be at least 257"),
         (text, ["--tokenizer", "train:many"], "should be train:SIZE"),
-        (text, ["--tokenizer", "owner/no-such-tokenizer"], "--online fetches it"),
-        (text, ["--tokenizer", tmp_path / "folder"], "folder: the folder holds no tokenizer"),
-        ("hub:owner/no-such-data", ["--tokenizer", "train:300"], "not in the hub's cache: --online fetches it"),
+        (text, ["--tokenizer", "owner/no-such-tokenizer"], "--online downloads it"),
+        (text, ["--tokenizer", tmp_path / "folder"], "folder: the folder contains no tokenizer"),
+        ("hub:owner/no-such-data", ["--tokenizer", "train:300"], "not in the hub's cache: --online downloads it"),
         ("hub:owner", ["--tokenizer", "train:300"], "should be hub:OWNER/NAME"),
     ]:
         assert run_cli(tmp_path / "data", source, *common, *options, monkeypatch=monkeypatch) == 2

@@ -19,7 +19,7 @@ import pytest
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.hub import HubFile
 from bench.data.corpus.prepare import prepare
-from matrix.config.hub import snapshot
+from matrix.config.models.hub import snapshot
 from matrix.errors import InputError
 from tests.support.corpora import Sentences, corpus, stories, stream, write_json_lines
 
@@ -107,11 +107,11 @@ def test_files_of_the_hub_are_fetched_once_and_then_found_without_it(hub: type[H
         "it/validation-0.json.gz": b"not asked for",
     }
     source, out = f"hub:{NAME}:*train-?.json.gz", tmp_path / "data"
-    with pytest.raises(CorpusError, match="not in the hub's cache: --online fetches it"):
+    with pytest.raises(CorpusError, match="not in the hub's cache: --online downloads it"):
         prepare(out, corpus(source), Sentences())
-    with pytest.raises(CorpusError, match="no file matches; of 4 files that the data set has"):
+    with pytest.raises(CorpusError, match="no file matches, among 4 in the data set"):
         prepare(out, corpus(f"hub:{NAME}:*.parquet", online=True), Sentences())
-    with pytest.raises(CorpusError, match="hub:owner/other: the hub gave no list of its files"):
+    with pytest.raises(CorpusError, match="hub:owner/other: cannot list its files"):
         prepare(out, corpus("hub:owner/other", online=True), Sentences())
 
     prepared = prepare(out, corpus(source, online=True), Sentences())
@@ -141,7 +141,7 @@ def test_files_of_the_hub_are_fetched_once_and_then_found_without_it(hub: type[H
     [
         ("gated.json", "the hub answered 403: "),
         ("none.json", "the hub answered 404: "),
-        ("broken.json", r"the connection to the hub broke off \(.+\): run the same command again"),
+        ("broken.json", r"the connection to the hub was lost \(.+\): run the same command again"),
     ],
 )
 def test_what_went_wrong_with_a_download_is_said_as_it_was(hub: type[Hub], file: str, fault: str) -> None:
@@ -155,7 +155,7 @@ def test_what_went_wrong_with_a_download_is_said_as_it_was(hub: type[Hub], file:
     ("repository", "fault"),
     [
         ("owner/none", "the hub answered 404: "),
-        ("owner/broken", r"the connection to the hub broke off \(.+\): run the same command again"),
+        ("owner/broken", r"the connection to the hub was lost \(.+\): run the same command again"),
     ],
 )
 @pytest.mark.usefixtures("hub")

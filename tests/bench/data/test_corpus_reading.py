@@ -121,8 +121,8 @@ def test_faults_are_said_with_file_and_line(tmp_path: Path) -> None:
         ("f.txt.gz", b"no gzip", "f.txt.gz: cannot be decompressed"),
         ("g.txt.gz", gzip.compress(b"buono" * 999)[:-9], "g.txt.gz: cannot be decompressed"),
         ("h.txt.zst", b"no zstd", "h.txt.zst: cannot be decompressed"),
-        ("i.parquet", b"no parquet", "i.parquet: is not a Parquet file"),
-        ("j.pdf", b"", "j.pdf: cannot be read; what can: .txt"),
+        ("i.parquet", b"no parquet", "i.parquet: not a Parquet file"),
+        ("j.pdf", b"", "j.pdf: unknown format; supported: .txt"),
     ]:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -132,10 +132,10 @@ def test_faults_are_said_with_file_and_line(tmp_path: Path) -> None:
     rows = write_parquet(tmp_path / "k.parquet", stories(3))
     with pytest.raises(CorpusError, match=r"k.parquet: has no column 'body' \(it has: text, id\)"):
         read(rows, field="body")
-    with pytest.raises(CorpusError, match="column 'id' holds int64, not text"):
+    with pytest.raises(CorpusError, match="column 'id' has type int64, not text"):
         read(rows, field="id")
     with pytest.raises(CorpusError, match=r"none\.txt: no such file or folder"):
         read(tmp_path / "none.txt")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CorpusError, match="empty: the folder has no file that can be read"):
+    with pytest.raises(CorpusError, match="empty: the folder has no readable file"):
         read(tmp_path / "empty")

@@ -97,7 +97,7 @@ def test_labels_follow_tokens() -> None:
     assert (batch.tokens.tolist(), batch.labels.tolist()) == ([[5, 6, 7, 8]], [[6, 7, 8, 9]])
     exact = Collate(5)([{"input_ids": [5, 6, 7, 8, 9]}])
     assert exact.labels.tolist() == [[6, 7, 8, 9, IGNORED_LABEL]]
-    with pytest.raises(ValueError, match=r"hold 5 tokens, training\.sequence_length asks for 9"):
+    with pytest.raises(ValueError, match=r"have 5 tokens, but training\.sequence_length is 9"):
         Collate(9)([{"input_ids": [5, 6, 7, 8, 9]}])
 
 
@@ -106,7 +106,7 @@ def test_data_set_is_kept_and_another_one_refused(tmp_path: Path) -> None:
     made, rate = make_synthetic(tmp_path / "data", asked)
     assert (made, rate) == (True, make_synthetic(tmp_path / "data", asked)[1])
     assert make_synthetic(tmp_path / "data", asked)[0] is False
-    with pytest.raises(FileExistsError, match="something else is there already"):
+    with pytest.raises(FileExistsError, match="already exists with other content"):
         make_synthetic(tmp_path / "data", SyntheticData(33, 8, 4, 2))
 
 

@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_read_is_logged_and_no_more(uncached_run: Run, cap
     assert str(data) in caplog.text
     weights[0].unlink()
     Preload(uncached_run).wait(NoProgress().alive)
-    assert f"{weights[0].name} should be there" in caplog.text
+    assert f"{weights[0].name} is missing" in caplog.text
 
 
 def test_local_rank_0_alone_and_only_where_it_is_asked_for(uncached_run: Run) -> None:

@@ -31,11 +31,15 @@ def test_environment_by_an_allow_list_and_never_a_secret() -> None:
     }
 
 
-def test_commit_is_what_the_launcher_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XFFL_BENCH_COMMIT", "abc123 dirty")
+def test_commit_is_what_the_launcher_said_of_this_very_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XFFL_BENCH_COMMIT", provenance.told("abc123", dirty=True))
     assert provenance.commit() == ("abc123", True)
-    monkeypatch.setenv("XFFL_BENCH_COMMIT", "abc123 clean")
+    monkeypatch.setenv("XFFL_BENCH_COMMIT", provenance.told("abc123", dirty=False))
     assert provenance.commit() == ("abc123", False)
+    own = provenance.commit_of(provenance.ROOT)
+    for said in (provenance.told("abc123", dirty=True, root=tmp_path), "abc123 dirty", "abc123", ""):
+        monkeypatch.setenv("XFFL_BENCH_COMMIT", said)
+        assert provenance.commit() == own, said
 
 
 def test_a_users_own_file_in_the_checkout_is_no_change_of_the_harness(tmp_path: Path) -> None:

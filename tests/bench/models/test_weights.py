@@ -139,7 +139,7 @@ def test_a_tied_head_in_the_files_is_the_embedding_once_more(ranks: Ranks, data:
             torch.testing.assert_close(logits, expected)
     alone = starting_from(tmp_path, make_run(data, (1, 1, 1)), tie_embeddings=True)
     write(head[:-1].contiguous())
-    with pytest.raises(ValueError, match=r"lm_head\.weight is no parameter of the model$"):
+    with pytest.raises(ValueError, match=r"lm_head\.weight is not a parameter of the model$"):
         build(alone, ALONE, CPU, NoProgress().alive)
     head[-1, -1] += 1
     write(head)
@@ -164,12 +164,12 @@ def changed(folder: Path, name: str, value: torch.Tensor | None) -> None:
     ("model", "name", "value", "fault"),
     [
         ("llama-tiny", "model.norm.weight", None, "model.norm.weight is missing"),
-        ("llama-tiny", "model.norm.weight", torch.ones(31), "model.norm.weight has shape [31] and should have [32]"),
+        ("llama-tiny", "model.norm.weight", torch.ones(31), "model.norm.weight has shape [31] but should have [32]"),
         (
             "llama-tiny",
             "model.norm.weight",
             torch.ones(32, dtype=torch.int8),
-            "model.norm.weight is of type I8 and should be one of F64, F32, F16, BF16",
+            "model.norm.weight has type I8 but should have one of F64, F32, F16, BF16",
         ),
         (
             "mixtral-tiny",
@@ -181,7 +181,7 @@ def changed(folder: Path, name: str, value: torch.Tensor | None) -> None:
             "mixtral-tiny",
             "model.layers.1.block_sparse_moe.experts.2.w2.weight",
             torch.ones(48, 32),
-            "model.layers.1.block_sparse_moe.experts.2.w2.weight has shape [48, 32] and should have [32, 48]",
+            "model.layers.1.block_sparse_moe.experts.2.w2.weight has shape [48, 32] but should have [32, 48]",
         ),
     ],
 )
@@ -199,12 +199,12 @@ def test_what_the_model_does_not_have_is_named(data: Path, tmp_path: Path) -> No
     stacked(tmp_path, "llama-tiny")
     for place in range(7):
         changed(tmp_path, f"model.layers.{place + 2}.extra", torch.ones(2))
-    with pytest.raises(ValueError, match=r"layers\.2\.extra is no parameter of the model; .*\(and 2 more\)$"):
+    with pytest.raises(ValueError, match=r"layers\.2\.extra is not a parameter of the model; .*\(and 2 more\)$"):
         build(starting_from(tmp_path, make_run(data, (1, 1, 1))), ALONE, CPU, NoProgress().alive)
 
 
 def test_files_that_are_not_there_or_not_whole(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"holds neither model\.safetensors nor"):
+    with pytest.raises(FileNotFoundError, match=r"contains neither model\.safetensors nor"):
         weight_files(tmp_path)
     for text in ("{", "[]", "{}", '{"weight_map": []}'):
         (tmp_path / INDEX).write_text(text)
@@ -212,10 +212,10 @@ def test_files_that_are_not_there_or_not_whole(tmp_path: Path) -> None:
             weight_files(tmp_path)
     (tmp_path / INDEX).write_text('{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}')
     (tmp_path / "one.safetensors").write_bytes(b"nothing")
-    with pytest.raises(FileNotFoundError, match=r"two\.safetensors should be there"):
+    with pytest.raises(FileNotFoundError, match=r"two\.safetensors is missing"):
         weight_files(tmp_path)
     (tmp_path / SINGLE).write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"model\.safetensors: is no whole safetensors file"):
+    with pytest.raises(ValueError, match=r"model\.safetensors: not a complete safetensors file"):
         Checkpoint(tmp_path, {})
 
 

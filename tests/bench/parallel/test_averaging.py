@@ -32,10 +32,10 @@ def noted(*after: float) -> list[list[list[list[float]]]]:
     [
         ((2.0, 15.0, 2.0, 15.0), ""),
         ((2.0, 15.0, 2.0, 15.000002), ""),  # rounded
-        ((4.0, 30.0, 4.0, 30.0), "rank 0 holds 4 where the mean over 2 ranks is 2"),  # summed
-        ((1.0, 10.0, 3.0, 20.0), "rank 0 holds 1 where the mean over 2 ranks is 2"),  # not averaged
-        ((2.0, 15.0, 2.0, 20.0), "rank 3 holds 20 where the mean over 2 ranks is 15"),  # one rank was left out
-        ((2.0, 15.0, 2.0, 15.01), "rank 3 holds 15.01"),
+        ((4.0, 30.0, 4.0, 30.0), "rank 0 has 4, but the mean over 2 ranks is 2"),  # summed
+        ((1.0, 10.0, 3.0, 20.0), "rank 0 has 1, but the mean over 2 ranks is 2"),  # not averaged
+        ((2.0, 15.0, 2.0, 20.0), "rank 3 has 20, but the mean over 2 ranks is 15"),  # one rank was left out
+        ((2.0, 15.0, 2.0, 15.01), "rank 3 has 15.01"),
     ],
 )
 def test_a_fault_names_the_rank(after: tuple[float, ...], said: str) -> None:
@@ -46,13 +46,13 @@ def test_a_fault_names_the_rank(after: tuple[float, ...], said: str) -> None:
 
 def test_bf16_may_round_more_but_not_sum() -> None:
     assert fault(TWO_GROUPS, "bf16", noted(2.0, 15.1, 2.0, 15.1)) == ""
-    assert "rank 1 holds 30" in fault(TWO_GROUPS, "bf16", noted(2.0, 30.0, 2.0, 30.0))
+    assert "rank 1 has 30" in fault(TWO_GROUPS, "bf16", noted(2.0, 30.0, 2.0, 30.0))
 
 
 def test_groups_that_were_not_averaged_are_seen_where_rounding_is_coarse() -> None:
     """In bf16 groups may differ by less than what a rounded mean may be off."""
     apart = [[[[value], [value]]] for value in (1.0, 1.0078125)]
-    assert "rank 1 holds 1.0078125 and rank 0 1" in fault(Layout(federation=2, replicate=1, shard=1), "bf16", apart)
+    assert "rank 1 has 1.0078125 and rank 0 1" in fault(Layout(federation=2, replicate=1, shard=1), "bf16", apart)
     replicas = [[[[1.0], [value]]] for value in (1.0, 1.0078125, 1.0, 1.0078125)]  # each replica averaged by itself
     assert fault(Layout(federation=2, replicate=2, shard=1), "bf16", replicas) == ""
 
@@ -61,7 +61,7 @@ def test_many_holders_do_not_hide_a_sum() -> None:
     """What rounding may do grows with the holders, and stays below what a sum does."""
     many = Layout(federation=512, replicate=1, shard=1)
     assert fault(many, "bf16", [[[[1.0], [1.0]]]] * 512) == ""
-    assert "rank 0 holds 512" in fault(many, "bf16", [[[[1.0], [512.0]]]] * 512)
+    assert "rank 0 has 512" in fault(many, "bf16", [[[[1.0], [512.0]]]] * 512)
 
 
 def test_nothing_noted_is_no_fault() -> None:

@@ -99,7 +99,7 @@ def test_balance_deals_everything_evenly(sizes: list[int], bins: int) -> None:
 
 
 def test_steps_that_would_not_end_with_an_averaging_are_refused(data: Path) -> None:
-    with pytest.raises(ValidationError, match=r"training\.steps 26 is no multiple of the block of 4 steps"):
+    with pytest.raises(ValidationError, match=r"training\.steps 26 is not a multiple of the block of 4 steps"):
         make_run(data, (2, 1, 2), every=4, steps=26)
-    with pytest.raises(ValidationError, match="a block of 4 steps is no multiple of the interval of 3"):
+    with pytest.raises(ValidationError, match="a block of 4 steps is not a multiple of the interval of 3"):
         make_run(data, (2, 1, 2), every=3, steps=24)

@@ -151,20 +151,20 @@ def checkpoint(ranks: Ranks, data: Path, tmp_path: Path) -> Path:
 
 def test_another_training_is_refused(ranks: Ranks, data: Path, checkpoint: Path) -> None:
     reasons: list[tuple[Layout, dict[str, Any], str]] = [
-        ((1, 1, 2), {"model": "mixtral-tiny"}, "its model has another shape (architecture llama and not mixtral"),
-        ((1, 1, 2), {"precision": "bf16"}, "it holds fp32, and training.precision bf16 holds bf16"),
-        ((1, 1, 2), {"optimizer": "sgd"}, "it holds the state of adamw, and training.optimizer is sgd"),
-        ((2, 1, 1), {}, "it holds the optimizer states of 1 federated group(s), the run has 2: each group goes on "
-         "from its own"),
+        ((1, 1, 2), {"model": "mixtral-tiny"}, "its model has another shape (architecture llama, not mixtral"),
+        ((1, 1, 2), {"precision": "bf16"}, "it stores fp32, but training.precision bf16 needs bf16"),
+        ((1, 1, 2), {"optimizer": "sgd"}, "it stores the state of adamw, but training.optimizer is sgd"),
+        ((2, 1, 1), {}, "it stores the optimizer states of 1 federated group(s), the run has 2: each group "
+         "needs its own"),
         ((1, 1, 2), {"batch_size": 4}, "its steps read 4 samples and the run's 8, so the order of samples would not "
-         "go on: choose batch_size, or training.accumulation, for the same global batch"),
-        ((1, 1, 2), {"schedule_steps": None}, "3 steps of its training are done, so training.schedule_steps must say "
-         "how many the learning rate's schedule has in all (it had 6)"),
+         "continue: choose batch_size, or training.accumulation, for the same global batch"),
+        ((1, 1, 2), {"schedule_steps": None}, "its training has done 3 steps, so training.schedule_steps must give "
+         "the total steps of the learning rate's schedule (it was 6)"),
     ]  # fmt: skip
     runs = [(second(data, layout, checkpoint.parent, **changes),) for layout, changes, _ in reasons]
     for of_rank in ranks(2, one_by_one, refusal, runs):
         for (_, _, reason), said in zip(reasons, of_rank, strict=True):
-            assert said.startswith(f"cannot go on from {checkpoint}: {reason}"), said
+            assert said.startswith(f"cannot resume from {checkpoint}: {reason}"), said
 
 
 def remove_facts(folder: Path) -> None:
@@ -190,9 +190,9 @@ def remove_part(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (remove_all, "{} is no folder: name one that training.save_checkpoint has made"),
-        (remove_facts, "{} holds no whole checkpoint: name a folder that training.save_checkpoint has made"),
-        (remove_index, "{} holds no whole checkpoint: name a folder that training.save_checkpoint has made"),
+        (remove_all, "{} is not a folder: name one written by training.save_checkpoint"),
+        (remove_facts, "{} contains no complete checkpoint: name a folder written by training.save_checkpoint"),
+        (remove_index, "{} contains no complete checkpoint: name a folder written by training.save_checkpoint"),
         (spoil_facts, "{}/checkpoint.json cannot be read (ValidationError): name another checkpoint"),
         (remove_part, "{} cannot be read: rank 0: FileNotFoundError: "),
     ],
@@ -242,11 +242,11 @@ def cut_off(rank: int, run: Run, folder: Path) -> str:
 
 
 def test_a_checkpoint_that_was_cut_off_does_not_appear(ranks: Ranks, data: Path, tmp_path: Path) -> None:
-    sentence = "the checkpoint could not be written: rank 1: "
+    sentence = "cannot write the checkpoint: rank 1: "
     for said in ranks(2, cut_off, half(data, (1, 1, 2)), tmp_path):
         assert said.startswith(sentence), said
     assert not (tmp_path / "checkpoint").exists()
-    with pytest.raises(CheckpointError, match="holds no whole checkpoint"):
+    with pytest.raises(CheckpointError, match="contains no complete checkpoint"):
         read_checkpoint(tmp_path / ".checkpoint.part")
 
 
@@ -264,7 +264,7 @@ def test_a_sweep_goes_on_and_saves(ranks: Ranks, data: Path, tmp_path: Path) -> 
     for run_id, result in found.items():
         folder = sweep.folder.run(run_id)
         steps, attempt = pd.read_parquet(folder.steps), folder.attempt(result.attempt)
-        assert steps["learning_rate"].iloc[0] == learning_rate(sweep.folder.asked(run_id), HALF)
+        assert steps["learning_rate"].iloc[0] == learning_rate(sweep.folder.requested_run(run_id), HALF)
         assert steps["loss"].iloc[0] < losses[0] - 0.1, "the parameters are the first ones"
         assert read_checkpoint(attempt.checkpoint).step == HALF + 6
         assert result.measured is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from matrix.batch.report_job import write_report_script
+from matrix.batch.script import write_report_script
 from matrix.batch.submit import write_jobs
 from matrix.config.system import load_system
 from matrix.errors import InputError
@@ -78,7 +78,7 @@ def test_the_script_of_a_job(workplace: Path, system: str) -> None:
 def test_the_script_of_the_report(workplace: Path) -> None:
     script = workplace / "report.sh"
     system = load_system(ROOT / "matrix" / "examples" / "leonardo.yaml")
-    write_report_script(script, SweepFolder(Path("results/nightly")), system, ["11", "12"])
+    write_report_script(script, workplace / "results" / "nightly", system, ["11", "12"])
     assert as_golden(script, workplace) == (GOLDEN / "report.sh").read_text()
     assert subprocess.run(["/bin/bash", "-n", script], check=False).returncode == 0
 
@@ -105,14 +105,14 @@ def test_a_second_dry_run_writes_the_same_jobs_anew(workplace: Path, monkeypatch
     ("more", "fault"),
     [
         ("slurm: {partiton: main}", "slurm.partiton: is not a known key (did you mean 'partition'?)"),
-        ("slurm: {account: my project}", "slurm.account: 'my project' should be one word, as sbatch takes it"),
-        ("slurm: {qos: ''}", "slurm.qos: '' should be one word, as sbatch takes it"),
+        ("slurm: {account: my project}", "slurm.account: 'my project' should be one word, as sbatch expects"),
+        ("slurm: {qos: ''}", "slurm.qos: '' should be one word, as sbatch expects"),
         ("slurm: {sbatch: [mail-type=END]}",
-         "slurm.sbatch[0]: 'mail-type=END' should be an option of sbatch, for instance --mail-type=END"),
+         "slurm.sbatch[0]: 'mail-type=END' should be an option of sbatch, for example --mail-type=END"),
         ("slurm: {job_minutes: 0}", "slurm.job_minutes: should be greater than 0, not 0"),
         ("slurm: {poll_seconds: 0}", "slurm.poll_seconds: should be greater than 0, not 0"),
         ("slurm: {modules: cuda}", "slurm.modules: should be a list, not 'cuda'"),
-        ("xffl: {hosts: [a, b]}", "xffl.hosts: with scheduler: slurm the hosts are those of a job: leave it out"),
+        ("xffl: {hosts: [a, b]}", "xffl.hosts: with scheduler: slurm the hosts are those of the job: remove it"),
     ],
 )  # fmt: skip
 def test_what_a_system_file_cannot_say_of_slurm(tmp_path: Path, more: str, fault: str) -> None:
@@ -126,5 +126,5 @@ def test_what_a_system_file_cannot_say_of_slurm(tmp_path: Path, more: str, fault
 def test_the_block_holds_with_slurm_only(tmp_path: Path) -> None:
     path = tmp_path / "system.yaml"
     path.write_text("name: x\ndevice: cpu\nnodes: 2\nranks_per_node: 2\nslurm: {partition: main}\n")
-    with pytest.raises(InputError, match=r":5: slurm: holds with scheduler: slurm only: set that, or leave"):
+    with pytest.raises(InputError, match=r":5: slurm: applies only with scheduler: slurm: set that, or remove"):
         load_system(path)

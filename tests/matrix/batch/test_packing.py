@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.contract.run import Run
-from matrix.batch.packing import BEGIN, EARLY, Pack, pack
-from matrix.config.slurm_settings import SlurmSettings
+from matrix.batch.packing import BEGIN, EARLY, JobPack, pack
+from matrix.config.settings.slurm import SlurmSettings
 from matrix.errors import InputError
 from tests.support.planning import PlanText
 
@@ -27,11 +27,11 @@ def runs(plan: PlanText) -> list[Run]:
     return [planned.runs[run] for run in planned.plan.order]
 
 
-def packed(runs: list[Run], job_minutes: int, seconds: float = 60.0) -> list[Pack]:
-    return pack(runs, lambda run: seconds, SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN))
+def packed(runs: list[Run], job_minutes: int, seconds: float = 60.0) -> list[JobPack]:
+    return pack(runs, lambda run: seconds, SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN), "slurm")
 
 
-def repeats(each: Pack) -> list[int]:
+def repeats(each: JobPack) -> list[int]:
     return sorted({run.repeat for run in each.runs})
 
 

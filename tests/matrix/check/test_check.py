@@ -33,7 +33,7 @@ def test_the_built_in_system_has_what_it_needs_and_the_harness_imports_no_torch(
     lines = done.stdout.splitlines()
     assert f"✓ Python  ok: {sys.version.split()[0]}, {sys.executable}, with xffl-bench" in lines[0]
     assert lines[1].startswith("✓ torch  ok: 2.")
-    assert "- image  not needed: none was named" in lines
+    assert "- image  not needed: none given" in lines
     assert "GiB free in" in lines[-1]
 
 
@@ -79,8 +79,8 @@ def test_all_that_a_system_over_ssh_needs(
             "✓ xFFL  ok: xFFL 0.2.2 (digest abc) on cpu: averaging sum, data of groups same, cuda_streams inert, "
             "unequal groups wrong, image mode crashes -> federated runs of engine xffl are refused"
         )
-        assert [line.endswith("is the same as here") for line in said.values()].count(True) == 2
-        assert "trying out what xFFL does, for about half a minute ..." in said
+        assert [line.endswith("the same environment as here") for line in said.values()].count(True) == 2
+        assert "probing the behaviour of xFFL, which takes about half a minute ..." in said
         assert "trying out" not in str(lines(environment.system(*over_ssh.ssh_options)))
 
 
@@ -95,7 +95,7 @@ def test_a_host_that_cannot_be_reached_is_missing(
         all_there, said = lines(environment.system())
         assert not all_there
         assert "✓ host 127.0.0.1" in said
-        assert "Connection refused -> look at what this says: ssh 127.0.0.2 " in said["✗ host 127.0.0.2"]
+        assert "Connection refused -> check the output of: ssh 127.0.0.2 " in said["✗ host 127.0.0.2"]
 
 
 def test_a_host_with_another_environment_is_told(
@@ -111,7 +111,7 @@ def test_a_host_with_another_environment_is_told(
         (host, _) = hosts.hosts(environment.system(), environment.path, other)
         assert host.state is State.MISSING
         assert host.found == "torch 2.9.0 there and 2.8.0 here; xFFL abc there and none here"
-        assert host.remedy == f"install the same into {tmp_path / 'venv'} on every host"
+        assert host.remedy == f"install the same versions in {tmp_path / 'venv'} on every host"
 
 
 def test_what_is_missing_is_named_with_its_remedy(environment: Environment) -> None:
@@ -120,8 +120,8 @@ def test_what_is_missing_is_named_with_its_remedy(environment: Environment) -> N
     all_there, said = lines(environment.system(nodes=1, device="cuda"))
     assert not all_there
     assert "not needed" in said["- xFFL"], "the program may come from another environment"
-    assert "there is no program" in said["✗ xffl exec"]
-    assert "none -> the system has 2 ranks per node" in said["✗ GPUs"]
+    assert "not found" in said["✗ xffl exec"]
+    assert "none -> each of the 2 ranks per node needs its own GPU" in said["✗ GPUs"]
     assert "✓ torch" in said, "one fault hides no other item"
 
 
@@ -158,7 +158,7 @@ def test_an_image_is_looked_at_where_one_is_named(tmp_path: Path, monkeypatch: p
     image.write_bytes(b"0" * (3 << 20))
     assert machine.containers(None).state is State.NOT_NEEDED
     assert machine.containers(image).state is State.MISSING
-    assert machine.image(image).found == f"{image}, 3 MiB; without Apptainer its labels stay unknown"
+    assert machine.image(image).found == f"{image}, 3 MiB; its labels cannot be read without Apptainer"
 
 
 def test_labels_are_told_and_what_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,4 +188,4 @@ def test_room_is_looked_for_where_a_folder_would_be_made(tmp_path: Path, monkeyp
     monkeypatch.setattr(machine, "LEAST_ROOM", 1 << 60)
     full = machine.room("results", tmp_path)
     assert full.state is State.MISSING
-    assert full.remedy.startswith("make room")
+    assert full.remedy.startswith("free at least")

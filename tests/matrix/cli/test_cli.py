@@ -49,7 +49,7 @@ def test_bad_input_is_a_sentence_and_status_2(tmp_path: Path, written_sweep: Sma
     for arguments, said in [
         (["plan", str(tmp_path / "none.yaml")], "none.yaml"),
         (["plan", str(written_sweep.matrix), "--only", "node=1"], "did you mean 'nodes'?"),
-        (["status", str(tmp_path)], "no sweep here"),
+        (["status", str(tmp_path)], "not the folder of a sweep"),
         (["report", str(tmp_path)], str(tmp_path)),
         (["run", str(written_sweep.matrix), "--system", str(tmp_path / "no-system.yaml")], "no-system.yaml"),
     ]:
@@ -65,7 +65,7 @@ def test_data_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -
     sweep.write()
     planned = call("plan", str(sweep.matrix))
     assert planned.returncode == 0
-    assert "before it can run: data.path: there is no folder" in planned.stdout
+    assert "before it can run: data.path: the folder " in planned.stdout
     done = call("run", str(sweep.matrix), "--results", str(sweep.results))
     assert (done.returncode, sweep.results.exists()) == (2, False)
     assert "xffl-bench data synthetic" in done.stderr
@@ -87,7 +87,7 @@ def test_status_tells_outcomes(written_sweep: SmallSweep) -> None:
     call("run", str(written_sweep.matrix), "--results", str(written_sweep.results), "--max-runs", "0")
     said = call("status", str(written_sweep.folder.path)).stdout
     assert "not run" in said
-    assert "nobody is running it now" in said
+    assert "no process is running this sweep" in said
 
 
 def test_gpus_of_several_nodes_are_not_played_by_one_machine(written_sweep: SmallSweep, tmp_path: Path) -> None:

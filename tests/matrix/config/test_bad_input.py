@@ -30,22 +30,22 @@ def faults(call: Callable[[T], object], argument: T) -> list[str]:
         ("[1, 2]", "[]", "sweep.yaml:5: axes.nodes: should have at least one value"),
         ("[1, 2]", "[2, 2]", "sweep.yaml:5: axes.nodes: lists 2 twice: keep one of them"),
         ("  nodes: [1, 2]\n", "", "sweep.yaml:2: axes: the key 'nodes' is missing"),
-        ("llama-tiny", "llama-tyni", "sweep.yaml:3: axes.model: 'llama-tyni' is no known model "
+        ("llama-tiny", "llama-tyni", "sweep.yaml:3: axes.model: 'llama-tyni' is not a known model "
          "(did you mean 'llama-tiny'?)"),
-        ("[fsdp]", "[fspd]", "sweep.yaml:4: axes.strategy[0]: 'fspd' is no known strategy (did you mean 'fsdp'?)"),
-        ("[fsdp]", "[fsdp, hsdp]", "sweep.yaml:4: axes.strategy[1]: hsdp needs 'shard' in its settings: "
+        ("[fsdp]", "[fspd]", "sweep.yaml:4: axes.strategy[0]: 'fspd' is not a known strategy (did you mean 'fsdp'?)"),
+        ("[fsdp]", "[fsdp, hsdp]", "sweep.yaml:4: axes.strategy[1]: hsdp needs the setting 'shard': "
          "give it under strategies.hsdp"),
         ("[fsdp]", "[{name: f, federated: {groups: 2, evry: 4}}]",
          "sweep.yaml:4: axes.strategy[0].federated.evry: is not a known key (did you mean 'every'?)"),
         ("[fsdp]", "[{name: f, federated: {groups: 2, every: 0}}]",
          "sweep.yaml:4: axes.strategy[0].federated.every: should be greater than 0, not 0"),
         ("[fsdp]", "[{name: f, federated: {every: 4}}]",
-         "sweep.yaml:4: axes.strategy[0].federated: federated needs 'group' (a size) or 'groups' (a number) "
-         "in its settings"),
+         "sweep.yaml:4: axes.strategy[0].federated: federated needs the setting 'group' (a size) "
+         "or 'groups' (a count)"),
         ("[fsdp]", "[{name: fsdp, hsdp: {shard: 2}}]",
-         "sweep.yaml:4: axes.strategy[0].name: 'fsdp' is the name of another strategy already: choose another name"),
+         "sweep.yaml:4: axes.strategy[0].name: 'fsdp' already names another strategy: choose another name"),
         ("[fsdp]", "[{name: h, hsdp: {shard: 3 nodes of mine}}]",
-         "sweep.yaml:4: axes.strategy[0].hsdp.shard: '3 nodes of mine' is no group size: "
+         "sweep.yaml:4: axes.strategy[0].hsdp.shard: '3 nodes of mine' is not a group size: "
          "write a number of ranks, 'node' or e.g. '2 nodes'"),
         ("llama-tiny", "{name: m, llama: {vocab_size: 8, hidden_size: 9, intermediate_size: 8, layers: 1, heads: 2, "
          "kv_heads: 2}}", "sweep.yaml:3: axes.model.llama: hidden_size 9 is not a multiple of heads 2"),
@@ -58,20 +58,20 @@ def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wro
 @pytest.mark.parametrize(
     ("more", "fault"),
     [
-        ("exclude: [{node: 1}]", "8: exclude[0].node: is no axis of this sweep (did you mean 'nodes'?)"),
-        ("exclude: [{nodes: 3}]", "8: exclude[0].nodes: 3 is no value of the axis nodes (known: 1, 2)"),
+        ("exclude: [{node: 1}]", "8: exclude[0].node: is not an axis of this sweep (did you mean 'nodes'?)"),
+        ("exclude: [{nodes: 3}]", "8: exclude[0].nodes: 3 is not a value of the axis nodes (known: 1, 2)"),
         ("include: [{steps: 48}]",
-         "8: include[0].steps: is no axis of this sweep: give its usual value under axes.steps"),
+         "8: include[0].steps: is not an axis of this sweep: give its usual value under axes.steps"),
         ("overrides: [{when: {nodes: 1}, set: {stepz: 48}}]",
          "8: overrides[0].set.stepz: is not a known key (did you mean 'steps'?)"),
         ("overrides: [{when: {nodes: 1}, set: {beta1: 1}}]", "8: overrides[0].set.beta1: should be less than 1, not 1"),
         ("strategies: {fsdp: {shard: 2}}",
-         "8: strategies.fsdp.shard: is not used by fsdp, which has no settings: leave it out"),
+         "8: strategies.fsdp.shard: is not a setting of fsdp, which has no settings: remove it"),
         ("strategies: {federated: {groups: 2, every: 3}}\nblock: 4\ninclude: [{strategy: federated}]",
-         "9: block: should be a multiple of every interval of the sweep: 4 is none of 3"),
-        ("reference: {strategy: ddp}", "8: reference.strategy: ddp is no value of the axis strategy (known: fsdp)"),
+         "9: block: should be a multiple of every interval of the sweep: 4 is not a multiple of 3"),
+        ("reference: {strategy: ddp}", "8: reference.strategy: ddp is not a value of the axis strategy (known: fsdp)"),
         ("system: ~nobody-at-all/a.yaml",
-         "8: system: names a home folder that is not known: ~nobody-at-all/a.yaml"),
+         "8: system: uses an unknown home folder: ~nobody-at-all/a.yaml"),
         ("system: locale", "8: system: 'locale' is neither the path of a .yaml file nor a built-in system "
          "(did you mean 'local'?)"),
         ("repaets: 3", "8: repaets: is not a known key (did you mean 'repeats'?)"),
@@ -89,7 +89,7 @@ def test_an_axis_is_set_nowhere_else(load: LoadText, small: str) -> None:
     text += "training: {steps: 12}\noverrides: [{when: {nodes: 1}, set: {steps: 9}}]\n"
     assert faults(load, text) == [
         "sweep.yaml:10: overrides[0].set.steps: is an axis of this sweep, which an override cannot change",
-        "sweep.yaml:9: training.steps: is an axis too: give it here or under axes.steps",
+        "sweep.yaml:9: training.steps: is also an axis: give it here or under axes.steps",
     ]
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "fault"),
     [
-        ("RANK: 1", "environment.RANK: is set by the launcher for each rank: leave it out"),
+        ("RANK: 1", "environment.RANK: is set by the launcher for each rank: remove it"),
         ("OMP_NUM_THREADS: 4", "environment.OMP_NUM_THREADS: follows from 'threads_per_rank': set that instead"),
         ("DEBUG: true", "environment.DEBUG: should be text, not true"),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.contract.shapes import STOCK, Shape
-from matrix.config.modelconfig import read_shape
+from matrix.config.models.config_json import read_shape
 from matrix.errors import InputError
 from tests.support.planning import LoadText, PlanText
 
@@ -160,9 +160,9 @@ def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path: Path, kind: 
             {"architectures": ["LlamaForSequenceClassification"]},
             "architectures: should be [LlamaForCausalLM], not ['LlamaForSequenceClassification']",
         ),
-        ({"quantization_config": {"bits": 4}}, "quantization_config: should not be there: give the model before it was "
-         "quantised"),
-        ({"auto_map": {}}, "auto_map: should not be there: models with code of their own are not trained here"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config: is not supported: give the model before "
+         "quantisation"),
+        ({"auto_map": {}}, "auto_map: is not supported: models with custom code are not trained here"),
         ({"attention_dropout": 0.1}, "attention_dropout: should be 0, not 0.1"),
         ({"router_jitter_noise": 0.1}, "router_jitter_noise: should be 0, not 0.1"),
         ({"output_router_logits": True}, "output_router_logits: should be false, not True"),
@@ -171,7 +171,7 @@ def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path: Path, kind: 
          "rope_scaling.rope_type: should be one of default, linear, llama3, not 'yarn'"),
         ({"rope_scaling": {"rope_type": "linear"}}, "the key 'rope_scaling.factor' is missing"),
         ({"rope_parameters": {"full_attention": {"rope_type": "default"}}},
-         "rope_parameters: should hold for all layers: one mapping without others in it"),
+         "rope_parameters: should apply to all layers: one mapping without nested mappings"),
         ({"rope_parameters": [1]}, "rope_parameters: should be a mapping, not [1]"),
         ({"num_hidden_layers": None}, "the key 'num_hidden_layers' is missing"),
         ({"num_hidden_layers": "2"}, "num_hidden_layers: should be a valid integer, not '2'"),
@@ -234,12 +234,12 @@ def test_a_model_that_only_an_include_has_is_found(plan: PlanText, small: str, m
     ("value", "fault"),
     [
         ("{name: m, path: models/none}",
-         "axes.model[0].path: there is no {models}/none: name a folder with a config.json, or such a file"),
+         "axes.model[0].path: {models}/none does not exist: give a folder with a config.json, or such a file"),
         ("{name: m, path: models}",
-         "axes.model[0].path: there is no {models}/config.json: name a folder with a config.json, or such a file"),
-        ("{name: m, path: $NOT_SET/m}", "axes.model[0].path: names a variable that is not set: $NOT_SET/m"),
+         "axes.model[0].path: {models}/config.json does not exist: give a folder with a config.json, or such a file"),
+        ("{name: m, path: $NOT_SET/m}", "axes.model[0].path: uses an environment variable that is not set: $NOT_SET/m"),
         ("{name: m, path: models/bare, weights: true}",
-         "axes.model[0].path: {models}/bare: holds neither model.safetensors nor model.safetensors.index.json: "
+         "axes.model[0].path: {models}/bare: contains neither model.safetensors nor model.safetensors.index.json: "
          "weights should be safetensors"),
         ("{name: m}", "axes.model[0]: should have one of the keys 'llama' and 'mixtral' (a shape), 'path' and 'hub'"),
         ("{name: m, path: models/bare, hub: a/b}",
@@ -248,7 +248,7 @@ def test_a_model_that_only_an_include_has_is_found(plan: PlanText, small: str, m
         ("{name: m, path: models/bare, online: true}", "axes.model[0]: does not use 'online' without a hub"),
         ("{name: m, weights: true, llama: {vocab_size: 8, hidden_size: 8, intermediate_size: 8, layers: 1, heads: 2, "
          "kv_heads: 2}}", "axes.model[0]: does not use 'weights' without a path or a hub"),
-        ("{name: m, hub: a/b/c}", "axes.model[0].hub: 'a/b/c' is no repository of the hub: write owner/name"),
+        ("{name: m, hub: a/b/c}", "axes.model[0].hub: 'a/b/c' is not a valid repository name: write owner/name"),
     ],
 )  # fmt: skip
 def test_mistakes_in_naming_a_model(load: LoadText, small: str, models: Path, value: str, fault: str) -> None:
@@ -320,7 +320,9 @@ def test_a_model_of_the_hub_comes_from_its_cache(plan: PlanText, load: LoadText,
     (run,) = plan(with_models(small, "{name: m, hub: some/llama}")).runs.values()
     assert run.weights is None
     assert run.shape.hidden_size == 64
-    with pytest.raises(InputError, match=rf"axes\.model\[0\]\.hub: .*{commit}: holds neither model\.safetensors nor"):
+    with pytest.raises(
+        InputError, match=rf"axes\.model\[0\]\.hub: .*{commit}: contains neither model\.safetensors nor"
+    ):
         load(with_models(small, "{name: m, hub: some/llama, weights: true}"))
     (cache / "snapshots" / commit / "model.safetensors").write_bytes(b"")
     (run,) = plan(with_models(small, f"{{name: m, hub: some/llama, revision: {commit}, weights: true}}")).runs.values()
@@ -328,7 +330,7 @@ def test_a_model_of_the_hub_comes_from_its_cache(plan: PlanText, load: LoadText,
     with pytest.raises(InputError) as caught:
         load(with_models(small, "{name: m, hub: some/llama, revision: v2}"))
     assert str(caught.value).endswith(
-        "axes.model[0].hub: some/llama (revision v2) is not whole in the hub's cache, "
+        "axes.model[0].hub: some/llama (revision v2) is missing or incomplete in the hub's cache, "
         f"{cache.parent}: add `online: true` to download it"
     )
 
@@ -347,7 +349,7 @@ def test_a_sweep_does_not_go_on_with_another_model(tmp_path: Path, small: str, m
     begin()
     begin()
     written(models / "bare", SMALL | {"num_hidden_layers": 3})
-    with pytest.raises(InputError, match=r"with something else \(the models' configurations or weights: m\):"):
+    with pytest.raises(InputError, match=r"with different inputs \(the models' configurations or weights: m\):"):
         begin()
 
 

@@ -66,7 +66,7 @@ def learns_the_same(tmp_path: Path, data: Path, hosts: Place) -> None:
     matrix["axes"]["launcher"] = ["torchrun", "xffl"]
     sweep.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
     sweep.run()
-    by_launcher = {sweep.folder.asked(run_id).launcher: result for run_id, result in sweep.found().items()}
+    by_launcher = {sweep.folder.requested_run(run_id).launcher: result for run_id, result in sweep.found().items()}
     expected, found = by_launcher["torchrun"], by_launcher["xffl"]
     assert expected.measured
     assert found.measured

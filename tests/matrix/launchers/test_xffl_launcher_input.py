@@ -12,8 +12,8 @@ import pytest
 from bench.contract.files import RunFolder, write_document
 from bench.contract.run import Run
 from bench.host.process import OWNER
+from matrix.config.settings.xffl import XfflSettings
 from matrix.config.system import load_system
-from matrix.config.xffl_settings import XfflSettings
 from matrix.errors import InputError
 from matrix.host.processes import ask_for_stacks, end_all, owned
 from matrix.launchers.base import LaunchError
@@ -42,7 +42,7 @@ def system(tmp_path: Path, xffl: str, more: str = "nodes: 2") -> Path:
 @pytest.mark.parametrize(
     ("xffl", "fault"),
     [
-        ("{hosts: [one]}", "xffl.hosts: names 1 hosts for 2 nodes: name one for each node, or lower 'nodes'"),
+        ("{hosts: [one]}", "xffl.hosts: lists 1 hosts for 2 nodes: list one per node, or lower 'nodes'"),
         ("{host: [one]}", "xffl.host: is not a known key (did you mean 'hosts'?)"),
     ],
 )
@@ -74,9 +74,9 @@ def test_a_host_for_each_node_and_the_network_they_share() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"command": "/nowhere/xffl"}, "xffl.command: there is no program /nowhere/xffl"),
-        ({"venv": "/nowhere"}, "xffl.venv: /nowhere is no virtual environment"),
-        ({"facility": "/nowhere/site.sh"}, "xffl.facility: /nowhere/site.sh is not there"),
+        ({"command": "/nowhere/xffl"}, "xffl.command: program /nowhere/xffl not found"),
+        ({"venv": "/nowhere"}, "xffl.venv: /nowhere is not a virtual environment"),
+        ({"facility": "/nowhere/site.sh"}, "xffl.facility: /nowhere/site.sh does not exist"),
     ],
 )
 def test_what_a_call_needs_and_is_not_there(settings: dict[str, str], said: str) -> None:
@@ -101,7 +101,7 @@ def test_a_path_that_a_shell_would_take_apart_is_refused(tmp_path: Path, xffl_ru
 @pytest.mark.parametrize("host", ["-oProxyCommand=x", "a b", "a;b", ""])
 def test_a_host_that_is_no_host_is_refused(tmp_path: Path, xffl_run: Run, host: str) -> None:
     site = find_site(XfflSettings(command=str(STANDINS / "xffl"), hosts=["node1", host]))
-    with pytest.raises(InputError, match=r"xffl\.hosts: .* is no host's name"):
+    with pytest.raises(InputError, match=r"xffl\.hosts: .* is not a valid host name"):
         check_paths(site, tmp_path, [xffl_run])
     check_paths(site, tmp_path, [])
 
@@ -231,5 +231,5 @@ def test_a_node_that_is_reached_after_the_end_starts_nothing(tmp_path: Path, xff
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr.count("attempt 0 was ended before this node began") == 2
+    assert done.stderr.count("attempt 0 was ended before this node started") == 2
     assert not list(attempt.ends.iterdir())

@@ -27,11 +27,11 @@ def reasons(planned: PlannedSweep) -> set[str]:
     ("right", "wrong", "reason"),
     [
         ("[1, 2]", "[1, 3]", "3 nodes are more than the 2 of system toy"),
-        ("[2, 4]", "[8, 12]\nregime: global-batch", "a global batch of 12 sequences does not divide over 8 ranks"),
+        ("[2, 4]", "[8, 12]\nregime: global-batch", "a global batch of 12 sequences is not divisible by 8 ranks"),
         ("[2, 4]", "2\n  sequence_length: [128, 4097]",
          "sequence_length 4097 is more than the model's 4096 positions"),
         ("[2, 4]", "2\n  steps: [24, 10]\nblock: 4",
-         "training.steps 10 less warmup_steps 8 holds no whole block of 4 steps"),
+         "training.steps 10 minus warmup_steps 8 is less than one block of 4 steps"),
         ("[fsdp]", "[fsdp, {name: f, federated: {groups: 8, every: 4}}]",
          "4 ranks do not divide into 8 equal groups (unequal groups are not supported)"),
         ("[fsdp]", "[fsdp, {name: h, hsdp: {shard: 3}}]", None),
@@ -48,9 +48,9 @@ def test_what_cannot_be_says_why_and_the_sweep_goes_on(
 
 
 def test_a_sweep_of_nothing_is_refused(plan: PlanText, small: str) -> None:
-    with pytest.raises(InputError, match=r"none of the 4 points of the matrix can run: .* holds no whole block"):
+    with pytest.raises(InputError, match=r"none of the 4 combinations can run: .* is less than one block"):
         plan(small + "training: {steps: 8}\n")
-    with pytest.raises(InputError, match="exclude leaves no point"):
+    with pytest.raises(InputError, match="exclude leaves no combination"):
         plan(small + "exclude: [{nodes: [1, 2]}]\n")
 
 
@@ -94,7 +94,7 @@ def test_the_reference_is_fsdp_at_the_fewest_nodes_unless_another_is_named(plan:
 
 
 def test_data_are_held_against_the_model(plan: PlanText, small: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="make one with `xffl-bench data synthetic"):
+    with pytest.raises(InputError, match="create it with `xffl-bench data synthetic"):
         check_data(plan(small))
     source = tmp_path / "data" / "source.json"
     source.parent.mkdir()
@@ -130,10 +130,10 @@ def test_filters(plan: PlanText, small: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nodes", "filter 'nodes': should be of the form axis=value or axis=value,value"),
-        ("nodes=1,", "filter 'nodes=1,': should be of the form axis=value or axis=value,value"),
-        ("node=1", "filter node: is no axis of this sweep (did you mean 'nodes'?)"),
-        ("strategy=fspd", "filter strategy: fspd is no value of this axis (did you mean 'fsdp'?)"),
+        ("nodes", "filter 'nodes': should have the form axis=value or axis=value,value"),
+        ("nodes=1,", "filter 'nodes=1,': should have the form axis=value or axis=value,value"),
+        ("node=1", "filter node: is not an axis of this sweep (did you mean 'nodes'?)"),
+        ("strategy=fspd", "filter strategy: fspd is not a value of this axis (did you mean 'fsdp'?)"),
     ],
 )
 def test_filters_that_are_wrong(plan: PlanText, small: str, text: str, message: str) -> None:
@@ -150,7 +150,7 @@ def test_filters_that_leave_nothing(plan: PlanText, small: str) -> None:
 
 def test_filters_that_leave_what_is_impossible_say_why(plan: PlanText, small: str) -> None:
     planned = plan(small.replace("[1, 2]", "[1, 64]"))
-    with pytest.raises(InputError, match=r"only combinations that are impossible: 64 nodes are more than the \d+ of"):
+    with pytest.raises(InputError, match=r"only impossible combinations: 64 nodes are more than the \d+ of"):
         select(planned, [parse_filter("nodes=64")], [])
 
 
@@ -159,8 +159,8 @@ def test_shard_groups_that_cross_nodes_are_said(plan: PlanText, small: str) -> N
         "[fsdp]", "[fsdp, {name: h, hsdp: {shard: 8}}, {name: f, federated: {group: 2 nodes, every: 4}}]"
     )
     assert crossing(plan(text, nodes=4).runs.values()) == [
-        "h on 4 nodes: shard groups of 8 ranks cross nodes of 4, so the shards of every layer go over the network",
-        "f on 4 nodes: shard groups of 8 ranks cross nodes of 4, so the shards of every layer go over the network",
+        "h on 4 nodes: shard groups of 8 ranks span nodes of 4 ranks, so the shards of every layer go over the network",
+        "f on 4 nodes: shard groups of 8 ranks span nodes of 4 ranks, so the shards of every layer go over the network",
     ]
     assert crossing(plan(text.replace("shard: 8", "shard: 2").replace("2 nodes", "node"), nodes=4).runs.values()) == []
 

@@ -1,4 +1,4 @@
-"""Checkpoints to go on from: named in a matrix file, and held against the plan."""
+"""Checkpoints to resume from, named in a matrix file and checked by the plan."""
 
 from __future__ import annotations
 
@@ -73,18 +73,22 @@ def test_paths_are_relative_to_the_matrix_file_wherever_they_stand(
 def test_a_variable_that_is_not_set_is_named(load: LoadText, small: str, more: str, place: str) -> None:
     with pytest.raises(InputError) as caught:
         load(small + more + "\n")
-    assert f"sweep.yaml:{place}: names a variable that is not set: $NOT_SET_AT_ALL/checkpoint" in str(caught.value)
+    assert f"sweep.yaml:{place}: uses an environment variable that is not set: $NOT_SET_AT_ALL/checkpoint" in str(
+        caught.value
+    )
 
 
 def test_planning_needs_no_checkpoint_and_running_does(plan: PlanText, small: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     text = small + "training: {schedule_steps: 48, start_from: before/checkpoint}\n"
-    with pytest.raises(InputError, match=r"training\.start_from: .*/before/checkpoint is no folder: name one that"):
+    with pytest.raises(
+        InputError, match=r"training\.start_from: .*/before/checkpoint is not a folder: name one written"
+    ):
         check_data(plan(text))
     checkpoint(tmp_path / "before" / "checkpoint")
     check_data(plan(text.replace("[2, 4]", "2").replace("[1, 2]", "1")))
     (tmp_path / "before" / "checkpoint" / "checkpoint.json").unlink()
-    with pytest.raises(InputError, match=r"none of the 4 points .* holds no whole checkpoint"):
+    with pytest.raises(InputError, match=r"none of the 4 combinations .* contains no complete checkpoint"):
         plan(text)
 
 
@@ -97,13 +101,13 @@ def test_what_would_be_another_training_is_impossible(plan: PlanText, small: str
         (1, "fsdp", 2),
         (2, "fsdp", 1),
     }
-    why = f"cannot go on from {tmp_path}/before/checkpoint: "
-    groups = "it holds the optimizer states of 1 federated group(s), the run has 2: each group goes on from its own"
+    why = f"cannot resume from {tmp_path}/before/checkpoint: "
+    groups = "it stores the optimizer states of 1 federated group(s), the run has 2: each group needs its own"
     assert {cell.reason.removeprefix(why).partition(",")[0] for cell in planned.plan.cells if cell.reason} == {
         "its steps read 8 samples and the run's 16",
         groups.partition(",")[0],
     }
-    with pytest.raises(InputError, match=r"24 steps of its training are done, so training\.schedule_steps must say"):
+    with pytest.raises(InputError, match=r"its training has done 24 steps, so training\.schedule_steps must give"):
         plan(text.replace("[8, 16]", "8") + "training: {start_from: before/checkpoint}\n")
     steps = "training: {steps: 24, schedule_steps: 24, start_from: before/checkpoint}\n"
     assert plan(text.replace("[8, 16]", "8") + steps).runs, "the schedule's length was said"

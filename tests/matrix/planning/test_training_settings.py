@@ -36,12 +36,12 @@ def cells(
     [
         ("experts", ["grouped_mm", "eager"], {}, "experts is not used by a dense model"),
         ("checkpointed_layers", ["2", "3"], {},
-         "checkpointed_layers is used by selective activation checkpointing alone"),
+         "checkpointed_layers is used only by selective activation checkpointing"),
         ("adamw_kernels", ["fused", "loop"], {"training": "training: {optimizer: sgd}\n"},
          "adamw_kernels is not used by sgd"),
-        ("prefetch", ["0", "2"], {"strategy": "ddp"}, "prefetch is not used where nothing is sharded"),
+        ("prefetch", ["0", "2"], {"strategy": "ddp"}, "prefetch is not used without sharding"),
         ("reshard_after_forward", ["true", "false"], {"strategy": "ddp"},
-         "reshard_after_forward is not used where nothing is sharded"),
+         "reshard_after_forward is not used without sharding"),
         ("lr_scaling", ["none", "linear"], {"ranks": 1}, "lr_scaling is not used by a group of one rank"),
         ("reshard_after_forward", ["true", "false"],
          {"strategy": "ddp", "training": "training: {precision: bf16, reduce_dtype: fp32}\n"}, None),
@@ -76,7 +76,7 @@ def test_flash_attention_is_refused_on_a_cpu(plan: PlanText, small: str) -> None
 def test_a_global_batch_holds_all_micro_batches(plan: PlanText, small: str) -> None:
     planned = plan(small.replace(TWO_BATCHES, "16\nregime: global-batch\ntraining: {accumulation: 2}"))
     assert {(run.nodes, run.batch_size) for run in planned.runs.values()} == {(1, 2), (2, 1)}
-    with pytest.raises(InputError, match="a global batch of 12 sequences does not divide over 4 ranks in 2 micro"):
+    with pytest.raises(InputError, match="a global batch of 12 sequences is not divisible by 4 ranks in 2 micro"):
         plan(small.replace(TWO_BATCHES, "12\nregime: global-batch\ntraining: {accumulation: 2}"))
 
 
@@ -97,15 +97,17 @@ def test_epochs_of_as_many_steps_are_one_run(plan: PlanText, small: str, data: P
     text = small.replace("path: data", f"path: {data}").replace("[1, 2]", "1").replace(TWO_BATCHES, "2")
     axis = text.replace("data:", "  epochs: [1, 1.01]\ndata:", 1)
     first, second = plan(axis + "training: {sequence_length: 32}\nblock: 8\n").plan.cells
-    assert (first.status, second.status, second.reason) == ("run", "same", "epochs comes to the same here")
+    assert (first.status, second.status, second.reason) == ("run", "same", "epochs makes no difference here")
 
 
 def test_epochs_that_cannot_be_counted(plan: PlanText, small: str, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"training\.epochs needs the data set at planning, and .*none: prepare it"):
+    with pytest.raises(InputError, match=r"training\.epochs needs the data set while planning, and .*none: prepare it"):
         plan(epochs(small, tmp_path / "none", "1"))
-    with pytest.raises(InputError, match=r"0\.01 of 2048 samples are 2 steps of 8 sequences, less than a block of 10"):
+    with pytest.raises(InputError, match=r"0\.01 of 2048 samples are 2 steps of 8 sequences, fewer than a block of 10"):
         plan(epochs(small, data, "0.01", ", sequence_length: 32") + "block: 10\n")
-    with pytest.raises(InputError, match="should be as long as `steps` or as `epochs` say: keep one of them"):
+    with pytest.raises(
+        InputError, match="should give its length in `steps` or in `epochs`, not both: keep one of them"
+    ):
         plan(epochs(small, data, "1", ", steps: 20"))
 
 
@@ -113,5 +115,5 @@ def test_epochs_of_a_damaged_data_set(plan: PlanText, small: str, data: Path, tm
     damaged = tmp_path / "damaged"
     (damaged / "train").mkdir(parents=True)
     (damaged / "train" / "state.json").write_text("{}")
-    with pytest.raises(InputError, match="is no whole split made by save_to_disk"):
+    with pytest.raises(InputError, match="is not a complete split written by save_to_disk"):
         plan(epochs(small, damaged, "1"))

@@ -39,13 +39,15 @@ def test_sums_are_refused_and_the_rest_is_trained(tmp_path: Path, data: Path) ->
     sweep = SmallSweep(tmp_path, data)
     both_engines(sweep)
     sweep.run(expect=1)
-    found = {(run.engine, str(run.labels["strategy"])): run for run in map(sweep.folder.asked, sweep.outcomes())}
+    found = {
+        (run.engine, str(run.labels["strategy"])): run for run in map(sweep.folder.requested_run, sweep.outcomes())
+    }
     results = {key: sweep.found()[run.id] for key, run in found.items()}
     outcomes = {key: str(result.outcome) for key, result in results.items()}
     refused = ("xffl", "federated")
     assert outcomes.pop(refused) == "invalid"
     assert set(outcomes.values()) == {"completed"}
-    assert "adds up the parameters of federated groups" in results[refused].reason
+    assert "sums the parameters of federated groups" in results[refused].reason
     assert not list(sweep.folder.run(found[refused].id).attempt(0).logs.iterdir()), "it was started"
     library = found["xffl", "fsdp"].library
     assert library is not None

@@ -7,9 +7,11 @@ from typing import Protocol
 
 import pytest
 
+from matrix.schedulers.base import JobStatus, NoAnswerError, SchedulerError
 from matrix.schedulers.slurm import commands
-from matrix.schedulers.slurm.commands import NoAnswerError, Seen, SlurmError, look
-from matrix.schedulers.slurm.states import ENDS, in_log, meaning, will_not_start
+from matrix.schedulers.slurm.commands import look
+from matrix.schedulers.slurm.states import in_log, out_of_memory_line, will_not_start
+from matrix.schedulers.states import ENDS, meaning
 
 
 class PutProgram(Protocol):
@@ -37,19 +39,22 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutProgram:
 )
 def test_how_long_a_job_has_run(program: PutProgram, elapsed: str, seconds: int) -> None:
     program("squeue", f"7|RUNNING|{elapsed}|node[0-3]|None")
-    assert look(["7"]) == {"7": Seen("RUNNING", "None", seconds, "node[0-3]")}
+    assert look(["7"]) == {"7": JobStatus("RUNNING", "None", seconds, "node[0-3]")}
 
 
 def test_jobs_that_are_not_asked_for_are_left_out_and_a_reason_may_hold_anything(program: PutProgram) -> None:
     program("squeue", "7|PENDING|0:00||(Nodes required | are DOWN)\n8|RUNNING|1:00|node0|None")
     program("sacct", "")
-    assert look(["7", "9"]) == {"7": Seen("PENDING", "(Nodes required | are DOWN)", 0, "")}
+    assert look(["7", "9"]) == {"7": JobStatus("PENDING", "(Nodes required | are DOWN)", 0, "")}
 
 
 def test_what_squeue_has_forgotten_is_in_the_accounts(program: PutProgram) -> None:
     program("squeue", "")
     program("sacct", "7|CANCELLED by 1000|12|node0|0:0\n8|TIMEOUT|3600|node[0-1]|0:15")
-    assert look(["7", "8"]) == {"7": Seen("CANCELLED", "", 12, "node0"), "8": Seen("TIMEOUT", "", 3600, "node[0-1]")}
+    assert look(["7", "8"]) == {
+        "7": JobStatus("CANCELLED", "", 12, "node0"),
+        "8": JobStatus("TIMEOUT", "", 3600, "node[0-1]"),
+    }
 
 
 def test_a_job_that_failed_by_itself_and_one_that_was_killed(program: PutProgram) -> None:
@@ -68,7 +73,7 @@ def test_a_cluster_without_accounts_has_forgotten_it(program: PutProgram) -> Non
 
 def test_no_answer_is_no_forgotten_job(program: PutProgram) -> None:
     program("squeue", "", status=1, errors="slurm_load_jobs error: Unable to contact slurm controller")
-    with pytest.raises(SlurmError, match="Unable to contact slurm controller"):
+    with pytest.raises(SchedulerError, match="Unable to contact slurm controller"):
         look(["7"])
 
 
@@ -77,7 +82,7 @@ def test_sbatch_that_does_not_say_whether_it_has_a_job(program: PutProgram, tmp_
     with pytest.raises(NoAnswerError, match="timed out"):
         commands.submit(tmp_path / "job.sh")
     program("sbatch", "", status=1, errors="sbatch: error: invalid partition specified: nowhere")
-    with pytest.raises(SlurmError, match="invalid partition") as refused:
+    with pytest.raises(SchedulerError, match="invalid partition") as refused:
         commands.submit(tmp_path / "job.sh")
     assert not isinstance(refused.value, NoAnswerError)
 
@@ -95,7 +100,7 @@ def test_a_persons_own_way_of_listing_jobs_hides_none(
 
 def test_a_cluster_without_its_commands_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SlurmError, match=r"^sbatch: No such file or directory$"):
+    with pytest.raises(SchedulerError, match=r"^sbatch: No such file or directory$"):
         commands.submit(tmp_path / "job.sh")
 
 
@@ -151,3 +156,16 @@ def test_why_a_job_ended_as_its_log_says(written: str, state: str | None) -> Non
     before = "slurmstepd-node0: error: *** JOB 7 ON node0 CANCELLED AT 2026-11-24T03:00:00 DUE TO PREEMPTION ***\n"
     assert in_log(f"{before}job 7: 2 runs\nslurmstepd: error: *** JOB 7 ON node0 {written}\n") == state
     assert in_log("job 7: 2 runs on node0, 6 minutes left\n") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "slurmstepd-node0: error: Detected 1 oom-kill event(s) in StepId=1.1. Some of your processes ...",
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=7.2. Some of the step tasks have ...",
+        "srun: error: node0: task 0: Out Of Memory",
+    ],
+)
+def test_what_slurm_writes_of_memory(line: str) -> None:
+    assert out_of_memory_line(f"before\n{line}\nbehind\n") == line
+    assert out_of_memory_line("srun: error: node0: task 0: Killed\n") == ""

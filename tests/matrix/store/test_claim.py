@@ -71,7 +71,7 @@ def test_a_runner_that_lost_the_sweep_notices(tmp_path: Path) -> None:
     with claim(tmp_path, never) as own:
         own.check()
         write_document(tmp_path / "000002.json", Runner.this())
-        with pytest.raises(LostClaimError, match="runner 2 has taken this sweep over"):
+        with pytest.raises(LostClaimError, match="runner 2 has taken over this sweep"):
             own.check()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,23 +114,12 @@ def test_out_of_memory_is_seen_behind_the_hang_it_caused(two_rank_run: Run, atte
     assert judge(two_rank_run, attempt_folder, Attempted(Ending.HANG, {}, oom_kills=0)).outcome == "oom"
 
 
-@pytest.mark.parametrize(
-    ("log", "line"),
-    [
-        (
-            "node0000.log",
-            "slurmstepd-node0: error: Detected 1 oom-kill event(s) in StepId=1.1. Some of your processes ...",
-        ),
-        ("node0001.log", "slurmstepd: error: Detected 1 oom_kill event in StepId=7.2. Some of the step tasks have ..."),
-        ("srun.log", "srun: error: node0: task 0: Out Of Memory"),
-    ],
-)
-def test_what_slurm_says_of_memory_counts_where_no_kernel_is_asked(
-    two_rank_run: Run, attempt_folder: AttemptFolder, log: str, line: str
+def test_what_a_scheduler_writes_of_memory_counts_where_no_kernel_is_asked(
+    two_rank_run: Run, attempt_folder: AttemptFolder
 ) -> None:
     ended = Attempted(Ending.ITSELF, {"srun": -9}, oom_kills=None)
     assert judge(two_rank_run, attempt_folder, ended).outcome == "launch-failed"
-    (attempt_folder.logs / log).write_text(f"{line}\n", encoding="utf-8")
-    verdict = judge(two_rank_run, attempt_folder, ended)
+    line = "srun: error: node0: task 0: Out Of Memory"
+    verdict = judge(two_rank_run, attempt_folder, replace(ended, memory_line=line))
     assert verdict.outcome == "oom"
     assert line in verdict.reason

@@ -9,10 +9,10 @@ from bench.contract.outcomes import Outcome
 from bench.contract.result import Allocation
 from bench.contract.run import Run
 from matrix.store.judge import Verdict
-from matrix.store.settle import Death, earlier_results, set_aside, settle, write_result
+from matrix.store.settle import LostJob, earlier_results, set_aside, settle, write_result
 from matrix.store.sweep_folder import SweepFolder
 
-NODE_FAIL = Death("7", "NODE_FAIL", "a node failed", counts=True)
+NODE_FAIL = LostJob("7", "NODE_FAIL", "a node failed", counts=True)
 
 
 def begin(sweep: SweepFolder, run: Run) -> None:
@@ -31,10 +31,10 @@ def test_a_run_that_took_two_jobs_with_it_is_given_up(tmp_path: Path, two_rank_r
     assert (first.outcome, first.lost_to) == (Outcome.INTERRUPTED, "NODE_FAIL")
     assert "job 7 ended: NODE_FAIL (a node failed)" in first.reason
     begin(sweep, two_rank_run)
-    (second,) = settle(sweep, [two_rank_run.id], Death("9", "TIMEOUT", "its time limit", counts=True))
+    (second,) = settle(sweep, [two_rank_run.id], LostJob("9", "TIMEOUT", "its time limit", counts=True))
     assert (second.outcome, second.lost_to) == (Outcome.TIMEOUT, "TIMEOUT")
     assert second.outcome.is_final
-    assert second.reason.startswith("given up: 2 jobs ended while it was under way (NODE_FAIL, TIMEOUT)")
+    assert second.reason.startswith("not retried: 2 jobs died during this run (NODE_FAIL, TIMEOUT)")
     assert f"attempt 0: {first.reason}" in second.evidence
     assert settle(sweep, [two_rank_run.id], NODE_FAIL) == [], "it has its result"
 
@@ -43,7 +43,7 @@ def test_deaths_that_are_nobodys_fault_do_not_count(tmp_path: Path, two_rank_run
     sweep = SweepFolder(tmp_path / "sweep")
     for _ in range(3):
         begin(sweep, two_rank_run)
-        (result,) = settle(sweep, [two_rank_run.id], Death("7", "PREEMPTED", "for others", counts=False))
+        (result,) = settle(sweep, [two_rank_run.id], LostJob("7", "PREEMPTED", "for others", counts=False))
         assert (result.outcome, result.lost_to) == (Outcome.INTERRUPTED, None)
     begin(sweep, two_rank_run)
     (result,) = settle(sweep, [two_rank_run.id])

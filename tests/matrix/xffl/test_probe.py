@@ -59,7 +59,7 @@ def test_another_program_or_a_damaged_file_is_probed_again(interpreter: Interpre
 
 def test_an_environment_without_xffl_says_what_to_install(interpreter: Interpreter) -> None:
     interpreter.answers(xffl=False)
-    with pytest.raises(InputError, match=r"finds no package xffl: install it there .*docs/guides/xffl.md.*xffl.venv"):
+    with pytest.raises(InputError, match=r"has no package xffl: install it there .*docs/guides/xffl.md.*xffl.venv"):
         library(interpreter.path, None, "cpu")
     with pytest.raises(InputError, match="none: cannot be started"):
         library(interpreter.path.with_name("none"), None, "cpu")
@@ -67,7 +67,7 @@ def test_an_environment_without_xffl_says_what_to_install(interpreter: Interpret
 
 def test_a_probe_that_fails_says_where_the_rest_stands(interpreter: Interpreter, tmp_path: Path) -> None:
     interpreter.answers(probe="ModuleNotFoundError: No module named 'streamflow'")
-    with pytest.raises(InputError, match=r"failed: ModuleNotFoundError: .* \(the rest of it: ") as raised:
+    with pytest.raises(InputError, match=r"failed: ModuleNotFoundError: .* \(full output: ") as raised:
         library(interpreter.path, None, "cpu")
     log = next((tmp_path / "cache").rglob("*.log"))
     assert str(log) in str(raised.value)
@@ -94,10 +94,10 @@ def test_runs_whose_groups_are_not_averaged_are_refused(federated_run: Run, plan
         )
 
     assert with_averaging("sum") == (
-        "xFFL 0.2.2 (commit 2819740) adds up the parameters of federated groups and does not divide them on this "
-        "system (cpu), so the 2 groups would train no model"
+        "xFFL 0.2.2 (commit 2819740) sums the parameters of federated groups without dividing on this "
+        "system (cpu), so the 2 groups would not train one model"
     )
-    assert "leaves the parameters of federated groups as they are" in with_averaging("nothing")
+    assert "does not change the parameters of federated groups" in with_averaging("nothing")
     assert with_averaging("mean") == with_averaging("unknown") == ""
     assert refusal(federated_run.model_copy(update={"engine": "native"})) == ""
     assert refusal(federated_run.model_copy(update={"library": None})) == ""

@@ -6,13 +6,18 @@ import pytest
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import AXIS, load
+from reports.render.reference import regenerated
 from reports.tables.metrics import METRICS
-from tests.support.documents import SweepFolder
+from tests.support.documents import SweepDocuments
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text()
 
 
-def test_every_column_of_the_frame_is_described(sweep: SweepFolder) -> None:
+def test_the_generated_tables_are_those_of_the_code() -> None:
+    assert regenerated(TEXT) == TEXT, "run: python -m reports.render.reference"
+
+
+def test_every_column_of_the_frame_is_described(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0])
     columns = [name for name in load(sweep.write()).frame.columns if not name.startswith(AXIS)]
     assert [name for name in columns if f"\n| `{name}` |" not in TEXT] == []

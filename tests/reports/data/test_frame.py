@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import pytest
 
 from bench.contract.outcomes import Outcome
 from reports.data.frame import ReportError, load
-from tests.support.documents import SweepFolder, a_measurement
+from tests.support.documents import SweepDocuments, a_measurement
 
 
-def test_one_row_a_planned_run_with_units_and_failed_and_pending_ones(sweep: SweepFolder) -> None:
+def test_one_row_a_planned_run_with_units_and_failed_and_pending_ones(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 2, speeds=[8000.0])
     sweep.end(ids[1], Outcome.OOM, "CUDA out of memory")
     frame = load(sweep.write()).frame.set_index("run")
@@ -28,13 +29,13 @@ def test_one_row_a_planned_run_with_units_and_failed_and_pending_ones(sweep: Swe
     assert frame["tokens_per_s"].isna().tolist() == [False, True, True]
 
 
-def test_a_run_that_stands_for_two_cells_has_one_row(sweep: SweepFolder) -> None:
+def test_a_run_that_stands_for_two_cells_has_one_row(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 1, speeds=[100.0] * 3)
     sweep.same("hsdp", 1, "fsdp")
     assert list(load(sweep.write()).frame["run"]) == ids
 
 
-def test_whole_numbers_stay_whole_where_a_run_has_none(sweep: SweepFolder) -> None:
+def test_whole_numbers_stay_whole_where_a_run_has_none(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 1, speeds=[100.0])
     frame = load(sweep.write()).frame.set_index("run")
     assert frame["window_steps"].dtype == pd.Int64Dtype()
@@ -51,7 +52,7 @@ def test_whole_numbers_stay_whole_where_a_run_has_none(sweep: SweepFolder) -> No
     ],
 )
 def test_a_damaged_file_is_named_and_the_rest_is_read(
-    sweep: SweepFolder, file: str, damage: Callable[[str], str], named: str
+    sweep: SweepDocuments, file: str, damage: Callable[[str], str], named: str
 ) -> None:
     ids = sweep.run("fsdp", 1, speeds=[100.0] * 3)
     path = getattr(sweep.folder(ids[1]), file)
@@ -63,7 +64,26 @@ def test_a_damaged_file_is_named_and_the_rest_is_read(
     assert named in read.problems[0]
 
 
-def test_a_diverged_run_is_read_although_its_loss_is_no_number(sweep: SweepFolder) -> None:
+@pytest.mark.parametrize("file", ["result", "run"])
+def test_a_document_of_a_newer_version_is_named_and_its_run_left_out(sweep: SweepDocuments, file: str) -> None:
+    ids = sweep.run("fsdp", 1, speeds=[100.0] * 3)
+    path = getattr(sweep.folder(ids[1]), file)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2, "colour": "blue"}))
+    read = load(sweep.write())
+    assert list(read.frame["outcome"]) == ["completed", "newer-version", "completed"]
+    assert ids[1] not in read.results
+    sentence = f"{path}: written by a newer xffl-bench (version 2, this one reads 1): use that xffl-bench"
+    assert read.problems == [sentence]
+
+
+def test_a_plan_of_a_newer_version_gives_one_sentence(sweep: SweepDocuments) -> None:
+    path = sweep.write() / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2, "colour": "blue"}))
+    with pytest.raises(ReportError, match=r"plan\.json: written by a newer xffl-bench \(version 2"):
+        load(sweep.path)
+
+
+def test_a_diverged_run_is_read_although_its_loss_is_no_number(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 1)
     measured = a_measurement(100.0, 1, final=float("nan"), validation=float("inf"))
     sweep.end(ids[0], Outcome.DIVERGED, "the loss of step 3 was nan", measured)
@@ -77,7 +97,7 @@ def test_a_folder_that_is_no_sweep_gives_one_sentence(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_damaged_plan_gives_one_sentence(sweep: SweepFolder) -> None:
+def test_a_damaged_plan_gives_one_sentence(sweep: SweepDocuments) -> None:
     path = sweep.write() / "plan.json"
     path.write_text(path.read_text()[:40])
     with pytest.raises(ReportError, match=r"plan\.json: Invalid JSON"):

@@ -11,12 +11,13 @@ from rich.console import Console
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import ReportError, load
-from reports.render.plots import loss_plot, scaling_plot
+from reports.render.loss_plot import loss_plot
+from reports.render.scaling_plot import scaling_plot
 from reports.render.style import looks
 from reports.render.terminal import print_report
 from reports.render.write import write_report
 from reports.tables.tables import tables
-from tests.support.documents import SweepFolder
+from tests.support.documents import SweepDocuments
 
 FILES = {
     "report.md",
@@ -31,7 +32,7 @@ FILES = {
 
 
 @pytest.fixture
-def filled(sweep: SweepFolder) -> SweepFolder:
+def filled(sweep: SweepDocuments) -> SweepDocuments:
     for strategy in ("fsdp", "federated"):
         for nodes in (1, 2):
             ids = sweep.run(strategy, nodes, speeds=[1000.0 * nodes] * 3, cautions=[Caution.OVERSUBSCRIBED])
@@ -41,7 +42,7 @@ def filled(sweep: SweepFolder) -> SweepFolder:
 
 
 def test_the_report_has_all_files_and_writing_it_again_gives_the_same_bytes(
-    filled: SweepFolder, tmp_path: Path
+    filled: SweepDocuments, tmp_path: Path
 ) -> None:
     out = tmp_path / "report"
     written = write_report(filled.write(), out)
@@ -52,16 +53,16 @@ def test_the_report_has_all_files_and_writing_it_again_gives_the_same_bytes(
     assert {name: (out / name).read_bytes() for name in FILES} == before
 
 
-def test_the_markdown_has_table_caption_cautions_and_plots(filled: SweepFolder, tmp_path: Path) -> None:
+def test_the_markdown_has_table_caption_cautions_and_plots(filled: SweepDocuments, tmp_path: Path) -> None:
     text = write_report(filled.write(), tmp_path / "report").report.read_text()
-    assert "| figure | strategy | 1 node | 2 nodes |" in text
+    assert "| metric | strategy | 1 node | 2 nodes |" in text
     assert "| **tokens/s** | fsdp | 1,000 | 2,000 |" in text
     assert "125,248 parameters" in text
     assert f"oversubscribed: {Caution.OVERSUBSCRIBED.meaning}; {Caution.OVERSUBSCRIBED.remedy}." in text
     assert "(plots/llama-tiny.batch-size-4.scaling.svg)" in text
 
 
-def test_plots_are_whole_pictures_with_the_ideal_line_and_the_cautions(filled: SweepFolder, tmp_path: Path) -> None:
+def test_plots_are_whole_pictures_with_the_ideal_line_and_the_cautions(filled: SweepDocuments, tmp_path: Path) -> None:
     plots = (write_report(filled.write(), tmp_path / "report").report.parent) / "plots"
     svg = (plots / "llama-tiny.batch-size-4.scaling.svg").read_text()
     assert svg.rstrip().endswith("</svg>")
@@ -71,7 +72,7 @@ def test_plots_are_whole_pictures_with_the_ideal_line_and_the_cautions(filled: S
     assert "entropy rate" in (plots / "llama-tiny.batch-size-4.loss.svg").read_text()
 
 
-def test_the_ideal_line_starts_at_the_reference_and_doubles_with_the_nodes(filled: SweepFolder) -> None:
+def test_the_ideal_line_starts_at_the_reference_and_doubles_with_the_nodes(filled: SweepDocuments) -> None:
     (table,) = tables(load(filled.write()))
     (axes,) = scaling_plot(table, looks(["fsdp", "federated"])).axes
     (ideal,) = [line for line in axes.get_lines() if line.get_gid() == "ideal"]
@@ -79,7 +80,20 @@ def test_the_ideal_line_starts_at_the_reference_and_doubles_with_the_nodes(fille
     assert list(ideal.get_ydata()) == pytest.approx([1000, 2000])
 
 
-def test_the_loss_of_a_step_is_weighted_by_the_groups_tokens(filled: SweepFolder) -> None:
+def test_error_bars_are_inside_the_axes_but_for_a_low_end_far_below_its_value(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0, 3000.0])
+    sweep.run("fsdp", 2, speeds=[10.0, 4000.0, 8000.0])  # the interval begins below 0
+    (table,) = tables(load(sweep.write()))
+    (axes,) = scaling_plot(table, looks(["fsdp"])).axes
+    low, high = axes.get_ylim()
+    (bars,) = (container for container in axes.containers if container.has_yerr)
+    (segments,) = (line.get_segments() for line in bars.lines[2])
+    assert max(segment[:, 1].max() for segment in segments) < high
+    assert low < 1000
+    assert low > 500
+
+
+def test_the_loss_of_a_step_is_weighted_by_the_groups_tokens(filled: SweepDocuments) -> None:
     # (5 * 300 + 4 * 100) / 400 = 4.75 and (3 * 300 + 2.5 * 100) / 400 = 2.875
     (table,) = tables(load(filled.write()))
     figure, problems = loss_plot(table, filled.path, looks(["fsdp", "federated"]))
@@ -88,7 +102,7 @@ def test_the_loss_of_a_step_is_weighted_by_the_groups_tokens(filled: SweepFolder
     assert list(axes.get_lines()[0].get_ydata()) == pytest.approx([4.75, 2.875])
 
 
-def test_unreadable_steps_are_named_and_the_rest_is_reported(filled: SweepFolder, tmp_path: Path) -> None:
+def test_unreadable_steps_are_named_and_the_rest_is_reported(filled: SweepDocuments, tmp_path: Path) -> None:
     path = next(filled.path.glob("runs/llama-tiny.fsdp.n2*r0")) / "steps.parquet"
     path.write_bytes(path.read_bytes()[:100])
     written = write_report(filled.write(), tmp_path / "report")
@@ -97,20 +111,20 @@ def test_unreadable_steps_are_named_and_the_rest_is_reported(filled: SweepFolder
     assert {path.name for path in written.files} >= {"llama-tiny.batch-size-4.loss.png"}
 
 
-def test_a_sweep_that_has_not_started_is_reported_too(sweep: SweepFolder, tmp_path: Path) -> None:
+def test_a_sweep_that_has_not_started_is_reported_too(sweep: SweepDocuments, tmp_path: Path) -> None:
     sweep.run("fsdp", 1)
     written = write_report(sweep.write(), tmp_path / "report")
     assert written.summary == "Sweep hand-made, 3 runs: 3 not run"
     assert len(pd.read_parquet(tmp_path / "report" / "runs.parquet")) == 3
 
 
-def test_a_report_that_cannot_be_written_gives_one_sentence(filled: SweepFolder, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_gives_one_sentence(filled: SweepDocuments, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("in the way")
     with pytest.raises(ReportError, match="the report cannot be written to"):
         write_report(filled.write(), tmp_path / "report")
 
 
-def test_the_terminal_shows_headlines_outcomes_and_what_to_do(filled: SweepFolder, tmp_path: Path) -> None:
+def test_the_terminal_shows_headlines_outcomes_and_what_to_do(filled: SweepDocuments, tmp_path: Path) -> None:
     for identity in filled.run("hsdp", 2):
         filled.end(identity, Outcome.OOM, "CUDA out of memory")
     screen = StringIO()
@@ -118,7 +132,7 @@ def test_the_terminal_shows_headlines_outcomes_and_what_to_do(filled: SweepFolde
     text = screen.getvalue()
     assert "efficiency vs fsdp on 1 node" in text
     assert "oom [1]" in text
-    assert "read the table as a functional demonstration" in text
+    assert "read the table as a functional test" in text
     assert "12 completed, 3 oom" in text
 
 

@@ -7,13 +7,13 @@ import pytest
 from bench.contract.result import Allocation
 from reports.data.frame import load
 from reports.render.write import write_report
-from tests.support.documents import SweepFolder, a_measurement
+from tests.support.documents import SweepDocuments, a_measurement
 
 HOSTS = ["node0", "node1", "node2", "node3"]
 IN_101 = Allocation(job="101", hosts=HOSTS, switches={"node0": "s0", "node2": "s1"})
 
 
-def test_a_run_has_its_node_hours_job_and_the_switches_over_its_own_hosts(sweep: SweepFolder) -> None:
+def test_a_run_has_its_node_hours_job_and_the_switches_over_its_own_hosts(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 2)
     sweep.end(ids[0], measured=a_measurement(1000.0, 2), allocation=IN_101)
     sweep.end(ids[1], measured=a_measurement(1000.0, 2))
@@ -25,7 +25,7 @@ def test_a_run_has_its_node_hours_job_and_the_switches_over_its_own_hosts(sweep:
     assert frame[["job", "switches"]].loc[ids[1]].isna().all()
 
 
-def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_badly(sweep: SweepFolder) -> None:
+def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_badly(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 2)
     sweep.end(ids[0], measured=a_measurement(1000.0, 2), allocation=IN_101)
     sweep.end(ids[1], measured=a_measurement(1000.0, 2))  # in no job
@@ -34,12 +34,12 @@ def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_bad
         sweep.job(number, "NODE_FAIL", 25.0)
     sweep.job(4, "TIMEOUT", 0.0)
     written = write_report(sweep.write(), sweep.path / "report")
-    said = "4 jobs: 0.056 node-hours, of which the runs above took 0.007 (12%); ended badly: 2 NODE_FAIL, 1 TIMEOUT"
+    said = "4 jobs: 0.056 node-hours, of which 0.007 (12%) in the runs above; failed jobs: 2 NODE_FAIL, 1 TIMEOUT"
     assert written.summary.endswith(f". {said}")
     assert said in written.report.read_text()
 
 
-def test_a_sweep_without_jobs_says_nothing_of_them_and_a_damaged_end_is_named(sweep: SweepFolder) -> None:
+def test_a_sweep_without_jobs_says_nothing_of_them_and_a_damaged_end_is_named(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 2, speeds=[1000.0])
     assert "node-hours" not in write_report(sweep.write(), sweep.path / "report").summary
     path = sweep.job(1, "COMPLETED", 50.0)
@@ -47,7 +47,7 @@ def test_a_sweep_without_jobs_says_nothing_of_them_and_a_damaged_end_is_named(sw
     assert str(path) in load(sweep.path).problems[0]
 
 
-def test_the_frame_predicts_what_a_step_sends_over_the_network(sweep: SweepFolder) -> None:
+def test_the_frame_predicts_what_a_step_sends_over_the_network(sweep: SweepDocuments) -> None:
     """llama-tiny in fp32 on nodes of 4 ranks."""
     for strategy in ("fsdp", "hsdp", "federated"):
         sweep.run(strategy, 2)

@@ -5,10 +5,10 @@ import pytest
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
 from reports.tables.tables import Table, long_form, tables
-from tests.support.documents import SweepFolder
+from tests.support.documents import SweepDocuments
 
 
-def the_table(sweep: SweepFolder) -> Table:
+def the_table(sweep: SweepDocuments) -> Table:
     (table,) = tables(load(sweep.write()))
     return table
 
@@ -19,7 +19,7 @@ def texts(table: Table, key: str) -> dict[str, list[str]]:
     return {row.label: [cell.text for cell in cells] for row, cells in zip(table.grid.rows, block.cells, strict=True)}
 
 
-def test_figures_by_hand(sweep: SweepFolder) -> None:
+def test_figures_by_hand(sweep: SweepDocuments) -> None:
     # fsdp: 1000, 2000, 3000 -> mean 2000, half-width 1000 * 4.302653 / sqrt(3) = 2484.1
     sweep.run("fsdp", 1, speeds=[1000.0, 2000.0, 3000.0])
     # federated on 2 nodes is 1.5 times as fast in every pair, so on twice the devices 75 % as efficient
@@ -35,7 +35,7 @@ def test_figures_by_hand(sweep: SweepFolder) -> None:
     assert [line[-1] for line in table.layouts] == ["not in the matrix", "2 x 1 x 4"]
 
 
-def test_the_efficiency_reference_is_the_same_for_all_rows(sweep: SweepFolder) -> None:
+def test_the_efficiency_reference_is_the_same_for_all_rows(sweep: SweepDocuments) -> None:
     sweep.repeats = 1
     sweep.run("fsdp", 1, speeds=[4000.0])
     sweep.run("federated", 1, speeds=[2000.0])
@@ -46,7 +46,7 @@ def test_the_efficiency_reference_is_the_same_for_all_rows(sweep: SweepFolder) -
     assert [b.title for b in table.blocks if b.metric.key == "efficiency"] == ["efficiency vs fsdp on 1 node"]
 
 
-def test_the_ratio_holds_the_same_nodes_and_has_an_interval_from_three_pairs(sweep: SweepFolder) -> None:
+def test_the_ratio_holds_the_same_nodes_and_has_an_interval_from_three_pairs(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0, 1000.0, 1000.0])
     sweep.run("fsdp", 2, speeds=[2000.0, 2000.0])
     sweep.run("federated", 1, speeds=[900.0, 1000.0, 1100.0])
@@ -57,7 +57,7 @@ def test_the_ratio_holds_the_same_nodes_and_has_an_interval_from_three_pairs(swe
     assert found[1] == "1.100 (1.000 .. 1.210) (2 of 3; not run)"
 
 
-def test_cells_without_figures_say_why(sweep: SweepFolder) -> None:
+def test_cells_without_figures_say_why(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 1, speeds=[1000.0])
     sweep.end(ids[1], Outcome.TIMEOUT, "stopped at 1800 s")
     sweep.run("fsdp", 2)
@@ -77,14 +77,14 @@ def test_cells_without_figures_say_why(sweep: SweepFolder) -> None:
     ]
 
 
-def test_a_same_cell_shows_the_other_ones_value_marked(sweep: SweepFolder) -> None:
+def test_a_same_cell_shows_the_other_ones_value_marked(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1234.0])
     sweep.same("hsdp", 1, "fsdp")
     found = texts(the_table(sweep), "tokens_per_s")["hsdp"][0]
     assert found == "1,234 (= fsdp, 1 of 3; not run)"
 
 
-def test_streams_are_a_row_only_where_they_were_run(sweep: SweepFolder) -> None:
+def test_streams_are_a_row_only_where_they_were_run(sweep: SweepDocuments) -> None:
     sweep.axes["cuda_streams"] = [1, 2]
     sweep.run("fsdp", 2, speeds=[1000.0])
     sweep.same("fsdp", 2, "fsdp", streams=2, other_streams=1)
@@ -93,7 +93,7 @@ def test_streams_are_a_row_only_where_they_were_run(sweep: SweepFolder) -> None:
     assert [row.label for row in the_table(sweep).grid.rows] == ["fsdp", "federated, 1 stream", "federated, 2 streams"]
 
 
-def test_without_its_reference_a_table_says_so(sweep: SweepFolder) -> None:
+def test_without_its_reference_a_table_says_so(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1)
     sweep.run("federated", 1, speeds=[1000.0])
     table = the_table(sweep)
@@ -101,24 +101,24 @@ def test_without_its_reference_a_table_says_so(sweep: SweepFolder) -> None:
     assert [n.detail for n in table.notices if n.caution is Caution.NO_REFERENCE] == ["fsdp on 1 node"]
 
 
-def test_the_caption_says_what_was_run(sweep: SweepFolder) -> None:
+def test_the_caption_says_what_was_run(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0])
     assert the_table(sweep).caption == (
         "llama-tiny: 125,248 parameters; sequence length 128; equal micro-batch of 4 sequences per rank and step; "
         "precision fp32; laptop: cpu, 4 ranks per node, 8 cores per host, 1 thread per rank; 3 repeats; "
-        "window of 16 steps in blocks of 8 after 8 of warm-up; "
-        "no loss can fall below the data's entropy rate, 2.2500 nats/token."
+        "window of 16 steps in blocks of 8 after 8 warm-up steps; "
+        "lower bound of the loss: the data's entropy rate, 2.2500 nats/token."
     )
 
 
-def test_every_batch_size_has_a_table(sweep: SweepFolder) -> None:
+def test_every_batch_size_has_a_table(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0])
     sweep.run("fsdp", 1, speeds=[1500.0], batch=8)
     titles = [table.grid.title for table in tables(load(sweep.write()))]
     assert titles == ["llama-tiny, batch size 4", "llama-tiny, batch size 8"]
 
 
-def test_the_long_form_has_raw_numbers(sweep: SweepFolder) -> None:
+def test_the_long_form_has_raw_numbers(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0, 2000.0])
     sweep.same("hsdp", 1, "fsdp")
     found = long_form([the_table(sweep)]).query("metric == 'tokens_per_s'").set_index("strategy")

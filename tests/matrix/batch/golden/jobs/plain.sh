@@ -15,6 +15,7 @@ set -eo pipefail
 trap '' USR1  # the warning before the end of the time is for the harness, once it listens
 source /shared/site.sh
 set -u
+export XFFL_BENCH_JOB="${SLURM_JOB_ID:-}" XFFL_BENCH_RESTARTS="${SLURM_RESTART_COUNT:-0}"
 unset SLURM_EXPORT_ENV  # where it says NONE, ranks would get no variables at all
 cd /FOLDER
 exec /PYTHON -P -m matrix job /FOLDER/results/nightly/jobs/0001

@@ -1,4 +1,4 @@
-"""Models that lie elsewhere, in a folder or on the hub: their shapes, and where their weights are."""
+"""Find the models given by a folder or a hub repository: their shapes and the location of their weights."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import os
 from pathlib import Path
 
 from bench.contract.weightfiles import weight_files
-from matrix.config.hub import snapshot
-from matrix.config.modelconfig import read_shape
-from matrix.config.sweep import Sweep
+from matrix.config.models.config_json import read_shape
+from matrix.config.models.hub import snapshot
+from matrix.config.sweep import MatrixFile
 from matrix.config.validation import Fault
 from matrix.config.values import LocatedModel, NamedModel
 from matrix.errors import InputError
 
 CONFIG = "config.json"
 LONGEST_HEADER = 100_000_000
-"""Bytes of a header that the safetensors library accepts; a file that claims more is none."""
+"""Largest header in bytes that the safetensors library accepts; a file that claims more is not a safetensors file."""
 
 
-def find_models(sweep: Sweep, folder: Path) -> tuple[dict[str, LocatedModel], list[Fault]]:
-    """The sweep's models with a `path` (relative to `folder`) or a `hub`, by name, and all that is wrong with them."""
+def find_models(sweep: MatrixFile, folder: Path) -> tuple[dict[str, LocatedModel], list[Fault]]:
+    """Return the sweep's models with a `path` (relative to `folder`) or a `hub` by name, and the faults found."""
     found: dict[str, LocatedModel] = {}
     faults: list[Fault] = []
     for location, _, value in sweep.placed_values():
@@ -42,13 +42,13 @@ def _find(model: NamedModel, folder: Path) -> LocatedModel:
         path = snapshot(model.hub, model.revision, online=model.online, weights=model.weights)
     config = path / CONFIG if path.is_dir() else path
     if not config.is_file():
-        raise InputError(f"there is no {config}: name a folder with a {CONFIG}, or such a file")
+        raise InputError(f"{config} does not exist: give a folder with a {CONFIG}, or such a file")
     shape = read_shape(config)
     if not model.weights:
         return LocatedModel(shape)
     try:
         files = weight_files(config.parent)
-        if model.hub is not None:  # the folder is a commit's, and does not change
+        if model.hub is not None:  # the folder belongs to one commit and does not change
             return LocatedModel(shape, str(config.parent))
         fingerprints = tuple((file.relative_to(config.parent).as_posix(), _fingerprint(file)) for file in files)
     except (OSError, ValueError) as error:
@@ -57,12 +57,12 @@ def _find(model: NamedModel, folder: Path) -> LocatedModel:
 
 
 def _fingerprint(file: Path) -> str:
-    """Size, time of the last change in whole seconds, and SHA-256 of a safetensors file's header.
+    """Return size, modification time in whole seconds and SHA-256 of the header of a safetensors file.
 
-    The values are not read: a model may have hundreds of gigabytes, and planning answers at once.
+    The tensors are not read: a model may take hundreds of gigabytes, and planning should be immediate.
     """
     with file.open("rb") as content:
-        length = int.from_bytes(content.read(8), "little")  # a safetensors file begins with its header's length
+        length = int.from_bytes(content.read(8), "little")  # a safetensors file starts with the length of its header
         header = hashlib.sha256(content.read(min(length, LONGEST_HEADER))).hexdigest()
     status = file.stat()
     return f"{status.st_size} bytes, changed {int(status.st_mtime)}, header {header}"

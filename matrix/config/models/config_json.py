@@ -1,4 +1,4 @@
-"""From a Hugging Face `config.json` to a shape, or what in it cannot be trained here. Imports no torch."""
+"""Convert a Hugging Face `config.json` to a shape, or report what is not supported. Does not import torch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "num_experts_per_tok": 2,
     },
 }
-"""What transformers' LlamaConfig and MixtralConfig take where a file says nothing, and `Shape` would take another."""
+"""Defaults of transformers' LlamaConfig and MixtralConfig, where they differ from those of `Shape`."""
 
 _CLASSES = {"llama": "LlamaForCausalLM", "mixtral": "MixtralForCausalLM"}
 _ONLY: dict[str, tuple[Any, ...]] = {
@@ -54,19 +54,19 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "router_jitter_noise": (0,),
     "output_router_logits": (False,),
 }
-"""Keys that change the training, and the values that are trained here. The first is what would be right."""
+"""Keys that change the training, and the supported values. Messages suggest the first."""
 
 _ROPE_TYPES = ("default", "linear", "llama3")
 _ROPE_KEYS = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
 
 
 def read_shape(file: Path) -> Shape:
-    """The shape that a `config.json` of a Llama or a Mixtral describes, in the words of transformers 4 or 5.
+    """Return the shape that a `config.json` of a Llama or Mixtral describes, as written by transformers 4 or 5.
 
-    Keys that the library's LlamaConfig and MixtralConfig do not know change nothing there, and are passed over here.
+    Keys unknown to the library's LlamaConfig and MixtralConfig have no effect there and are ignored here.
 
     Raises:
-        InputError: one sentence for each key that is missing, wrong, or asks for what is not trained here.
+        InputError: one sentence per key that is missing, invalid or not supported.
 
     """
     config = _read(file)
@@ -87,7 +87,7 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{file}: should be JSON: {error}") from error
     if not isinstance(config, dict):
-        raise InputError(f"{file}: should be a mapping, as the config.json of a Llama or a Mixtral")
+        raise InputError(f"{file}: should be a mapping, as in the config.json of a Llama or Mixtral")
     return {key: value for key, value in config.items() if value is not None}
 
 
@@ -100,9 +100,9 @@ def _unsupported(config: dict[str, Any]) -> Iterator[str]:
     if classes != [_CLASSES[kind]]:
         yield f"architectures: should be [{_CLASSES[kind]}], not {classes!r}"
     if "auto_map" in config:
-        yield "auto_map: should not be there: models with code of their own are not trained here"
+        yield "auto_map: is not supported: models with custom code are not trained here"
     if "quantization_config" in config:
-        yield "quantization_config: should not be there: give the model before it was quantised"
+        yield "quantization_config: is not supported: give the model before quantisation"
     for key, values in _ONLY.items():
         if config.get(key, values[0]) not in values:
             yield f"{key}: should be {json.dumps(values[0])}, not {config[key]!r}"
@@ -115,11 +115,14 @@ def _unsupported(config: dict[str, Any]) -> Iterator[str]:
     if rope.get("partial_rotary_factor", 1) != 1:
         yield f"{key}.partial_rotary_factor: should be 1, not {rope['partial_rotary_factor']!r}"
     if any(isinstance(value, dict) for value in rope.values()):
-        yield f"{key}: should hold for all layers: one mapping without others in it"
+        yield f"{key}: should apply to all layers: one mapping without nested mappings"
 
 
 def _rope(config: dict[str, Any]) -> tuple[str, Any]:
-    """The rotary settings beyond `rope_theta`, and their key: `rope_scaling` up to transformers 4, then the other."""
+    """Return the rotary settings besides `rope_theta`, with their key.
+
+    The key is `rope_scaling` up to transformers 4 and `rope_parameters` from 5 on.
+    """
     key = "rope_scaling" if "rope_scaling" in config else "rope_parameters"
     return key, config.get(key, {})
 
@@ -134,7 +137,7 @@ def _shape(config: dict[str, Any]) -> Shape:
     fields = {field: given[key] for key, field in (_KEYS | _OWN_KEYS[kind]).items() if key in given}
     fields.setdefault("kv_heads", fields.get("heads"))
     if "head_dim" in fields and _is_usual(fields):
-        del fields["head_dim"]  # so that shapes which are equal compare equal
+        del fields["head_dim"]  # so that equal shapes compare equal
     _, rope = _rope(config)
     fields["rope_theta"] = rope.get("rope_theta", given["rope_theta"])
     if _rope_type(rope) != "default":

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub: into the cache while planning, so that ranks never need the network."""
+"""Look up models of the Hugging Face hub in its cache while planning, so that ranks never need the network."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from matrix.errors import InputError
 
 
 def snapshot(repository: str, revision: str, *, online: bool, weights: bool) -> Path:
-    """The folder of a repository in the hub's cache, downloaded if `online`; `weights` takes its safetensors too.
+    """Return the folder of a repository in the hub's cache, downloading it if `online`.
+
+    `weights` includes its safetensors files.
 
     Raises:
-        InputError: it is not in the cache, or the hub does not give it.
+        InputError: the repository is not in the cache, or cannot be downloaded.
 
     """
-    # Only sweeps with such a model pay for the import.
+    # Imported here so that only sweeps with such a model pay for it.
     from huggingface_hub import constants, snapshot_download  # noqa: PLC0415
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
@@ -27,14 +29,15 @@ def snapshot(repository: str, revision: str, *, online: bool, weights: bool) -> 
                 revision=revision,
                 local_files_only=not online,
                 allow_patterns=["*.json", "*.safetensors"] if weights else ["*.json"],
-                ignore_patterns=["*/*", "consolidated*"],  # the same weights in the maker's own form
+                ignore_patterns=["*/*", "consolidated*"],  # the same weights in the publisher's own format
             )
         )
     except HFValidationError as error:
-        raise InputError(f"{repository!r} is no repository of the hub: write owner/name") from error
-    except hub_faults() as error:  # tokens and networks are the user's
+        raise InputError(f"{repository!r} is not a valid repository name: write owner/name") from error
+    except hub_faults() as error:  # tokens and networks are the user's responsibility
         if online or not isinstance(error, LocalEntryNotFoundError):
             raise InputError(f"{name} cannot be downloaded: {described(error)}") from error
         raise InputError(
-            f"{name} is not whole in the hub's cache, {constants.HF_HUB_CACHE}: add `online: true` to download it"
+            f"{name} is missing or incomplete in the hub's cache, {constants.HF_HUB_CACHE}: add `online: true` to "
+            "download it"
         ) from error

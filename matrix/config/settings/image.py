@@ -1,4 +1,4 @@
-"""The block `image` of a system file: what ranks run in, and what they see of their host."""
+"""The block `image` of a system file: the image that ranks run in, and what they see of their host."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def _starting_at_the_root(path: str) -> str:
 
 
 class BindSettings(Document):
-    """A folder or file of the host that ranks see."""
+    """A folder or file of the host that is mounted into the container."""
 
     path: str = Field(
-        description="folder or file of every host, relative to this file; `~` and environment variables are expanded"
+        description="folder or file on every host, relative to this file; `~` and environment variables are expanded"
     )
     at: Annotated[str, AfterValidator(_starting_at_the_root)] | None = Field(
-        None, description="absolute path inside (the same as outside)"
+        None, description="absolute path inside the container (the same as outside)"
     )
-    writable: bool = Field(False, description="whether ranks may write there")
+    writable: bool = Field(False, description="ranks may write to it")
 
     def from_folder(self, folder: Path) -> BindSettings:
-        """The same with a path that does not depend on the working directory."""
+        """Return a copy with an absolute path, relative to `folder`."""
         return self.model_copy(update={"path": absolute(folder, self.path)})
 
 
@@ -41,35 +41,36 @@ _Bind = Annotated[Annotated[str, Tag("path")] | Annotated[BindSettings, Tag("map
 
 
 class ImageSettings(Document):
-    """The image of a system's ranks."""
+    """The block `image` of a system file."""
 
     path: str = Field(
         description="image (SIF), the same path on every host, relative to this file; `~` and environment variables "
         "are expanded"
     )
     program: str | None = Field(
-        None, description="name or path of what enters it on a host (apptainer, else singularity, from PATH)"
+        None, description="name or path of the container program on the hosts (apptainer, else singularity, from PATH)"
     )
     scratch: str = Field(
         "/tmp",
-        description="folder of the host for temporary files and caches; variables are expanded on the host, so that "
-        "$SLURM_JOB_ID can be a part of it",
+        description="folder on the host for temporary files and caches; variables such as $SLURM_JOB_ID are expanded "
+        "on the host",
     )
     binds: list[_Bind] = Field(
-        default_factory=list, description="more that ranks see of the host: a path, or a mapping of the keys below"
+        default_factory=list, description="more mounts from the host: a path, or a mapping with the keys below"
     )
     code: str | None = Field(
-        None, description="checkout of xffl-bench on every host, whose code trains in place of the image's"
+        None, description="checkout of xffl-bench on every host that is used in place of the image's code"
     )
 
     @property
     def more(self) -> list[BindSettings]:
-        """What the user wants ranks to see."""
+        """`binds` as mappings."""
         return [bind if isinstance(bind, BindSettings) else BindSettings(path=bind) for bind in self.binds]
 
     def from_folder(self, folder: Path) -> ImageSettings:
-        """The same with paths that do not depend on the working directory; a bare program stays to be looked up, and
-        the scratch folder to be expanded, where ranks start.
+        """Return a copy with absolute paths, relative to `folder`.
+
+        A bare program name is looked up, and the scratch folder expanded, on the host of the ranks.
         """
         program, code = self.program, self.code
         return self.model_copy(

@@ -1,0 +1,60 @@
+"""Reading documents: the version comes first, since the keys of a newer one need not be known here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+Doc = TypeVar("Doc", bound=BaseModel)
+
+FIRST = 1
+"""Version of documents that name none."""
+
+
+class NewerVersionError(Exception):
+    """A document of a later version than this xffl-bench reads; the message names the file and the remedy."""
+
+
+def read_document(file: Path, kind: type[Doc]) -> Doc:
+    """Return the document in a file.
+
+    Raises:
+        NewerVersionError: it was written by a newer xffl-bench.
+        OSError: the file cannot be read.
+        ValueError: it holds no document of this kind (pydantic's ValidationError).
+
+    """
+    text = file.read_bytes()
+    _check(text, file, kind)
+    return kind.model_validate_json(text)
+
+
+def check_version(file: Path, kind: type[BaseModel]) -> None:
+    """Raise NewerVersionError if a newer xffl-bench wrote the file. Without the file, or with a damaged one, return.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    """
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return
+    _check(text, file, kind)
+
+
+def _check(text: bytes, file: Path, kind: type[BaseModel]) -> None:
+    try:
+        content = json.loads(text)
+    except ValueError:  # not JSON, or not even text: damage, for the caller to judge
+        return
+    found = content.get("version") if isinstance(content, dict) else None
+    field = kind.model_fields.get("version")
+    known = field.default if field is not None else FIRST
+    if isinstance(found, int) and found > known:
+        raise NewerVersionError(
+            f"{file}: written by a newer xffl-bench (version {found}, this one reads {known}): use that xffl-bench"
+        )

@@ -1,0 +1,159 @@
+"""The jobs of a sweep that may still do something: found, submitted, looked at, and closed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from bench.contract.result import Result
+from matrix.batch.closing import close
+from matrix.config.settings.batch import BatchSettings
+from matrix.schedulers.base import JobStatus, Scheduler
+from matrix.schedulers.states import PENDING, meaning
+from matrix.store.jobs import JobFolder, JobOrder, Submitted
+
+SURE = 2
+"""Looks in a row that must find a job ended: one that the scheduler starts again has ended for a moment."""
+
+LATE = 60.0
+"""Seconds until a job's last files are seen here; network file systems cache a folder's content for so long."""
+
+
+@dataclass
+class LiveJob:
+    """A job that may still do something."""
+
+    folder: JobFolder
+    order: JobOrder
+    submitted: Submitted
+    said: str = ""
+    looks: int = 0
+    ended_since: float = 0.0
+    pending_since: float = field(default_factory=time.monotonic)
+
+
+class LiveJobs:
+    """All live jobs of a sweep, by number."""
+
+    def __init__(self, scheduler: Scheduler, settings: BatchSettings, block: str, console: Console) -> None:
+        self._scheduler = scheduler
+        self._settings = settings
+        self._block = block
+        self._console = console
+        self._live: dict[int, LiveJob] = {}
+        self._unsure: list[tuple[JobFolder, JobOrder]] = []
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __bool__(self) -> bool:
+        return bool(self._live or self._unsure)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the jobs that the scheduler has."""
+        return [live.submitted.id for live in self._live.values()]
+
+    @property
+    def run_ids(self) -> set[str]:
+        """Ids of the runs that live jobs are to do."""
+        return {run.id for live in self._live.values() for run in live.order.runs}
+
+    def find(self, folder: JobFolder) -> bool:
+        """Take up a job that an earlier call submitted; one that was prepared and never submitted is removed.
+
+        Returns False if it was removed.
+
+        Raises:
+            SchedulerError: the scheduler does not answer.
+
+        """
+        order = folder.order()
+        submitted = folder.submitted or self._adopted(folder, order)
+        if submitted is None:
+            shutil.rmtree(folder.path)
+            return False
+        self._live[folder.number] = LiveJob(folder, order, submitted)
+        return True
+
+    def follow(self, folder: JobFolder, order: JobOrder, submitted: Submitted, what: str) -> None:
+        """Follow a job from now on."""
+        live = self._live[folder.number] = LiveJob(folder, order, submitted)
+        self.say(live, what)
+
+    def unsure(self, folder: JobFolder, order: JobOrder) -> None:
+        """Remember a job of which the scheduler did not say whether it took it."""
+        self._unsure.append((folder, order))
+
+    def find_unsure(self) -> list[JobOrder]:
+        """Look for these again, which by now are in the queue or never will be; return the orders of those found."""
+        found = []
+        while self._unsure:
+            folder, order = self._unsure[0]
+            submitted = self._adopted(folder, order)
+            del self._unsure[0]
+            if submitted is None:
+                shutil.rmtree(folder.path)
+            else:
+                self.follow(folder, order, submitted, "was taken after all")
+                found.append(order)
+        return found
+
+    def look(self) -> list[tuple[LiveJob, list[Result]]]:
+        """Ask for all jobs once; return those that have ended, with the results of runs that they left.
+
+        Raises:
+            SchedulerError: the scheduler does not answer.
+
+        """
+        seen = self._scheduler.look(self.ids)
+        over = []
+        for number, live in list(self._live.items()):
+            found = seen.get(live.submitted.id) or JobStatus("GONE", "", 0.0, "")
+            results: list[Result] = []
+            if live.folder.end is None:  # else its own process has recorded that it came to its end
+                if not self._has_ended(live, found):
+                    continue
+                results = close(live.folder, live.order, live.submitted.id, found, self._scheduler)
+            elif live.folder.end.state != "COMPLETED":
+                self._scheduler.cancel([live.submitted.id])  # it has lost a node, for which it might be started again
+            del self._live[number]
+            over.append((live, results))
+        return over
+
+    def say(self, live: LiveJob, what: str) -> None:
+        """Print what is new about a job."""
+        if what != live.said:
+            live.said = what
+            self._console.print(f"job {live.submitted.id} ({live.folder.path.name}) {what}", highlight=False)
+
+    def _has_ended(self, live: LiveJob, found: JobStatus) -> bool:
+        if meaning(found.state) is None:
+            live.looks, live.ended_since = 0, 0.0
+            self._waits(live, found)
+            return False
+        live.looks += 1
+        live.ended_since = live.ended_since or time.monotonic()
+        # The process of a completed job would have recorded that: its files have only not come through yet.
+        return live.looks >= SURE and (found.state != "COMPLETED" or time.monotonic() - live.ended_since >= LATE)
+
+    def _waits(self, live: LiveJob, found: JobStatus) -> None:
+        """Print what is new about a job that has not ended, and cancel one that has waited too long."""
+        if found.state != PENDING:
+            live.pending_since = time.monotonic()
+            self.say(live, f"{found.state} on {found.nodes}" if found.nodes else found.state)
+            return
+        never = "; it will not start by itself" if self._scheduler.will_not_start(found.reason) else ""
+        self.say(live, f"PENDING ({found.reason}){never}")
+        hours = self._settings.queue_hours
+        if hours is not None and time.monotonic() - live.pending_since > 3600 * hours:
+            self.say(live, f"has not started within {self._block}.queue_hours = {hours:g}: cancelled")
+            self._scheduler.cancel([live.submitted.id])
+
+    def _adopted(self, folder: JobFolder, order: JobOrder) -> Submitted | None:
+        """Find a job whose id was not recorded: submitted by hand, or by a runner that died right there."""
+        ids = self._scheduler.named(order.name)
+        return folder.submitted_as(ids[-1]) if ids else None

@@ -1,0 +1,70 @@
+"""The scripts of jobs, for the scheduler and for people."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from bench.contract.atomic import write_whole
+from matrix.config.settings.batch import BatchSettings
+from matrix.config.system import SystemFile
+from matrix.host.template import filled
+from matrix.schedulers.base import JobRequest
+from matrix.schedulers.dispatch import batch_scheduler_of
+from matrix.store.jobs import JobFolder, JobOrder
+
+JOB = Path(__file__).parent / "job.sh.in"
+REPORT = Path(__file__).parent / "report.sh.in"
+REPORT_MINUTES = 15
+
+
+def write_script(folder: JobFolder, order: JobOrder) -> None:
+    """Write `job.sh`: what the scheduler is asked for, the site's environment, and the job's process."""
+    place = folder.path.absolute()
+    scheduler = batch_scheduler_of(order.system)
+    request = JobRequest(order.name, order.nodes, order.minutes, place / "%j.log")
+    values = {
+        "options": "\n".join(scheduler.header(request, order.system)),
+        "sweep": folder.sweep.path.name,
+        "runs": str(len(order.runs)),
+        "nodes": str(order.nodes),
+        "submit": scheduler.submits_by,
+        "site": _site(order.system.batch),
+        "variables": _code() + "\n".join(scheduler.variables()),
+        "folder": shlex.quote(str(Path.cwd())),
+        "python": shlex.quote(sys.executable),
+        "job": shlex.quote(str(place)),
+    }
+    write_whole(folder.script, filled(JOB.read_text(encoding="utf-8"), values))
+    folder.script.chmod(0o755)
+
+
+def write_report_script(script: Path, sweep: Path, system: SystemFile, after: list[str]) -> None:
+    """Write the script of the job that reports a sweep once the jobs `after` have ended."""
+    name = f"xffl-bench.{sweep.name}.report"
+    request = JobRequest(name, None, REPORT_MINUTES, sweep / "report-%j.log", after)
+    values = {
+        "options": "\n".join(batch_scheduler_of(system).header(request, system)),
+        "site": _site(system.batch),
+        "variables": _code(),
+        "folder": shlex.quote(str(Path.cwd())),
+        "command": shlex.join([sys.executable, "-P", "-m", "matrix", "report", str(sweep)]),
+    }
+    write_whole(script, filled(REPORT.read_text(encoding="utf-8"), values))
+
+
+def _site(settings: BatchSettings) -> str:
+    """Return the lines of shell that the site wants before anything starts."""
+    loading = [f"module load {shlex.quote(module)}" for module in settings.modules]
+    return "\n".join([*loading, *settings.setup]) or "# The site needs nothing."
+
+
+def _code() -> str:
+    """Return the line by which a job finds the packages that this process runs from, if PYTHONPATH names them."""
+    python_path = os.environ.get("PYTHONPATH")
+    if not python_path:
+        return ""
+    absolute = os.pathsep.join(map(os.path.abspath, python_path.split(os.pathsep)))
+    return f"export PYTHONPATH={shlex.quote(absolute)}\n"

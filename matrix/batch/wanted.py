@@ -1,0 +1,110 @@
+"""Which runs of a sweep still want a job, and why others are left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from bench.contract.outcomes import Outcome
+from bench.contract.result import Result
+from bench.contract.run import Run
+from matrix.config.settings.batch import BatchSettings
+from matrix.planning.order import by_nodes
+from matrix.runner.runner import Summary
+from matrix.schedulers.states import ENDS
+from matrix.store.jobs import JobFolder, JobOrder
+from matrix.store.sweep_folder import SweepFolder
+
+
+class Wanted:
+    """The runs that one call is about, and what jobs of this call did about them.
+
+    Args:
+        block: block of the system file that the settings are in, for messages.
+
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        runs: Sequence[Run],
+        settings: BatchSettings,
+        block: str,
+        max_runs: int | None,
+        retry_failed: bool,
+    ) -> None:
+        self._folder = folder
+        self._runs = runs
+        self._settings = settings
+        self._block = block
+        self._max_runs = max_runs
+        self._retry_failed = retry_failed
+        self._ended: dict[int, JobFolder] = {}
+        self._before: set[int] = set()
+        self._taken: set[str] = set()
+        self._left: dict[str, str] = {}
+
+    def ended_before(self, job: JobFolder) -> None:
+        """Note a job that had ended before this call: it counts against no run."""
+        self._before.add(job.number)
+
+    def ended(self, job: JobFolder) -> None:
+        """Note a job that has ended."""
+        self._ended[job.number] = job
+
+    def begin(self) -> None:
+        """Count jobs from here on: what has ended until now ended before this call."""
+        self._before |= set(self._ended)
+
+    def taken(self, order: JobOrder) -> None:
+        """Note the runs of a job that this call submitted."""
+        self._taken |= {run.id for run in order.runs}
+
+    def runs(self, busy: Collection[str]) -> list[Run]:
+        """Return the runs that want a job now, `busy` being those that live jobs have."""
+        self._left = {}
+        wanted = []
+        for run in self._runs:
+            result = self._folder.result(run.id)
+            if run.id in busy or (result is not None and self.is_kept(run, result)):
+                continue
+            if reason := self._why_left(run):
+                self._left[run.id] = reason
+                continue
+            wanted.append(run)
+        if self._max_runs is not None:
+            old = [run for run in wanted if run.id in self._taken]
+            new = [run for run in wanted if run.id not in self._taken]
+            wanted = by_nodes(old + new[: max(0, self._max_runs - len(self._taken))])
+        return wanted
+
+    def is_kept(self, run: Run, result: Result) -> bool:
+        """Return True if a run with this result is not run again."""
+        return result.outcome.is_final and (
+            not self._retry_failed or run.id in self._taken or result.outcome is Outcome.COMPLETED
+        )
+
+    def summary(self) -> Summary:
+        """Return what has become of the runs."""
+        summary = Summary(left=dict(self._left))
+        for run in self._runs:
+            result = self._folder.result(run.id)
+            if result is not None:
+                summary.outcomes[run.id] = result.outcome
+                if run.id in self._taken:
+                    summary.started.append(run.id)
+        return summary
+
+    def _why_left(self, run: Run) -> str:
+        """Return why a run is not submitted again, empty if it is: by what has ended in this call."""
+        tried = []
+        for number, folder in self._ended.items():
+            end = folder.end
+            if number in self._before or end is None or all(each.id != run.id for each in folder.order().runs):
+                continue
+            if not ENDS[end.state].again:
+                return f"job {end.id} was cancelled"
+            tried.append(end)
+        if len(tried) > self._settings.retries:
+            ends = ", ".join(f"{end.id} {end.state}" for end in tried)
+            return f"{len(tried)} jobs did not finish it ({ends}), {self._block}.retries is {self._settings.retries}"
+        return ""

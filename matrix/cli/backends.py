@@ -1,0 +1,148 @@
+"""Where `xffl-bench run` has its runs run: on hosts that it has, or in batch jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console
+
+from matrix.batch.submit import run_in_jobs, write_jobs
+from matrix.cli.render import print_commands, print_jobs
+from matrix.errors import InputError
+from matrix.planning.plan import check_data
+from matrix.planning.prepare import PreparedSweep
+from matrix.runner.execute import execute
+from matrix.runner.requirements import check_wandb
+from matrix.runner.runner import Summary
+from matrix.schedulers.base import HeldAllocation
+from matrix.schedulers.dispatch import batch_scheduler_of, scheduler_of
+from matrix.schedulers.local import check_hosts
+from matrix.store.sweep_folder import SweepFolder
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `run` that every backend gets.
+
+    Attributes:
+        detach: submit jobs, and do not follow them.
+        may_cost: asked whether so many node-hours are fine, if the system file sets a limit.
+
+    """
+
+    max_runs: int | None
+    retry_failed: bool
+    accept_changes: bool
+    detach: bool
+    may_cost: Callable[[float], bool]
+
+
+class Backend(Protocol):
+    """One way to have runs run. Both methods raise InputError if something is not there that runs need."""
+
+    @property
+    def when_interrupted(self) -> str:
+        """What a person should know after Ctrl-C, as a part of a sentence."""
+
+    def dry_run(self) -> None:
+        """Print what would be started."""
+
+    def run(self) -> Summary:
+        """Run what has no result yet."""
+
+
+@dataclass(frozen=True)
+class OnHosts:
+    """On this machine, on hosts behind ssh, or in the allocation that this process is in."""
+
+    prepared: PreparedSweep
+    folder: SweepFolder
+    console: Console
+    options: RunOptions
+    held: HeldAllocation | None
+
+    when_interrupted = ""
+
+    def dry_run(self) -> None:
+        """Print the commands."""
+        print_commands(self.prepared, self.folder, self.console)
+
+    def run(self) -> Summary:
+        """Run them one after the other."""
+        _check(self.prepared)
+        return execute(
+            self.prepared,
+            self.folder,
+            self.console,
+            held=self.held,
+            max_runs=self.options.max_runs,
+            retry_failed=self.options.retry_failed,
+            accept_changes=self.options.accept_changes,
+        )
+
+
+@dataclass(frozen=True)
+class InJobs:
+    """In batch jobs."""
+
+    prepared: PreparedSweep
+    folder: SweepFolder
+    console: Console
+    options: RunOptions
+
+    when_interrupted = "; its jobs go on (xffl-bench cancel ends them)"
+
+    def dry_run(self) -> None:
+        """Write the jobs without submitting them, and print their scripts."""
+        _check(self.prepared)
+        scripts = write_jobs(self.prepared, self.folder, self.console, accept_changes=self.options.accept_changes)
+        print_jobs(scripts, batch_scheduler_of(self.prepared.system).submits_by, self.console)
+
+    def run(self) -> Summary:
+        """Submit jobs and, unless told to detach, follow them."""
+        _check(self.prepared)
+        return run_in_jobs(
+            self.prepared,
+            self.folder,
+            self.console,
+            max_runs=self.options.max_runs,
+            retry_failed=self.options.retry_failed,
+            accept_changes=self.options.accept_changes,
+            detach=self.options.detach,
+            may_cost=self.options.may_cost,
+        )
+
+
+def backend_of(
+    prepared: PreparedSweep, folder: SweepFolder, console: Console, options: RunOptions, *, costs_confirmed: bool
+) -> Backend:
+    """Choose the backend of a sweep's system, inside or outside of an allocation.
+
+    Raises:
+        InputError: an option means nothing there, or runs have no hosts.
+        SchedulerError: the scheduler does not answer.
+
+    """
+    system = prepared.system
+    scheduler = scheduler_of(system)
+    if scheduler is None:
+        check_hosts(prepared.selected_runs, system.xffl)
+        for option, given in (("--detach", options.detach), ("--yes", costs_confirmed)):
+            if given:
+                raise InputError(f"{option}: system {system.name} has no jobs (scheduler: local): leave it out")
+        return OnHosts(prepared, folder, console, options, held=None)
+    if system.scheduler == "shell":
+        check_hosts(prepared.selected_runs, system.xffl)
+    held = scheduler.held(os.environ)
+    if held is not None:
+        return OnHosts(prepared, folder, console, options, held)
+    return InJobs(prepared, folder, console, options)
+
+
+def _check(prepared: PreparedSweep) -> None:
+    """Raises InputError: data, a checkpoint or a package that runs need is not there."""
+    check_data(prepared.planned)
+    check_wandb(prepared.selected_runs, prepared.image)

@@ -1,0 +1,116 @@
+"""The commands that make data sets. Only these import torch or the data sets' library, when they are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from matrix.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, help="Make data sets.")
+
+
+@app.command()
+def synthetic(
+    path: Annotated[Path, typer.Argument(help="folder to make", metavar="PATH")],
+    vocab_size: Annotated[int, typer.Option("--vocab-size", min=2)] = 256,
+    sequence_length: Annotated[int, typer.Option("--sequence-length", min=2, help="tokens trained per sample")] = 64,
+    train_samples: Annotated[int, typer.Option("--train-samples", min=1)] = 8192,
+    val_samples: Annotated[int, typer.Option("--val-samples", min=1)] = 256,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Make a tokenised, packed data set from a Markov source whose entropy rate is known. Keeps one that is there."""
+    from bench.data.dataset import SyntheticData, make_synthetic
+
+    asked = SyntheticData(
+        vocab_size=vocab_size,
+        sequence_length=sequence_length,
+        train_samples=train_samples,
+        val_samples=val_samples,
+        seed=seed,
+    )
+    try:
+        made, entropy_rate = make_synthetic(path, asked)
+    except (FileExistsError, ValueError) as error:
+        raise InputError(str(error)) from error
+    said = "made" if made else "was there already"
+    typer.echo(f"{path} {said}: entropy rate {entropy_rate:.4f} nats per token, the floor of the loss")
+
+
+@app.command()
+def prepare(
+    path: Annotated[Path, typer.Argument(help="folder to make", metavar="PATH")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="files, folders or globs of text, JSON lines or Parquet, or hub:OWNER/NAME[@REVISION][:PATTERN]",
+            metavar="SOURCE...",
+        ),
+    ],
+    sequence_length: Annotated[int, typer.Option("--sequence-length", min=2, help="tokens trained per sample")],
+    tokenizer: Annotated[
+        str,
+        typer.Option("--tokenizer", help="folder, name on the hub, or train:SIZE for one trained on the text"),
+    ],
+    text_field: Annotated[
+        str, typer.Option("--text-field", help="field or column that holds the text", metavar="NAME")
+    ] = "text",
+    document_separator: Annotated[
+        str | None,
+        typer.Option(
+            "--document-separator",
+            help="line between two documents of a text file (one per file); '' is an empty line",
+            metavar="LINE",
+        ),
+    ] = None,
+    val_fraction: Annotated[
+        float, typer.Option("--val-fraction", help="share of the documents that goes to val", metavar="SHARE")
+    ] = 0.01,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="processes (as many as this one may use cores)", metavar="N")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="of the division between train and val")] = 0,
+    online: Annotated[bool, typer.Option("--online", help="ask the hub, not only its cache on this machine")] = False,
+) -> None:
+    """Make a tokenised, packed data set from real text. Again after a stop, it goes on; keeps one that is there."""
+    import os
+
+    from bench.data.corpus.display import Display
+    from bench.data.corpus.errors import CorpusError, WorkerLostError
+    from bench.data.corpus.prepare import Corpus
+    from bench.data.corpus.prepare import prepare as prepare_corpus
+
+    if not 0 < val_fraction < 1:
+        raise InputError(f"--val-fraction {val_fraction}: should be between 0 and 1, for instance 0.01")
+    asked = Corpus(
+        sources=sources,
+        tokenizer=tokenizer,
+        sequence_length=sequence_length,
+        text_field=text_field,
+        document_separator=document_separator,
+        val_fraction=val_fraction,
+        seed=seed,
+        workers=workers or len(os.sched_getaffinity(0)),
+        online=online,
+    )
+    try:
+        with Display(Console()) as display:
+            prepared = prepare_corpus(path, asked, display)
+    except CorpusError as error:
+        raise InputError(str(error)) from error
+    except WorkerLostError as error:
+        typer.echo(f"xffl-bench: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("xffl-bench: interrupted; run the same command again to go on", err=True)
+        raise typer.Exit(130) from None
+    facts, said = prepared.facts, "made" if prepared.made else "was there already"
+    typer.echo(
+        f"{path} {said}: {facts['splits']['train']:,} train and {facts['splits']['val']:,} val samples of "
+        f"{facts['sequence_length']:,} tokens, from {sum(facts['documents'].values()):,} documents "
+        f"({sum(facts['text_bytes'].values()) / sum(facts['tokens'].values()):.2f} bytes per token); "
+        f"vocabulary of {facts['vocab_size']:,}"
+    )

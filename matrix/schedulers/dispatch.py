@@ -1,0 +1,30 @@
+"""The batch schedulers by the name that a system file gives."""
+
+from __future__ import annotations
+
+from matrix.config.system import SystemFile
+from matrix.errors import InputError
+from matrix.schedulers.base import Scheduler
+from matrix.schedulers.shell.scheduler import ShellScheduler
+from matrix.schedulers.slurm.scheduler import SlurmScheduler
+
+SCHEDULERS: dict[str, Scheduler] = {"slurm": SlurmScheduler(), "shell": ShellScheduler()}
+"""`local` is not among them: without a scheduler there are no jobs."""
+
+
+def scheduler_of(system: SystemFile) -> Scheduler | None:
+    """Return the scheduler of a system, None if this machine plays all nodes without one."""
+    return SCHEDULERS.get(system.scheduler)
+
+
+def batch_scheduler_of(system: SystemFile) -> Scheduler:
+    """Return the scheduler of a system that must have one.
+
+    Raises:
+        InputError: it has none.
+
+    """
+    scheduler = scheduler_of(system)
+    if scheduler is None:
+        raise InputError(f"system {system.name}: scheduler: {system.scheduler} has no jobs: choose slurm or shell")
+    return scheduler

@@ -1,0 +1,1 @@
+"""Batch jobs as background processes of this machine."""

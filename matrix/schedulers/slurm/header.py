@@ -1,0 +1,49 @@
+"""What sbatch is asked for, as options."""
+
+from __future__ import annotations
+
+import shlex
+
+from matrix.config.settings.slurm import SlurmSettings
+from matrix.config.system import SystemFile
+from matrix.schedulers.base import JobRequest
+
+
+def options(request: JobRequest, system: SystemFile) -> list[str]:
+    """Return sbatch's options for a job, one each."""
+    log = f"--output={shlex.quote(str(request.log))}"
+    if request.nodes is None:
+        after = [f"--dependency=afterany:{':'.join(request.after)}"] if request.after else []
+        few = [f"--job-name={request.name}", "--nodes=1", "--ntasks=1", f"--time={request.minutes}"]
+        return [*few, *after, log, *_asked_for(system.slurm)]
+    settings = system.slurm
+    return [
+        f"--job-name={request.name}",
+        f"--nodes={request.nodes}",
+        "--ntasks-per-node=1",
+        f"--cpus-per-task={cores_per_node(system)}",
+        *([f"--gres={gres}"] if (gres := _gres(system)) else []),
+        f"--time={request.minutes}",
+        f"--signal=B:USR1@{settings.warn_seconds}",
+        log,
+        "--open-mode=append",
+        "--requeue",
+        *(["--exclusive"] if settings.exclusive else []),
+        *_asked_for(settings),
+        *settings.sbatch,
+    ]
+
+
+def cores_per_node(system: SystemFile) -> int:
+    """Return the cores that are asked for on each node."""
+    return system.slurm.cores_per_node or system.ranks_per_node * system.threads_per_rank
+
+
+def _asked_for(settings: SlurmSettings) -> list[str]:
+    """Return the options that every job of a system has."""
+    chosen = {name: getattr(settings, name) for name in ("account", "partition", "qos", "constraint")}
+    return [f"--{name}={value}" for name, value in chosen.items() if value is not None]
+
+
+def _gres(system: SystemFile) -> str | None:
+    return system.slurm.gres or (f"gpu:{system.ranks_per_node}" if system.device == "cuda" else None)

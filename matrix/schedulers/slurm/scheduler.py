@@ -1,0 +1,108 @@
+"""Slurm behind the protocol of schedulers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from bench.contract.result import Allocation
+from matrix.config.system import SystemFile
+from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus, SchedulerError
+from matrix.schedulers.slurm import commands, header, states
+
+COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
+LOGIN = "call xffl-bench on a login node"
+
+
+class SlurmScheduler:
+    """Slurm, by its commands."""
+
+    title = "Slurm"
+    submits_by = "sbatch"
+    agents: Literal["srun", "here"] = "srun"
+
+    def submit(self, script: Path) -> str:
+        """Call sbatch."""
+        return commands.submit(script)
+
+    def look(self, ids: Sequence[str]) -> dict[str, JobStatus]:
+        """Call squeue, and sacct for jobs that it has forgotten."""
+        return commands.look(ids)
+
+    def named(self, name: str) -> list[str]:
+        """Call squeue."""
+        return commands.named(name)
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """Call scancel."""
+        commands.cancel(ids)
+
+    def held(self, environment: Mapping[str, str]) -> HeldAllocation | None:
+        """Ask for the hosts, switches and end of SLURM_JOB_ID's job."""
+        job, nodes = environment.get("SLURM_JOB_ID"), environment.get("SLURM_JOB_NODELIST")
+        if job is None or nodes is None:
+            return None
+        hosts = commands.host_names(nodes)
+        return HeldAllocation(Allocation(job=job, hosts=hosts, switches=commands.switches(hosts)), _end(job))
+
+    def restarts(self, environment: Mapping[str, str]) -> int:
+        """Return SLURM_RESTART_COUNT."""
+        return int(environment.get("SLURM_RESTART_COUNT", "0"))
+
+    def header(self, request: JobRequest, system: SystemFile) -> list[str]:
+        """Return `#SBATCH` lines."""
+        return [f"#SBATCH {option}" for option in header.options(request, system)]
+
+    def variables(self) -> list[str]:
+        """Return lines that name the job, and let ranks have the variables of the job's process."""
+        return [
+            'export XFFL_BENCH_JOB="${SLURM_JOB_ID:-}" XFFL_BENCH_RESTARTS="${SLURM_RESTART_COUNT:-0}"',
+            "unset SLURM_EXPORT_ENV  # where it says NONE, ranks would get no variables at all",
+        ]
+
+    def end_in_log(self, text: str) -> str | None:
+        """Return what slurmstepd wrote last."""
+        return states.in_log(text)
+
+    def will_not_start(self, reason: str) -> bool:
+        """Compare with Slurm's reasons that do not pass by themselves."""
+        return states.will_not_start(reason)
+
+    def check(self, system: SystemFile) -> Iterator[Finding]:
+        """Look for the commands, and for the partition with as many nodes as the system file says."""
+        missing = [tool for tool in COMMANDS if shutil.which(tool) is None]
+        if missing:
+            yield Finding("Slurm", f"no {' and no '.join(missing)} in PATH", is_there=False, remedy=LOGIN)
+            return
+        try:
+            yield Finding("Slurm", commands.version(), is_there=True)
+        except SchedulerError as error:
+            yield Finding("Slurm", str(error), is_there=False, remedy=LOGIN)
+            return
+        if system.scheduler == "slurm":
+            yield _partition(system)
+
+
+def _partition(system: SystemFile) -> Finding:
+    name = system.slurm.partition
+    label = f"partition {name}" if name else "partitions"
+    try:
+        nodes = commands.partition_nodes(name)
+    except SchedulerError as error:
+        return Finding(label, str(error), is_there=False, remedy="see `sinfo`")
+    if nodes < system.nodes:
+        remedy = "name another under slurm.partition, or lower 'nodes'"
+        return Finding(label, f"{nodes} nodes, and the system file says {system.nodes}", is_there=False, remedy=remedy)
+    return Finding(label, f"{nodes} nodes", is_there=True)
+
+
+def _end(job: str) -> float:
+    # Not SLURM_JOB_END_TIME: an administrator can have changed it since the job began.
+    said = commands.end_time(job)
+    try:
+        return datetime.fromisoformat(said).timestamp()  # in the zone of the host, as Slurm prints it
+    except ValueError:  # NONE, N/A: no limit
+        return float("inf")

@@ -1,0 +1,94 @@
+"""Columns for what a run was asked to do."""
+
+from __future__ import annotations
+
+from bench.contract.layout import Layout
+from bench.contract.plan import Cell
+from bench.contract.run import Run
+from bench.contract.traffic import Placed, placed, predict
+from reports.data.columns.base import Column, Scalar, values
+
+CELL: tuple[Column[[Cell]], ...] = (
+    Column(
+        "canonical_strategy",
+        "the simplest strategy with this layout (hsdp with one replica is fsdp)",
+        lambda cell: cell.canonical,
+    ),
+)
+LAYOUT: tuple[Column[[Layout]], ...] = (
+    Column("federation", "federated groups (F)", lambda layout: layout.federation),
+    Column("replicate", "replicas inside a federated group (R)", lambda layout: layout.replicate),
+    Column(
+        "shard",
+        "ranks over which one copy of the model is sharded (S); F x R x S = world",
+        lambda layout: layout.shard,
+    ),
+    Column("world", "number of ranks", lambda layout: layout.world),
+)
+SETTINGS: tuple[Column[[Run]], ...] = (
+    Column("model", "name of the model", lambda run: run.model),
+    Column("nodes", "number of nodes", lambda run: run.nodes),
+    Column("ranks_per_node", "ranks per node", lambda run: run.ranks_per_node),
+    Column(
+        "shard_groups_cross_nodes",
+        "whether some shard group has ranks on several nodes, as always with fsdp on several nodes",
+        lambda run: run.shard_groups_cross_nodes,
+    ),
+    Column("every", "optimizer steps between two federated averagings; 0 without federation", lambda run: run.every),
+    Column("cuda_streams", "concurrent communicators of the federated averaging", lambda run: run.cuda_streams),
+    Column("regime", "what stays equal over node counts: `micro-batch` or `global-batch`", lambda run: run.regime),
+    Column("batch_size", "micro-batch: sequences per rank and step", lambda run: run.batch_size),
+    Column("block", "steps of a block, a common multiple of every `every` in the sweep", lambda run: run.block),
+    Column("sequence_length", "tokens trained per sample", lambda run: run.training.sequence_length),
+    Column("steps", "optimizer steps in all", lambda run: run.training.steps),
+    Column(
+        "warmup_steps", "first steps that are left out of the window, at least", lambda run: run.training.warmup_steps
+    ),
+    Column("precision", "of parameters, gradients and optimizer state", lambda run: run.training.precision),
+    Column("attention", "attention implementation", lambda run: run.training.attention),
+    Column("optimizer", "optimizer", lambda run: run.training.optimizer),
+    Column("learning_rate", "peak learning rate", lambda run: run.training.learning_rate),
+    Column(
+        "seed",
+        "of the initial weights and the order of samples; repeat r uses seed + r, alike for all strategies",
+        lambda run: run.training.seed,
+    ),
+    Column(
+        "deterministic", "whether only deterministic algorithms were allowed", lambda run: run.training.deterministic
+    ),
+    Column(
+        "federated_data",
+        "whether federated groups read different samples (`partition`) or the same (`share`)",
+        lambda run: run.training.federated_data,
+    ),
+    Column("engine", "the engine, which trains", lambda run: run.engine),
+    Column("launcher", "the launcher, which starts the ranks", lambda run: run.launcher),
+    Column("system", "name of the system file", lambda run: run.system.name),
+    Column("device", "`cpu` or `cuda`", lambda run: run.system.device),
+    Column(
+        "affinity",
+        "whether each rank was pinned to its own processor cores (`cores`) or not (`none`)",
+        lambda run: run.system.affinity,
+    ),
+)
+PREDICTED: tuple[Column[[Placed]], ...] = (
+    Column(
+        "predicted_inside_nodes_bytes",
+        "bytes that a rank sends per step, on average, in collectives over ranks of one node, by the formulas of "
+        "`bench/contract/traffic.py`; the rank that sends most",
+        lambda traffic: traffic.inside,
+    ),
+    Column("predicted_between_nodes_bytes", "the same over ranks on several nodes", lambda traffic: traffic.between),
+    Column(
+        "predicted_link_bytes",
+        "bytes that leave a node per step, where every group is a ring in the order of its ranks; the busiest node. "
+        "On a link that all ranks of a node share, this over its bandwidth is the least time of a step",
+        lambda traffic: traffic.link,
+    ),
+)
+
+
+def asked(run: Run) -> dict[str, Scalar]:
+    """Return the columns of a run's settings, and of the traffic that they predict."""
+    traffic = placed(predict(run.shape, run.layout, run.every, run.training), run.layout, run.ranks_per_node)
+    return values(SETTINGS, run) | values(PREDICTED, traffic)

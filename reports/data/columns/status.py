@@ -1,0 +1,67 @@
+"""Columns for what became of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.contract.result import Result
+from reports.data.columns.base import Column
+
+NOT_RUN = "not-run"
+DAMAGED = "damaged"
+NEWER = "newer-version"
+"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, a file that cannot be read, and one
+that a newer xffl-bench wrote.
+"""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of every planned run."""
+
+    run: str
+    repeat: int
+    outcome: str = NOT_RUN
+    reason: str = ""
+    cautions: str = ""
+
+
+def _switches(result: Result, nodes: int) -> str | None:
+    place = result.allocation
+    if place is None:
+        return None
+    return "; ".join(f"{host}: {place.switches.get(host, 'unknown')}" for host in place.hosts[:nodes])
+
+
+STATUS: tuple[Column[[Status]], ...] = (
+    Column("run", "id of the run: its folder under `runs/`", lambda status: status.run),
+    Column("repeat", "index of the repeat within its combination, from 0", lambda status: status.repeat),
+    Column("outcome", "one of the outcomes below", lambda status: status.outcome),
+    Column("reason", "why the run has this outcome; empty when it completed", lambda status: status.reason),
+    Column("cautions", "cautions that the run itself recorded, separated by commas", lambda status: status.cautions),
+)
+ATTEMPT: tuple[Column[[Result, int]], ...] = (
+    Column("attempt", "index of the attempt that gave the result, from 0", lambda result, _: result.attempt),
+    Column("started", "start of that attempt, ISO 8601, UTC", lambda result, _: result.started),
+    Column(
+        "elapsed_s",
+        "wall time of that attempt as the runner measured it, start-up included (s)",
+        lambda result, _: result.seconds,
+    ),
+    Column(
+        "node_hours",
+        "cost of that attempt: `elapsed_s x nodes / 3600`",
+        lambda result, nodes: nodes * result.seconds / 3600,
+    ),
+    Column(
+        "job",
+        "id of the batch job that it ran in; none outside a job",
+        lambda result, _: result.allocation.job if result.allocation else None,
+    ),
+    Column(
+        "switches",
+        "for each host the lowest switch above it, where the scheduler knows the switches",
+        _switches,
+    ),
+)
+"""Of a result and the run's number of nodes."""

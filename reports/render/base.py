@@ -1,0 +1,54 @@
+"""The seam of the export formats: what an exporter is given, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from reports.data.frame import LoadedSweep
+from reports.tables.tables import Table
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An exported file that another format may embed."""
+
+    table: str
+    """Slug of the table that it belongs to."""
+    shows: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report without a format, as exporters see it."""
+
+    folder: Path
+    """The sweep's folder."""
+    sweep: LoadedSweep
+    tables: list[Table]
+    summary: str
+    """Outcomes of the runs, and the cost of the jobs."""
+    pictures: list[Picture] = field(default_factory=list)
+    """Pictures of the exporters before this one."""
+    problems: list[str] = field(default_factory=list)
+    """One sentence for each damaged file and for what was left out, so far."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """The files of one format."""
+
+    files: dict[str, str | bytes]
+    """Content by path in the report's folder."""
+    pictures: list[Picture] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """One sentence for each thing that is missing from the files."""
+
+
+class Exporter(Protocol):
+    """One export format: a module of this package with a function `export`."""
+
+    def export(self, report: Report) -> Export:
+        """Return the format's files; nothing is written here."""

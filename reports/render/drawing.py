@@ -1,0 +1,54 @@
+"""Figures, lines and legends, alike in all plots. Figures are made without pyplot, so no global state is touched."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.render.style import Look, row_style
+from reports.tables.grid import Row
+from reports.tables.tables import Table
+
+# Inches; the last four say what a plot of many strategies or notes needs.
+_WIDTH, _HEIGHT = 7.2, 4.8
+_LEAST_AXES, _LEGEND_ENTRY, _NOTE_LINE, _TITLE_AND_LABELS = 2.5, 0.2, 0.15, 1.2
+
+REFERENCE_LINE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (6, 3)), "linewidth": 1.2}
+"""Style of lines that are not measured: ideal scaling, the lower bound of a loss."""
+
+
+def new_figure(title: str) -> tuple[Figure, Axes]:
+    """Return an empty figure under a title, with its axes."""
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    axes = figure.add_subplot()
+    figure.suptitle(fill(title, 70), fontsize=11, x=0.02, ha="left")
+    axes.grid(visible=True, color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def row_line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
+    """Return the style and label of a row's line; rows of one strategy are numbered in the table's order."""
+    same_strategy = [other for other in table.grid.rows if other.strategy == row.strategy]
+    number = same_strategy.index(row)
+    return {"label": row.label, "linewidth": 1.6, "markersize": 6, **row_style(looks[row.strategy], number)}
+
+
+def add_legend(figure: Figure, axes: Axes, notes: list[str]) -> None:
+    """Put the legend beside the axes and the notes below them, in a figure high enough for both."""
+    legend = axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3)
+    text = "\n".join(fill(note, 105) for note in notes)
+    if notes:
+        figure.supxlabel(text, x=0.02, ha="left", fontsize=8, color="#7a4b00")
+    beside = max(_LEAST_AXES, _LEGEND_ENTRY * len(legend.get_texts()))
+    figure.set_figheight(max(_HEIGHT, beside + _NOTE_LINE * len(text.splitlines()) + _TITLE_AND_LABELS))
+
+
+def caution_names(table: Table) -> list[str]:
+    """Return a note with the names of the table's cautions, or none."""
+    names = dict.fromkeys(str(notice.caution) for notice in table.notices)
+    return [f"Cautions: {', '.join(names)} (explained in the report)."] if names else []

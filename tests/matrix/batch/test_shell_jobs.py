@@ -1,0 +1,159 @@
+"""Sweeps in batch jobs, on this machine: nothing lost, nothing run twice, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.contract.outcomes import Outcome
+from tests.support.shell_sweeps import ShellSweep
+from tests.support.sweeps import wait_for
+
+LONG = 1_000_000
+"""Steps of a run that something is to happen to."""
+
+
+@pytest.fixture
+def shell_sweep(tmp_path: Path, data: Path) -> ShellSweep:
+    return ShellSweep(tmp_path, data)
+
+
+def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["fsdp", "ddp"])
+    said = shell_sweep.run()
+    assert "2 runs in 1 jobs: at most" in said
+    assert "COMPLETED: it came to its end" in said
+    assert list(shell_sweep.outcomes().values()) == [Outcome.COMPLETED] * 2
+    (job,) = shell_sweep.jobs
+    assert job.submitted is not None
+    for result in shell_sweep.found().values():
+        assert result.allocation is not None
+        assert result.allocation.job == job.submitted.id
+    assert "2 runs had their result already" in shell_sweep.run()
+    assert len(shell_sweep.jobs) == 1
+    shell_sweep.assert_nothing_left()
+
+
+def test_detached_jobs_go_on_are_seen_and_are_taken_up(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["ddp"], steps=400)
+    assert "how far it is" in shell_sweep.run("--detach")
+    shell_sweep.training_run()
+    shown = shell_sweep.call("status", str(shell_sweep.folder.path))
+    assert "RUNNING" in shown.stdout, shown.stdout + shown.stderr
+    said = shell_sweep.run()
+    assert "COMPLETED" in said
+    assert len(shell_sweep.jobs) == 1, "the second call follows the job of the first"
+    shell_sweep.assert_nothing_left()
+
+
+def test_a_cancelled_job_is_ended_and_is_not_submitted_again(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["ddp"], steps=LONG)
+    follower = shell_sweep.begin()
+    run_id = shell_sweep.training_run()
+    said = shell_sweep.call("cancel", str(shell_sweep.folder.path))
+    assert said.stdout.startswith("cancelled: "), said.stderr
+    output, _ = follower.communicate(timeout=100)
+    assert follower.returncode == 1, output
+    assert "was cancelled" in output
+    (attempt,) = shell_sweep.attempts_at(run_id)
+    assert (attempt.outcome, attempt.job_end, attempt.lost_to) == (Outcome.INTERRUPTED, "CANCELLED", None)
+    assert "somebody cancelled it" in attempt.reason
+    shell_sweep.assert_nothing_left()
+
+
+def test_a_killed_follower_costs_nothing(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["fsdp", "ddp"], steps=400)
+    follower = shell_sweep.begin()
+    shell_sweep.training_run()
+    follower.send_signal(signal.SIGKILL)
+    follower.wait()
+    shell_sweep.run()
+    assert list(shell_sweep.outcomes().values()) == [Outcome.COMPLETED] * 2
+    assert len(shell_sweep.jobs) == 1
+    assert all(result.attempt == 0 for result in shell_sweep.found().values()), "nothing was run twice"
+
+
+def test_a_run_that_takes_two_jobs_with_it_is_given_up(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["ddp"], steps=LONG)
+    follower = shell_sweep.begin()
+    run_id = shell_sweep.training_run()
+    shell_sweep.kill_job_process()
+    assert shell_sweep.training_run(attempt=1) == run_id
+    shell_sweep.kill_job_process()
+    output, _ = follower.communicate(timeout=100)
+    assert follower.returncode == 1, output
+    first, second = shell_sweep.attempts_at(run_id)
+    assert (first.outcome, first.lost_to, first.job_end) == (Outcome.INTERRUPTED, "KILLED", "KILLED")
+    assert second.outcome is Outcome.CRASHED
+    assert second.reason.startswith("not retried: 2 jobs died during this run (KILLED, KILLED)")
+    assert f"attempt 0: {first.reason}" in second.evidence
+    assert [end.state for end in shell_sweep.ends if end] == ["KILLED", "KILLED"]
+    shell_sweep.assert_nothing_left()
+
+
+def test_a_killed_supervisor_takes_its_job_with_it(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["ddp"], steps=LONG)
+    shell_sweep.run("--detach")
+    shell_sweep.training_run()
+    (job,) = shell_sweep.jobs
+    assert job.submitted is not None
+    supervisor = shell_sweep.spooled(job.submitted.id).supervisor
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    shell_sweep.assert_nothing_left()
+    assert shell_sweep.spooled(job.submitted.id).state()[0] == "KILLED"
+
+
+def test_the_end_of_a_jobs_time(tmp_path: Path, data: Path) -> None:
+    """The run under way is interrupted with the reason; `retries: 0` leaves it."""
+    sweep = ShellSweep(tmp_path, data, shell={"job_minutes": 3, "retries": 0})
+    sweep.write(["ddp"], steps=LONG, limits={"run_seconds": 100, "expected_seconds": 1})
+    said = sweep.run("--dry-run")
+    (job,) = sweep.jobs
+    assert f"{job.script}\n" in said
+    # Minutes are the unit of a job's time; this one gets seconds, as nobody waits a minute in a test.
+    lines = job.script.read_text(encoding="utf-8")
+    job.script.write_text(lines.replace(f"#SHELL minutes={job.order().minutes}", "#SHELL minutes=0.5"), "utf-8")
+    sweep.by_hand(job.script)
+    output = sweep.run(expect=1)
+    assert "TIMEOUT: its time limit" in output
+    (end,) = sweep.ends
+    assert end is not None
+    assert end.state == "TIMEOUT"
+    assert end.seconds >= 30
+    (result,) = [sweep.folder.result(run.id) for run in job.order().runs]
+    assert result is not None
+    assert (result.outcome, result.job_end, result.lost_to) == (Outcome.INTERRUPTED, "TIMEOUT", "TIMEOUT")
+    sweep.assert_nothing_left()
+
+
+def test_jobs_take_turns_and_the_report_comes_last(tmp_path: Path, data: Path) -> None:
+    sweep = ShellSweep(tmp_path, data, nodes=2, shell={"report": True})
+    sweep.write(["ddp"])
+    matrix = sweep.matrix.read_text(encoding="utf-8").replace("nodes: 2", "nodes: [1, 2]")
+    sweep.matrix.write_text(matrix, encoding="utf-8")
+    sweep.run("--detach")
+    report = sweep.folder.path / "report" / "report.md"
+    assert wait_for(report.exists, 100), list(sweep.folder.path.rglob("*.log"))
+    first, second, third = (sweep.spooled(str(number)) for number in (1, 2, 3))
+    assert first.ended is not None
+    assert second.started is not None
+    assert second.ended is not None
+    assert third.started is not None
+    assert first.started is not None
+    assert second.started.at >= first.started.at + first.ended.seconds - 0.2
+    assert third.started.at >= second.started.at + second.ended.seconds - 0.2
+    assert "2 completed" in report.read_text(encoding="utf-8")
+
+
+def test_a_script_that_is_none_of_ours_is_refused(shell_sweep: ShellSweep, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text("#!/bin/bash\ntrue\n", encoding="utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        shell_sweep.by_hand(script)
+    assert f"{script}: its #SHELL lines are not what xffl-bench writes" in refused.value.stderr
+    assert "Traceback" not in refused.value.stderr

@@ -84,10 +84,10 @@ def _compared(first: Sequence[Sample], second: Sequence[Sample]) -> Comparison |
         centre = first[0].value - second[0].value  # exactly 0, whatever the runs were
         sessions = len({each.session for each in first})
         return Comparison(Estimate(centre, centre, centre, len(first)), Rule.ITSELF, (sessions, sessions))
-    pairs, sessions = _pairs(first, second), (_session_means(first), _session_means(second))
-    fewest = min(len(side) for side in sessions)
+    pairs, means = _pairs(first, second), (_session_means(first), _session_means(second))
+    fewest = min(len(side) for side in means)
     if len(pairs) < FEWEST_FOR_INTERVAL <= fewest or not pairs:
-        return _by_sessions(*sessions)
+        return _by_sessions(*means)
     return _by_pairs(pairs)
 
 

@@ -28,6 +28,14 @@ def test_pairs_of_one_session_cancel_what_they_share() -> None:
     assert found.count == 3
 
 
+def test_ratio_by_hand_is_the_geometric_mean_of_the_pairs_that_both_have() -> None:
+    # pairs 1/1, 4/1 -> sqrt(1 * 4) = 2; repeats 2 and 3 have no partner
+    theirs = [Sample(1.0, "a", 0), Sample(1.0, "a", 1), Sample(7.0, "a", 3)]
+    found = known(ratio(samples([1.0, 4.0, 100.0]), theirs))
+    assert (found.estimate.value, found.estimate.low, found.estimate.high) == pytest.approx((2, 1, 4))
+    assert (found.count, found.rule) == (2, Rule.PAIRS)
+
+
 def test_a_run_of_another_session_is_no_partner() -> None:
     late = [*samples([1.0, 1.0]), Sample(100.0, "another call", 2)]
     found = known(ratio(samples([2.0, 2.0, 2.0]), late))

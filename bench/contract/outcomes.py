@@ -63,6 +63,7 @@ class Caution(StrEnum):
     DIRTY_COMMIT = "dirty-commit"
     WANDB_FAILED = "wandb-failed"
     NOT_COMPARABLE = "not-comparable"
+    FEW_PAIRS = "few-pairs"
     NO_REFERENCE = "no-reference"
     DAMAGED_RESULT = "damaged-result"
 
@@ -141,6 +142,11 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.NOT_COMPARABLE: (
         "rows differ in an attribute that must agree",
         "make the named attribute agree and run them again before comparing them",
+    ),
+    Caution.FEW_PAIRS: (
+        "a ratio has fewer than 3 pairs of runs of one session, or compares fewer than 3 sessions with others, so it "
+        "has no interval",
+        "run more repeats in one session, or the repeats of a node count in several jobs (a smaller `job_minutes`)",
     ),
     Caution.NO_REFERENCE: (
         "the reference has no figures yet, so speed-up and efficiency are unknown",

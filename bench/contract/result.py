@@ -68,6 +68,9 @@ class Result(Document):
     lost_to: str | None = Field(
         None, description="state of the job that ended while this attempt was under way, where that may be its doing"
     )
+    session: str | None = Field(
+        None, description="one allocation, or one local call of `run`: only its runs share machines and drift"
+    )
     job_end: str | None = Field(
         None, description="state in which the attempt's job ended, if it ended while the attempt was under way"
     )

@@ -55,6 +55,7 @@ def explained(folder: JobFolder, run_ids: list[str], death: LostJob) -> list[Res
                 started=result.started,
                 seconds=result.seconds,
                 allocation=result.allocation,
+                session=result.session,
             )
         )
     return found

@@ -97,6 +97,7 @@ class SweepRunner:
         self._allocation = allocation
         self._hindrance = hindrance
         self._out_of_memory: list[Run] = []
+        self._session = f"{f'job {allocation.job}, ' if allocation else ''}runner {claim.number}"
 
     def run_all(self, runs: Sequence[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
         """Run what has no final result yet, at most `max_runs` runs.
@@ -212,7 +213,13 @@ class SweepRunner:
 
     def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, started: str, seconds: float) -> Result:
         result = write_result(
-            folder, verdict, attempt=attempt, started=started, seconds=seconds, allocation=self._allocation
+            folder,
+            verdict,
+            attempt=attempt,
+            started=started,
+            seconds=seconds,
+            allocation=self._allocation,
+            session=self._session,
         )
         self._observer.ended(result)
         return result

@@ -40,6 +40,7 @@ def write_result(
     started: str,
     seconds: float,
     allocation: Allocation | None = None,
+    session: str | None = None,
 ) -> Result:
     """Write the result of a run.
 
@@ -59,6 +60,7 @@ def write_result(
         started=started,
         seconds=seconds,
         allocation=allocation,
+        session=session,
         lost_to=verdict.lost_to,
         job_end=verdict.job_end,
         measured=verdict.measured,

@@ -7,7 +7,7 @@ repeats a percentile bootstrap, unlike the t-interval, covers far less than its 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,19 +48,3 @@ def mean(values: Sequence[float]) -> Estimate | None:
         return Estimate(centre, min(values), max(values), count)
     half_width = _t(count) * float(np.std(values, ddof=1)) / math.sqrt(count)
     return Estimate(centre, centre - half_width, centre + half_width, count)
-
-
-def ratio(numerators: Mapping[int, float], denominators: Mapping[int, float]) -> Estimate | None:
-    """Return exp of the mean paired log-ratio and of its interval; keys are repeats, those in both form the pairs.
-
-    None without a pair of positive values.
-    """
-    logs = [
-        math.log(numerators[repeat] / denominators[repeat])
-        for repeat in numerators.keys() & denominators.keys()
-        if numerators[repeat] > 0 and denominators[repeat] > 0
-    ]
-    of_logs = mean(logs)
-    if of_logs is None:
-        return None
-    return Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)

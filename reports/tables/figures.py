@@ -9,7 +9,8 @@ from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
-from reports.stats.intervals import Estimate, mean, ratio
+from reports.stats.comparison import Comparison, Rule, ratio
+from reports.stats.intervals import Estimate, mean
 from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
 
@@ -43,16 +44,41 @@ def _row_of(grid: Grid, strategy: str) -> Row | None:
     return next((row for row in grid.rows if row.strategy == strategy), None)
 
 
-def estimate(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> Estimate | None:
-    """Return the estimate of one cell; None where a run that it needs did not complete."""
+@dataclass(frozen=True)
+class Figure:
+    """What a cell shows: an estimate and, if it is a ratio, how it was made."""
+
+    estimate: Estimate
+    comparison: Comparison | None = None
+
+    @property
+    def lacks_interval(self) -> bool:
+        """True for a ratio of too few pairs or sessions."""
+        made = self.comparison
+        return made is not None and made.rule is not Rule.ITSELF and not made.estimate.is_interval
+
+    def note(self, repeats: int) -> str:
+        """Return how a ratio was made, if not from a pair of each of `repeats` repeats: `1 pair`, `2 and 3 jobs`."""
+        made = self.comparison
+        if made is None or made.rule is Rule.ITSELF:
+            return ""
+        if made.rule is Rule.SESSIONS:
+            ours, theirs = made.sessions
+            return f"of different sessions: {ours} and {theirs}"
+        return counted(made.count, "pair") if made.count < repeats else ""
+
+
+def figure_of(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> Figure | None:
+    """Return the figure of one cell; None where a run that it needs did not complete."""
     cell = row.cells.get(nodes)
     if cell is None:
         return None
-    figures = cell.figures(metric.column)
     if metric.against is None:
-        return mean(list(figures.values()))
+        found = mean(list(cell.figures(metric.column).values()))
+        return None if found is None else Figure(found)
     other = _other(metric, grid, row, nodes, reference)
-    return None if other is None else ratio(figures, other.figures(metric.column))
+    made = None if other is None else ratio(cell.samples(metric.column), other.samples(metric.column))
+    return None if made is None else Figure(made.estimate, made)
 
 
 def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> CellRuns | None:

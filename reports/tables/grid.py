@@ -11,6 +11,7 @@ from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell, Plan
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
+from reports.stats.comparison import Sample
 
 Labels = dict[str, AxisValue]
 Record = dict[Hashable, Any]
@@ -40,6 +41,11 @@ class CellRuns:
             for record in self.completed
             if record.get(column) is not None and record[column] == record[column]  # not NaN
         }
+
+    def samples(self, column: str) -> list[Sample]:
+        """Return the same with their sessions; results that name none are of one session."""
+        sessions = {int(record["repeat"]): str(record.get("session") or "") for record in self.completed}
+        return [Sample(value, sessions[repeat], repeat) for repeat, value in self.figures(column).items()]
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Metric:
         """Return the value with its spread: an interval from 3 repeats on, the range with 2, nothing with 1."""
         style = self.style(estimate.value)
         value, unit = style.number(estimate.value), style.unit
-        if estimate.count == 1 or estimate.low == estimate.high:
+        if estimate.count == 1 or math.isclose(estimate.low, estimate.high, rel_tol=1e-12):
             return value + unit
         low, high = style.number(estimate.low), style.number(estimate.high)
         if not estimate.is_interval:

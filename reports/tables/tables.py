@@ -7,9 +7,18 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.data.frame import LoadedSweep
-from reports.stats.intervals import Estimate
+from reports.stats.comparison import Rule
 from reports.tables.caption import caption
-from reports.tables.figures import TableReference, ending, estimate, reasons, reference_of, same_as_text, shortfall
+from reports.tables.figures import (
+    Figure,
+    TableReference,
+    ending,
+    figure_of,
+    reasons,
+    reference_of,
+    same_as_text,
+    shortfall,
+)
 from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
@@ -23,7 +32,7 @@ class TableCell:
     """One cell, as text and as data."""
 
     text: str
-    estimate: Estimate | None
+    figure: Figure | None
     outcome: str
     """`completed` where there is an estimate, else the reason why there is none."""
     same_as: str
@@ -68,12 +77,12 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
         title = metric.title.format(reference=reference, strategy=reference.strategy)
         cells = [
             [
-                _cell(metric, row.cells.get(nodes), estimate(metric, grid, row, nodes, reference), footnotes)
+                _cell(metric, row.cells.get(nodes), figure_of(metric, grid, row, nodes, reference), footnotes)
                 for nodes in grid.nodes
             ]
             for row in grid.rows
         ]
-        if not metric.optional or any(cell.estimate for line in cells for cell in line):
+        if not metric.optional or any(cell.figure for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
     return Table(
@@ -81,7 +90,7 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
     )
 
 
-def _cell(metric: Metric, cell: CellRuns | None, figure: Estimate | None, footnotes: dict[str, int]) -> TableCell:
+def _cell(metric: Metric, cell: CellRuns | None, figure: Figure | None, footnotes: dict[str, int]) -> TableCell:
     marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(cell))
     same_as = same_as_text(cell) if cell else ""
     if cell is None or not cell.completed:
@@ -89,8 +98,8 @@ def _cell(metric: Metric, cell: CellRuns | None, figure: Estimate | None, footno
     if figure is None:
         missing = "not measured" if metric.against is None else "no reference"
         return TableCell(_with(missing, same_as), None, missing, same_as)
-    notes = ", ".join(note for note in (same_as, shortfall(cell)) if note)
-    return TableCell(_with(metric.text(figure), notes) + marks, figure, "completed", same_as)
+    notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed))) if note)
+    return TableCell(_with(metric.text(figure.estimate), notes) + marks, figure, "completed", same_as)
 
 
 def _with(text: str, note: str) -> str:
@@ -108,7 +117,8 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     """Return every cell of every table as a row with raw numbers: the content of tables.csv.
 
     Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
-    low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range).
+    low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
+    ratio: `pairs` of runs of one session, which `count` counts, or means of different `sessions`).
     """
     rows = []
     for table in made:
@@ -116,7 +126,8 @@ def long_form(made: list[Table]) -> pd.DataFrame:
         for block in table.blocks:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
-                    figure = cell.estimate
+                    figure = cell.figure.estimate if cell.figure else None
+                    comparison = cell.figure.comparison if cell.figure else None
                     rows.append(
                         {
                             "table": table.grid.title,
@@ -133,6 +144,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                             "high": figure.high if figure else None,
                             "count": figure.count if figure else 0,
                             "interval": figure.is_interval if figure else False,
+                            "rule": str(comparison.rule) if comparison and comparison.rule is not Rule.ITSELF else "",
                         }
                     )
     return pd.DataFrame(rows)

@@ -90,6 +90,7 @@ class SweepDocuments:
         reason: str = "",
         measured: Measured | None = None,
         allocation: Allocation | None = None,
+        session: str | None = None,
     ) -> None:
         result = Result(
             run=identity,
@@ -99,6 +100,7 @@ class SweepDocuments:
             started="2030-01-02T03:04:05+00:00",
             seconds=12.5,
             allocation=allocation,
+            session=session,
             measured=measured,
         )
         write_document(self.folder(identity).result, result)

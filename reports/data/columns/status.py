@@ -59,6 +59,11 @@ ATTEMPT: tuple[Column[[Result, int]], ...] = (
         lambda result, _: result.allocation.job if result.allocation else None,
     ),
     Column(
+        "session",
+        "the allocation, or the local call of `run`, that it ran in; of older results the batch job only",
+        lambda result, _: result.session or (result.allocation.job if result.allocation else None),
+    ),
+    Column(
         "switches",
         "for each host the lowest switch above it, where the scheduler knows the switches",
         _switches,

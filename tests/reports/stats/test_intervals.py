@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from reports.stats.intervals import mean, ratio
+from reports.stats.intervals import mean
 
 
 def test_three_repeats_give_the_t_interval_of_scipy() -> None:
@@ -26,16 +26,3 @@ def test_two_repeats_give_their_range_and_one_none() -> None:
     assert (two.value, two.low, two.high, two.is_interval) == (5, 4, 6, False)
     assert (one.value, one.low, one.high, one.is_interval) == (4, 4, 4, False)
     assert mean([]) is None
-
-
-def test_ratio_is_paired_by_repeat_so_a_common_drift_cancels() -> None:
-    # each pair has the ratio 2, although the repeats drift by a factor of 4
-    found = ratio({0: 2.0, 1: 4.0, 2: 8.0}, {0: 1.0, 1: 2.0, 2: 4.0})
-    assert (found.value, found.low, found.high, found.count) == pytest.approx((2, 2, 2, 3))
-
-
-def test_ratio_by_hand_is_the_geometric_mean_of_the_pairs_that_both_have() -> None:
-    # pairs 1/1, 4/1 -> sqrt(1 * 4) = 2; repeats 2 and 3 have no partner
-    found = ratio({0: 1.0, 1: 4.0, 2: 100.0}, {0: 1.0, 1: 1.0, 3: 7.0})
-    assert (found.value, found.low, found.high, found.count) == pytest.approx((2, 1, 4, 2))
-    assert ratio({0: 1.0}, {1: 1.0}) is None

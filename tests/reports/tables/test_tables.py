@@ -5,7 +5,7 @@ import pytest
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
 from reports.tables.tables import Table, long_form, tables
-from tests.support.documents import SweepDocuments
+from tests.support.documents import SweepDocuments, a_measurement
 
 
 def the_table(sweep: SweepDocuments) -> Table:
@@ -125,3 +125,41 @@ def test_the_long_form_has_raw_numbers(sweep: SweepDocuments) -> None:
     assert tuple(found.loc["hsdp", ["value", "low", "high", "count", "interval", "same_as"]]) == pytest.approx(
         (1500, 1000, 2000, 2, False, "fsdp")
     )
+
+
+def in_sessions(sweep: SweepDocuments, ids: list[str], speeds: list[float], sessions: list[str], nodes: int) -> None:
+    """Complete runs, each in a session of its own naming."""
+    for identity, speed, session in zip(ids, speeds, sessions, strict=True):
+        sweep.end(identity, measured=a_measurement(speed, nodes), session=session)
+
+
+def test_node_counts_of_different_jobs_are_not_paired(sweep: SweepDocuments) -> None:
+    in_sessions(sweep, sweep.run("fsdp", 1), [1000.0, 1010.0, 990.0], ["job 1, runner 1"] * 3, 1)
+    in_sessions(sweep, sweep.run("fsdp", 2), [1800.0, 1820.0, 1790.0], ["job 2, runner 1"] * 3, 2)
+    in_sessions(sweep, sweep.run("federated", 2), [1980.0, 2010.0, 1969.0], ["job 2, runner 1"] * 3, 2)
+    table = the_table(sweep)
+    assert texts(table, "efficiency")["fsdp"][1] == "90.2 % (of different sessions: 1 and 1)"
+    assert texts(table, "ratio")["federated"][1].startswith("1.101 ["), "runs of one job are pairs"
+    (notice,) = [notice for notice in table.notices if notice.caution is Caution.FEW_PAIRS]
+    assert notice.detail == "fsdp on 2, federated on 2"
+    frame = long_form([table]).set_index(["metric", "strategy", "nodes"])
+    assert frame.loc[("efficiency", "fsdp", 2), "rule"] == "sessions"
+    assert not frame.loc[("efficiency", "fsdp", 2), "interval"]
+    assert frame.loc[("ratio", "federated", 2), "rule"] == "pairs"
+
+
+def test_a_late_retry_is_no_partner(sweep: SweepDocuments) -> None:
+    in_sessions(sweep, sweep.run("fsdp", 1), [1000.0, 1000.0, 1000.0], ["runner 1"] * 3, 1)
+    late = ["runner 1", "runner 2", "runner 2"]
+    in_sessions(sweep, sweep.run("federated", 1), [1190.0, 700.0, 700.0], late, 1)
+    table = the_table(sweep)
+    assert texts(table, "ratio")["federated"][0] == "1.190 (1 pair)"
+    assert Caution.FEW_PAIRS in [notice.caution for notice in table.notices]
+
+
+def test_three_jobs_of_each_node_count_give_an_interval(sweep: SweepDocuments) -> None:
+    in_sessions(sweep, sweep.run("fsdp", 1), [1000.0, 1010.0, 990.0], ["job 1", "job 2", "job 3"], 1)
+    in_sessions(sweep, sweep.run("fsdp", 2), [1800.0, 1820.0, 1790.0], ["job 4", "job 5", "job 6"], 2)
+    shown = texts(the_table(sweep), "efficiency")["fsdp"][1]
+    assert shown.startswith("90.2 % [")
+    assert shown.endswith("(of different sessions: 3 and 3)")

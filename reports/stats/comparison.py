@@ -1,0 +1,138 @@
+"""Ratios of two groups of runs, by the one rule that the way they were run allows.
+
+Runs of one session (one allocation of a batch job, or one local call of `run`) share its machines and its drift, so
+their ratio is taken in pairs: the same repeat of both, in the same session. Runs of different sessions share nothing;
+there the unit is the session: the means of its logarithms are compared by Welch's t (B. L. Welch, "The generalization
+of Student's problem when several different population variances are involved", Biometrika 34, 1947).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy import stats
+
+from reports.stats.intervals import CONFIDENCE, FEWEST_FOR_INTERVAL, Estimate
+
+
+class Rule(StrEnum):
+    """How a comparison was made."""
+
+    PAIRS = "pairs"
+    SESSIONS = "sessions"
+    ITSELF = "itself"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run's figure, with the session and the repeat that it belongs to."""
+
+    value: float
+    session: str
+    repeat: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ratio (or a difference) with the rule and the counts behind it.
+
+    Attributes:
+        estimate: value with interval or range; its count is that of the pairs, or of the smaller side's sessions.
+        sessions: sessions of the numerator and of the denominator that took part.
+        p_value: two-sided, of the ratio being 1 (the difference being 0); None without an interval.
+
+    """
+
+    estimate: Estimate
+    rule: Rule
+    sessions: tuple[int, int]
+    p_value: float | None = None
+
+    @property
+    def count(self) -> int:
+        """Pairs, or sessions of the side that has fewer."""
+        return self.estimate.count
+
+
+def ratio(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Comparison | None:
+    """Return the ratio of geometric means; None if either side has no positive figure to compare."""
+    made = _compared(_logarithms(numerators), _logarithms(denominators))
+    if made is None:
+        return None
+    of_logs = made.estimate
+    estimate = Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)
+    return Comparison(estimate, made.rule, made.sessions, made.p_value)
+
+
+def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Comparison | None:
+    """Return the difference of means, by the same rules; None if either side is empty."""
+    return _compared(minuends, subtrahends)
+
+
+def _logarithms(samples: Sequence[Sample]) -> list[Sample]:
+    return [Sample(math.log(each.value), each.session, each.repeat) for each in samples if each.value > 0]
+
+
+def _compared(first: Sequence[Sample], second: Sequence[Sample]) -> Comparison | None:
+    if not first or not second:
+        return None
+    if list(first) == list(second):
+        centre = first[0].value - second[0].value  # exactly 0, whatever the runs were
+        sessions = len({each.session for each in first})
+        return Comparison(Estimate(centre, centre, centre, len(first)), Rule.ITSELF, (sessions, sessions))
+    pairs, means = _pairs(first, second), (_session_means(first), _session_means(second))
+    fewest = min(len(side) for side in means)
+    if len(pairs) < FEWEST_FOR_INTERVAL <= fewest or not pairs:
+        return _by_sessions(*means)
+    return _by_pairs(pairs)
+
+
+def _pairs(first: Sequence[Sample], second: Sequence[Sample]) -> dict[tuple[str, int], float]:
+    """Return the difference of each pair: the same repeat in the same session."""
+    others = {(each.session, each.repeat): each.value for each in second}
+    places = {(each.session, each.repeat): each.value for each in first}
+    return {place: value - others[place] for place, value in places.items() if place in others}
+
+
+def _session_means(samples: Sequence[Sample]) -> list[float]:
+    by_session: dict[str, list[float]] = {}
+    for each in samples:
+        by_session.setdefault(each.session, []).append(each.value)
+    return [float(np.mean(values)) for values in by_session.values()]
+
+
+def _by_pairs(pairs: dict[tuple[str, int], float]) -> Comparison:
+    values = np.array(list(pairs.values()))
+    sessions = len({session for session, _ in pairs})
+    centre, count = float(values.mean()), len(values)
+    if count < FEWEST_FOR_INTERVAL:
+        return Comparison(Estimate(centre, values.min(), values.max(), count), Rule.PAIRS, (sessions, sessions))
+    error, freedom = float(values.std(ddof=1)) / math.sqrt(count), count - 1.0
+    return _with_interval(centre, error, freedom, count, Rule.PAIRS, (sessions, sessions))
+
+
+def _by_sessions(first: list[float], second: list[float]) -> Comparison:
+    centre, counts = float(np.mean(first) - np.mean(second)), (len(first), len(second))
+    fewest = min(counts)
+    if fewest < FEWEST_FOR_INTERVAL:
+        apart = [one - other for one in first for other in second]
+        low, high = (min(apart), max(apart)) if fewest > 1 else (centre, centre)
+        return Comparison(Estimate(centre, low, high, fewest), Rule.SESSIONS, counts)
+    variances = [float(np.var(side, ddof=1)) / len(side) for side in (first, second)]
+    total = sum(variances)
+    parts = sum(part**2 / (count - 1) for part, count in zip(variances, counts, strict=True))
+    freedom = total**2 / parts if parts else float(sum(counts) - 2)
+    return _with_interval(centre, math.sqrt(total), freedom, fewest, Rule.SESSIONS, counts)
+
+
+def _with_interval(
+    centre: float, error: float, freedom: float, count: int, rule: Rule, sessions: tuple[int, int]
+) -> Comparison:
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * error
+    distance = abs(centre) / error if error else math.inf if centre else 0.0
+    p_value = float(2 * stats.t.sf(distance, freedom))
+    return Comparison(Estimate(centre, centre - half, centre + half, count), rule, sessions, p_value)

@@ -11,10 +11,12 @@ from reports.tables.tables import LAYOUT, Table
 REPORT = "report.md"
 
 HOW_TO_READ = """\
-A value is the mean over the completed repeats; a ratio is exp of the mean log-ratio over pairs of repeats. `a ± b` \
-and `a [low, high]` are 95 % t-intervals (3 or more repeats; not adjusted for the number of cells), `a (low .. \
-high)` is the range of 2 repeats, and a number alone is a single repeat. Repeats differ in the seed of weights and \
-data, so the spread of a loss includes that noise. `(= fsdp)` marks a combination that equals the one of another \
+A value is the mean over the completed repeats. A ratio is exp of the mean log-ratio over pairs: the same repeat of \
+both in one session, which is one allocation or one local call of `run`. Runs of different sessions are no pairs: \
+there the means of sessions are compared (Welch), and the cell says so. `a ± b` and `a [low, high]` are plain 95 % \
+t-intervals (3 or more repeats, pairs or sessions; not adjusted for the number of cells, as the verdicts under a \
+table are), `a (low .. high)` is the range of 2, and a number alone has no spread. Repeats differ in the seed \
+of weights and data, so the spread of a loss includes that noise. `(= fsdp)` marks a combination that equals the one of another \
 strategy and shows its runs. A cell without a value shows the outcome of its runs.
 """
 
@@ -35,6 +37,7 @@ def export(report: Report) -> Export:
 def _section(table: Table, pictures: Sequence[Picture]) -> str:
     """Return one table with caption, footnotes, cautions and pictures."""
     parts = [f"## {table.grid.title}", table.caption, _grid(table)]
+    parts += [" ".join(table.findings)] if table.findings else []
     if table.footnotes:
         parts.append("\n".join(f"- [{number}] {_safe(text)}" for number, text in enumerate(table.footnotes, start=1)))
     if table.notices:

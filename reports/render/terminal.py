@@ -21,6 +21,8 @@ def print_report(written: WrittenReport, console: Console) -> None:
         console.print(_rich(table))
         for number, text in enumerate(table.footnotes, start=1):
             console.print(Text(f"[{number}] {text}", style="dim"))
+        for sentence in table.findings:
+            console.print(Text(sentence))
         if table.notices:
             names = dict.fromkeys(str(notice.caution) for notice in table.notices)
             console.print(Text(f"cautions: {', '.join(names)}", style="yellow"))

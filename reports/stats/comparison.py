@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -44,6 +44,8 @@ class Comparison:
         estimate: value with interval or range; its count is that of the pairs, or of the smaller side's sessions.
         sessions: sessions of the numerator and of the denominator that took part.
         p_value: two-sided, of the ratio being 1 (the difference being 0); None without an interval.
+        deviation: standard deviation of the paired differences (for a ratio, of the log-ratios); None without an
+            interval of pairs.
 
     """
 
@@ -51,6 +53,7 @@ class Comparison:
     rule: Rule
     sessions: tuple[int, int]
     p_value: float | None = None
+    deviation: float | None = None
 
     @property
     def count(self) -> int:
@@ -65,7 +68,7 @@ def ratio(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Compa
         return None
     of_logs = made.estimate
     estimate = Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)
-    return Comparison(estimate, made.rule, made.sessions, made.p_value)
+    return Comparison(estimate, made.rule, made.sessions, made.p_value, made.deviation)
 
 
 def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Comparison | None:
@@ -111,8 +114,9 @@ def _by_pairs(pairs: dict[tuple[str, int], float]) -> Comparison:
     centre, count = float(values.mean()), len(values)
     if count < FEWEST_FOR_INTERVAL:
         return Comparison(Estimate(centre, values.min(), values.max(), count), Rule.PAIRS, (sessions, sessions))
-    error, freedom = float(values.std(ddof=1)) / math.sqrt(count), count - 1.0
-    return _with_interval(centre, error, freedom, count, Rule.PAIRS, (sessions, sessions))
+    deviation = float(values.std(ddof=1))
+    made = _with_interval(centre, deviation / math.sqrt(count), count - 1.0, count, Rule.PAIRS, (sessions, sessions))
+    return replace(made, deviation=deviation)
 
 
 def _by_sessions(first: list[float], second: list[float]) -> Comparison:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.data.frame import LoadedSweep
-from reports.stats.comparison import Rule
+from reports.data.words import counted
+from reports.stats.comparison import Comparison, Rule
 from reports.tables.caption import caption
 from reports.tables.figures import (
     Figure,
@@ -19,6 +20,7 @@ from reports.tables.figures import (
     same_as_text,
     shortfall,
 )
+from reports.tables.findings import findings
 from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
@@ -62,6 +64,8 @@ class Table:
     footnotes: list[str]
     """Why runs failed or combinations are impossible; cells refer to them as `[1]`, `[2]`, ..."""
     notices: list[Notice]
+    findings: list[str]
+    """What the comparisons of strategies on the same nodes show, in sentences."""
 
 
 def tables(sweep: LoadedSweep) -> list[Table]:
@@ -85,9 +89,29 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
         if not metric.optional or any(cell.figure for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
+    cautions = notices(grid, sweep, reference)
     return Table(
-        grid, caption(grid, sweep), reference, layouts, blocks, list(footnotes), notices(grid, sweep, reference)
+        grid,
+        caption(grid, sweep),
+        reference,
+        layouts,
+        blocks,
+        list(footnotes),
+        cautions,
+        findings(_compared(grid, blocks), reference.strategy, cautions),
     )
+
+
+def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:
+    """Return the ratios to the reference's strategy on the same nodes, each cell that shows its own runs once."""
+    return [
+        (f"{row.label} on {counted(nodes, 'node')}", cell.figure.comparison)
+        for block in blocks
+        if block.metric.against == "same nodes"
+        for row, cells in zip(grid.rows, block.cells, strict=True)
+        for nodes, cell in zip(grid.nodes, cells, strict=True)
+        if not cell.same_as and cell.figure is not None and cell.figure.comparison is not None
+    ]
 
 
 def _cell(metric: Metric, cell: CellRuns | None, figure: Figure | None, footnotes: dict[str, int]) -> TableCell:

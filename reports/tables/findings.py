@@ -1,0 +1,66 @@
+"""What a table's comparisons of strategies on the same nodes show, all of them considered together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from bench.contract.outcomes import Caution
+from reports.data.words import counted
+from reports.stats.comparison import Comparison, Rule
+from reports.stats.verdicts import ALPHA, POWER, Verdict, smallest_ratio, verdicts
+from reports.tables.notices import Notice
+
+Named = tuple[str, Comparison]
+"""A cell for people, `hsdp on 2 nodes`, and its ratio to the reference's strategy on the same nodes."""
+
+_SHOWN = {
+    Verdict.HIGHER: "faster",
+    Verdict.LOWER: "slower",
+    Verdict.NO_DIFFERENCE: "no difference seen",
+    Verdict.CANNOT_TELL: "cannot tell",
+}
+
+
+def findings(compared: Sequence[Named], strategy: str, notices: Sequence[Notice]) -> list[str]:
+    """Return sentences: verdicts adjusted for the number of comparisons, and the smallest ratio that could be seen.
+
+    A table whose times measure starvation (oversubscribed) gets none.
+
+    Args:
+        compared: cells that are not the reference's own, each once.
+        strategy: the reference's.
+        notices: cautions of the table.
+
+    """
+    others = [(name, made) for name, made in compared if made.rule is not Rule.ITSELF]
+    if not others:
+        return []
+    if any(notice.caution is Caution.OVERSUBSCRIBED for notice in notices):
+        return [f"No verdict on speed: {Caution.OVERSUBSCRIBED}, so these times are no finding about strategies."]
+    found = verdicts([(math.log(made.estimate.value), made.p_value) for _, made in others])
+    tested = sum(made.p_value is not None for _, made in others)
+    by_verdict = {
+        verdict: [name for (name, _), each in zip(others, found, strict=True) if each is verdict] for verdict in _SHOWN
+    }
+    parts = [f"{_SHOWN[verdict]}: {', '.join(names)}" for verdict, names in by_verdict.items() if names]
+    sentences = [
+        f"Tokens/s over {strategy}'s on the same nodes, adjusted for {counted(tested, 'comparison')} "
+        f"(Holm, {ALPHA:.0%}): {'; '.join(parts)}."
+    ]
+    return sentences + _could_have_seen([made for _, made in others])
+
+
+def _could_have_seen(compared: Sequence[Comparison]) -> list[str]:
+    """Return what the table's pooled spread and its fewest pairs could have shown, if there are intervals of pairs."""
+    spread = [(made.deviation, made.count) for made in compared if made.deviation is not None]
+    if not spread:
+        return []
+    freedom = sum(count - 1 for _, count in spread)
+    pooled = math.sqrt(sum(deviation**2 * (count - 1) for deviation, count in spread) / freedom)
+    fewest = min(count for _, count in spread)
+    ratio = smallest_ratio(pooled, fewest)
+    return [
+        f"With this spread, {fewest} pairs show a single ratio of {ratio:.3f} or more with a power of {POWER:g}; "
+        "smaller differences need more repeats."
+    ]

@@ -134,7 +134,7 @@ def backend_of(
             if given:
                 raise InputError(f"{option}: system {system.name} has no jobs (scheduler: local): leave it out")
         return OnHosts(prepared, folder, console, options, held=None)
-    if system.scheduler == "shell":
+    if scheduler.agents == "here":
         check_hosts(prepared.selected_runs, system.xffl)
     held = scheduler.held(os.environ)
     if held is not None:

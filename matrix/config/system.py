@@ -98,7 +98,12 @@ class SystemFile(Document):
     @property
     def batch(self) -> BatchSettings:
         """How jobs are packed and followed: the block of the scheduler in force."""
-        return self.shell if self.scheduler == "shell" else self.slurm
+        return self.batch_blocks.get(self.scheduler, self.slurm)
+
+    @property
+    def batch_blocks(self) -> dict[str, BatchSettings]:
+        """The blocks of all schedulers by name: a scheduler and its block have the same one."""
+        return {name: block for name, block in self if isinstance(block, BatchSettings)}
 
     def on(self, hosts: list[str]) -> SystemFile:
         """Return a copy that uses the hosts of an allocation."""
@@ -158,7 +163,7 @@ def _host_faults(system: SystemFile) -> Iterator[Fault]:
 
 
 def _scheduler_faults(system: SystemFile) -> Iterator[Fault]:
-    for block in ("slurm", "shell"):
+    for block in system.batch_blocks:
         if block in system.model_fields_set and system.scheduler != block:
             yield (block,), f"applies only with scheduler: {block}: set that, or remove this block"
     named = ("account", "partition", "qos", "constraint", "gres")

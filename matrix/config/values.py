@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -147,14 +147,8 @@ class NamedStrategy(Document):
         return self
 
     def _given(self) -> list[tuple[StrategyName, StrategySettings]]:
-        every: list[tuple[StrategyName, StrategySettings | None]] = [
-            ("fsdp", self.fsdp),
-            ("ddp", self.ddp),
-            ("hsdp", self.hsdp),
-            ("federated", self.federated),
-            ("federated-hsdp", self.federated_hsdp),
-        ]
-        return [(kind, settings) for kind, settings in every if settings is not None]
+        every = {kind: getattr(self, kind.replace("-", "_")) for kind in get_args(StrategyName)}
+        return [(kind, settings) for kind, settings in every.items() if settings is not None]
 
     @property
     def kind(self) -> StrategyName:

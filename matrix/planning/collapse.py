@@ -59,20 +59,20 @@ def _strategy_difference(cell: Resolved, executed: Resolved) -> str:
     name, other = cell.point["strategy"], executed.point["strategy"]
     if cell.kind == executed.kind:
         return f"{name} has the layout of {other} here ({cell.run.layout})"
-    sentence = f"{name} {_simplification(cell)} is {cell.canonical} here"
+    sentence = " ".join([str(name), *_simplification(cell), "is", cell.canonical, "here"])
     return sentence if executed.kind == cell.canonical else f"{sentence}, and so is {other}"
 
 
-def _simplification(cell: Resolved) -> str:
-    """Return what reduces a strategy to a simpler one."""
+def _simplification(cell: Resolved) -> list[str]:
+    """Return what reduces a strategy to a simpler one; empty if its name alone differs."""
     layout = cell.run.layout
     if layout.world == 1:
-        return "on one rank"
+        return ["on one rank"]
     facts = []
     if cell.kind.startswith("federated") and layout.federation == 1:
         facts.append("one group")
-    if cell.kind.endswith("hsdp") and layout.replicate == 1:
+    if layout.replicate == 1 and cell.kind != "federated":  # which never has more
         facts.append("one replica")
-    elif cell.kind.endswith("hsdp") and layout.shard == 1:
+    elif layout.shard == 1 and layout.replicate > 1:
         facts.append("shard groups of one rank")
-    return f"with {' and '.join(facts)}"
+    return ["with", " and ".join(facts)] if facts else []

@@ -26,5 +26,6 @@ def batch_scheduler_of(system: SystemFile) -> Scheduler:
     """
     scheduler = scheduler_of(system)
     if scheduler is None:
-        raise InputError(f"system {system.name}: scheduler: {system.scheduler} has no jobs: choose slurm or shell")
+        choices = " or ".join(SCHEDULERS)
+        raise InputError(f"system {system.name}: scheduler: {system.scheduler} has no jobs: choose {choices}")
     return scheduler

@@ -16,8 +16,8 @@ both in one session, which is one allocation or one local call of `run`. Runs of
 there the means of sessions are compared (Welch), and the cell says so. `a ± b` and `a [low, high]` are plain 95 % \
 t-intervals (3 or more repeats, pairs or sessions; not adjusted for the number of cells, as the verdicts under a \
 table are), `a (low .. high)` is the range of 2, and a number alone has no spread. Repeats differ in the seed \
-of weights and data, so the spread of a loss includes that noise. `(= fsdp)` marks a combination that equals the one of another \
-strategy and shows its runs. A cell without a value shows the outcome of its runs.
+of weights and data, so the spread of a loss includes that noise. `(= fsdp)` marks a combination that equals the one \
+of another strategy and shows its runs. A cell without a value shows the outcome of its runs.
 """
 
 

@@ -1,16 +1,16 @@
-"""How ranks come to life: an agent per node, which starts the ranks of that node.
+"""Starting ranks: one agent per node, which starts the ranks of that node.
 
     python -m bench.start agent RUN.json FOLDER --node N --master-addr A --master-port P
 
-is torchrun with a static rendezvous, so that rank order is host order. Where the same command is started on every node,
-`--among HOST,HOST,...` in place of `--node` tells each agent which node it is. On a CPU, where importing torch in every
-rank costs more than a small run, `--fork` has the agent import everything once and fork its ranks, and
+is torchrun with a static rendezvous, so that ranks are numbered in host order. If the same command is started on every
+node, `--among HOST,HOST,...` replaces `--node`: each agent looks up its own name in the list. On a CPU, where importing
+torch in every rank takes longer than a small run, `--fork` makes the agent import everything once and fork its ranks.
 
     python -m bench.start serve --parent PID
 
-forks whole agents, for every line of JSON it reads on its standard input; it answers in lines of JSON. Either way the
-agent is torch's own elastic agent, without restarts, and every rank ends in `bench.training.main`, or with
-`--preflight` in `bench.preflight.main`.
+forks whole agents: it reads requests from standard input and writes replies, both one line of JSON each. In every case
+the agent is torch's elastic agent without restarts, and a rank calls `bench.training.main`, or `bench.preflight.main`
+with `--preflight`.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 
 def node_among(hosts: list[str], name: str | None = None) -> int:
-    """Return which of the hosts this node is, by the name that its scheduler gives it, else by its own.
+    """Return the index of this node in `hosts`, by its scheduler's name for it if given, else by its host name.
 
     Raises:
-        ValueError: it is none of them; the message is for a person.
+        ValueError: it is not in `hosts`; the message is for a person.
 
     """
     here = name or socket.gethostname()
     if here not in hosts:
-        raise ValueError(f"--among: this node is {here}, which is not among {', '.join(hosts)}: name it as it is here")
+        raise ValueError(f"--among: this node, {here}, is not in {', '.join(hosts)}: list it under that name")
     return hosts.index(here)
 
 
 def rank(run: Path, folder: Path, parent: int, store_port: int | None = None, preflight: bool = False) -> None:
-    """One rank of an agent of ours (pid `parent`)."""
+    """Run one rank of an agent of this module (pid `parent`)."""
     end_with(parent)
     if store_port is not None:
         os.environ |= {"MASTER_PORT": str(store_port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
@@ -58,7 +58,7 @@ def rank(run: Path, folder: Path, parent: int, store_port: int | None = None, pr
 
 
 def rank_of_another_launcher(run: Run, folder: Path) -> None:
-    """One rank that something else than an agent of ours has started: `xffl exec`. Ends with what started it."""
+    """Run one rank that `xffl exec` started instead of an agent of this module. It dies with its parent process."""
     end_with(os.getppid())
     print_stack_on_request()
     attempt = AttemptFolder(folder)
@@ -68,7 +68,7 @@ def rank_of_another_launcher(run: Run, folder: Path) -> None:
 
 def _train(run: Run, attempt: AttemptFolder) -> None:
     send_output_to(attempt.rank_log(int(os.environ["RANK"])))
-    from bench.training import main  # noqa: PLC0415 - torch is imported once the output has its place
+    from bench.training import main  # noqa: PLC0415 - redirect the output before importing torch
 
     main(run, attempt)
 
@@ -82,18 +82,18 @@ def _look(run: Run, attempt: AttemptFolder) -> None:
 
 
 def _forked_rank(run: Path, folder: Path, parent: int, store_port: int | None, preflight: bool) -> None:
-    """The same in a fork. An exception that came as far as torch would be left as a file in TMPDIR."""
+    """Run one forked rank. torch would write an exception that reaches it to a file in TMPDIR."""
     try:
         rank(run, folder, parent, store_port, preflight)
-    except Exception:  # noqa: BLE001 - as the interpreter does for a process of its own
+    except Exception:  # noqa: BLE001 - as the interpreter does at the top level
         traceback.print_exc()
         sys.exit(1)
 
 
 def agent(order: AgentOrder, *, fork: bool) -> int:
-    """Run torch's elastic agent for one node until its ranks have ended; returns an exit status.
+    """Run torch's elastic agent for one node until its ranks have ended; return an exit status.
 
-    With `fork` the ranks are forked from this process, which has imported all they need.
+    With `fork` the ranks are forked from this process, which has imported everything they need.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
@@ -112,7 +112,7 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
         rdzv_configs={"rank": order.node, "timeout": int(run.limits.hang_seconds)},
         max_restarts=0,
         logs_specs=NoFolder(),
-        # Between two looks whether ranks have ended, in seconds. Small runs should not wait for it.
+        # Seconds between polls of the ranks; short for forked ranks, whose runs are small.
         monitor_interval=0.02 if fork else 0.1,
         start_method="fork" if fork else "spawn",
     )
@@ -129,12 +129,12 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
         return 1
     except SignalException as error:
         print(error, file=sys.stderr)
-        return 128 + error.sigval  # as a shell says it
+        return 128 + error.sigval  # as a shell reports it
     return 0
 
 
 def _kept_agent(order: AgentOrder, *, fork: bool) -> int:
-    """The same; its exit status is also left as a file, for a runner on another host."""
+    """Run an agent and also write its exit status to a file, for a runner on another host."""
     attempt = AttemptFolder(order.folder)
     attempt.create()
     status = 1
@@ -153,11 +153,11 @@ def _import_for_forks() -> None:
     import bench.training  # noqa: PLC0415, F401
 
     gc.collect()
-    gc.freeze()  # no collection in a fork looks through, and so copies, what the imports made
+    gc.freeze()  # collections in forks would otherwise touch, and so copy, the pages of the imports
 
 
 def _forked_agent(order: AgentOrder, parent: int) -> None:
-    """The child's side of a fork: never returns."""
+    """Run an agent in the forked child; never returns."""
     status = 1
     try:
         os.setsid()
@@ -175,12 +175,12 @@ def _forked_agent(order: AgentOrder, parent: int) -> None:
 def serve(parent: int) -> None:
     """Fork agents on request until standard input ends.
 
-    Reads a list of agent orders per line; answers {"ready": pid} once, {"started": [pids]} for each request, and
-    {"ended": node, "status": s} for each agent, s being negative for a signal, as in subprocess.
+    Each line of input is a list of agent orders. Replies: {"ready": pid} once, {"started": [pids]} for each list, and
+    {"ended": node, "status": s} for each agent, where s is negative for a signal, as in subprocess.
     """
     end_with(parent)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not get between the answers
+    os.dup2(2, 1)  # what libraries print must not mix with the replies
     _import_for_forks()
     print(json.dumps({"ready": os.getpid()}), file=answers)
     here = os.getpid()
@@ -201,29 +201,29 @@ def serve(parent: int) -> None:
 
 
 def main() -> int:
-    """Command line of this module; returns an exit status."""
+    """Run the command line of this module; return an exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    server = commands.add_parser("serve", help="fork agents for orders read from standard input")
-    server.add_argument("--parent", type=int, required=True, help="end with this process")
+    server = commands.add_parser("serve", help="fork agents as requested on standard input")
+    server.add_argument("--parent", type=int, required=True, help="pid of the parent; exit when it dies")
     for name in ("agent", "rank"):
         command = commands.add_parser(name)
         command.add_argument("run", type=Path)
         command.add_argument("folder", type=Path)
-        command.add_argument("--parent", type=int, required=name == "rank", help="end with this process")
-        command.add_argument("--preflight", action="store_true", help="measure the machines instead of training")
+        command.add_argument("--parent", type=int, required=name == "rank", help="pid of the parent; exit when it dies")
+        command.add_argument("--preflight", action="store_true", help="measure devices and links instead of training")
     command = commands.choices["agent"]
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--node", type=int, help="number of this node, from 0")
-    which.add_argument("--among", metavar="HOST,HOST,...", help="all nodes in their order; this one knows its name")
+    which.add_argument("--among", metavar="HOST,HOST,...", help="all nodes in order; this node looks up its name")
     command.add_argument(
-        "--node-name-in", metavar="VARIABLE", help="with --among: the variable in which the scheduler names the node"
+        "--node-name-in", metavar="VARIABLE", help="with --among: variable with the scheduler's name of this node"
     )
     command.add_argument("--master-addr", required=True)
     command.add_argument("--master-port", type=int, required=True)
-    command.add_argument("--with-parent", action="store_true", help="end with whatever started this process")
-    command.add_argument("--fork", action="store_true", help="import torch once, and fork the ranks; for CPUs")
-    command.add_argument("--store-port", type=int, help="where rank 0 serves the store that forked ranks meet at")
+    command.add_argument("--with-parent", action="store_true", help="exit when the parent process dies")
+    command.add_argument("--fork", action="store_true", help="import torch once and fork the ranks; for CPUs")
+    command.add_argument("--store-port", type=int, help="port of the rendezvous store of forked ranks")
     arguments = parser.parse_args()
     print_stack_on_request()
     if arguments.command == "serve":
@@ -233,7 +233,7 @@ def main() -> int:
         rank(arguments.run, arguments.folder, arguments.parent, preflight=arguments.preflight)
         return 0
     if arguments.fork != (arguments.store_port is not None):
-        command.error("--fork and --store-port go together: ranks that are forked meet at a store of rank 0")
+        command.error("--fork and --store-port need each other: forked ranks use a rendezvous store of rank 0")
     if arguments.with_parent:
         arguments.parent = os.getppid()
     if arguments.parent is not None:

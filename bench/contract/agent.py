@@ -1,4 +1,4 @@
-"""The order that a node's agent gets from the launcher."""
+"""The launcher's order to the agent of a node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class AgentOrder(BaseModel):
-    """What one agent starts, and where its ranks meet."""
+    """Run and folder of one agent, and the address of its rendezvous."""
 
     run: Path
     folder: Path
@@ -16,6 +16,6 @@ class AgentOrder(BaseModel):
     master_addr: str
     master_port: int
     store_port: int | None = None
-    """Port of the rendezvous store that rank 0 serves; None: the agent of node 0 serves it at `master_port`."""
+    """Port of the rendezvous store that rank 0 serves; if None, the agent of node 0 serves it at `master_port`."""
     preflight: bool = False
     """True if the ranks measure devices and links instead of training."""

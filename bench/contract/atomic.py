@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all. Imports nothing that takes time."""
+"""Atomic writing of files. Small processes import this module, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part. Text is written as UTF-8.
+    """Write a file atomically: a reader sees the old content or the new. Text is encoded as UTF-8.
 
-    What is `durable` survives a power cut, at the price of waiting for the disk.
+    With `durable` the content survives a power loss, at the cost of waiting for the disk.
 
     Raises:
-        OSError: the content could not be written; `path` is as it was before.
+        OSError: the content could not be written; `path` is unchanged.
 
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -25,4 +25,4 @@ def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> No
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error  # on a full disk it names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error  # on a full disk the original names no file

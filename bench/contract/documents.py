@@ -1,4 +1,4 @@
-"""Reading documents: the version comes first, since the keys of a newer one need not be known here."""
+"""Reading documents. The version is checked first: a newer document may have unknown keys."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic import BaseModel
 Doc = TypeVar("Doc", bound=BaseModel)
 
 FIRST = 1
-"""Version of documents that name none."""
+"""Version of documents without a version."""
 
 
 class NewerVersionError(Exception):
-    """A document of a later version than this xffl-bench reads; the message names the file and the remedy."""
+    """A document has a newer version than this xffl-bench reads; the message names the file and the remedy."""
 
 
 def read_document(file: Path, kind: type[Doc]) -> Doc:
@@ -24,7 +24,7 @@ def read_document(file: Path, kind: type[Doc]) -> Doc:
     Raises:
         NewerVersionError: it was written by a newer xffl-bench.
         OSError: the file cannot be read.
-        ValueError: it holds no document of this kind (pydantic's ValidationError).
+        ValueError: the content is not a document of this kind (pydantic's ValidationError).
 
     """
     text = file.read_bytes()
@@ -33,7 +33,7 @@ def read_document(file: Path, kind: type[Doc]) -> Doc:
 
 
 def check_version(file: Path, kind: type[BaseModel]) -> None:
-    """Raise NewerVersionError if a newer xffl-bench wrote the file. Without the file, or with a damaged one, return.
+    """Raise NewerVersionError if a newer xffl-bench wrote the file; a missing or damaged file passes.
 
     Raises:
         OSError: the file cannot be read.
@@ -49,7 +49,7 @@ def check_version(file: Path, kind: type[BaseModel]) -> None:
 def _check(text: bytes, file: Path, kind: type[BaseModel]) -> None:
     try:
         content = json.loads(text)
-    except ValueError:  # not JSON, or not even text: damage, for the caller to judge
+    except ValueError:  # not JSON or not text: the caller handles damage
         return
     found = content.get("version") if isinstance(content, dict) else None
     field = kind.model_fields.get("version")

@@ -1,4 +1,4 @@
-"""Where the files of a run lie. Files appear whole or not at all: written beside, then renamed."""
+"""Paths of the files of a run. Files are written under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from bench.contract.atomic import write_whole
 from bench.contract.result import Heartbeat
 
 SOURCE_FILE = "source.json"
-"""Beside a data set: where it comes from (vocabulary, sequence length, entropy rate)."""
+"""File of a data set that records its origin (vocabulary, sequence length, entropy rate)."""
 
 
 def write_document(path: Path, document: BaseModel, *, durable: bool = True) -> None:
-    """Write a document as JSON for people and programs."""
+    """Write a document as indented JSON."""
     write_whole(path, document.model_dump_json(indent=2) + "\n", durable=durable)
 
 
 class AttemptFolder:
-    """`runs/<id>/attempts/<n>`: all that one try at a run leaves behind."""
+    """`runs/<id>/attempts/<n>`: the files of one attempt."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,40 +34,40 @@ class AttemptFolder:
 
     @property
     def number(self) -> int:
-        """0 for the first try."""
+        """Number of the attempt, from 0."""
         return int(self.path.name)
 
     def create(self) -> None:
-        """Make the folders below."""
+        """Create the folder with its subfolders."""
         self.ends.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
 
     def last_heartbeat(self) -> Heartbeat | None:
-        """The newest sign of life, None where there is none that can be read."""
+        """Return the latest heartbeat, None if there is no readable one."""
         try:
             return Heartbeat.model_validate_json(self.heartbeat.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
 
     def rank_end(self, rank: int) -> Path:
-        """The rank's own account of its end."""
+        """Return the path of a rank's end document (`RankEnd`)."""
         return self.ends / f"rank{rank:05d}.json"
 
     def rank_log(self, rank: int) -> Path:
-        """What the rank printed."""
+        """Return the path of a rank's output."""
         return self.logs / f"rank{rank:05d}.log"
 
     def node_log(self, node: int) -> Path:
-        """What the node's agent printed."""
+        """Return the path of the output of a node's agent."""
         return self.logs / f"node{node:04d}.log"
 
     def node_status(self, node: int) -> Path:
-        """The exit status of what started the node's ranks."""
+        """Return the path of the exit status of the process that started a node's ranks."""
         return self.ends / f"node{node:04d}.status"
 
 
 class RunFolder:
-    """`runs/<id>`: the run asked for, its attempts and, in the end, its result."""
+    """`runs/<id>`: the run, its attempts and its result."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -76,10 +76,10 @@ class RunFolder:
         self.steps = path / "steps.parquet"
 
     def attempt(self, number: int) -> AttemptFolder:
-        """The folder of one try."""
+        """Return the folder of an attempt."""
         return AttemptFolder(self.path / "attempts" / str(number))
 
     def attempts(self) -> list[AttemptFolder]:
-        """Tries so far, the first first."""
+        """Return the attempts so far, oldest first."""
         found = (self.path / "attempts").glob("[0-9]*")
         return sorted((AttemptFolder(path) for path in found), key=lambda attempt: attempt.number)

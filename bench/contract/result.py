@@ -1,4 +1,4 @@
-"""What became of a run, and the words of its ranks and jobs that tell it."""
+"""The result of a run, and the documents of ranks and jobs that it is judged by."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bench.contract.outcomes import Outcome
 
 
 class RankEnd(Document):
-    """A rank's own account of its end, written last of all."""
+    """How a rank ended; the last file that the rank writes."""
 
     rank: NonNegativeInt
     completed: bool
-    phase: str = Field(description="the phase it was in")
+    phase: str = Field(description="phase of the rank when it ended")
     step: int = Field(description="optimizer steps finished; -1 before the first")
     error: str | None = None
     out_of_memory: bool = False
 
 
 class Heartbeat(Document):
-    """Rank 0's sign of life; the file's age tells a hang from work."""
+    """Progress of rank 0; the age of the file tells a hang from progress."""
 
     phase: str
     step: int
@@ -31,53 +31,55 @@ class Heartbeat(Document):
 
 
 class Allocation(Document):
-    """Where a scheduler put a run."""
+    """Nodes that a scheduler granted to a job."""
 
     job: str = Field(description="id of the job")
-    hosts: list[str] = Field(description="hosts of the allocation, in node order; a run has the first of them")
-    switches: dict[str, str] = Field(description="lowest switch over each host, where the scheduler knows it")
+    hosts: list[str] = Field(description="hosts in node order; a run uses the first ones")
+    switches: dict[str, str] = Field(description="lowest switch of each host, if the scheduler reports it")
 
 
 class JobEnd(Document):
-    """What became of a batch job."""
+    """How a batch job ended."""
 
     id: str
     state: str = Field(description="one of matrix.schedulers.states.ENDS")
-    said: str = Field(description="what that means, for people, with the last line of the job's log where it failed")
+    said: str = Field(description="explanation for people, with the last line of the job's log if it failed")
     seconds: NonNegativeFloat = Field(description="wall time of the allocation")
     nodes: PositiveInt
 
     @property
     def node_hours(self) -> float:
-        """What it cost."""
+        """Cost of the job."""
         return self.nodes * self.seconds / 3600
 
 
 class Result(Document):
-    """What became of a run. `measured` is there when the window was measured to its end, whatever came after it."""
+    """Outcome and figures of a run. `measured` is set once the window was measured in full, however the run ended."""
 
     version: Literal[1] = 1
     run: str
     attempt: NonNegativeInt
     outcome: Outcome
-    reason: str = Field(description="the sentence that gave the run its outcome; empty when it completed")
-    evidence: list[str] = Field(default_factory=list, description="lines of logs and exit statuses behind the reason")
+    reason: str = Field(description="why the run got this outcome; empty if it completed")
+    evidence: list[str] = Field(
+        default_factory=list, description="lines of logs and exit statuses that support the reason"
+    )
     started: str = Field(description="ISO 8601, UTC")
-    seconds: NonNegativeFloat = Field(description="wall time of the attempt, as the runner saw it")
-    allocation: Allocation | None = Field(None, description="where a scheduler put it")
+    seconds: NonNegativeFloat = Field(description="wall time of the attempt, measured by the runner")
+    allocation: Allocation | None = Field(None, description="nodes that a scheduler granted")
     lost_to: str | None = Field(
-        None, description="state of the job that ended while this attempt was under way, where that may be its doing"
+        None, description="state of the job that ended during this attempt, if the run may have caused that"
     )
     session: str | None = Field(
         None, description="one allocation, or one local call of `run`: only its runs share machines and drift"
     )
     job_end: str | None = Field(
-        None, description="state in which the attempt's job ended, if it ended while the attempt was under way"
+        None, description="state in which the attempt's job ended, if it ended during the attempt"
     )
     measured: Measured | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.outcome is Outcome.COMPLETED and self.measured is None:
-            raise ValueError("a completed run has measured figures")
+            raise ValueError("outcome: a completed run should have measured figures")
         return self

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 OWNER = "XFFL_BENCH_OWNER"
-"""Environment variable with the sweep and the runner that own a process; cleaning up finds processes by it."""
+"""Environment variable that names the sweep and runner that own a process; clean-up finds processes by it."""
 
 _PR_SET_PDEATHSIG = 1
 

@@ -1,4 +1,4 @@
-"""With what and where a run was made. Environment variables get in by an allow-list, and never a secret."""
+"""Provenance of a run: software, host and environment. Variables are recorded by an allow-list, secrets never."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ _SECRET = re.compile(r"KEY|TOKEN(?!IZERS)|SECRET|PASS|CREDENTIAL|AUTH", re.IGNOR
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable's name says that its value is nobody's business."""
+    """Return True if a variable's name suggests that its value is secret."""
     return _SECRET.search(name) is not None
 
 
 def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that can change a measurement, sorted by name."""
+    """Return the variables that can change a measurement, sorted by name."""
     return {
         name: value for name, value in sorted(environment.items()) if _ALLOWED.fullmatch(name) and not is_secret(name)
     }
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on; of xFFL, which is installed from its repository, also the
-    commit.
+    """Return the versions of the packages that a result depends on.
+
+    For xFFL, which is installed from its repository, the commit is included.
     """
     found = {}
     for name in PACKAGES:
@@ -54,14 +55,14 @@ def _xffl() -> str:
 
 
 ROOT = Path(__file__).resolve().parents[2]
-"""Folder of the code that runs: a checkout, or where it was installed."""
+"""Folder of the running code: a checkout or an installation."""
 
 
 def commit() -> tuple[str | None, bool | None]:
-    """Return (commit, dirty) of the code that runs; (None, None) where it was installed without its checkout.
+    """Return (commit, dirty) of the running code; (None, None) if it was installed without its checkout.
 
-    The launcher tells its ranks through XFFL_BENCH_COMMIT, so that git runs once a sweep and not once a run. It is
-    believed only if it is about the folder that this very code lies in.
+    The launcher passes it to ranks in XFFL_BENCH_COMMIT, so that git runs once per sweep and not once per run. The
+    variable counts only if it names the folder of this code.
     """
     match os.environ.get("XFFL_BENCH_COMMIT", "").split(" ", maxsplit=2):
         case [name, state, root] if Path(root).resolve() == ROOT:
@@ -72,19 +73,19 @@ def commit() -> tuple[str | None, bool | None]:
 def commit_text(commit: str | None, dirty: bool | None, root: Path = ROOT) -> str:
     """Return a commit in the format of `XFFL_BENCH_COMMIT`, or "" without one.
 
-    It has the commit, its state, and the folder of its code as ranks see that.
+    The format is the commit, its state (clean or dirty), and the folder of the code as ranks see it.
     """
     return f"{commit} {'dirty' if dirty else 'clean'} {root}" if commit else ""
 
 
 CODE = ("bench", "matrix", "reports", "pyproject.toml")
-"""What of a checkout is the harness: a change to it, or a file that git does not know among it, makes a commit dirty; a
-matrix file of the user's own beside it does not.
+"""Paths of a checkout that belong to the harness: a changed or untracked file in them makes a commit dirty, a matrix
+file of the user next to them does not.
 """
 
 
 def commit_of(root: Path) -> tuple[str | None, bool | None]:
-    """(commit, dirty) of a checkout; (None, None) where it is none that git can be asked about."""
+    """Return (commit, dirty) of a checkout; (None, None) if `root` is none or git cannot read it."""
     status = ["git", "status", "--porcelain", "--", *CODE]
     if not (root / ".git").exists():
         return None, None
@@ -97,22 +98,22 @@ def commit_of(root: Path) -> tuple[str | None, bool | None]:
 
 
 def image() -> str | None:
-    """SHA-256 of the image that this process runs in, as its launcher says; None where it runs in none."""
+    """Return the SHA-256 of the image of this process as passed by its launcher; None if it runs in none."""
     return os.environ.get("XFFL_BENCH_IMAGE")
 
 
 def host() -> str:
-    """Name of the host."""
+    """Return the name of this host."""
     return socket.gethostname()
 
 
 def machine() -> str:
-    """Identity of this boot of this machine: virtual hosts of one machine share it, and its cores."""
+    """Return the boot id of this machine; virtual hosts that share a machine and its cores share it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def cores() -> int:
-    """Processor cores that this process may use: its affinity, or a smaller quota of its control group (version 2)."""
+    """Return the number of cores that this process may use: its affinity, or a smaller quota of its cgroup (v2)."""
     granted = len(os.sched_getaffinity(0))
     quota = Path("/sys/fs/cgroup/cpu.max")
     if quota.exists():
@@ -123,5 +124,5 @@ def cores() -> int:
 
 
 def python() -> str:
-    """Version of the interpreter."""
+    """Return the version of the interpreter."""
     return platform.python_version()

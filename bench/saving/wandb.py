@@ -1,10 +1,10 @@
-"""Weights & Biases: a finished run's steps, figures and configuration, handed over by rank 0 from what it has written.
+"""Weights & Biases: upload of a finished run's steps, figures and configuration from the files that rank 0 wrote.
 
     python -m bench.saving.wandb FOLDER --seconds 120 < RUN.json
 
-hands over the attempt in FOLDER. Rank 0 starts that as a process of its own after the last collective, when every
-figure is on the disk: no step waits for it, wandb is never imported into a rank, and it can be ended when it takes too
-long. All its files go into FOLDER/wandb.
+uploads the attempt in FOLDER. Rank 0 starts it as a separate process after the last collective, when every figure is on
+disk: no step waits for it, wandb is never imported into a rank, and it can be killed when it takes too long. All its
+files go into FOLDER/wandb.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LONGEST = 120.0  # seconds; below the 300 s that torch's agents of other nodes wait for the one of rank 0
-LOOK_EVERY = 0.05  # seconds between two looks whether it has ended
+LONGEST = 120.0  # seconds; below the 300 s that the agents of other nodes wait for rank 0's agent (torch)
+LOOK_EVERY = 0.05  # seconds between polls of the process
 
 Mode = Literal["disabled", "offline", "online"]
 
@@ -54,14 +54,15 @@ WHO_AND_WHERE = frozenset(
         "WANDB_INSECURE_DISABLE_SSL",
     }
 )
-"""Variables of wandb's that it gets to see. The others could contradict the matrix file, such as WANDB_MODE."""
+"""wandb's variables that are passed to it. Others, such as WANDB_MODE, could contradict the matrix file."""
 
-MISSING = "the package wandb is not installed here: install xffl-bench[wandb]"
+MISSING = "the package wandb is not installed: install xffl-bench[wandb]"
 
 
 def hand_over(run: Run, folder: AttemptFolder, progress: Progress, longest: float = LONGEST) -> None:
-    """Hand a run over, in at most `longest` seconds. Where that fails, a line in the log says why, and the run's own
-    account gets the caution `wandb-failed`: a run is never lost by it.
+    """Upload a run within `longest` seconds.
+
+    A failure is logged and recorded as the caution `wandb-failed`; it never fails the run.
 
     Raises:
         OSError: the caution could not be written.
@@ -73,14 +74,14 @@ def hand_over(run: Run, folder: AttemptFolder, progress: Progress, longest: floa
     failure = _run_apart(run, folder, progress, longest)
     if failure is None:
         return
-    logger.error("the run was not handed to Weights & Biases wholly: %s", failure)
+    logger.error("the upload to Weights & Biases is incomplete: %s", failure)
     measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
     cautions = [*measured.cautions, Caution.WANDB_FAILED]
     write_document(folder.measured, measured.model_copy(update={"cautions": cautions}))
 
 
 def _run_apart(run: Run, folder: AttemptFolder, progress: Progress, longest: float) -> str | None:
-    """Do it in a process of its own; returns what went wrong."""
+    """Upload in a separate process; return what failed, None if nothing did."""
     command = [sys.executable, "-P", "-m", "bench.saving.wandb", str(folder.path.absolute())]
     command += ["--seconds", str(longest), "--parent", str(os.getpid())]
     deadline = time.monotonic() + longest
@@ -90,7 +91,7 @@ def _run_apart(run: Run, folder: AttemptFolder, progress: Progress, longest: flo
         try:
             process = subprocess.Popen(command, stdin=asked, env=_environment(folder))
         except OSError as error:
-            return f"its process could not be started: {error}"
+            return f"cannot start its process: {error}"
     while process.poll() is None:
         progress.alive()
         if time.monotonic() > deadline:
@@ -102,28 +103,30 @@ def _run_apart(run: Run, folder: AttemptFolder, progress: Progress, longest: flo
 
 
 def _environment(folder: AttemptFolder) -> dict[str, str]:
-    """The rank's environment without what contradicts the matrix file, and with folders of the attempt's own."""
+    """Return the rank's environment with folders of the attempt, without variables that could contradict the matrix."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in WHO_AND_WHERE}
     cache = str(folder.wandb.absolute() / "cache")
     own = {"WANDB_CACHE_DIR": cache, "WANDB_DATA_DIR": cache, "WANDB_ERROR_REPORTING": "false"}
-    return {**kept, **own, "PYTHONSAFEPATH": "1"}  # also for what wandb starts: where it runs is no code
+    return {**kept, **own, "PYTHONSAFEPATH": "1"}  # for wandb's subprocesses too: the working directory holds no code
 
 
 def track(run: Run, folder: AttemptFolder, seconds: float) -> None:
-    """Make the run at Weights & Biases, or on the disk only (mode offline). One that cannot be made online is kept on
-    the disk, from where `wandb sync` uploads it. W&B's own step is the optimizer step.
+    """Create the run at Weights & Biases, or on disk only (mode offline).
+
+    A run that cannot be created online is written to disk, from where `wandb sync` uploads it. W&B's own step is the
+    optimizer step.
 
     Raises:
         ModuleNotFoundError: wandb is not installed.
-        wandb.Error: the run could not be made as it was asked for.
-        TimeoutError: not all of it was uploaded in `seconds` / 3.
+        wandb.Error: the run could not be created in the requested mode.
+        TimeoutError: the upload did not finish within `seconds` / 3.
 
     """
     import wandb  # noqa: PLC0415 - optional
 
     measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
     table = pq.read_table(folder.steps)
-    identity = secrets.token_hex(4)  # not the run's id, which other sweeps of the project can have as well
+    identity = secrets.token_hex(4)  # not the run's id: other sweeps of the project may use the same
     failure: wandb.Error | None = None
     try:
         tracked = _begin(run, measured, folder, identity, run.wandb.mode, seconds)
@@ -131,7 +134,7 @@ def track(run: Run, folder: AttemptFolder, seconds: float) -> None:
         if run.wandb.mode == "offline":
             raise
         failure = error
-        wandb.teardown()  # else its service keeps the identity for the attempt that failed
+        wandb.teardown()  # its service otherwise reserves the id for the failed attempt
         tracked = _begin(run, measured, folder, identity, "offline", seconds)
     with tracked:
         for step, metrics in enumerate(step_metrics(table)):
@@ -173,14 +176,14 @@ def _begin(run: Run, measured: Measured, folder: AttemptFolder, identity: str, m
 
 
 def configuration(run: Run, measured: Measured) -> dict[str, Any]:
-    """The run as it was asked for, and with what it was made; of environment variables only those that are allowed."""
+    """Return the run's settings and provenance, with the allowed environment variables only."""
     asked = run.model_dump(mode="json", exclude={"wandb": True, "system": {"environment"}})
     asked["system"]["environment"] = allowed_environment(run.system.environment)
     return {**asked, "provenance": measured.provenance.model_dump(mode="json")}
 
 
 def summary(run: Run, measured: Measured) -> dict[str, Any]:
-    """All that was measured (`measured.json` less its provenance), and what follows from it."""
+    """Return the measured figures (`measured.json` without provenance) and those derived from them."""
     return {
         **measured.model_dump(exclude={"provenance", "cautions"}),
         "cautions": [str(caution) for caution in measured.cautions],
@@ -191,9 +194,9 @@ def summary(run: Run, measured: Measured) -> dict[str, Any]:
 
 
 def step_metrics(table: pa.Table) -> Iterator[dict[str, float]]:
-    """The step table (a row per step and group, in that order) as metrics of each step.
+    """Yield the metrics of each step from the step table, whose rows are sorted by step, then group.
 
-    The loss is the mean over groups, weighted by tokens; times are those of the slowest group.
+    The loss is the token-weighted mean over groups; times are those of the slowest group.
     """
     groups = len(table["group"].unique())
     columns = {name: table[name].to_numpy().reshape(-1, groups) for name in table.column_names}
@@ -212,18 +215,20 @@ def step_metrics(table: pa.Table) -> Iterator[dict[str, float]]:
 
 
 def main() -> int:
-    """Command line of this module; returns an exit status."""
-    parser = argparse.ArgumentParser(description="Hand an attempt to Weights & Biases; the run is read from stdin.")
+    """Run the command line of this module; return an exit status."""
+    parser = argparse.ArgumentParser(
+        description="Upload an attempt to Weights & Biases; the run is read from standard input."
+    )
     parser.add_argument("folder", type=Path, help="the attempt's folder")
-    parser.add_argument("--seconds", type=float, default=LONGEST, help="longest time that it may take")
-    parser.add_argument("--parent", type=int, help="end with this process")
+    parser.add_argument("--seconds", type=float, default=LONGEST, help="time limit in seconds")
+    parser.add_argument("--parent", type=int, help="pid of the parent; exit when it dies")
     arguments = parser.parse_args()
     print_stack_on_request()
     if arguments.parent is not None:
         end_with(arguments.parent)
     run = Run.model_validate_json(sys.stdin.read())
     folder = AttemptFolder(arguments.folder.absolute())
-    os.chdir(folder.path)  # settings that lie where the user happens to be say nothing about this run
+    os.chdir(folder.path)  # wandb's settings files in the user's current folder must not apply
     try:
         track(run, folder, arguments.seconds)
     except ModuleNotFoundError as error:

@@ -108,9 +108,9 @@ def test_a_node_knows_its_place_by_its_schedulers_name_or_its_own() -> None:
     [
         (
             ["--among", "one,two", "--node-name-in", "SLURMD_NODENAME"],
-            "--among: this node is three, which is not among one, two: name it as it is here\n",
+            "--among: this node, three, is not in one, two: list it under that name\n",
         ),
-        (["--node", "0", "--fork"], "--fork and --store-port go together: ranks that are forked meet at a store of "),
+        (["--node", "0", "--fork"], "--fork and --store-port need each other: forked ranks use a rendezvous store of "),
         ([], "one of the arguments --node --among is required"),
     ],
 )

@@ -252,7 +252,7 @@ def test_what_cannot_be_made_online_is_kept_on_the_disk(
         monkeypatch.setenv("WANDB_API_KEY", key)
     hand(with_mode(wandb_run, "online"), attempt)
     assert cautions(attempt)[-1] is Caution.WANDB_FAILED
-    assert "not handed to Weights & Biases" in caplog.text
+    assert "the upload to Weights & Biases is incomplete" in caplog.text
     kept = Tracked(attempt)
     assert len(kept.steps) == STEPS
     assert kept.is_whole

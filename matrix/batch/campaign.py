@@ -1,6 +1,6 @@
-"""A sweep as jobs, from a login node: packed, submitted, followed, and what they left undone submitted again.
+"""A sweep in batch jobs, driven from a login node: pack, submit, follow, and resubmit unfinished runs.
 
-All it knows is in the sweep's folder and in the scheduler: whoever starts it again finds its jobs.
+All state is in the sweep's folder and in the scheduler, so the next call finds the jobs.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from matrix.store.jobs import JobFolder, JobOrder, job_folders, new_job
 from matrix.store.sweep_folder import SweepFolder, SweepRecord, timestamp
 
 MOMENT = 2.0
-"""Seconds between two looks that must both find a job ended, at least."""
+"""Minimum seconds between two polls that must both find a job ended."""
 
 
 class Campaign:
-    """One call of `run`, under a claim on the sweep."""
+    """One call of `run` that holds the claim on the sweep."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Campaign:
         self._seen: dict[str, Result | None] = {}
 
     def find(self) -> None:
-        """Find the jobs that earlier calls submitted; what they had prepared and not submitted is thrown away.
+        """Find the jobs that earlier calls submitted, and remove those that were prepared but not submitted.
 
         Raises:
             SchedulerError: the scheduler does not answer.
@@ -75,10 +75,10 @@ class Campaign:
         self._seen = {run.id: self._folder.result(run.id) for run in self._runs}
 
     def packs(self) -> list[JobPack]:
-        """Return what has to be submitted now.
+        """Return the jobs to submit now.
 
         Raises:
-            InputError: a run does not fit into a job.
+            InputError: a run does not fit in a job.
 
         """
         expected = Expected(self._folder.result, self._runs)
@@ -86,15 +86,15 @@ class Campaign:
         return pack(wanted, expected.seconds, self._settings, self._system.scheduler)
 
     def write(self, packs: Sequence[JobPack]) -> list[JobFolder]:
-        """Prepare jobs without submitting them."""
+        """Write jobs without submitting them."""
         return [self._prepare(each) for each in packs]
 
     def submit(self, packs: Sequence[JobPack]) -> None:
-        """Submit as many as may be in the queue.
+        """Submit jobs, up to the limit of jobs in the queue.
 
         Raises:
             InputError: the scheduler refuses a job.
-            NoAnswerError: it is not known whether it has the last one; the next look finds out.
+            NoAnswerError: it is unknown whether the scheduler has the last job; the next poll finds out.
             LostClaimError: another runner has taken the sweep.
 
         """
@@ -117,12 +117,12 @@ class Campaign:
             self._jobs.follow(folder, order, submitted, f"submitted: {_size(each)}")
 
     def follow(self, display: SweepDisplay) -> None:
-        """Wait until no job is left, submitting what jobs left undone.
+        """Wait until no job is left, resubmitting unfinished runs.
 
         Raises:
             InputError: the scheduler refuses a job.
             LostClaimError: another runner has taken the sweep.
-            KeyboardInterrupt: the jobs go on.
+            KeyboardInterrupt: interrupted; the jobs continue.
 
         """
         trouble = ""
@@ -146,7 +146,7 @@ class Campaign:
             time.sleep(self._settings.poll_seconds)
 
     def catch_up(self, display: SweepDisplay) -> None:
-        """Take note of jobs that have ended.
+        """Close the jobs that have ended.
 
         Raises:
             SchedulerError: the scheduler does not answer.
@@ -162,16 +162,16 @@ class Campaign:
 
     @property
     def news(self) -> bool:
-        """True if there is more for a report than before, or will be."""
+        """True if there are new results for a report, or will be."""
         return bool(len(self._jobs)) or self._closed
 
     @property
     def live_ids(self) -> list[str]:
-        """Ids of the jobs that the scheduler has."""
+        """Ids of the jobs in the scheduler."""
         return self._jobs.ids
 
     def summary(self) -> Summary:
-        """Return what has become of the runs."""
+        """Return the outcomes of the runs."""
         return self._wanted.summary()
 
     def _prepare(self, each: JobPack) -> JobFolder:
@@ -192,7 +192,7 @@ class Campaign:
         return folder
 
     def _look(self, display: SweepDisplay) -> None:
-        """Record jobs that have ended, and print what became of runs that they did not finish."""
+        """Close the jobs that have ended, and print the outcomes of their unfinished runs."""
         for live, results in self._jobs.look():
             self._closed = True
             self._wanted.ended(live.folder)
@@ -203,7 +203,7 @@ class Campaign:
                 self._jobs.say(live, f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours")
 
     def _show(self, display: SweepDisplay, but: Collection[str] = ()) -> None:
-        """Show results that have come since the last look, `but` for those that are shown elsewhere."""
+        """Show the results since the last poll, except those of the run ids `but`, which are shown elsewhere."""
         for run in self._runs:
             result, before = self._folder.result(run.id), self._seen.get(run.id)
             if result is not None and result != before and run.id not in but:

@@ -1,4 +1,4 @@
-"""The end of a job, recorded: what became of it, and of the runs that were under way in it."""
+"""Closing a job: record how it ended, and judge the runs that were active in it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from matrix.store.settle import LostJob, blamed, settle, write_result
 
 
 def close(folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, scheduler: Scheduler) -> list[Result]:
-    """Record a job's end, and judge its runs without an outcome; return the results written.
+    """Record how a job ended and judge its runs without an outcome; return the results written.
 
     Raises:
         SchedulerError: the scheduler does not answer.
-        OSError: something could not be written; whoever looks next does it again.
+        OSError: a file could not be written; the next caller repeats all of it.
 
     """
     if seen.state != "COMPLETED":
-        scheduler.cancel([job])  # what ended so must not come back: it might be started again on other nodes
+        scheduler.cancel([job])  # the scheduler might requeue it on other nodes
     state = seen.state
-    if state == "GONE":  # its last process may have been told why
+    if state == "GONE":  # the job's log may have the reason
         state = scheduler.end_in_log(folder.printed(job)) or state
         state = state if state in ENDS else "GONE"
     meaning = ENDS[state]
@@ -37,7 +37,7 @@ def close(folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, schedul
 
 
 def explained(folder: JobFolder, run_ids: list[str], death: LostJob) -> list[Result]:
-    """Add the job's end to the runs that its own process interrupted without knowing why; return their results."""
+    """Add the job's end to runs that its own process interrupted without knowing the cause; return their results."""
     found = []
     for run_id in run_ids:
         result = folder.sweep.result(run_id)

@@ -1,4 +1,4 @@
-"""`xffl-bench job`: the process of a batch job, on its first node. It runs the job's runs and nothing else."""
+"""`xffl-bench job`: the process on a job's first node that executes the job's runs."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from matrix.store.sweep_folder import SweepRecord
 
 
 def run_job(path: Path, console: Console) -> Summary:
-    """Run what a job still lacks.
+    """Execute the unfinished runs of a job.
 
     Raises:
-        InputError: this is no job of a sweep, or one that has ended before; or what is installed on this node differs
-            from what the sweep was begun with.
+        InputError: `path` is not a job of a sweep, the job has already ended, or the software on this node differs from
+            that of the sweep.
         SchedulerError: the scheduler does not answer.
         LostClaimError, LostHostError, StuckError, KeyboardInterrupt, OSError: as `run_here`.
 
@@ -49,16 +49,18 @@ def run_job(path: Path, console: Console) -> Summary:
     scheduler = batch_scheduler_of(order.system)
     allocated, record = _patiently(lambda: scheduler.held(os.environ)), sweep.record()
     if allocated is None:
-        raise InputError(f"{path}: runs inside a job of {scheduler.title} only: {scheduler.submits_by} {folder.script}")
+        raise InputError(f"{path}: not inside a job of {scheduler.title}: use {scheduler.submits_by} {folder.script}")
     if record is None:
-        raise InputError(f"{sweep.path}: no sweep was begun here")
+        raise InputError(f"{sweep.path}: not a sweep: sweep.json is missing")
     system = order.system.on(allocated.allocation.hosts)
     image = Image(system.image) if system.image else None
     _check_software(record, image, allocated)
     with _warning() as warned_at, stop_signals(), claim(folder.runners, waiting_at(sweep, console)) as own:
-        if (end := folder.end) is not None:  # its runs are another job's by now
-            raise InputError(f"{path}: this job has ended before ({end.state}: {end.said}); `xffl-bench run` goes on")
-        folder.submitted_as(allocated.allocation.job)  # also if it was submitted by hand
+        if (end := folder.end) is not None:  # its runs may be in another job now
+            raise InputError(
+                f"{path}: this job has already ended ({end.state}: {end.said}): resume with `xffl-bench run`"
+            )
+        folder.submitted_as(allocated.allocation.job)  # also needed if it was submitted by hand
         folder.started(allocated.allocation.job, own.number)
         console.print(
             f"job {allocated.allocation.job}: {len(order.runs)} runs on {', '.join(allocated.allocation.hosts)}, "
@@ -94,14 +96,14 @@ def run_job(path: Path, console: Console) -> Summary:
 T = TypeVar("T")
 
 PATIENCE = 600.0
-"""Seconds for an answer to a job that has its nodes."""
+"""Seconds that a running job waits for the scheduler to answer."""
 
 
 def _patiently(ask: Callable[[], T]) -> T:
-    """Return the answer, if it comes within some minutes: a job that waited long does not end for a busy controller.
+    """Call `ask` until it succeeds, for up to PATIENCE seconds, so that a busy controller does not end a job.
 
     Raises:
-        SchedulerError: it did not come.
+        SchedulerError: it did not succeed in time.
 
     """
     deadline = time.monotonic() + PATIENCE
@@ -117,13 +119,13 @@ def _patiently(ask: Callable[[], T]) -> T:
 def _ends(
     folder: JobFolder, order: JobOrder, allocated: HeldAllocation, scheduler: Scheduler, state: str, said: str
 ) -> None:
-    """Record how this job ends, for those who look once the scheduler has forgotten it, which may take minutes only.
+    """Record how this job ends: schedulers forget jobs, some within minutes.
 
-    A lost node is recorded before the scheduler counts it as dead. If the scheduler is ending the job, it knows why.
+    A lost node is recorded before the scheduler notices it. If the scheduler is ending the job, it knows the cause.
     """
     job = allocated.allocation.job
     seen = _patiently(lambda: scheduler.look([job])).get(job)
-    if folder.end is not None:  # it was taken for dead meanwhile
+    if folder.end is not None:  # another process has closed it meanwhile
         return
     if state != "COMPLETED":
         if seen is None or seen.state != RUNNING:
@@ -133,7 +135,7 @@ def _ends(
 
 
 def _dead(own: JobFolder, record: SweepRecord, scheduler: Scheduler) -> tuple[str, ...]:
-    """Return the owners of other jobs that did not come to their end, also if nobody has recorded that yet."""
+    """Return the owners of other jobs that did not complete, whether or not that is recorded yet."""
     others = [job for job in job_folders(own.sweep) if job.number != own.number]
     ended = [job for job in others if job.end is not None and job.end.state != "COMPLETED"]
     begun = {job.submitted.id: job for job in others if job.end is None and job.submitted is not None}
@@ -143,38 +145,38 @@ def _dead(own: JobFolder, record: SweepRecord, scheduler: Scheduler) -> tuple[st
 
 
 def _check_software(record: SweepRecord, image: Image | None, allocated: HeldAllocation) -> None:
-    """Raises InputError: this node has other software than the sweep was begun with."""
+    """Raise InputError if the software on this node differs from that of the sweep."""
     changes = record.changes(record.with_software_of_this_machine(image.digest if image else None))
     if changes:
         raise InputError(
-            f"{allocated.allocation.hosts[0]}: has other software than the sweep was begun with "
-            f"({'; '.join(changes)}): submit from where the same is installed, on a file system that all nodes see"
+            f"{allocated.allocation.hosts[0]}: software differs from that of the sweep "
+            f"({'; '.join(changes)}): submit from the same installation, on a file system that all nodes share"
         )
 
 
 def _earlier_start(folder: JobFolder, job: str, scheduler: Scheduler) -> LostJob | None:
-    """Return what became of the runner before if the scheduler has started this job again; its log may say why."""
+    """Return how this job's previous start ended if the scheduler has restarted it; the log may have the reason."""
     if scheduler.restarts(os.environ) == 0:
         return None
     state = scheduler.end_in_log(folder.printed(job, before_last_start=True))
     if state not in ENDS:
-        return LostJob(job, "REQUEUED", f"{scheduler.title} started it again", counts=state is None)
+        return LostJob(job, "REQUEUED", f"{scheduler.title} restarted it", counts=state is None)
     return LostJob(job, state, ENDS[state].said, ENDS[state].counts)
 
 
 def _hindrance(
     folder: JobFolder, order: JobOrder, allocated: HeldAllocation, warned_at: Callable[[], float]
 ) -> Callable[[Run], str]:
-    """Return why a run must not start, as a function.
+    """Return a function that gives the reason why a run must not start, or "".
 
-    It may not be over when the job ends, by the end known at its start or by the scheduler's warning; or the job was
-    taken for dead, and its runs are another job's by now.
+    Either the run may not finish before the job ends, by the end known at its start or by the scheduler's warning; or
+    the job was closed meanwhile, and its runs may be in another job.
     """
     expected = Expected(folder.sweep.result, order.runs)
 
     def hindrance(run: Run) -> str:
         if (end := folder.end) is not None:
-            return f"this job was taken for ended ({end.state})"
+            return f"this job has been closed ({end.state})"
         needed = expected.seconds(run)
         left = min(allocated.left, warned_at() + order.system.batch.warn_seconds - time.time())
         if needed > left:
@@ -186,7 +188,7 @@ def _hindrance(
 
 @contextmanager
 def _warning() -> Iterator[Callable[[], float]]:
-    """Yield when the scheduler's warning signal came, in seconds since 1970; infinite while it has not."""
+    """Yield a function that returns when the warning signal came (seconds since 1970), or infinity before it."""
     came = math.inf
 
     def warned(number: int, frame: FrameType | None) -> None:

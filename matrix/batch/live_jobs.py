@@ -1,4 +1,4 @@
-"""The jobs of a sweep that may still do something: found, submitted, looked at, and closed."""
+"""The active jobs of a sweep: finding, following and closing them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from matrix.schedulers.states import PENDING, meaning
 from matrix.store.jobs import JobFolder, JobOrder, Submitted
 
 SURE = 2
-"""Looks in a row that must find a job ended: one that the scheduler starts again has ended for a moment."""
+"""Consecutive polls that must find a job ended: a requeued job looks ended for a moment."""
 
 LATE = 60.0
-"""Seconds until a job's last files are seen here; network file systems cache a folder's content for so long."""
+"""Seconds until a job's last files are visible here: network file systems cache directory listings."""
 
 
 @dataclass
 class LiveJob:
-    """A job that may still do something."""
+    """A submitted job whose end is not recorded."""
 
     folder: JobFolder
     order: JobOrder
@@ -36,7 +36,7 @@ class LiveJob:
 
 
 class LiveJobs:
-    """All live jobs of a sweep, by number."""
+    """All active jobs of a sweep, by number."""
 
     def __init__(self, scheduler: Scheduler, settings: BatchSettings, block: str, console: Console) -> None:
         self._scheduler = scheduler
@@ -54,18 +54,16 @@ class LiveJobs:
 
     @property
     def ids(self) -> list[str]:
-        """Ids of the jobs that the scheduler has."""
+        """Ids of the jobs in the scheduler."""
         return [live.submitted.id for live in self._live.values()]
 
     @property
     def run_ids(self) -> set[str]:
-        """Ids of the runs that live jobs are to do."""
+        """Ids of the runs in active jobs."""
         return {run.id for live in self._live.values() for run in live.order.runs}
 
     def find(self, folder: JobFolder) -> bool:
-        """Take up a job that an earlier call submitted; one that was prepared and never submitted is removed.
-
-        Returns False if it was removed.
+        """Follow a job that an earlier call submitted. Remove one that was never submitted, and return False.
 
         Raises:
             SchedulerError: the scheduler does not answer.
@@ -80,16 +78,16 @@ class LiveJobs:
         return True
 
     def follow(self, folder: JobFolder, order: JobOrder, submitted: Submitted, what: str) -> None:
-        """Follow a job from now on."""
+        """Follow a submitted job."""
         live = self._live[folder.number] = LiveJob(folder, order, submitted)
         self.say(live, what)
 
     def unsure(self, folder: JobFolder, order: JobOrder) -> None:
-        """Remember a job of which the scheduler did not say whether it took it."""
+        """Remember a job for which the scheduler did not confirm the submission."""
         self._unsure.append((folder, order))
 
     def find_unsure(self) -> list[JobOrder]:
-        """Look for these again, which by now are in the queue or never will be; return the orders of those found."""
+        """Look for unconfirmed jobs by name; follow those found and return their orders, remove the others."""
         found = []
         while self._unsure:
             folder, order = self._unsure[0]
@@ -98,12 +96,12 @@ class LiveJobs:
             if submitted is None:
                 shutil.rmtree(folder.path)
             else:
-                self.follow(folder, order, submitted, "was taken after all")
+                self.follow(folder, order, submitted, "was submitted after all")
                 found.append(order)
         return found
 
     def look(self) -> list[tuple[LiveJob, list[Result]]]:
-        """Ask for all jobs once; return those that have ended, with the results of runs that they left.
+        """Poll all jobs once; return those that have ended, with the results written for their unfinished runs.
 
         Raises:
             SchedulerError: the scheduler does not answer.
@@ -114,18 +112,18 @@ class LiveJobs:
         for number, live in list(self._live.items()):
             found = seen.get(live.submitted.id) or JobStatus("GONE", "", 0.0, "")
             results: list[Result] = []
-            if live.folder.end is None:  # else its own process has recorded that it came to its end
+            if live.folder.end is None:  # else its own process has recorded its end
                 if not self._has_ended(live, found):
                     continue
                 results = close(live.folder, live.order, live.submitted.id, found, self._scheduler)
             elif live.folder.end.state != "COMPLETED":
-                self._scheduler.cancel([live.submitted.id])  # it has lost a node, for which it might be started again
+                self._scheduler.cancel([live.submitted.id])  # the scheduler might requeue it for the lost node
             del self._live[number]
             over.append((live, results))
         return over
 
     def say(self, live: LiveJob, what: str) -> None:
-        """Print what is new about a job."""
+        """Print a job's status if it has changed."""
         if what != live.said:
             live.said = what
             self._console.print(f"job {live.submitted.id} ({live.folder.path.name}) {what}", highlight=False)
@@ -137,16 +135,16 @@ class LiveJobs:
             return False
         live.looks += 1
         live.ended_since = live.ended_since or time.monotonic()
-        # The process of a completed job would have recorded that: its files have only not come through yet.
+        # A completed job's process has recorded its end; the file may not be visible here yet.
         return live.looks >= SURE and (found.state != "COMPLETED" or time.monotonic() - live.ended_since >= LATE)
 
     def _waits(self, live: LiveJob, found: JobStatus) -> None:
-        """Print what is new about a job that has not ended, and cancel one that has waited too long."""
+        """Print a changed status of a job that has not ended; cancel a job that has waited too long."""
         if found.state != PENDING:
             live.pending_since = time.monotonic()
             self.say(live, f"{found.state} on {found.nodes}" if found.nodes else found.state)
             return
-        never = "; it will not start by itself" if self._scheduler.will_not_start(found.reason) else ""
+        never = "; it will not start without intervention" if self._scheduler.will_not_start(found.reason) else ""
         self.say(live, f"PENDING ({found.reason}){never}")
         hours = self._settings.queue_hours
         if hours is not None and time.monotonic() - live.pending_since > 3600 * hours:
@@ -154,6 +152,6 @@ class LiveJobs:
             self._scheduler.cancel([live.submitted.id])
 
     def _adopted(self, folder: JobFolder, order: JobOrder) -> Submitted | None:
-        """Find a job whose id was not recorded: submitted by hand, or by a runner that died right there."""
+        """Find a job whose id was not recorded: submitted by hand, or by a runner that died before recording it."""
         ids = self._scheduler.named(order.name)
         return folder.submitted_as(ids[-1]) if ids else None

@@ -1,4 +1,4 @@
-"""Which runs share a job."""
+"""Division of runs into jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matrix.errors import InputError
 from matrix.planning.order import by_nodes
 
 BEGIN = 60.0
-"""Seconds of a job before its first run: modules, looking at the hosts, the preflight."""
+"""Seconds of a job before its first run: modules, host checks, preflight."""
 
 EARLY = 60.0
 """Seconds by which the warning signal may come too early (sbatch's manual, --signal)."""
@@ -24,7 +24,7 @@ class JobPack:
     """Runs of one job.
 
     Attributes:
-        minutes: that the job is asked for.
+        minutes: time limit of the job.
 
     """
 
@@ -34,20 +34,21 @@ class JobPack:
 
     @property
     def node_hours(self) -> float:
-        """The most that the job can cost."""
+        """Maximum cost of the job."""
         return self.nodes * self.minutes / 60
 
 
 def pack(runs: Sequence[Run], seconds: Callable[[Run], float], settings: BatchSettings, block: str) -> list[JobPack]:
-    """Divide runs into jobs: all of a node count before those of the next, so that a sweep that stops holds whole
-    comparisons; a repeat of all combinations in one job where that can hold it, because what is compared in pairs
-    belongs into one allocation; inside a job in the order given.
+    """Divide runs into jobs.
+
+    Jobs are sorted by node count, so that an interrupted sweep has complete comparisons. Where it fits, a repeat of all
+    combinations shares a job, because paired comparisons need the same allocation. Within a job the order is kept.
 
     Args:
         block: block of the system file that the settings are in, for messages.
 
     Raises:
-        InputError: a run does not fit into a job.
+        InputError: a run does not fit in a job.
 
     """
     return [
@@ -70,8 +71,8 @@ def _parts(
         for run in whole:
             if seconds(run) > budget:
                 raise InputError(
-                    f"{block}.job_minutes: {settings.job_minutes} minutes have no room for {run.id}, which may take "
-                    f"{seconds(run):g} s, and for {_overhead(settings):g} s around it: raise {block}.job_minutes, or "
+                    f"{block}.job_minutes: {settings.job_minutes} minutes are too short for {run.id}, which may take "
+                    f"{seconds(run):g} s plus {_overhead(settings):g} s of overhead: raise {block}.job_minutes, or "
                     "lower limits.expected_seconds or limits.run_seconds of the matrix"
                 )
             if part and _together([*part, run], seconds) > budget:

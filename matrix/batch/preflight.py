@@ -1,4 +1,4 @@
-"""The machines of a job and the links between them, measured before its runs."""
+"""Preflight of a job: its machines and their links, measured before its runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from matrix.runner.session import Here, srun_of
 from matrix.store.jobs import JobFolder
 
 LIMIT = 300.0
-"""Seconds; on GPUs most of it is importing torch from a busy file system."""
+"""Time limit in seconds; on GPUs importing torch from a busy file system takes most of it."""
 
 
 def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
-    """Measure, keep what was found as jobs/<n>/preflight.json, and return what a person should know: what stands out,
-    or why nothing was found. A slow node is no reason to refuse anything.
+    """Measure the nodes, write jobs/<n>/preflight.json, and return lines for the job's log.
+
+    The lines give a summary and the outliers, or why the measurement failed. A slow node is reported, not refused.
 
     Args:
-        run: any of the job's, for its ranks and devices.
+        run: any run of the job, for its ranks and devices.
 
     Raises:
         LostHostError: a host does not answer.
@@ -46,7 +47,7 @@ def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
     except LaunchError as error:
         return [f"preflight: {error}"]
     except (FileNotFoundError, ValidationError):
-        return [f"preflight: found nothing, see {attempt.logs}"]
+        return [f"preflight: no measurement, see {attempt.logs}"]
     finally:
         launcher.close()
     write_document(job.preflight, found)

@@ -1,4 +1,4 @@
-"""The report as a job of its own, after all others: nobody has to wait on a login node, where processes are ended."""
+"""The report as a last batch job, so that no process has to wait on the login node, where sites end processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def submit_report(folder: SweepFolder, system: SystemFile, ids: Sequence[str], c
     """Submit the job that writes the report after the jobs `ids`.
 
     Raises:
-        SchedulerError: it was refused.
+        SchedulerError: the job was refused.
 
     """
     place = folder.path.absolute()
@@ -25,4 +25,4 @@ def submit_report(folder: SweepFolder, system: SystemFile, ids: Sequence[str], c
     write_report_script(script, place, system, list(ids))
     job = batch_scheduler_of(system).submit(script)
     keep_report(folder, job)
-    console.print(f"job {job} writes the report after them", highlight=False)
+    console.print(f"job {job} writes the report after these jobs", highlight=False)

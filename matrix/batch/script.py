@@ -1,4 +1,4 @@
-"""The scripts of jobs, for the scheduler and for people."""
+"""The scripts of jobs. People read them too, and may submit them by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORT_MINUTES = 15
 
 
 def write_script(folder: JobFolder, order: JobOrder) -> None:
-    """Write `job.sh`: what the scheduler is asked for, the site's environment, and the job's process."""
+    """Write `job.sh`: the scheduler's options, the site's environment and the job's command."""
     place = folder.path.absolute()
     scheduler = batch_scheduler_of(order.system)
     request = JobRequest(order.name, order.nodes, order.minutes, place / "%j.log")
@@ -56,13 +56,13 @@ def write_report_script(script: Path, sweep: Path, system: SystemFile, after: li
 
 
 def _site(settings: BatchSettings) -> str:
-    """Return the lines of shell that the site wants before anything starts."""
+    """Return the shell lines that set up the site's environment."""
     loading = [f"module load {shlex.quote(module)}" for module in settings.modules]
-    return "\n".join([*loading, *settings.setup]) or "# The site needs nothing."
+    return "\n".join([*loading, *settings.setup]) or "# no modules, no setup"
 
 
 def _code() -> str:
-    """Return the line by which a job finds the packages that this process runs from, if PYTHONPATH names them."""
+    """Return the line that exports PYTHONPATH with absolute paths, "" if it is not set."""
     python_path = os.environ.get("PYTHONPATH")
     if not python_path:
         return ""

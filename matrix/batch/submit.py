@@ -1,4 +1,4 @@
-"""`xffl-bench run` from a login node: what it would cost, the jobs, and following them."""
+"""`xffl-bench run` from a login node: the cost estimate, submitting jobs and following them."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def run_in_jobs(
     detach: bool,
     may_cost: Callable[[float], bool],
 ) -> Summary:
-    """Submit what a sweep lacks, and follow its jobs unless told to `detach`.
+    """Submit the unfinished runs of a sweep and, without `detach`, follow its jobs.
 
     Args:
-        may_cost: asked whether so many node-hours are fine, where the system file sets a limit.
+        may_cost: returns True if so many node-hours are confirmed; called if they exceed the system file's limit.
 
     Raises:
-        InputError: the sweep was started with something else, a run does not fit into a job, the scheduler refuses a
-            job, or the node-hours were not confirmed.
+        InputError: the sweep was started with another matrix, system or software, a run does not fit in a job, the
+            scheduler refuses a job, or the node-hours were not confirmed.
         SchedulerError: the scheduler does not answer.
-        KeyboardInterrupt: interrupted; the jobs go on.
+        KeyboardInterrupt: interrupted; the jobs continue.
 
     """
-    site_of(prepared.system, folder, prepared.selected_runs)  # better now than in a job that waited for hours
+    site_of(prepared.system, folder, prepared.selected_runs)  # fail here rather than in a job that waited for hours
     with stop_signals(), claim(folder.runners, waiting_at(folder, console)) as own:
         record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
         own.check()
@@ -66,8 +66,9 @@ def run_in_jobs(
 
 
 def write_jobs(prepared: PreparedSweep, folder: SweepFolder, console: Console, *, accept_changes: bool) -> list[Path]:
-    """Write the jobs that would be submitted; returns their scripts. The next `run` adopts those that were submitted by
-    hand, and writes the others anew.
+    """Write the jobs that would be submitted; return their scripts.
+
+    The next `run` follows those that were submitted by hand, and writes the others anew.
 
     Raises:
         InputError, SchedulerError: as `run_in_jobs`.
@@ -83,7 +84,7 @@ def write_jobs(prepared: PreparedSweep, folder: SweepFolder, console: Console, *
 
 
 def cancel(folder: SweepFolder) -> list[str]:
-    """Cancel the jobs of a sweep; returns their ids. What they have finished stays.
+    """Cancel the jobs of a sweep; return their ids. Finished runs are kept.
 
     Raises:
         SchedulerError: the scheduler does not answer.
@@ -94,7 +95,7 @@ def cancel(folder: SweepFolder) -> list[str]:
         return []
     scheduler, ids = batch_scheduler_of(next(iter(live.values())).order().system), list(live)
     if (report := report_job(folder)) is not None:
-        ids.append(report)  # it waits for them; cancelling one that has ended does nothing
+        ids.append(report)  # it waits for the others; cancelling an ended job has no effect
     scheduler.cancel(ids)
     return ids
 
@@ -108,11 +109,11 @@ def _estimate(packs: list[JobPack], console: Console) -> float:
 
 
 def _ask(prepared: PreparedSweep, packs: list[JobPack], console: Console, may_cost: Callable[[float], bool]) -> None:
-    """Raises InputError: it is too much."""
+    """Raise InputError if the node-hours exceed the limit and are not confirmed."""
     hours, limit = _estimate(packs, console), prepared.system.batch.confirm_node_hours
     if limit is not None and hours > limit and not may_cost(hours):
         raise InputError(
             f"{prepared.system.scheduler}.confirm_node_hours: this may cost {hours:.2f} node-hours, and more than "
-            f"{limit:g} want to be confirmed: pass --yes, or lower limits.expected_seconds and limits.run_seconds to "
-            "what runs really take"
+            f"{limit:g} need confirmation: use --yes, or lower limits.expected_seconds and limits.run_seconds to the "
+            "time that runs really take"
         )

@@ -1,4 +1,4 @@
-"""Which runs of a sweep still want a job, and why others are left."""
+"""Selection of the runs that still need a job, and the reasons why others are left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matrix.store.sweep_folder import SweepFolder
 
 
 class Wanted:
-    """The runs that one call is about, and what jobs of this call did about them.
+    """The runs of one call, and the jobs of this call that tried them.
 
     Args:
         block: block of the system file that the settings are in, for messages.
@@ -44,7 +44,7 @@ class Wanted:
         self._left: dict[str, str] = {}
 
     def ended_before(self, job: JobFolder) -> None:
-        """Note a job that had ended before this call: it counts against no run."""
+        """Note a job that ended before this call; it does not count as a failed try of its runs."""
         self._before.add(job.number)
 
     def ended(self, job: JobFolder) -> None:
@@ -52,7 +52,7 @@ class Wanted:
         self._ended[job.number] = job
 
     def begin(self) -> None:
-        """Count jobs from here on: what has ended until now ended before this call."""
+        """Start counting: jobs that have ended so far do not count as failed tries."""
         self._before |= set(self._ended)
 
     def taken(self, order: JobOrder) -> None:
@@ -60,7 +60,7 @@ class Wanted:
         self._taken |= {run.id for run in order.runs}
 
     def runs(self, busy: Collection[str]) -> list[Run]:
-        """Return the runs that want a job now, `busy` being those that live jobs have."""
+        """Return the runs that need a job now; `busy` are the ids of runs in active jobs."""
         self._left = {}
         wanted = []
         for run in self._runs:
@@ -78,13 +78,13 @@ class Wanted:
         return wanted
 
     def is_kept(self, run: Run, result: Result) -> bool:
-        """Return True if a run with this result is not run again."""
+        """Return True if a run with this result is not repeated."""
         return result.outcome.is_final and (
             not self._retry_failed or run.id in self._taken or result.outcome is Outcome.COMPLETED
         )
 
     def summary(self) -> Summary:
-        """Return what has become of the runs."""
+        """Return the outcomes of the runs."""
         summary = Summary(left=dict(self._left))
         for run in self._runs:
             result = self._folder.result(run.id)
@@ -95,7 +95,7 @@ class Wanted:
         return summary
 
     def _why_left(self, run: Run) -> str:
-        """Return why a run is not submitted again, empty if it is: by what has ended in this call."""
+        """Return why a run is not resubmitted, "" if it is; only jobs that ended during this call count."""
         tried = []
         for number, folder in self._ended.items():
             end = folder.end

@@ -58,7 +58,9 @@ def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> No
     log = tmp_path / "nightly.log"
     log.touch()
     with crond(cluster, tmp_path / "crontab"):
-        assert wait_for(lambda: "writes the report after them" in log.read_text(encoding="utf-8"), 90), log.read_text()
+        assert wait_for(lambda: "writes the report after these jobs" in log.read_text(encoding="utf-8"), 90), (
+            log.read_text()
+        )
     meanwhile = cluster.run([str(tmp_path / "nightly.sh")], timeout=60)
     assert meanwhile.returncode in (0, 1), meanwhile.stdout + meanwhile.stderr  # 1: not all is done
     assert "submitted" not in meanwhile.stdout

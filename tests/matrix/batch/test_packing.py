@@ -68,7 +68,7 @@ def test_a_repeat_that_no_job_can_hold_is_divided_and_nothing_is_lost(runs: list
 def test_a_run_that_fits_into_no_job_is_one_sentence(runs: list[Run]) -> None:
     with pytest.raises(InputError) as caught:
         packed(runs, job_minutes=2, seconds=90.0)
-    assert str(caught.value).startswith("slurm.job_minutes: 2 minutes have no room for llama-tiny.")
+    assert str(caught.value).startswith("slurm.job_minutes: 2 minutes are too short for llama-tiny.")
     assert "which may take 90 s, and for 180 s around it: raise slurm.job_minutes" in str(caught.value)
 
 

@@ -10,9 +10,9 @@
 #SBATCH --requeue
 
 # 6 runs of sweep nightly on 2 nodes; `sbatch` this file to submit them by hand.
-# job.json beside it lists the runs; results go into the sweep's folder as they come.
+# job.json in this folder lists the runs; each result is written to the sweep's folder when its run ends.
 set -eo pipefail
-trap '' USR1  # the warning before the end of the time is for the harness, once it listens
+trap '' USR1  # the harness handles the warning before the time limit; bash would die of it
 source /shared/site.sh
 set -u
 export XFFL_BENCH_JOB="${SLURM_JOB_ID:-}" XFFL_BENCH_RESTARTS="${SLURM_RESTART_COUNT:-0}"

@@ -9,7 +9,7 @@
 #SBATCH --partition=boost_usr_prod
 #SBATCH --qos=normal
 
-# Tables and plots, once the jobs above have ended.
+# Write tables and plots after the jobs above have ended.
 set -eo pipefail
 module load python/3.11
 cd /FOLDER

@@ -1,4 +1,4 @@
-"""The schedulers of this machine, and what the system file asks its own for."""
+"""Checks of the schedulers: installed commands, and the resources of the system file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matrix.schedulers.dispatch import SCHEDULERS
 
 
 def schedulers(system: SystemFile) -> Iterator[Item]:
-    """Yield a line for each thing that a scheduler looks for; what is missing matters for the system's own only."""
+    """Yield the findings of every scheduler; a missing item is an error only for the system's scheduler."""
     for name, scheduler in SCHEDULERS.items():
         for found in scheduler.check(system):
             needed = system.scheduler == name

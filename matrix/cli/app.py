@@ -1,6 +1,6 @@
 """The command line: `xffl-bench`, which is also `python -m matrix`.
 
-Nothing here imports torch; what a command needs is imported when it is called.
+Nothing here imports torch; commands import what they need when they are called.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Which way of spreading LLM training over nodes is really the best, and how far does it scale?",
+    help="Compare strategies of distributed LLM training (FSDP, HSDP, federated) and measure how far they scale.",
 )
 app.add_typer(data_app, name="data")
 app.add_typer(image_app, name="image")
 
 
 class Kind(StrEnum):
-    """What has a schema."""
+    """File with a schema."""
 
     MATRIX = "matrix"
     SYSTEM = "system"
@@ -55,12 +55,12 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Handle the options before the command."""
 
 
 @app.command()
 def plan(matrix: MatrixFile, system: SystemOption = None, only: Only = None, excepted: Except = None) -> None:
-    """Show what will run, and what is skipped or the same as another, and why."""
+    """Show which runs will be executed, and which are skipped or identical to others, and why."""
     from matrix.cli.render import print_plan
     from matrix.planning.plan import check_data
     from matrix.planning.prepare import prepare
@@ -69,7 +69,7 @@ def plan(matrix: MatrixFile, system: SystemOption = None, only: Only = None, exc
     print_plan(prepared, Console())
     try:
         check_data(prepared.planned)
-    except InputError as error:  # a plan does without
+    except InputError as error:  # planning needs no data
         typer.echo(f"before it can run: {error}")
 
 
@@ -80,7 +80,7 @@ app.command(hidden=True)(job)
 
 @app.command()
 def status(sweep: SweepPath) -> None:
-    """Show how far a sweep is."""
+    """Show the progress of a sweep."""
     from matrix.cli.render import print_status
     from matrix.store.sweep_folder import SweepFolder
 
@@ -110,13 +110,11 @@ def check(
     system: Annotated[
         str, typer.Option("--system", help="system file, or a built-in system", metavar="FILE")
     ] = "local",
-    image: Annotated[
-        Path | None, typer.Option("--image", help="container image that ranks would run in", metavar="SIF")
-    ] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="container image for ranks", metavar="SIF")] = None,
     results: Results = Path("results"),
-    probe: Annotated[bool, typer.Option("--probe", help="try out again what the installed xFFL does")] = False,
+    probe: Annotated[bool, typer.Option("--probe", help="probe the installed xFFL library again")] = False,
 ) -> None:
-    """Look whether all is there that a system needs: torch and devices, xFFL, hosts, containers, room."""
+    """Check what a system needs: torch, devices, xFFL, schedulers, hosts, containers, disk space."""
     from matrix.check.everything import check as check_all
     from matrix.config.system import BUILT_IN, built_in_path, load_system
 
@@ -134,7 +132,7 @@ def schema(kind: Kind) -> None:
 
 
 def main() -> None:
-    """Entry point: bad input is a sentence and exit status 2, a fault of storage one and 1."""
+    """Run the command line. Bad input exits with status 2 and other expected errors with 1, each with one sentence."""
     try:
         app()
     except InputError as error:
@@ -145,8 +143,8 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         print(
-            f"xffl-bench: {error.filename or 'a file'}: {error.strerror}; every finished run is kept: "
-            "put that right and run the same command again",
+            f"xffl-bench: {error.filename or 'a file'}: {error.strerror}; finished runs are kept: "
+            "fix this and run the same command again",
             file=sys.stderr,
         )
         sys.exit(1)

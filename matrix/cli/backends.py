@@ -1,4 +1,4 @@
-"""Where `xffl-bench run` has its runs run: on hosts that it has, or in batch jobs."""
+"""The backends of `xffl-bench run`: available hosts, or batch jobs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from matrix.store.sweep_folder import SweepFolder
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of `run` that every backend gets.
+    """Options of `run` that are passed to the backend.
 
     Attributes:
-        detach: submit jobs, and do not follow them.
-        may_cost: asked whether so many node-hours are fine, if the system file sets a limit.
+        detach: submit jobs without following them.
+        may_cost: returns True if so many node-hours are confirmed; called if they exceed the system file's limit.
 
     """
 
@@ -41,22 +41,22 @@ class RunOptions:
 
 
 class Backend(Protocol):
-    """One way to have runs run. Both methods raise InputError if something is not there that runs need."""
+    """A way to execute runs. Both methods raise InputError if something that runs need is missing."""
 
     @property
     def when_interrupted(self) -> str:
-        """What a person should know after Ctrl-C, as a part of a sentence."""
+        """Addition to the message after Ctrl-C."""
 
     def dry_run(self) -> None:
         """Print what would be started."""
 
     def run(self) -> Summary:
-        """Run what has no result yet."""
+        """Execute the runs without a final result."""
 
 
 @dataclass(frozen=True)
 class OnHosts:
-    """On this machine, on hosts behind ssh, or in the allocation that this process is in."""
+    """Runs on this machine, on hosts reached by ssh, or in the allocation of this process."""
 
     prepared: PreparedSweep
     folder: SweepFolder
@@ -71,7 +71,7 @@ class OnHosts:
         print_commands(self.prepared, self.folder, self.console)
 
     def run(self) -> Summary:
-        """Run them one after the other."""
+        """Execute the runs one after the other."""
         _check(self.prepared)
         return execute(
             self.prepared,
@@ -86,14 +86,14 @@ class OnHosts:
 
 @dataclass(frozen=True)
 class InJobs:
-    """In batch jobs."""
+    """Runs in batch jobs."""
 
     prepared: PreparedSweep
     folder: SweepFolder
     console: Console
     options: RunOptions
 
-    when_interrupted = "; its jobs go on (xffl-bench cancel ends them)"
+    when_interrupted = "; its jobs continue (xffl-bench cancel ends them)"
 
     def dry_run(self) -> None:
         """Write the jobs without submitting them, and print their scripts."""
@@ -102,7 +102,7 @@ class InJobs:
         print_jobs(scripts, batch_scheduler_of(self.prepared.system).submits_by, self.console)
 
     def run(self) -> Summary:
-        """Submit jobs and, unless told to detach, follow them."""
+        """Submit jobs and, without `detach`, follow them."""
         _check(self.prepared)
         return run_in_jobs(
             self.prepared,
@@ -119,10 +119,10 @@ class InJobs:
 def backend_of(
     prepared: PreparedSweep, folder: SweepFolder, console: Console, options: RunOptions, *, costs_confirmed: bool
 ) -> Backend:
-    """Choose the backend of a sweep's system, inside or outside of an allocation.
+    """Return the backend for a sweep's system, inside or outside of an allocation.
 
     Raises:
-        InputError: an option means nothing there, or runs have no hosts.
+        InputError: an option does not apply, or runs have no hosts.
         SchedulerError: the scheduler does not answer.
 
     """
@@ -143,6 +143,6 @@ def backend_of(
 
 
 def _check(prepared: PreparedSweep) -> None:
-    """Raises InputError: data, a checkpoint or a package that runs need is not there."""
+    """Raise InputError if data, a checkpoint or a package that runs need is missing."""
     check_data(prepared.planned)
     check_wandb(prepared.selected_runs, prepared.image)

@@ -1,4 +1,4 @@
-"""The commands that make data sets. Only these import torch or the data sets' library, when they are called."""
+"""The commands that make data sets. They import torch and `datasets` only when called."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def synthetic(
     val_samples: Annotated[int, typer.Option("--val-samples", min=1)] = 256,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
-    """Make a tokenised, packed data set from a Markov source whose entropy rate is known. Keeps one that is there."""
+    """Make a tokenised, packed data set from a Markov source of known entropy rate; an existing one is kept."""
     from bench.data.dataset import SyntheticData, make_synthetic
 
     asked = SyntheticData(
@@ -36,8 +36,8 @@ def synthetic(
         made, entropy_rate = make_synthetic(path, asked)
     except (FileExistsError, ValueError) as error:
         raise InputError(str(error)) from error
-    said = "made" if made else "was there already"
-    typer.echo(f"{path} {said}: entropy rate {entropy_rate:.4f} nats per token, the floor of the loss")
+    said = "made" if made else "already exists"
+    typer.echo(f"{path} {said}: entropy rate {entropy_rate:.4f} nats per token, the lower bound of the loss")
 
 
 @app.command()
@@ -53,7 +53,7 @@ def prepare(
     sequence_length: Annotated[int, typer.Option("--sequence-length", min=2, help="tokens trained per sample")],
     tokenizer: Annotated[
         str,
-        typer.Option("--tokenizer", help="folder, name on the hub, or train:SIZE for one trained on the text"),
+        typer.Option("--tokenizer", help="folder, name on the hub, or train:SIZE to train one on the text"),
     ],
     text_field: Annotated[
         str, typer.Option("--text-field", help="field or column that holds the text", metavar="NAME")
@@ -62,20 +62,20 @@ def prepare(
         str | None,
         typer.Option(
             "--document-separator",
-            help="line between two documents of a text file (one per file); '' is an empty line",
+            help="line between documents of a text file (default: one document per file); '' is an empty line",
             metavar="LINE",
         ),
     ] = None,
     val_fraction: Annotated[
-        float, typer.Option("--val-fraction", help="share of the documents that goes to val", metavar="SHARE")
+        float, typer.Option("--val-fraction", help="fraction of documents for validation", metavar="SHARE")
     ] = 0.01,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="processes (as many as this one may use cores)", metavar="N")
+        int | None, typer.Option("--workers", min=1, help="number of processes (default: usable cores)", metavar="N")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="of the division between train and val")] = 0,
-    online: Annotated[bool, typer.Option("--online", help="ask the hub, not only its cache on this machine")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="seed of the split into train and val")] = 0,
+    online: Annotated[bool, typer.Option("--online", help="use the hub, not only its local cache")] = False,
 ) -> None:
-    """Make a tokenised, packed data set from real text. Again after a stop, it goes on; keeps one that is there."""
+    """Make a tokenised, packed data set from text; the same command resumes after a stop, and keeps a finished one."""
     import os
 
     from bench.data.corpus.display import Display
@@ -105,9 +105,9 @@ def prepare(
         typer.echo(f"xffl-bench: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("xffl-bench: interrupted; run the same command again to go on", err=True)
+        typer.echo("xffl-bench: interrupted; run the same command again to resume", err=True)
         raise typer.Exit(130) from None
-    facts, said = prepared.facts, "made" if prepared.made else "was there already"
+    facts, said = prepared.facts, "made" if prepared.made else "already exists"
     typer.echo(
         f"{path} {said}: {facts['splits']['train']:,} train and {facts['splits']['val']:,} val samples of "
         f"{facts['sequence_length']:,} tokens, from {sum(facts['documents'].values()):,} documents "

@@ -1,4 +1,4 @@
-"""The commands that run a sweep: `run`, `cancel`, and inside a batch job `job`."""
+"""The commands `run`, `cancel` and, inside a batch job, `job`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def run(
     only: Only = None,
     excepted: Except = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="print what would be started (batch: write the jobs), and stop")
+        bool, typer.Option("--dry-run", help="print the commands (batch: write the jobs) and start nothing")
     ] = False,
     max_runs: Annotated[int | None, typer.Option("--max-runs", min=0, help="start at most N runs", metavar="N")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run again what did not complete")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="repeat runs that did not complete")] = False,
     accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="resume although the matrix, the system or the software changed")
+        bool,
+        typer.Option("--accept-changes", help="resume although the matrix, the system or the software has changed"),
     ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="batch: submit, and do not wait")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="batch: whatever it costs")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="batch: submit and do not wait")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="batch: confirm the node-hours")] = False,
 ) -> None:
     """Run a sweep; run it again to resume it."""
     from matrix.cli.backends import RunOptions, backend_of
@@ -36,7 +37,7 @@ def run(
     from matrix.store.sweep_folder import SweepFolder
 
     def may_cost(hours: float) -> bool:
-        return yes or (sys.stdin.isatty() and typer.confirm(f"submit, for up to {hours:.2f} node-hours?"))
+        return yes or (sys.stdin.isatty() and typer.confirm(f"submit jobs for up to {hours:.2f} node-hours?"))
 
     prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
     folder = SweepFolder(results / prepared.sweep.name)
@@ -48,11 +49,11 @@ def run(
     try:
         summary = backend.run()
     except KeyboardInterrupt:
-        said = f"xffl-bench: interrupted{backend.when_interrupted}; run the same command again to go on"
+        said = f"xffl-bench: interrupted{backend.when_interrupted}; run the same command again to resume"
         typer.echo(said, err=True)
         raise typer.Exit(130) from None
     if detach:
-        console.print(f"how far it is: xffl-bench status {folder.path}", highlight=False)
+        console.print(f"show progress: xffl-bench status {folder.path}", highlight=False)
         return
     print_summary(summary, folder, console, asked=len(prepared.selected))
     if not summary.all_completed(only_started=max_runs is not None):
@@ -60,18 +61,18 @@ def run(
 
 
 def cancel(sweep: SweepPath) -> None:
-    """Cancel the batch jobs of a sweep; what they have finished stays."""
+    """Cancel the batch jobs of a sweep; finished runs are kept."""
     from matrix.batch.submit import cancel as cancel_jobs
     from matrix.store.sweep_folder import SweepFolder
 
     folder = SweepFolder(sweep)
     folder.plan()
     ids = cancel_jobs(folder)
-    typer.echo(f"cancelled: {', '.join(ids)}" if ids else "this sweep has no job in the queue")
+    typer.echo(f"cancelled: {', '.join(ids)}" if ids else "this sweep has no active jobs")
 
 
 def job(path: Annotated[Path, typer.Argument(help="results/SWEEP/jobs/N", metavar="JOB")]) -> None:
-    """Run the runs of a batch job, inside it; `job.sh` calls this."""
+    """Execute the runs of a batch job; called by `job.sh`."""
     from matrix.batch.job_process import run_job
     from matrix.cli.render import print_summary
     from matrix.store.jobs import JobFolder
@@ -80,6 +81,6 @@ def job(path: Annotated[Path, typer.Argument(help="results/SWEEP/jobs/N", metava
     try:
         summary = run_job(path, console)
     except KeyboardInterrupt:
-        typer.echo("xffl-bench: told to end; what was under way runs again in another job", err=True)
+        typer.echo("xffl-bench: stopped by a signal; the active run will be repeated in another job", err=True)
         raise typer.Exit(130) from None
     print_summary(summary, JobFolder(path).sweep, console)

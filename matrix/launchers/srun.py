@@ -1,7 +1,7 @@
 """Torchrun agents on the hosts of a Slurm allocation: one `srun` per run, one task of it per node.
 
-Slurm ends what a step has left where the step's own processes end. Where a run must be ended, all that carries its
-owner's mark is, on every host, by a second step beside it.
+When a step's tasks end, Slurm ends their remaining processes. To stop a run early, a second step ends all processes with
+the run's owner on every host.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from matrix.schedulers.slurm.header import cores_per_node
 from matrix.schedulers.slurm.states import out_of_memory_line
 
 STARTED = 120.0
-"""Seconds for the steps that end processes: an interpreter from a busy file system on every node."""
+"""Seconds for a step that ends processes: each node loads an interpreter from a busy file system."""
 
 LOOK_EVERY = 0.1
-"""Seconds between two looks into the folder of the agents' exit statuses, which is on a file system of the cluster."""
+"""Seconds between polls of the agents' exit statuses, which are on a network file system."""
 
 LEAVING = 10.0
-"""Seconds for an srun to end by itself once its tasks are gone."""
+"""Seconds for srun to exit after its tasks have ended."""
 
 
 def step(hosts: Sequence[str], system: SystemFile) -> list[str]:
-    """The words before a command that each of the hosts is to run once."""
+    """Return the srun command prefix that runs a command once on every host."""
     return [
         "srun",
         "--export=ALL",
@@ -46,16 +46,16 @@ def step(hosts: Sequence[str], system: SystemFile) -> list[str]:
         "--ntasks-per-node=1",
         f"--nodelist={','.join(hosts)}",
         f"--cpus-per-task={cores_per_node(system)}",
-        "--cpu-bind=none",  # ranks bind themselves, the same under every launcher
+        "--cpu-bind=none",  # ranks pin themselves, in the same way under every launcher
         "--overlap",
-        "--kill-on-bad-exit=0",  # the others get their time to say why
+        "--kill-on-bad-exit=0",  # other ranks need time to report the error
         "--mpi=none",
         *system.slurm.srun,
     ]
 
 
 def agent_words(hosts: Sequence[str], port: int, store_port: int | None) -> list[str]:
-    """The end of an agent's command on every host."""
+    """Return the last arguments of an agent's command, which are the same on every host."""
     return [
         *("--among", ",".join(hosts), "--node-name-in", "SLURMD_NODENAME"),
         *("--master-addr", hosts[0], "--master-port", str(port), "--with-parent"),
@@ -64,7 +64,7 @@ def agent_words(hosts: Sequence[str], port: int, store_port: int | None) -> list
 
 
 class Step:
-    """A run whose agents srun has begun to start."""
+    """A run whose agents are started by srun."""
 
     def __init__(
         self, launcher: SrunLauncher, process: subprocess.Popen[bytes], nodes: int, attempt: AttemptFolder
@@ -78,11 +78,11 @@ class Step:
 
     @property
     def is_here(self) -> bool:
-        """Other hosts' kernels count for themselves."""
+        """False: out-of-memory kills are counted by the kernels of other hosts."""
         return False
 
     def statuses(self) -> dict[str, int]:
-        """Of the agents, as they have kept them, and of srun."""
+        """Return the exit statuses of agents, from their files, and of srun."""
         now = time.monotonic()
         if len(self._nodes) < self._total and now - self._looked >= LOOK_EVERY:
             self._looked = now
@@ -93,23 +93,23 @@ class Step:
         return found
 
     def is_over(self) -> bool:
-        """Once srun has ended: it waits for every task."""
+        """Return True if srun has ended, which waits for every task."""
         return self._process.poll() is not None
 
     def memory_line(self) -> str:
-        """Return what Slurm's daemons wrote into the nodes' logs, or srun into its own."""
+        """Return Slurm's out-of-memory message from the nodes' logs or srun's own, "" without one."""
         logs = [*sorted(self._attempt.logs.glob("node*.log")), self._attempt.logs / "srun.log"]
         texts = (log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists())
         return next((line for text in texts if (line := out_of_memory_line(text))), "")
 
     def dump_stacks(self) -> None:
-        """By signal, on every host."""
+        """Signal the processes on every host to print their stacks."""
         self._launcher.on_hosts("stacks", self._total)
 
     def stop(self) -> list[str]:
         """End agents and ranks on every host, then srun."""
         wrong: list[str] = []
-        if self._process.poll() != 0:  # where every task has ended well, Slurm ends what they left
+        if self._process.poll() != 0:  # after success, Slurm ends remaining processes
             wrong = self._launcher.on_hosts("end", self._total)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(LEAVING)
@@ -120,7 +120,7 @@ class Step:
 
 
 class SrunLauncher:
-    """Calls srun inside an allocation, run after run."""
+    """Launcher that starts each run with srun inside an allocation."""
 
     def __init__(
         self, owner: str, commit: str, system: SystemFile, hosts: Sequence[str], image: Image | None = None
@@ -131,14 +131,14 @@ class SrunLauncher:
         self._hosts = list(hosts)
         self._image = image
         self.under_way = 0
-        """Nodes that may have processes of ours."""
+        """Number of nodes that may have processes of a run."""
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
-        """One step for the run."""
+        """Start a step for the run."""
         return self.step(run, folder, attempt)
 
     def step(self, run: Run, folder: RunFolder, attempt: AttemptFolder, *more: str) -> Step:
-        """One step, whose agents get `more` options.
+        """Start a step whose agents get the options `more`.
 
         Raises:
             LaunchError: nothing was started.
@@ -163,20 +163,18 @@ class SrunLauncher:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **environment(run.system, self._ownership)},
-                    start_new_session=True,  # a Ctrl-C in the terminal is the runner's to deal with
+                    start_new_session=True,  # Ctrl-C in the terminal must reach only the runner
                 )
         except OSError as error:
             raise LaunchError(f"cannot start srun: {error}") from error
         return Step(self, process, run.nodes, attempt)
 
     def end_earlier(self, owners: str) -> list[str]:
-        """End what earlier runners, whose names begin so, have left on the hosts; returns what went wrong."""
+        """End processes on the hosts whose owner starts with `owners`, except this runner's; return what failed."""
         return self.on_hosts("end", len(self._hosts), owners, "--spare-owner", self._owner)
 
     def on_hosts(self, what: str, nodes: int, *whose: str) -> list[str]:
-        """Have `matrix.host.processes` do something about processes on the first hosts (this runner's); returns what
-        went wrong.
-        """
+        """Call `matrix.host.processes` on the first `nodes` hosts, by default for this runner's owner; return what failed."""
         if nodes == 0:
             return []
         words = [sys.executable, "-P", "-m", "matrix.host.processes", what, *(whose or [self._owner])]
@@ -184,19 +182,19 @@ class SrunLauncher:
         try:
             done = call(command, limit=STARTED, own_session=True)
         except subprocess.TimeoutExpired:
-            return [f"the hosts {', '.join(self._hosts[:nodes])} did not all answer in {STARTED:g} s"]
+            return [f"the hosts {', '.join(self._hosts[:nodes])} did not all answer within {STARTED:g} s"]
         except OSError as error:
             return [f"srun: {error.strerror}"]
         return [] if done.returncode == 0 else [_wrong(done)]
 
     def close(self) -> None:
-        """Nothing is kept between runs; what an interruption left half started is ended."""
+        """End what an interrupted start left; nothing else outlives a run."""
         self.on_hosts("end", self.under_way)
         end_all(self._owner)
 
 
 def _wrong(done: subprocess.CompletedProcess[str]) -> str:
-    """Which hosts a step could not reach, or what could not be done on one."""
+    """Return which hosts a step could not reach, or what failed on one."""
     lines = done.stderr.splitlines()
     if lost := [match for line in lines if (match := re.search(r"failed on node (\S+): .*", line))]:
         return f"{', '.join(dict.fromkeys(match[1] for match in lost))} did not answer: {lost[0].string.strip()}"

@@ -1,4 +1,4 @@
-"""Agents and ranks forked from a warm process that has imported torch once: for small runs on a local CPU."""
+"""Agents and ranks forked from a warm process that imports torch once, for small runs on a local CPU."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class _ForkedAgents:
 
     @property
     def is_here(self) -> bool:
-        """Agents are children of this process, or of one of its children."""
+        """True: agents are descendants of this process."""
         return True
 
     def statuses(self) -> dict[str, int]:
-        """Return statuses by node. If the warm process has died, so have all its agents."""
+        """Return exit statuses by node. If the warm process has died, so have all its agents."""
         try:
             while (answer := self._answers.next(timeout=0.0)) is not None:
                 self._statuses[answer["ended"]] = answer["status"]
@@ -42,15 +42,15 @@ class _ForkedAgents:
         return statuses_by_agent(self._statuses)
 
     def is_over(self) -> bool:
-        """Once every agent has ended."""
+        """Return True if every agent has ended."""
         return len(self.statuses()) == len(self._pids)
 
     def memory_line(self) -> str:
-        """Return nothing: no scheduler watches these processes."""
+        """Return "": no scheduler watches these processes."""
         return ""
 
     def dump_stacks(self) -> None:
-        """By signal."""
+        """Signal the processes to print their stacks."""
         ask_for_stacks(self._owner)
 
     def stop(self) -> list[str]:
@@ -62,18 +62,18 @@ class _ForkedAgents:
 
 
 class _Answers:
-    """The lines that the warm process writes."""
+    """Replies of the warm process, one JSON object per line."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._rest = b""
 
     def wait(self, timeout: float) -> bool:
-        """Return True if something can be read within `timeout` seconds."""
+        """Return True if data arrive within `timeout` seconds."""
         return bool(select.select([self._stream], [], [], timeout)[0])
 
     def next(self, timeout: float) -> dict[str, Any] | None:
-        """Return the next answer, or None if there is none within `timeout` seconds.
+        """Return the next reply, or None if there is none within `timeout` seconds.
 
         Raises:
             LaunchError: the warm process has ended.
@@ -92,9 +92,9 @@ class _Answers:
 
 
 class WarmLauncher:
-    """Forks agents and ranks from one process that has imported torch. For small runs on a local CPU.
+    """Launcher that forks agents and ranks from one process that has imported torch.
 
-    The environment is fixed when this process starts, so a run with a different one restarts it.
+    The environment is fixed when the process starts, so a run with a different environment restarts it.
     """
 
     def __init__(self, owner: str, commit: str, log: Path) -> None:
@@ -129,12 +129,12 @@ class WarmLauncher:
         return self._process, self._answers
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Launched:
-        """Have the warm process fork one agent per node."""
+        """Let the warm process fork one agent per node."""
         variables = agent_variables(run, self._owner, self._commit)
         try:
             process, answers = self._ready(variables)
-            # An agent forks its ranks one after the other. If the first ones met at the agent's own store, one of its
-            # threads would resolve their addresses meanwhile, and a rank forked then deadlocks in glibc's resolver.
+            # An agent forks its ranks one after the other. If the first ones connected to the agent's own store, one of
+            # its threads would resolve their addresses, and a rank forked then would deadlock in glibc's resolver.
             asked = orders(run, folder, attempt)
             port = free_port(but=asked[0].master_port)
             asked = [order.model_copy(update={"store_port": port}) for order in asked]

@@ -1,6 +1,4 @@
-"""`xffl-bench run` where the hosts are there already: from a planned sweep to its results, under one claim and without
-leaving anything behind.
-"""
+"""`xffl-bench run` on hosts that are already available: execute a planned sweep under one claim and clean up."""
 
 from __future__ import annotations
 
@@ -34,15 +32,15 @@ def execute(
     """Run the selected runs of a sweep that have no final result yet.
 
     Raises:
-        InputError: the sweep was begun with another matrix, system, data set or software; or `xffl exec` is to start
-            runs, and is not there or cannot take the paths of this machine; or the xFFL library is to train, and is not
-            there; or the allocation has too few hosts.
+        InputError: the sweep was started with another matrix, system, data set or software; `xffl exec` or the xFFL
+            library is needed and missing, or cannot handle the paths of this machine; or the allocation has too few
+            hosts.
         SchedulerError: inside an allocation, the scheduler does not answer.
-        LostClaimError: another runner took the sweep meanwhile.
+        LostClaimError: another runner took the sweep.
         LostHostError: a host of the allocation no longer answers.
         StuckError: processes could not be ended.
-        KeyboardInterrupt: interrupted by SIGINT or SIGTERM; everything that was started is ended.
-        OSError: results could not be written; what was measured before is kept.
+        KeyboardInterrupt: interrupted by SIGINT or SIGTERM; all started processes are ended.
+        OSError: results could not be written; earlier results are kept.
 
     """
     system, runs = prepared.system, prepared.selected_runs
@@ -57,7 +55,7 @@ def execute(
         elsewhere = at_work(folder, batch_scheduler_of(system)) if held is not None else {}
         if elsewhere:
             jobs = ", ".join(sorted(set(elsewhere.values())))
-            console.print(f"{len(elsewhere)} runs belong to jobs that are in the queue: {jobs}", highlight=False)
+            console.print(f"{len(elsewhere)} runs are left to active jobs: {jobs}", highlight=False)
         return run_here(
             Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console),
             [run for run in runs if run.id not in elsewhere],
@@ -69,7 +67,7 @@ def execute(
 
 
 def waiting_at(folder: SweepFolder, console: Console) -> Callable[[Runner], None]:
-    """Who says that another runner is waited for."""
+    """Return a function that prints which runner is waited for."""
 
     def waiting(runner: Runner) -> None:
         console.print(
@@ -80,11 +78,11 @@ def waiting_at(folder: SweepFolder, console: Console) -> Callable[[Runner], None
 
 
 def _check_size(prepared: PreparedSweep, held: HeldAllocation) -> None:
-    """Raises InputError: a run wants more hosts than there are."""
+    """Raise InputError if a run needs more hosts than the allocation has."""
     hosts = held.allocation.hosts
     for run in prepared.selected_runs:
         if run.nodes > len(hosts):
             raise InputError(
-                f"job {held.allocation.job} has {len(hosts)} nodes, and {run.id} wants {run.nodes}: leave such runs "
-                "out with --only nodes=..., or let xffl-bench submit jobs, from outside of an allocation"
+                f"job {held.allocation.job} has {len(hosts)} nodes, and {run.id} needs {run.nodes}: leave such runs "
+                "out with --only nodes=..., or run xffl-bench outside of an allocation, so that it submits jobs"
             )

@@ -1,4 +1,4 @@
-"""Runs that belong to jobs in the queue, for a runner that has hosts of its own."""
+"""Runs in active jobs, which a runner inside another allocation leaves to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matrix.store.sweep_folder import SweepFolder
 
 
 def at_work(sweep: SweepFolder, scheduler: Scheduler) -> dict[str, str]:
-    """Return the runs that active jobs are to do, each with the job's id.
+    """Return the job id of each run that is in an active job.
 
     Raises:
         SchedulerError: the scheduler does not answer.
@@ -17,7 +17,7 @@ def at_work(sweep: SweepFolder, scheduler: Scheduler) -> dict[str, str]:
     """
     live = live_jobs(sweep)
     for job in job_folders(sweep):
-        if job.end is None and job.submitted is None:  # submitted by hand, perhaps
+        if job.end is None and job.submitted is None:  # possibly submitted by hand
             live |= dict.fromkeys(scheduler.named(job.order().name), job)
     seen = scheduler.look(list(live))
     return {

@@ -1,4 +1,4 @@
-"""Runs on hosts that the runner has: this machine, those behind ssh, or those of an allocation it is in."""
+"""Runs on the hosts of the runner: this machine, hosts reached by ssh, or those of an allocation."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from matrix.xffl.probe import library
 
 @dataclass(frozen=True)
 class Here:
-    """Where runs are run, and by whom.
+    """Where runs are executed, and by which runner.
 
     Attributes:
-        system: with `held` its xffl.hosts are the allocation's.
-        claim: on the sweep, or on a job of it.
-        owners: what the owners of this claim's processes begin with.
-        held: the allocation, None without one.
-        dead: owners of earlier jobs, whose processes behind ssh the scheduler may not have ended.
+        system: system file; inside an allocation, xffl.hosts are the allocation's hosts.
+        claim: claim on the sweep, or on one of its jobs.
+        owners: prefix of the owners of this claim's processes.
+        held: allocation of this process, None without one.
+        dead: owners of earlier jobs; the scheduler may not have ended their processes started over ssh.
 
     """
 
@@ -60,31 +60,31 @@ class Here:
 
     @property
     def owner(self) -> str:
-        """Of this runner's processes."""
+        """Owner of this runner's processes."""
         return f"{self.owners}{self.claim.number}"
 
     @property
     def commit(self) -> str:
-        """Of the code that trains, and its state."""
+        """Commit of the training code and its state, in the format of XFFL_BENCH_COMMIT."""
         return commit_text(self.record.commit, self.record.dirty)
 
     @property
     def has_steps(self) -> bool:
-        """True if agents reach the allocation's nodes as steps of srun; else this machine plays them."""
+        """True if agents are started on the allocation's nodes by srun; else all nodes are on this machine."""
         scheduler = scheduler_of(self.system)
         return self.held is not None and scheduler is not None and scheduler.agents == "srun"
 
     @property
     def agents_log(self) -> Path:
-        """What a process that outlives runs prints."""
+        """Log of the warm process, which outlives runs."""
         return self.claim.folder / f"{self.claim.number:06d}.log"
 
 
 def site_of(system: SystemFile, folder: SweepFolder, runs: list[Run]) -> Site | None:
-    """Where `xffl exec` starts runs, None where none of them wants it.
+    """Return the site of `xffl exec`, None if no run uses it.
 
     Raises:
-        InputError: xFFL is not there, or cannot take the paths of this machine.
+        InputError: xFFL is not installed, or cannot handle the paths of this machine.
 
     """
     over_ssh = [run for run in runs if run.launcher == "xffl"]
@@ -96,15 +96,15 @@ def site_of(system: SystemFile, folder: SweepFolder, runs: list[Run]) -> Site | 
 
 
 def with_library(runs: list[Run], site: Site | None, image: Image | None, console: Console) -> list[Run]:
-    """The runs; those that the xFFL library trains know what the one that is installed really does.
+    """Return the runs; those with engine xffl get the findings of the probe of the installed xFFL library.
 
     Raises:
-        InputError: it is not there.
+        InputError: the library is not installed.
 
     """
     if all(run.engine != "xffl" for run in runs):
         return runs
-    console.print("looking at what the installed xFFL does (the first time, up to half a minute)", highlight=False)
+    console.print("probing the installed xFFL library (the first time, up to half a minute)", highlight=False)
     command = site.command if site and image is None else None
 
     @functools.cache
@@ -130,18 +130,18 @@ def run_here(
     death: LostJob | None = None,
     hindrance: Callable[[Run], str] = always,
 ) -> Summary:
-    """Clean up after earlier runners, then run what has no final result.
+    """Clean up after earlier runners, then execute the runs without a final result.
 
     Args:
-        to_settle: runs that a dead runner may have left without an outcome.
-        death: what became of that runner, where it is known.
+        to_settle: ids of runs that a dead runner may have left without an outcome.
+        death: how that runner's job ended, if known.
 
     Raises:
-        LostClaimError: another runner has taken over.
+        LostClaimError: another runner took the sweep.
         LostHostError: a host of the allocation no longer answers.
         StuckError: processes could not be ended.
-        KeyboardInterrupt: interrupted; everything that was started is ended.
-        OSError: results could not be written; what was measured before is kept.
+        KeyboardInterrupt: interrupted; all started processes are ended.
+        OSError: results could not be written; earlier results are kept.
 
     """
     launchers = _launchers(here, site, runs)
@@ -164,7 +164,7 @@ def run_here(
 
 
 def _launchers(here: Here, site: Site | None, runs: list[Run]) -> dict[LauncherName, Callable[[], Launcher]]:
-    """Every launcher that runs want, once what earlier runners left behind was ended."""
+    """End processes left by earlier runners; return the launchers that the runs need."""
     orphans = end_all(here.owners, spare_owner=here.owner)
     if orphans:
         here.console.print(f"ended {orphans} processes that an earlier runner of this sweep left behind")
@@ -191,6 +191,6 @@ def _agents(here: Here) -> Launcher:
 
 
 def srun_of(here: Here) -> SrunLauncher:
-    """What starts agents on the hosts of an allocation, which `here` must have."""
+    """Return a launcher for the hosts of the allocation, which `here` must have."""
     assert here.held is not None
     return SrunLauncher(here.owner, here.commit, here.system, here.held.allocation.hosts, here.image)

@@ -1,4 +1,4 @@
-"""What a batch scheduler does for xffl-bench: the seam between the policy in `matrix/batch` and its commands."""
+"""The interface of batch schedulers. `matrix/batch` decides what to submit; implementations run the commands."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from matrix.config.system import SystemFile
 
 
 class SchedulerError(RuntimeError):
-    """A command of the scheduler failed; the message is what it printed."""
+    """A command of the scheduler failed; the message is its output."""
 
 
 class NoAnswerError(SchedulerError):
-    """The scheduler did not say whether it did what it was asked for."""
+    """The scheduler did not confirm whether it carried out a command."""
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """What a scheduler knows of a job.
+    """Status of a job in the scheduler.
 
     Attributes:
-        state: as `matrix.schedulers.states` names it, or any other name while the job has not ended.
-        reason: why it waits, or why it ended.
+        state: a key of `matrix.schedulers.states.ENDS`; any other name means that the job has not ended.
+        reason: why the job waits or ended.
         seconds: wall time so far.
-        nodes: as the scheduler writes them, for instance `node[0-3]`.
+        nodes: host list in the scheduler's notation, for instance `node[0-3]`.
 
     """
 
@@ -40,11 +40,11 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class HeldAllocation:
-    """The allocation that the calling process is in.
+    """The allocation of the calling process.
 
     Attributes:
-        allocation: its job, hosts and switches.
-        ends: when it ends, in seconds since 1970; infinite if it has no limit.
+        allocation: job, hosts and switches.
+        ends: end in seconds since 1970; infinite without a time limit.
 
     """
 
@@ -53,20 +53,20 @@ class HeldAllocation:
 
     @property
     def left(self) -> float:
-        """Seconds until its end."""
+        """Seconds until the end."""
         return self.ends - time.time()
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a job's script asks the scheduler for.
+    """Resources and options that a job requests.
 
     Attributes:
-        name: by which the job is found again if its id was lost.
-        nodes: whole nodes, each with the resources of the system's ranks; None for a small job without ranks.
-        minutes: time limit.
-        log: file of the job's output; `%j` stands for the job's id.
-        after: ids of jobs that have to end first.
+        name: name of the job; it finds a job whose id was lost.
+        nodes: number of nodes, each with the resources of its ranks; None for a small job without ranks.
+        minutes: time limit in minutes.
+        log: file for the job's output; `%j` stands for the job's id.
+        after: ids of jobs that must end first.
 
     """
 
@@ -79,7 +79,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `xffl-bench check` on a scheduler: what there is, and the remedy if something is missing."""
+    """One line of `xffl-bench check` about a scheduler, with the remedy if something is missing."""
 
     name: str
     found: str
@@ -88,55 +88,55 @@ class Finding:
 
 
 class Scheduler(Protocol):
-    """A batch scheduler. Every method that asks it for something raises SchedulerError if it does not answer."""
+    """A batch scheduler. Methods that call it raise SchedulerError if it does not answer."""
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """Name of the scheduler for people."""
 
     @property
     def submits_by(self) -> str:
-        """The command that submits a script by hand."""
+        """Command that submits a script by hand."""
 
     @property
     def agents(self) -> Literal["srun", "here"]:
-        """How agents reach the nodes of an allocation: as steps of srun, or as processes of this machine."""
+        """How agents are started on the nodes of an allocation: as steps of srun, or as processes on this machine."""
 
     def submit(self, script: Path) -> str:
         """Submit a script and return the job's id.
 
         Raises:
-            NoAnswerError: the job may be in the queue, or get there.
-            SchedulerError: it was refused.
+            NoAnswerError: the job may be in the queue now or later.
+            SchedulerError: the job was refused.
 
         """
 
     def look(self, ids: Sequence[str]) -> dict[str, JobStatus]:
-        """Return the status of jobs by id; jobs that the scheduler has forgotten are missing."""
+        """Return the status of jobs by id, without jobs that the scheduler has forgotten."""
 
     def named(self, name: str) -> list[str]:
-        """Return the ids of this user's jobs of a name, whatever their state, the newest last."""
+        """Return the ids of this user's jobs with a name, in any state, newest last."""
 
     def cancel(self, ids: Sequence[str]) -> None:
-        """Cancel jobs; one that has ended already is no fault."""
+        """Cancel jobs; jobs that have already ended are ignored."""
 
     def held(self, environment: Mapping[str, str]) -> HeldAllocation | None:
-        """Return the allocation that a process with these variables is in, None if it is in none."""
+        """Return the allocation of a process with this environment, None if it is in none."""
 
     def restarts(self, environment: Mapping[str, str]) -> int:
-        """Return how often the scheduler has started the caller's job again."""
+        """Return how often the scheduler has restarted the caller's job."""
 
     def header(self, request: JobRequest, system: SystemFile) -> list[str]:
-        """Return the first lines of a job's script, which tell the scheduler what it asks for."""
+        """Return the first lines of a job's script: the scheduler's options."""
 
     def variables(self) -> list[str]:
-        """Return lines of shell for a job's script: XFFL_BENCH_JOB and XFFL_BENCH_RESTARTS, and what must be unset."""
+        """Return shell lines that export XFFL_BENCH_JOB and XFFL_BENCH_RESTARTS and unset what interferes."""
 
     def end_in_log(self, text: str) -> str | None:
-        """Return the state that the scheduler's own message in a job's log names, None without such a message."""
+        """Return the state named by the scheduler's own message in a job's log, None without such a message."""
 
     def will_not_start(self, reason: str) -> bool:
-        """Return True if a job that waits for this reason waits until somebody does something."""
+        """Return True if a job that waits for this reason will not start without intervention."""
 
     def check(self, system: SystemFile) -> Iterator[Finding]:
-        """Look whether its commands are there and it has what the system file says."""
+        """Yield whether the commands are installed and the resources of the system file exist."""

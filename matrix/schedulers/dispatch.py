@@ -1,4 +1,4 @@
-"""The batch schedulers by the name that a system file gives."""
+"""The batch schedulers by their names in system files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from matrix.schedulers.shell.scheduler import ShellScheduler
 from matrix.schedulers.slurm.scheduler import SlurmScheduler
 
 SCHEDULERS: dict[str, Scheduler] = {"slurm": SlurmScheduler(), "shell": ShellScheduler()}
-"""`local` is not among them: without a scheduler there are no jobs."""
+"""Without `local`: it has no jobs."""
 
 
 def scheduler_of(system: SystemFile) -> Scheduler | None:
-    """Return the scheduler of a system, None if this machine plays all nodes without one."""
+    """Return the scheduler of a system, None if `scheduler: local` runs all nodes on this machine."""
     return SCHEDULERS.get(system.scheduler)
 
 
@@ -21,7 +21,7 @@ def batch_scheduler_of(system: SystemFile) -> Scheduler:
     """Return the scheduler of a system that must have one.
 
     Raises:
-        InputError: it has none.
+        InputError: the system has none.
 
     """
     scheduler = scheduler_of(system)

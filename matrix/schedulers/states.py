@@ -1,8 +1,8 @@
-"""States that a batch job ends in, and what each means for the runs that were in it.
+"""Final states of a batch job, and what each means for its runs.
 
-The names are Slurm's (slurm.schedmd.com/squeue.html, "job state codes"), since batch users know them; every scheduler
-translates its own into these. KILLED and GONE are ours: a process that ended by itself had a reason of its own (a full
-disk, say), and what killed another may be the run's doing.
+The names are Slurm's (slurm.schedmd.com/squeue.html, "job state codes"), which batch users know; every scheduler
+translates its own states into them. KILLED and GONE are added here. FAILED and KILLED differ in the cause: a process
+that exits has its own reason (a full disk, for example), while the run may have caused a kill.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a job's end means.
+    """Meaning of a final state.
 
     Attributes:
-        said: for people.
-        counts: True if the run that was under way may have caused it; the second time that run is given up.
-        again: True if runs that the job left undone belong into another job.
+        said: explanation for people.
+        counts: True if the active run may have caused it; after the second such job that run is not retried.
+        again: True if the job's unfinished runs are submitted again.
 
     """
 
@@ -27,25 +27,25 @@ class Meaning:
 
 
 ENDS: dict[str, Meaning] = {
-    "COMPLETED": Meaning("it came to its end", counts=False),
-    "FAILED": Meaning("its own process failed", counts=False),
-    "KILLED": Meaning("its own process was killed, or never began", counts=True),
-    "TIMEOUT": Meaning("its time limit", counts=True),
-    "OUT_OF_MEMORY": Meaning("the scheduler ended it for lack of host memory", counts=True),
+    "COMPLETED": Meaning("finished", counts=False),
+    "FAILED": Meaning("the job's process failed", counts=False),
+    "KILLED": Meaning("the job's process was killed, or never started", counts=True),
+    "TIMEOUT": Meaning("time limit reached", counts=True),
+    "OUT_OF_MEMORY": Meaning("out of host memory", counts=True),
     "NODE_FAIL": Meaning("a node failed", counts=True),
     "BOOT_FAIL": Meaning("a node did not boot", counts=False),
-    "PREEMPTED": Meaning("a job of higher priority took its nodes", counts=False),
-    "DEADLINE": Meaning("its deadline", counts=False),
-    "REVOKED": Meaning("another cluster took it", counts=False),
-    "CANCELLED": Meaning("somebody cancelled it", counts=False, again=False),
-    "GONE": Meaning("the scheduler no longer knows it", counts=True),
+    "PREEMPTED": Meaning("preempted by another job", counts=False),
+    "DEADLINE": Meaning("deadline reached", counts=False),
+    "REVOKED": Meaning("moved to another cluster", counts=False),
+    "CANCELLED": Meaning("cancelled by a user or an administrator", counts=False, again=False),
+    "GONE": Meaning("unknown to the scheduler", counts=True),
 }
-"""States that a job does not leave by itself. Any other state means that the job may still run."""
+"""Final states. In any other state the job may still run."""
 
 PENDING = "PENDING"
 RUNNING = "RUNNING"
 
 
 def meaning(state: str) -> Meaning | None:
-    """Return what the end of a job means, None for a job that has not ended."""
+    """Return the meaning of a state, None if the job has not ended."""
     return ENDS.get(state)

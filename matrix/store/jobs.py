@@ -1,13 +1,13 @@
-"""The batch jobs of a sweep, as files: what each was to do, and what became of it.
+"""The batch jobs of a sweep, as files.
 
 jobs/<n>/job.json         the runs, fully resolved, and the system
-jobs/<n>/job.sh           what the scheduler gets; it can be submitted by hand
+jobs/<n>/job.sh           the script that is submitted, possibly by hand
 jobs/<n>/submitted.json   the job's id
-jobs/<n>/<id>.log         what its own process printed
-jobs/<n>/runners/         who ran it: a requeued job has several
-jobs/<n>/starts/          where in the log each start of the job begins
-jobs/<n>/preflight.json   what its nodes and their network could do
-jobs/<n>/ended.json       its end
+jobs/<n>/<id>.log         output of the job's process
+jobs/<n>/runners/         its runners; a requeued job has several
+jobs/<n>/starts/          offset in the log of each start of the job
+jobs/<n>/preflight.json   measured performance of its nodes and their network
+jobs/<n>/ended.json       how it ended
 report.json               the id of the job that writes the report
 """
 
@@ -29,7 +29,7 @@ from matrix.store.sweep_folder import SweepFolder, SweepRecord, read_document, t
 
 
 class JobOrder(Document):
-    """What a job is to do: everything that its own process needs to know."""
+    """The runs and settings of a job, complete for the job's process."""
 
     number: PositiveInt
     name: str
@@ -42,14 +42,14 @@ class JobOrder(Document):
 
 
 class Submitted(Document):
-    """A job that the scheduler has."""
+    """Submission of a job: the scheduler's id and the time."""
 
     id: str
     since: str
 
 
 class JobStart(Document):
-    """A start of a job's own process: the first one, or a later one if the scheduler started the job again."""
+    """A start of the job's process: the first, or a later one after a requeue."""
 
     job: str
     log_bytes: NonNegativeInt = Field(description="length of the job's log when the process started")
@@ -70,21 +70,26 @@ class JobFolder:
 
     @property
     def sweep(self) -> SweepFolder:
-        """Return the sweep that it belongs to."""
+        """Sweep of the job."""
         return SweepFolder(self.path.parent.parent)
 
     @property
     def number(self) -> int:
-        """Return 1 for the first job of the sweep."""
+        """Number of the job, from 1."""
         return int(self.path.name)
 
     def order(self) -> JobOrder:
-        """Raises InputError: it cannot be read."""
+        """Return the order.
+
+        Raises:
+            InputError: it cannot be read.
+
+        """
         return read_document(self.order_file, JobOrder)
 
     @property
     def submitted(self) -> Submitted | None:
-        """Return the id, None if the scheduler never got the job as far as is known here."""
+        """Submission of the job, None if none is recorded."""
         return read_document(self._submitted, Submitted) if self._submitted.exists() else None
 
     def keep(self, order: JobOrder) -> None:
@@ -92,33 +97,33 @@ class JobFolder:
         write_document(self.order_file, order)
 
     def submitted_as(self, job: str) -> Submitted:
-        """Write the id."""
+        """Record the id and return the submission."""
         submitted = Submitted(id=job, since=timestamp())
         write_document(self._submitted, submitted)
         return submitted
 
     @property
     def end(self) -> JobEnd | None:
-        """Return the job's end, None while it may still run."""
+        """End of the job, None while it may still run."""
         return read_document(self._ended, JobEnd) if self._ended.exists() else None
 
     def ended(self, end: JobEnd) -> None:
-        """Write the end."""
+        """Record how the job ended."""
         write_document(self._ended, end)
 
     def log(self, job: str) -> Path:
-        """Return the file that the job's own process and the scheduler's daemon print to."""
+        """Return the path of the log of the job's process and the scheduler's daemon."""
         return self.path / f"{job}.log"
 
     def started(self, job: str, number: int) -> None:
-        """Record that the job's process starts, as runner `number`: its log so far belongs to earlier starts."""
+        """Record a start of the job's process as runner `number`; the log so far belongs to earlier starts."""
         log = self.log(job)
         start = JobStart(job=job, log_bytes=log.stat().st_size if log.exists() else 0)
         self._starts.mkdir(exist_ok=True)
         write_document(self._starts / f"{number:06d}.json", start)
 
     def printed(self, job: str, *, before_last_start: bool = False) -> str:
-        """Return what was printed since the job's last start, or between the start before that one and it."""
+        """Return the output since the job's last start, or that of the start before it."""
         log = self.log(job)
         if not log.exists():
             return ""
@@ -130,7 +135,7 @@ class JobFolder:
         return part.decode("utf-8", errors="replace")
 
     def owner(self, record: SweepRecord) -> str:
-        """Return the prefix of its processes' owners: not the sweep's, whose other jobs may be on the same host."""
+        """Return the owner prefix of the job's processes; other jobs of the sweep may be on the same host."""
         return hashlib.sha256(f"{self.sweep.owner(record)}:{self.number}".encode()).hexdigest()[:16] + "/"
 
 
@@ -140,17 +145,17 @@ def job_folders(sweep: SweepFolder) -> list[JobFolder]:
     if not folder.exists():
         return []
     found = [JobFolder(path) for path in sorted(folder.iterdir()) if re.fullmatch(r"\d{4,}", path.name)]
-    return [job for job in found if job.order_file.exists()]  # else whoever made it died before it was one
+    return [job for job in found if job.order_file.exists()]  # else its creator died before writing the order
 
 
 def report_job(sweep: SweepFolder) -> str | None:
-    """Return the id of the last job that was to write the report."""
+    """Return the id of the last report job, None without one."""
     file = sweep.path / "report.json"
     return read_document(file, Submitted).id if file.exists() else None
 
 
 def keep_report(sweep: SweepFolder, job: str) -> None:
-    """Record that id."""
+    """Record the id of the report job."""
     write_document(sweep.path / "report.json", Submitted(id=job, since=timestamp()))
 
 
@@ -160,14 +165,14 @@ def next_number(sweep: SweepFolder) -> int:
 
 
 def new_job(sweep: SweepFolder) -> JobFolder:
-    """Make the folder of the next job."""
+    """Create the folder of the next job."""
     folder = JobFolder(sweep.path / "jobs" / f"{next_number(sweep):04d}")
-    shutil.rmtree(folder.path, ignore_errors=True)  # of one that never became a job
+    shutil.rmtree(folder.path, ignore_errors=True)  # left by a creator that died before writing the order
     folder.path.mkdir(parents=True)
     return folder
 
 
 def live_jobs(sweep: SweepFolder) -> dict[str, JobFolder]:
-    """Return the jobs by id that the scheduler got and whose end nobody has recorded."""
+    """Return the submitted jobs without a recorded end, by id."""
     open_jobs = ((job, job.submitted) for job in job_folders(sweep) if job.end is None)
     return {submitted.id: job for job, submitted in open_jobs if submitted is not None}

@@ -34,7 +34,7 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(cluster_sweep: ClusterSwe
     assert [end and end.state for end in cluster_sweep.ends] == ["TIMEOUT", "TIMEOUT", "COMPLETED"]
     earlier, given_up = cluster_sweep.attempts(first)
     assert (earlier.outcome, earlier.lost_to) == (Outcome.INTERRUPTED, "TIMEOUT")
-    assert f"job {cluster_sweep.ids[0]} ended: TIMEOUT (its time limit)" in earlier.reason
+    assert f"job {cluster_sweep.ids[0]} ended: TIMEOUT (time limit reached)" in earlier.reason
     assert given_up.outcome is Outcome.TIMEOUT
     assert "not retried: 2 jobs died during this run (TIMEOUT, TIMEOUT)" in given_up.reason
     assert f"attempt 0: {earlier.reason}" in given_up.evidence

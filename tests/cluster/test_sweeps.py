@@ -87,7 +87,7 @@ def test_cancelled_jobs_stay_cancelled(cluster_sweep: ClusterSweep) -> None:
     assert end.state == "CANCELLED"
     (attempt,) = cluster_sweep.attempts(run_id)
     assert attempt.outcome is Outcome.INTERRUPTED
-    assert "somebody cancelled it" in attempt.reason
+    assert "cancelled by a user" in attempt.reason
     assert attempt.lost_to is None
     assert not cluster_sweep.left()
 

@@ -1,1 +1,1 @@
-"""Batch jobs as background processes of this machine."""
+"""Batch jobs as background processes on this machine (`scheduler: shell`)."""

@@ -1,4 +1,4 @@
-"""Submit a job's script by hand: `python -m matrix.schedulers.shell JOB.sh` prints the job's id."""
+"""Submission by hand: `python -m matrix.schedulers.shell JOB.sh` submits a script and prints the job's id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs as background processes of this machine, behind the protocol of schedulers."""
+"""The shell scheduler: jobs as background processes on this machine."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from matrix.schedulers.shell.spool import ShellJob, SpooledJob, ids, spool
 from matrix.schedulers.states import PENDING
 
 MARK = "#SHELL "
-"""Begins the lines of a script that this scheduler reads."""
+"""Prefix of the lines of a script that this scheduler reads."""
 
 UP = 60.0
-"""Seconds for a supervisor to come up."""
+"""Seconds for a supervisor to start."""
 
 
 class ShellScheduler:
-    """Batch jobs without a batch system: for a workstation, and for the tests of all that jobs do."""
+    """Batch jobs without a batch system, for workstations and tests."""
 
     title = "the shell scheduler"
     submits_by = "python -m matrix.schedulers.shell"
     agents: Literal["srun", "here"] = "here"
 
     def submit(self, script: Path) -> str:
-        """Start a supervisor for a script, in a session of its own."""
+        """Start a supervisor for a script, in a new session."""
         try:
             spooled = SpooledJob.create(_job_of(script))
             with (spooled.path / "supervisor.log").open("wb") as log:
@@ -49,14 +49,14 @@ class ShellScheduler:
         deadline = time.monotonic() + UP
         while spooled.supervisor is None and spooled.ended is None:
             if supervisor.poll() is not None:
-                raise SchedulerError(f"its supervisor ended at once, see {spooled.path}/supervisor.log")
+                raise SchedulerError(f"its supervisor failed to start, see {spooled.path}/supervisor.log")
             if time.monotonic() > deadline:
-                raise NoAnswerError(f"the supervisor of job {spooled.id} did not come up in {UP:g} s")
+                raise NoAnswerError(f"the supervisor of job {spooled.id} did not start within {UP:g} s")
             time.sleep(0.02)
         return spooled.id
 
     def look(self, ids: Sequence[str]) -> dict[str, JobStatus]:
-        """Read the jobs' folders, and look whether their supervisors live."""
+        """Read the jobs' folders and check that their supervisors are alive."""
         found = {}
         for each in ids:
             job = SpooledJob(spool() / each)
@@ -66,19 +66,19 @@ class ShellScheduler:
         return found
 
     def named(self, name: str) -> list[str]:
-        """Read all jobs' folders."""
+        """Search the folders of all jobs."""
         jobs = ((each, SpooledJob(spool() / each).job) for each in ids())
         return [each for each, job in jobs if job is not None and job.name == name]
 
     def cancel(self, ids: Sequence[str]) -> None:
-        """Have the jobs' supervisors end them."""
+        """Ask the jobs' supervisors to end them."""
         for each in ids:
             job = SpooledJob(spool() / each)
             if job.path.is_dir() and job.ended is None:
                 job.cancel()
 
     def held(self, environment: Mapping[str, str]) -> HeldAllocation | None:
-        """Return the job that XFFL_SHELL_JOB names, if it is running."""
+        """Return the allocation of the job in XFFL_SHELL_JOB, if it is running."""
         number = environment.get("XFFL_SHELL_JOB", "")
         spooled = SpooledJob(spool() / number)
         job, started = spooled.job if number.isdigit() else None, spooled.started
@@ -93,7 +93,7 @@ class ShellScheduler:
         return 0
 
     def header(self, request: JobRequest, system: SystemFile) -> list[str]:
-        """Return `#SHELL` lines, one `key=value` each."""
+        """Return `#SHELL key=value` lines."""
         settings = system.shell
         values = {
             "name": request.name,
@@ -107,11 +107,11 @@ class ShellScheduler:
         return [f"{MARK}{name}={shlex.quote(value)}" for name, value in values.items()]
 
     def variables(self) -> list[str]:
-        """Return the line that names the job."""
+        """Return the line that exports the job's id."""
         return ['export XFFL_BENCH_JOB="$XFFL_SHELL_JOB" XFFL_BENCH_RESTARTS=0']
 
     def end_in_log(self, text: str) -> str | None:
-        """Return None: a supervisor records the end as a state, and writes into no log."""
+        """Return None: the supervisor records the state and writes to no log."""
         return None
 
     def will_not_start(self, reason: str) -> bool:
@@ -124,16 +124,16 @@ class ShellScheduler:
             return
         place = next(path for path in (spool(), *spool().parents) if path.exists())
         is_there = place.is_dir() and os.access(place, os.W_OK)
-        remedy = "name a folder that can be written to in XDG_STATE_HOME"
+        remedy = "set XDG_STATE_HOME to a writable folder"
         yield Finding("shell jobs", f"kept in {spool()}", is_there=is_there, remedy=remedy)
 
 
 def _job_of(script: Path) -> ShellJob:
-    """Read what a script asks for.
+    """Read the job from the `#SHELL` lines of a script.
 
     Raises:
-        SchedulerError: it has no lines for this scheduler, or one that means nothing.
-        OSError: it cannot be read.
+        SchedulerError: a line is missing or invalid.
+        OSError: the script cannot be read.
 
     """
     lines = [line.removeprefix(MARK) for line in script.read_text(encoding="utf-8").splitlines() if _is_ours(line)]
@@ -151,7 +151,9 @@ def _job_of(script: Path) -> ShellJob:
             submitted=time.time(),
         )
     except (KeyError, ValueError) as error:
-        raise SchedulerError(f"{script}: its {MARK.strip()} lines are not what xffl-bench writes ({error})") from error
+        raise SchedulerError(
+            f"{script}: its {MARK.strip()} lines are not as xffl-bench writes them ({error})"
+        ) from error
 
 
 def _is_ours(line: str) -> bool:

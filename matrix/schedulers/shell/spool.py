@@ -1,11 +1,11 @@
 """The jobs of the shell scheduler, as files of this user on this machine.
 
 ${XDG_STATE_HOME:-~/.local/state}/xffl-bench/shell/<host>/<id>/
-    job.json         what was submitted
+    job.json         the job as submitted
     supervisor.json  the process that runs it
-    started.json     once its turn has come
-    ended.json       once it has ended
-    cancel           if somebody has cancelled it
+    started.json     written when the job starts
+    ended.json       written when the job has ended
+    cancel           exists if the job was cancelled
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ShellJob:
-    """A job as it was submitted; `seconds` is its time limit, `submitted` seconds since 1970."""
+    """A job as submitted. `seconds` is the time limit; `submitted` is in seconds since 1970."""
 
     name: str
     script: str
@@ -43,7 +43,7 @@ class ShellJob:
 
 @dataclass(frozen=True)
 class Supervisor:
-    """A process, by what no other process has."""
+    """A process, identified by boot id, pid and start time."""
 
     boot: str
     pid: int
@@ -51,20 +51,20 @@ class Supervisor:
 
     @property
     def lives(self) -> bool:
-        """True if it is still there."""
+        """True if the process is alive."""
         return self.boot == machine() and start_time(self.pid) == self.start
 
 
 @dataclass(frozen=True)
 class Started:
-    """When a job's turn came, in seconds since 1970."""
+    """Start of a job, in seconds since 1970."""
 
     at: float
 
 
 @dataclass(frozen=True)
 class JobEnded:
-    """How a job ended, and after how many seconds."""
+    """Final state of a job and its wall time in seconds."""
 
     state: str
     seconds: float
@@ -84,14 +84,19 @@ class SpooledJob:
 
     @classmethod
     def create(cls, job: ShellJob) -> SpooledJob:
-        """Take the next id and write the job. Raises OSError: it cannot be written."""
+        """Take the next id and write the job.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
         place = spool()
         place.mkdir(parents=True, exist_ok=True)
         while True:
             number = max(map(int, ids()), default=0) + 1
             try:
                 (place / str(number)).mkdir()
-            except FileExistsError:  # somebody else was faster
+            except FileExistsError:  # another process took this id
                 continue
             made = cls(place / str(number))
             _write(made.path / "job.json", job)
@@ -99,59 +104,59 @@ class SpooledJob:
 
     @property
     def id(self) -> str:
-        """Return its id."""
+        """Id of the job."""
         return self.path.name
 
     @property
     def job(self) -> ShellJob | None:
-        """Return what was submitted, None if that was not written to its end."""
+        """The job as submitted, None if its document is incomplete."""
         return _read(self.path / "job.json", ShellJob)
 
     @property
     def started(self) -> Started | None:
-        """Return when its turn came."""
+        """Start of the job, None before it."""
         return _read(self.path / "started.json", Started)
 
     @property
     def ended(self) -> JobEnded | None:
-        """Return how it ended, as its supervisor recorded it."""
+        """End of the job as recorded by its supervisor, None before it."""
         return _read(self.path / "ended.json", JobEnded)
 
     @property
     def supervisor(self) -> Supervisor | None:
-        """Return the process that runs it."""
+        """The process that runs the job, None if it has not started."""
         return _read(self.path / "supervisor.json", Supervisor)
 
     @property
     def is_cancelled(self) -> bool:
-        """True if somebody has cancelled it."""
+        """True if the job was cancelled."""
         return (self.path / "cancel").exists()
 
     def cancel(self) -> None:
-        """Have its supervisor end it."""
+        """Ask the supervisor to end the job."""
         (self.path / "cancel").touch()
 
     def supervised_by(self, pid: int) -> None:
-        """Record the process that runs it."""
+        """Record the process that runs the job."""
         start = start_time(pid)
         if start is not None:
             _write(self.path / "supervisor.json", Supervisor(boot=machine(), pid=pid, start=start))
 
     def starts(self) -> None:
-        """Record that its turn has come."""
+        """Record that the job starts."""
         _write(self.path / "started.json", Started(at=time.time()))
 
     def ends(self, state: str) -> None:
-        """Record its end."""
+        """Record that the job has ended."""
         _write(self.path / "ended.json", JobEnded(state=state, seconds=self._seconds()))
 
     def state(self) -> tuple[str, float]:
-        """Return its state and the seconds that it has run."""
+        """Return the job's state and its wall time in seconds."""
         if (ended := self.ended) is not None:
             return ended.state, ended.seconds
         supervisor = self.supervisor
         if supervisor is None or not supervisor.lives:
-            ended = self.ended  # written between the two looks
+            ended = self.ended  # written since the first read
             return ("KILLED", self._seconds()) if ended is None else (ended.state, ended.seconds)
         return (PENDING if self.started is None else RUNNING), self._seconds()
 
@@ -161,7 +166,7 @@ class SpooledJob:
 
 
 def ids() -> list[str]:
-    """Return the ids of all jobs, in the order in which they were submitted."""
+    """Return the ids of all jobs, oldest first."""
     place = spool()
     found = [entry.name for entry in place.iterdir() if re.fullmatch(r"\d+", entry.name)] if place.exists() else []
     return sorted(found, key=int)
@@ -170,7 +175,7 @@ def ids() -> list[str]:
 def _read(file: Path, kind: type[T]) -> T | None:
     try:
         return kind(**json.loads(file.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):  # not there, or not what this module writes
+    except (FileNotFoundError, ValueError, TypeError):  # missing, or not written by this module
         return None
 
 

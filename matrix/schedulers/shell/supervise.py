@@ -1,9 +1,9 @@
-"""The process of a shell job: it waits for the job's turn, runs its script, and holds it to its time.
+"""The supervisor of a shell job: it waits for a slot, runs the script and enforces the time limit.
 
     python -P -m matrix.schedulers.shell.supervise FOLDER
 
-The script's process gets SIGUSR1 `warn_seconds` before its time is up. At the end of its time, or when the job is
-cancelled, all of its session get SIGTERM and, after a while, SIGKILL. The script ends with this process.
+The script gets SIGUSR1 `warn_seconds` before the time limit. At the limit, or when the job is cancelled, its process
+group gets SIGTERM and, after GRACE seconds, SIGKILL. The script dies with this process.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from matrix.schedulers.shell.spool import ShellJob, SpooledJob, spool
 from matrix.schedulers.states import meaning
 
 LOOK_EVERY = 0.1
-"""Seconds between two looks."""
+"""Seconds between polls."""
 
 GRACE = 30.0
-"""Seconds between SIGTERM and SIGKILL, as Slurm's KillWait."""
+"""Seconds between SIGTERM and SIGKILL, the default of Slurm's KillWait."""
 
 
 def supervise(folder: Path) -> None:
-    """Run a job to its end, and record that."""
+    """Run a job and record its final state."""
     spooled = SpooledJob(folder)
     job = spooled.job
     if job is None:
-        raise SystemExit(f"{folder}: there is no job")
+        raise SystemExit(f"{folder}: not a job: job.json is missing or damaged")
     spooled.supervised_by(os.getpid())
     state = "CANCELLED"
     try:
@@ -51,7 +51,7 @@ def supervise(folder: Path) -> None:
 
 @contextmanager
 def _turn(spooled: SpooledJob, job: ShellJob) -> Iterator[bool]:
-    """Hold one of the places for jobs; yield False if the job was cancelled before it got one."""
+    """Hold a slot for the job; yield False if the job was cancelled before it got one."""
     place = None
     while place is None:
         if spooled.is_cancelled:
@@ -73,7 +73,7 @@ def _is_over(job: str) -> bool:
 
 
 def _free_place(places: int) -> int | None:
-    """Return a locked file, None if all are taken. A lock ends with the process that holds it."""
+    """Return the descriptor of a locked slot file, None if all are taken. The lock ends with its process."""
     for number in range(places):
         file = os.open(spool() / f"place-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -86,7 +86,7 @@ def _free_place(places: int) -> int | None:
 
 
 def _run(spooled: SpooledJob, job: ShellJob) -> str:
-    """Run the script; return the state in which it ended."""
+    """Run the script and return its final state."""
     here = os.getpid()
     with Path(job.log.replace("%j", spooled.id)).open("ab") as log:
         script = subprocess.Popen(
@@ -113,7 +113,7 @@ def _run(spooled: SpooledJob, job: ShellJob) -> str:
 
 
 def _ended(script: subprocess.Popen[bytes], state: str) -> str:
-    """End a script and all of its session."""
+    """End the script's process group and return `state`."""
     _signal(script, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         script.wait(GRACE)

@@ -1,1 +1,1 @@
-"""Slurm: its commands, its states, and the scripts of its jobs."""
+"""Slurm: commands, states and options of job scripts."""

@@ -1,4 +1,4 @@
-"""Slurm's own commands, one function each: what is asked, and what is answered."""
+"""Calls of Slurm's commands and parsing of their output."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from matrix.schedulers.base import JobStatus, NoAnswerError, SchedulerError
 from matrix.schedulers.slurm.states import failed
 
 LIMIT = 60.0
-"""Seconds for an answer; a busy controller lets people wait."""
+"""Seconds to wait for an answer; a busy controller can be slow."""
 
 
 def submit(script: Path) -> str:
-    """Hand a script to sbatch; returns the job's id.
+    """Submit a script with sbatch and return the job's id.
 
     Raises:
-        NoAnswerError: the job may be in the queue, or come there.
-        SchedulerError: it was refused.
+        NoAnswerError: the job may be in the queue now or later.
+        SchedulerError: the job was refused.
 
     """
     return _output(["sbatch", "--parsable", str(script)]).partition(";")[0].strip()
 
 
 def look(ids: Sequence[str]) -> dict[str, JobStatus]:
-    """What Slurm says of jobs, by id; those that it has forgotten are missing.
+    """Return the status of jobs by id, without jobs that Slurm has forgotten.
 
     Raises:
-        SchedulerError: it does not answer.
+        SchedulerError: Slurm does not answer.
 
     """
     wanted = set(ids)
@@ -49,17 +49,17 @@ def look(ids: Sequence[str]) -> dict[str, JobStatus]:
 
 
 def named(name: str) -> list[str]:
-    """Ids of the jobs of a name that Slurm knows, whatever their state.
+    """Return the ids of this user's jobs with a name, in any state.
 
     Raises:
-        SchedulerError: it does not answer.
+        SchedulerError: Slurm does not answer.
 
     """
     return _output(["squeue", *_OF_MINE, "--name", name, "-o", "%i"]).split()
 
 
 def cancel(ids: Sequence[str]) -> None:
-    """Cancel jobs; one that has ended already is no fault.
+    """Cancel jobs; jobs that have already ended are ignored.
 
     Raises:
         SchedulerError: Slurm does not answer.
@@ -70,7 +70,7 @@ def cancel(ids: Sequence[str]) -> None:
 
 
 def host_names(nodes: str) -> list[str]:
-    """`node[0-1]` as `node0`, `node1`.
+    """Expand a host list: `node[0-1]` to `node0`, `node1`.
 
     Raises:
         SchedulerError: Slurm does not answer.
@@ -80,7 +80,7 @@ def host_names(nodes: str) -> list[str]:
 
 
 def end_time(job: str) -> str:
-    """When a job will end, as Slurm prints it.
+    """Return the end time of a job in Slurm's format.
 
     Raises:
         SchedulerError: Slurm does not answer.
@@ -90,17 +90,17 @@ def end_time(job: str) -> str:
 
 
 def version() -> str:
-    """Return what sbatch prints of its version.
+    """Return the version that sbatch prints.
 
     Raises:
-        SchedulerError: it prints none.
+        SchedulerError: sbatch failed.
 
     """
     return _output(["sbatch", "--version"]).strip()
 
 
 def partition_nodes(name: str | None) -> int:
-    """Return the number of nodes of a partition, or of all.
+    """Return the number of nodes of a partition, or of all partitions.
 
     Raises:
         SchedulerError: Slurm does not answer, or has no such partition.
@@ -111,10 +111,10 @@ def partition_nodes(name: str | None) -> int:
 
 
 def switches(hosts: Sequence[str]) -> dict[str, str]:
-    """The lowest switch over each host, where Slurm knows of switches."""
+    """Return the lowest switch of each host, empty if Slurm has no topology."""
     try:
         said = _output(["scontrol", "show", "topology"])
-    except SchedulerError:  # it knows of none
+    except SchedulerError:  # no topology is configured
         return {}
     found: dict[str, str] = {}
     for line in said.splitlines():
@@ -123,17 +123,17 @@ def switches(hosts: Sequence[str]) -> dict[str, str]:
     return {host: found[host] for host in hosts if host in found}
 
 
-_OF_MINE = ("-h", "-t", "all", "-u", str(os.getuid()))  # the number: not every user has a name, in an image for one
+_OF_MINE = ("-h", "-t", "all", "-u", str(os.getuid()))  # numeric: in an image, for example, a user may have no name
 
 
 def _accounted(ids: Sequence[str]) -> dict[str, JobStatus]:
-    """The same from the accounts, where the cluster keeps some: squeue forgets jobs some minutes after their end."""
+    """Return the status of jobs from accounting, if there is any: squeue forgets jobs minutes after their end."""
     if shutil.which("sacct") is None:
         return {}
     fields = "JobIDRaw,State,ElapsedRaw,NodeList,ExitCode"
     try:
         lines = _output(["sacct", "-n", "-P", "-X", "-j", ",".join(ids), "-o", fields])
-    except SchedulerError:  # no accounts are kept
+    except SchedulerError:  # accounting is disabled
         return {}
     found = {}
     for line in lines.splitlines():
@@ -146,18 +146,18 @@ def _accounted(ids: Sequence[str]) -> dict[str, JobStatus]:
 
 
 def _seconds(elapsed: str) -> float:
-    """`1-02:03:04`, `02:03:04` or `03:04` in seconds."""
+    """Convert `1-02:03:04`, `02:03:04` or `03:04` to seconds."""
     days, _, rest = elapsed.rpartition("-")
     total = 0
     for part in rest.split(":"):
-        if not part.isdigit():  # INVALID, where clocks differ
+        if not part.isdigit():  # INVALID, if clocks differ
             return 0.0
         total = total * 60 + int(part)
     return float(total + 86_400 * int(days or 0))
 
 
 _SHAPING = re.compile(r"(SQUEUE|SACCT|SINFO)_\w+")
-"""What users shape their own listings by; a job that such a filter hides would be taken for forgotten."""
+"""Variables that format or filter listings; a job hidden by such a filter would look forgotten."""
 
 
 def _output(command: list[str]) -> str:
@@ -167,7 +167,7 @@ def _output(command: list[str]) -> str:
     except OSError as error:
         raise SchedulerError(f"{command[0]}: {error.strerror}") from error
     except subprocess.TimeoutExpired:
-        raise NoAnswerError(f"{command[0]}: no answer in {LIMIT:g} s") from None
+        raise NoAnswerError(f"{command[0]}: no answer within {LIMIT:g} s") from None
     if done.returncode != 0:
         said = complaint(done)
         raise NoAnswerError(said) if re.search(r"timed out|Unable to contact", said) else SchedulerError(said)

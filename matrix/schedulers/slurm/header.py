@@ -1,4 +1,4 @@
-"""What sbatch is asked for, as options."""
+"""Options of sbatch for a job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matrix.schedulers.base import JobRequest
 
 
 def options(request: JobRequest, system: SystemFile) -> list[str]:
-    """Return sbatch's options for a job, one each."""
+    """Return the options of sbatch for a job, one per item."""
     log = f"--output={shlex.quote(str(request.log))}"
     if request.nodes is None:
         after = [f"--dependency=afterany:{':'.join(request.after)}"] if request.after else []
@@ -35,12 +35,12 @@ def options(request: JobRequest, system: SystemFile) -> list[str]:
 
 
 def cores_per_node(system: SystemFile) -> int:
-    """Return the cores that are asked for on each node."""
+    """Return the number of cores requested per node."""
     return system.slurm.cores_per_node or system.ranks_per_node * system.threads_per_rank
 
 
 def _asked_for(settings: SlurmSettings) -> list[str]:
-    """Return the options that every job of a system has."""
+    """Return the options common to all jobs of a system."""
     chosen = {name: getattr(settings, name) for name in ("account", "partition", "qos", "constraint")}
     return [f"--{name}={value}" for name, value in chosen.items() if value is not None]
 

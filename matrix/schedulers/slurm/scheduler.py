@@ -1,4 +1,4 @@
-"""Slurm behind the protocol of schedulers."""
+"""The Slurm scheduler."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatu
 from matrix.schedulers.slurm import commands, header, states
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")
-LOGIN = "call xffl-bench on a login node"
+LOGIN = "run xffl-bench on a login node"
 
 
 class SlurmScheduler:
-    """Slurm, by its commands."""
+    """Slurm, driven by its command-line tools."""
 
     title = "Slurm"
     submits_by = "sbatch"
@@ -41,7 +41,7 @@ class SlurmScheduler:
         commands.cancel(ids)
 
     def held(self, environment: Mapping[str, str]) -> HeldAllocation | None:
-        """Ask for the hosts, switches and end of SLURM_JOB_ID's job."""
+        """Query the hosts, switches and end of the job in SLURM_JOB_ID."""
         job, nodes = environment.get("SLURM_JOB_ID"), environment.get("SLURM_JOB_NODELIST")
         if job is None or nodes is None:
             return None
@@ -57,22 +57,22 @@ class SlurmScheduler:
         return [f"#SBATCH {option}" for option in header.options(request, system)]
 
     def variables(self) -> list[str]:
-        """Return lines that name the job, and let ranks have the variables of the job's process."""
+        """Return lines that export the job's id and let srun pass on the environment."""
         return [
             'export XFFL_BENCH_JOB="${SLURM_JOB_ID:-}" XFFL_BENCH_RESTARTS="${SLURM_RESTART_COUNT:-0}"',
-            "unset SLURM_EXPORT_ENV  # where it says NONE, ranks would get no variables at all",
+            "unset SLURM_EXPORT_ENV  # with NONE, ranks would get no variables",
         ]
 
     def end_in_log(self, text: str) -> str | None:
-        """Return what slurmstepd wrote last."""
+        """Return the state in the last message of slurmstepd."""
         return states.in_log(text)
 
     def will_not_start(self, reason: str) -> bool:
-        """Compare with Slurm's reasons that do not pass by themselves."""
+        """Return True if Slurm's reason does not resolve without intervention."""
         return states.will_not_start(reason)
 
     def check(self, system: SystemFile) -> Iterator[Finding]:
-        """Look for the commands, and for the partition with as many nodes as the system file says."""
+        """Yield whether the commands are installed and the partition has the nodes of the system file."""
         missing = [tool for tool in COMMANDS if shutil.which(tool) is None]
         if missing:
             yield Finding("Slurm", f"no {' and no '.join(missing)} in PATH", is_there=False, remedy=LOGIN)
@@ -94,15 +94,15 @@ def _partition(system: SystemFile) -> Finding:
     except SchedulerError as error:
         return Finding(label, str(error), is_there=False, remedy="see `sinfo`")
     if nodes < system.nodes:
-        remedy = "name another under slurm.partition, or lower 'nodes'"
-        return Finding(label, f"{nodes} nodes, and the system file says {system.nodes}", is_there=False, remedy=remedy)
+        remedy = "choose another slurm.partition, or lower 'nodes'"
+        return Finding(label, f"{nodes} nodes, but the system file has {system.nodes}", is_there=False, remedy=remedy)
     return Finding(label, f"{nodes} nodes", is_there=True)
 
 
 def _end(job: str) -> float:
-    # Not SLURM_JOB_END_TIME: an administrator can have changed it since the job began.
+    # Not SLURM_JOB_END_TIME: an administrator may have changed the end since the job started.
     said = commands.end_time(job)
     try:
-        return datetime.fromisoformat(said).timestamp()  # in the zone of the host, as Slurm prints it
+        return datetime.fromisoformat(said).timestamp()  # Slurm prints the host's local time
     except ValueError:  # NONE, N/A: no limit
         return float("inf")

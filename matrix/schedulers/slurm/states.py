@@ -1,4 +1,4 @@
-"""What Slurm writes of jobs: why they wait, why they failed, and how they ended."""
+"""Slurm's texts about jobs: reasons for waiting, reasons for failure, and messages in logs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ NEVER = (
     "QOSMaxWallDurationPerJobLimit",
     "ReqNodeNotAvail",
 )
-"""Reasons for waiting that do not pass by themselves (slurm.schedmd.com/squeue.html, "job reason codes")."""
+"""Reasons for waiting that do not resolve without intervention (slurm.schedmd.com/squeue.html, "job reason codes")."""
 
 
 def failed(reason: str) -> str:
-    """Of a job that FAILED for a reason, as squeue words it: whether it ended by itself, or was KILLED."""
+    """Return the state of a job that squeue lists as FAILED: FAILED if it exited, KILLED otherwise."""
     return "FAILED" if reason == "NonZeroExitCode" else "KILLED"
 
 
@@ -40,15 +40,16 @@ _WHY = {
 
 
 def in_log(text: str) -> str | None:
-    """Why Slurm's daemon on a job's first node ended it, as it wrote into the job's log (`*** JOB 7 ON node0 CANCELLED
-    AT 2026-11-25T03:00:00 DUE TO TIME LIMIT ***`); the last time counts. None where it did not, or for another reason.
+    """Return the state named by slurmstepd's last message in a job's log, None without a known one.
+
+    For example `*** JOB 7 ON node0 CANCELLED AT 2026-11-25T03:00:00 DUE TO TIME LIMIT ***`.
     """
     reasons = _WORDS.findall(text)
     return _WHY.get(reasons[-1]) if reasons else None
 
 
 def will_not_start(reason: str) -> bool:
-    """Whether a job that waits for this reason waits for somebody to do something."""
+    """Return True if a job that waits for this reason will not start without intervention."""
     return reason.startswith(NEVER)
 
 
@@ -56,9 +57,8 @@ _OUT_OF_MEMORY = re.compile(r"oom[-_]kill event|: Out Of Memory$")
 
 
 def out_of_memory_line(text: str) -> str:
-    """Return the line by which Slurm says that a node's control group ran out of memory, else an empty text.
+    """Return the line in which Slurm reports that a node's cgroup ran out of memory, else "".
 
-    Its daemon writes `oom_kill event` (22.05: `oom-kill event(s)`) into the node's log, srun `Out Of Memory` into its
-    own.
+    slurmstepd writes `oom_kill event` (22.05: `oom-kill event(s)`) to the node's log, srun `Out Of Memory` to its own.
     """
     return next((line for line in text.splitlines() if _OUT_OF_MEMORY.search(line)), "")

@@ -69,7 +69,7 @@ def test_a_run_that_fits_into_no_job_is_one_sentence(runs: list[Run]) -> None:
     with pytest.raises(InputError) as caught:
         packed(runs, job_minutes=2, seconds=90.0)
     assert str(caught.value).startswith("slurm.job_minutes: 2 minutes are too short for llama-tiny.")
-    assert "which may take 90 s, and for 180 s around it: raise slurm.job_minutes" in str(caught.value)
+    assert "which may take 90 s plus 180 s of overhead: raise slurm.job_minutes" in str(caught.value)
 
 
 def test_nothing_to_do_is_no_job() -> None:

@@ -26,7 +26,7 @@ def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["fsdp", "ddp"])
     said = shell_sweep.run()
     assert "2 runs in 1 jobs: at most" in said
-    assert "COMPLETED: it came to its end" in said
+    assert "COMPLETED: finished" in said
     assert list(shell_sweep.outcomes().values()) == [Outcome.COMPLETED] * 2
     (job,) = shell_sweep.jobs
     assert job.submitted is not None
@@ -61,7 +61,7 @@ def test_a_cancelled_job_is_ended_and_is_not_submitted_again(shell_sweep: ShellS
     assert "was cancelled" in output
     (attempt,) = shell_sweep.attempts_at(run_id)
     assert (attempt.outcome, attempt.job_end, attempt.lost_to) == (Outcome.INTERRUPTED, "CANCELLED", None)
-    assert "somebody cancelled it" in attempt.reason
+    assert "cancelled by a user" in attempt.reason
     shell_sweep.assert_nothing_left()
 
 
@@ -120,7 +120,7 @@ def test_the_end_of_a_jobs_time(tmp_path: Path, data: Path) -> None:
     job.script.write_text(lines.replace(f"#SHELL minutes={job.order().minutes}", "#SHELL minutes=0.5"), "utf-8")
     sweep.by_hand(job.script)
     output = sweep.run(expect=1)
-    assert "TIMEOUT: its time limit" in output
+    assert "TIMEOUT: time limit reached" in output
     (end,) = sweep.ends
     assert end is not None
     assert end.state == "TIMEOUT"
@@ -155,5 +155,5 @@ def test_a_script_that_is_none_of_ours_is_refused(shell_sweep: ShellSweep, tmp_p
     script.write_text("#!/bin/bash\ntrue\n", encoding="utf-8")
     with pytest.raises(subprocess.CalledProcessError) as refused:
         shell_sweep.by_hand(script)
-    assert f"{script}: its #SHELL lines are not what xffl-bench writes" in refused.value.stderr
+    assert f"{script}: its #SHELL lines are not as xffl-bench writes them" in refused.value.stderr
     assert "Traceback" not in refused.value.stderr

@@ -31,7 +31,7 @@ def test_a_run_that_took_two_jobs_with_it_is_given_up(tmp_path: Path, two_rank_r
     assert (first.outcome, first.lost_to) == (Outcome.INTERRUPTED, "NODE_FAIL")
     assert "job 7 ended: NODE_FAIL (a node failed)" in first.reason
     begin(sweep, two_rank_run)
-    (second,) = settle(sweep, [two_rank_run.id], LostJob("9", "TIMEOUT", "its time limit", counts=True))
+    (second,) = settle(sweep, [two_rank_run.id], LostJob("9", "TIMEOUT", "time limit reached", counts=True))
     assert (second.outcome, second.lost_to) == (Outcome.TIMEOUT, "TIMEOUT")
     assert second.outcome.is_final
     assert second.reason.startswith("not retried: 2 jobs died during this run (NODE_FAIL, TIMEOUT)")

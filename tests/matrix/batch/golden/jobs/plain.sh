@@ -16,6 +16,6 @@ trap '' USR1  # the harness handles the warning before the time limit; bash woul
 source /shared/site.sh
 set -u
 export XFFL_BENCH_JOB="${SLURM_JOB_ID:-}" XFFL_BENCH_RESTARTS="${SLURM_RESTART_COUNT:-0}"
-unset SLURM_EXPORT_ENV  # where it says NONE, ranks would get no variables at all
+unset SLURM_EXPORT_ENV  # with NONE, ranks would get no variables
 cd /FOLDER
 exec /PYTHON -P -m matrix job /FOLDER/results/nightly/jobs/0001

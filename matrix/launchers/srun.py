@@ -1,6 +1,6 @@
 """Torchrun agents on the hosts of a Slurm allocation: one `srun` per run, one task of it per node.
 
-When a step's tasks end, Slurm ends their remaining processes. To stop a run early, a second step ends all processes with
+When a step's tasks end, Slurm ends their remaining processes. To stop a run early, a second step ends all processes of
 the run's owner on every host.
 """
 
@@ -174,7 +174,7 @@ class SrunLauncher:
         return self.on_hosts("end", len(self._hosts), owners, "--spare-owner", self._owner)
 
     def on_hosts(self, what: str, nodes: int, *whose: str) -> list[str]:
-        """Call `matrix.host.processes` on the first `nodes` hosts, by default for this runner's owner; return what failed."""
+        """Call `matrix.host.processes` on the first `nodes` hosts, by default for this owner; return what failed."""
         if nodes == 0:
             return []
         words = [sys.executable, "-P", "-m", "matrix.host.processes", what, *(whose or [self._owner])]

@@ -110,7 +110,7 @@ def test_a_job_that_was_warned_begins_nothing_more(cluster_sweep: ClusterSweep) 
     )
     jobs = {each: result.allocation.job for each, result in cluster_sweep.found().items() if result.allocation}
     assert sorted(jobs.values()) == sorted(map(str, cluster_sweep.ids)), "one run in each of two jobs"
-    assert jobs[run_id] == str(cluster_sweep.ids[0]), "what was under way came to its end"
+    assert jobs[run_id] == str(cluster_sweep.ids[0]), "the active run finished"
     assert all(len(cluster_sweep.attempts(each)) == 1 for each in jobs)
 
 
@@ -185,7 +185,7 @@ def test_a_full_file_system(small_disk: Path, tmp_path: Path, data: Path) -> Non
                 output, _ = process.communicate(timeout=100)
             assert process.returncode == 1, output
             assert f"{small_disk}" in output
-            assert "No space left on device; every finished run is kept" in output
+            assert "No space left on device; finished runs are kept" in output
             filler.unlink()
             assert wait_for(lambda: not sweep.left())
         done = sweep.call()

@@ -43,7 +43,7 @@ def test_a_run_out_of_memory_ends_and_its_job_goes_on(strict: Cluster, tmp_path:
 
 
 def test_a_job_whose_own_process_is_killed_for_memory(strict: Cluster, tmp_path: Path, data: Path) -> None:
-    """Twice, with the same run under way, which is given up."""
+    """Two jobs die during the same run, which is then not retried."""
     now = tmp_path / "now"
     hog = f"( until [ -e {now} ]; do sleep 0.1; done; exec {sys.executable} -c 'x = bytearray(2 << 30)' ) &"
     first_to_go = "echo 1000 > /proc/self/oom_score_adj"  # of this job's processes, if they want too much

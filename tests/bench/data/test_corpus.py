@@ -239,7 +239,7 @@ def test_italian_becomes_a_data_set_to_train_on(
     out = tmp_path / "it"
     arguments = ["--sequence-length", "32", "--tokenizer", "train:2048", "--val-fraction", "0.05"]
     arguments += ["--document-separator", SEPARATOR, "--workers", "2"]
-    for said in ("made", "was there already"):
+    for said in ("made", "already exists"):
         assert run_cli(out, FORTUNES, *arguments, monkeypatch=monkeypatch) == 0
         assert f"{out} {said}: " in capfd.readouterr().out
     named = sorted(path for path in FORTUNES.iterdir() if not path.suffix)

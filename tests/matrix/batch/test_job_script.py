@@ -1,4 +1,4 @@
-"""What sbatch gets: held against golden files, since it is what people read, and submit by hand."""
+"""Job scripts, compared with golden files: people read them and submit them by hand."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
 
 def test_detached_jobs_go_on_are_seen_and_are_taken_up(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["ddp"], steps=60)
-    assert "how far it is" in shell_sweep.run("--detach")
+    assert "show progress: xffl-bench status" in shell_sweep.run("--detach")
     shell_sweep.training_run()
     shown = shell_sweep.call("status", str(shell_sweep.folder.path))
     assert "RUNNING" in shown.stdout, shown.stdout + shown.stderr

@@ -131,7 +131,7 @@ def test_gpus_of_several_nodes_need_hosts_of_their_own(tmp_path: Path, data: Pat
 
 
 def test_the_scripts_of_a_run(tmp_path: Path, xffl_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held against golden files: what they hold is what people read, and repeat runs by."""
+    """Compared with golden files: people read these files and repeat runs with them."""
     for name in passed_on(os.environ):
         monkeypatch.delenv(name)
     monkeypatch.setenv("NCCL_DEBUG", "WARN")

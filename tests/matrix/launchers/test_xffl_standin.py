@@ -1,4 +1,4 @@
-"""The stand-in for `xffl exec` does what the real one was found to do; the real one is held against it where it is."""
+"""The stand-in for `xffl exec` behaves like the real one, with which it is compared if that is installed."""
 
 from __future__ import annotations
 

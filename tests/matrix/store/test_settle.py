@@ -1,4 +1,4 @@
-"""Attempts that died with their job: named, done again, and given up the second time."""
+"""Attempts that died with their job: recorded, retried, and not retried after the second job."""
 
 from __future__ import annotations
 

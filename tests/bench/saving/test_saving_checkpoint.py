@@ -1,4 +1,4 @@
-"""A run that goes on from a checkpoint is the training that was interrupted, to the bit."""
+"""A run resumed from a checkpoint is bitwise identical to an uninterrupted training."""
 
 from __future__ import annotations
 

@@ -31,3 +31,11 @@ def as_text(value: object) -> str:
 
 class LostHostError(RuntimeError):
     """A host of the allocation no longer responds; the remaining runs need another job."""
+
+
+class SchedulerError(RuntimeError):
+    """A command of the scheduler failed; the message is its output."""
+
+
+class NoAnswerError(SchedulerError):
+    """The scheduler did not confirm whether it carried out a command."""

@@ -16,12 +16,11 @@ from matrix.batch.live_jobs import SURE, LiveJobs
 from matrix.batch.packing import JobPack, pack
 from matrix.batch.script import write_script
 from matrix.batch.wanted import Wanted
-from matrix.errors import InputError
+from matrix.errors import InputError, NoAnswerError, SchedulerError
 from matrix.planning.order import by_nodes
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
-from matrix.schedulers.base import NoAnswerError, SchedulerError
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import Claim
 from matrix.store.estimate import Expected

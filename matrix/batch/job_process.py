@@ -18,13 +18,13 @@ from bench.contract.result import JobEnd
 from bench.contract.run import Run
 from matrix.batch.closing import explained
 from matrix.batch.preflight import look_before
-from matrix.errors import InputError, LostHostError
+from matrix.errors import InputError, LostHostError, SchedulerError
 from matrix.host.signals import stop_signals
 from matrix.image.image import Image
 from matrix.runner.execute import waiting_at
 from matrix.runner.runner import Summary
 from matrix.runner.session import Here, run_here, site_of, with_library
-from matrix.schedulers.base import HeldAllocation, Scheduler, SchedulerError
+from matrix.schedulers.base import HeldAllocation, Scheduler
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.schedulers.states import ENDS, RUNNING, meaning
 from matrix.store.claim import claim

@@ -18,9 +18,8 @@ from matrix.cli.arguments import Except, MatrixFile, Only, Results, SweepPath, S
 from matrix.cli.data import app as data_app
 from matrix.cli.image import app as image_app
 from matrix.cli.run import cancel, job, run
-from matrix.errors import InputError, LostHostError
+from matrix.errors import InputError, LostHostError, SchedulerError
 from matrix.host.processes import StuckError
-from matrix.schedulers.base import SchedulerError
 from matrix.store.claim import LostClaimError
 
 app = typer.Typer(

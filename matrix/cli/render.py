@@ -18,7 +18,7 @@ from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell
 from bench.contract.result import Result
 from bench.contract.training import SETTINGS
-from matrix.errors import InputError, as_text
+from matrix.errors import InputError, SchedulerError, as_text
 from matrix.host.variables import environment
 from matrix.image.image import entry_command
 from matrix.launchers.torchrun import agent_command, orders
@@ -27,7 +27,7 @@ from matrix.launchers.xffl_site import find_site
 from matrix.planning.crossing import crossing
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.runner import Summary
-from matrix.schedulers.base import JobStatus, SchedulerError
+from matrix.schedulers.base import JobStatus
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import holder
 from matrix.store.jobs import JobFolder, job_folders, live_jobs

@@ -12,14 +12,6 @@ from bench.contract.result import Allocation
 from matrix.config.system import SystemFile
 
 
-class SchedulerError(RuntimeError):
-    """A command of the scheduler failed; the message is its output."""
-
-
-class NoAnswerError(SchedulerError):
-    """The scheduler did not confirm whether it carried out a command."""
-
-
 @dataclass(frozen=True)
 class JobStatus:
     """Status of a job in the scheduler.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from matrix.schedulers.base import SchedulerError
+from matrix.errors import SchedulerError
 from matrix.schedulers.shell.scheduler import ShellScheduler
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from typing import Literal
 
 from bench.contract.result import Allocation
 from matrix.config.system import SystemFile
-from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus, NoAnswerError, SchedulerError
+from matrix.errors import NoAnswerError, SchedulerError
+from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus
 from matrix.schedulers.shell.spool import ShellJob, SpooledJob, ids, spool
 from matrix.schedulers.states import PENDING
 

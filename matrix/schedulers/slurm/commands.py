@@ -9,8 +9,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from matrix.errors import NoAnswerError, SchedulerError
 from matrix.host.calls import call, complaint
-from matrix.schedulers.base import JobStatus, NoAnswerError, SchedulerError
+from matrix.schedulers.base import JobStatus
 from matrix.schedulers.slurm.states import failed
 
 LIMIT = 60.0

@@ -10,7 +10,8 @@ from typing import Literal
 
 from bench.contract.result import Allocation
 from matrix.config.system import SystemFile
-from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus, SchedulerError
+from matrix.errors import SchedulerError
+from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus
 from matrix.schedulers.slurm import commands, header, states
 
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "srun", "sinfo")

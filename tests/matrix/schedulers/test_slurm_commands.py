@@ -7,7 +7,8 @@ from typing import Protocol
 
 import pytest
 
-from matrix.schedulers.base import JobStatus, NoAnswerError, SchedulerError
+from matrix.errors import NoAnswerError, SchedulerError
+from matrix.schedulers.base import JobStatus
 from matrix.schedulers.slurm import commands
 from matrix.schedulers.slurm.commands import look
 from matrix.schedulers.slurm.states import in_log, out_of_memory_line, will_not_start

@@ -32,7 +32,7 @@ def check_hosts(runs: Iterable[Run], over_ssh: XfflSettings) -> None:
         elsewhere = run.launcher == "xffl" and not over_ssh.is_loopback
         if run.system.device == "cuda" and run.nodes > 1 and not elsewhere:
             raise InputError(
-                f"system {run.system.name}: scheduler: 'local' has the GPUs of one machine, and {run.id} needs "
+                f"system {run.system.name}: this machine has the GPUs of one node, and {run.id} needs "
                 f"{run.nodes} nodes: leave these runs out with --only nodes=1"
                 + (", or name other hosts under xffl.hosts" if run.launcher == "xffl" else "")
             )

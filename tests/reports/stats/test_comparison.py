@@ -114,7 +114,8 @@ def test_pairs_across_allocations_would_claim_too_much() -> None:
     """What tables did before: repeat i of one job against repeat i of another."""
 
     def paired_across_jobs(sides: Sides) -> tuple[float, float] | None:
-        return interval(tuple([Sample(s.value, "one", s.repeat) for s in side] for side in sides))  # type: ignore[arg-type]
+        ours, theirs = ([Sample(each.value, "one", each.repeat) for each in side] for side in sides)
+        return interval((ours, theirs))
 
     one = WORLDS["1 allocations that differ by 5%"]
     found, _ = coverage(one, paired_across_jobs, repeats=3, simulations=2_000)

@@ -28,7 +28,8 @@ class Workers:
     """A pool of spawned processes (forking would copy a process with threads). Use as a context manager."""
 
     def __init__(self, processes: int) -> None:
-        os.environ["PYTHONSAFEPATH"] = "1"  # of processes that are started from here on: where they run is no code
+        self._safe_path = os.environ.get("PYTHONSAFEPATH")
+        os.environ["PYTHONSAFEPATH"] = "1"  # spawned workers take no code from the working directory
         self._others = set(multiprocessing.active_children())
         self._pool = ProcessPoolExecutor(
             processes,
@@ -48,6 +49,10 @@ class Workers:
             for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
         self._pool.shutdown()
+        if self._safe_path is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
+        else:
+            os.environ["PYTHONSAFEPATH"] = self._safe_path
 
     def each(self, function: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
         """Yield the results in the order of completion.

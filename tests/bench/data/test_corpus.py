@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.prepare import prepare
+from bench.data.corpus.workers import Workers
 from bench.data.dataset import load
 from matrix.cli import app as cli
 from matrix.config.source import read_source
@@ -254,3 +255,10 @@ def test_italian_becomes_a_data_set_to_train_on(
         assert batch.tokens.shape == batch.labels.shape == (run.batch_size, 32)
         assert (batch.tokens[:, 1:] == batch.labels[:, :-1]).all()
     assert sum(batch.tokens.shape[0] for rank in range(2) for batch in load(run, rank).validation) >= 8
+
+
+def test_workers_leave_the_callers_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    with Workers(1) as workers:
+        assert list(workers.each(os.getenv, ["PYTHONSAFEPATH"])) == ["1"]
+    assert "PYTHONSAFEPATH" not in os.environ

@@ -38,7 +38,7 @@ def test_a_run_out_of_memory_ends_and_its_job_goes_on(strict: Cluster, tmp_path:
     assert done.returncode == 1, done.stdout + done.stderr
     small, large = sorted(sweep.found().values(), key=lambda result: ".b65536." in result.run)
     assert (small.outcome, large.outcome) == (Outcome.COMPLETED, Outcome.OOM), large
-    assert "out of host memory: Slurm killed a process" in large.reason
+    assert "out of host memory: the scheduler killed a process" in large.reason
     assert [end and end.state for end in sweep.ends] == ["COMPLETED"]
 
 

@@ -65,7 +65,7 @@ def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> No
     assert meanwhile.returncode in (0, 1), meanwhile.stdout + meanwhile.stderr  # 1: not all is done
     assert "submitted" not in meanwhile.stdout
     (place,) = tmp_path.glob("results/????-??-??/small")
-    assert wait_for(lambda: any("whole report" in each.read_text() for each in place.glob("report-*.log")), 120)
+    assert wait_for(lambda: any("full report" in each.read_text() for each in place.glob("report-*.log")), 120)
     frame = pd.read_parquet(place / "report" / "runs.parquet")
     assert list(frame["outcome"]) == [Outcome.COMPLETED] * 2
     again = cluster.run([str(tmp_path / "nightly.sh")], timeout=60)

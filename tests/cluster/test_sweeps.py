@@ -202,7 +202,7 @@ def test_sbatch_that_refuses_is_a_sentence(cluster: Cluster, tmp_path: Path, dat
     costly.write(["ddp"])
     asked = costly.call("--accept-changes")
     assert asked.returncode == 2
-    assert "pass --yes" in asked.stderr
+    assert "use --yes" in asked.stderr
     assert costly.ids == []
 
 

@@ -62,8 +62,8 @@ class LiveJobs:
         """Ids of the runs in active jobs."""
         return {run.id for live in self._live.values() for run in live.order.runs}
 
-    def find(self, folder: JobFolder) -> bool:
-        """Follow a job that an earlier call submitted. Remove one that was never submitted, and return False.
+    def find(self, folder: JobFolder) -> None:
+        """Follow a job that an earlier call submitted; remove one that was never submitted.
 
         Raises:
             SchedulerError: the scheduler does not answer.
@@ -73,9 +73,8 @@ class LiveJobs:
         submitted = folder.submitted or self._adopted(folder, order)
         if submitted is None:
             shutil.rmtree(folder.path)
-            return False
-        self._live[folder.number] = LiveJob(folder, order, submitted)
-        return True
+        else:
+            self._live[folder.number] = LiveJob(folder, order, submitted)
 
     def follow(self, folder: JobFolder, order: JobOrder, submitted: Submitted, what: str) -> None:
         """Follow a submitted job."""

@@ -58,7 +58,7 @@ class Figure:
         return made is not None and made.rule is not Rule.ITSELF and not made.estimate.is_interval
 
     def note(self, repeats: int) -> str:
-        """Return how a ratio was made, if not from a pair of each of `repeats` repeats: `1 pair`, `2 and 3 jobs`."""
+        """Return how a ratio was made, if not from a pair of each of `repeats` repeats: `1 pair`."""
         made = self.comparison
         if made is None or made.rule is Rule.ITSELF:
             return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.contract.measured import Measured
@@ -10,9 +11,8 @@ from bench.contract.run import Run
 from reports.data.comparable import Kind, differences
 from reports.data.frame import LoadedSweep
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
-from reports.tables.figures import TableReference, damaged, figure_of
+from reports.tables.figures import TableReference, damaged
 from reports.tables.grid import CellRuns, Grid
-from reports.tables.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,17 @@ class Notice:
         return f"{self.caution}{where}: {self.caution.meaning}; {self.caution.remedy}."
 
 
-def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference) -> list[Notice]:
-    """Return all cautions of a table, in the order of `Caution`."""
+def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference, few_pairs: Sequence[str] = ()) -> list[Notice]:
+    """Return all cautions of a table, in the order of `Caution`.
+
+    Args:
+        few_pairs: cells with enough repeats of which some ratio has no interval all the same.
+
+    """
     found = [
         *_measured(grid),
         *_few_repeats(grid),
-        *_few_pairs(grid, reference),
+        *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
         *_not_comparable(grid, sweep),
         *([] if reference.completed else [Notice(Caution.NO_REFERENCE, str(reference))]),
         *_damaged(grid),
@@ -71,22 +76,6 @@ def _where(touched: set[tuple[str, int]], everywhere: set[tuple[str, int]]) -> s
 def _few_repeats(grid: Grid) -> list[Notice]:
     counts = [len(cell.completed) for cell in grid.cells if cell.completed]
     return [Notice(Caution.FEW_REPEATS)] if counts and min(counts) < FEWEST_FOR_INTERVAL else []
-
-
-def _few_pairs(grid: Grid, reference: TableReference) -> list[Notice]:
-    """Return a notice of the cells with enough repeats of which some ratio has no interval all the same."""
-    places = [
-        f"{row.label} on {nodes}"
-        for row in grid.rows
-        for nodes, cell in row.cells.items()
-        if len(cell.completed) >= FEWEST_FOR_INTERVAL
-        and any(
-            figure.lacks_interval
-            for metric in METRICS
-            if metric.against and (figure := figure_of(metric, grid, row, nodes, reference)) is not None
-        )
-    ]
-    return [Notice(Caution.FEW_PAIRS, ", ".join(places))] if places else []
 
 
 def _damaged(grid: Grid) -> list[Notice]:

@@ -9,6 +9,7 @@ import pandas as pd
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
+from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.caption import caption
 from reports.tables.figures import (
     Figure,
@@ -89,7 +90,7 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
         if not metric.optional or any(cell.figure for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
-    cautions = notices(grid, sweep, reference)
+    cautions = notices(grid, sweep, reference, _with_few_pairs(grid, blocks))
     return Table(
         grid,
         caption(grid, sweep),
@@ -100,6 +101,18 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
         cautions,
         findings(_compared(grid, blocks), reference.strategy, cautions),
     )
+
+
+def _with_few_pairs(grid: Grid, blocks: list[Block]) -> list[str]:
+    """Return the cells with enough repeats of which some ratio has no interval all the same, row by row."""
+    return [
+        f"{row.label} on {nodes}"
+        for place, row in enumerate(grid.rows)
+        for column, nodes in enumerate(grid.nodes)
+        if nodes in row.cells
+        and len(row.cells[nodes].completed) >= FEWEST_FOR_INTERVAL
+        and any((figure := block.cells[place][column].figure) and figure.lacks_interval for block in blocks)
+    ]
 
 
 def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:

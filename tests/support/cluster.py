@@ -198,16 +198,22 @@ class Cluster:
         """No jobs, all nodes idle, and links that are not shaped."""
         self.say("scancel", "--user=root")
         for node in self.nodes:
-            if self.node_state(node).endswith("*") and self.first_process(node):
-                self.power_cut(node)
+            if self.node_state(node).startswith(("down", "drain")) and self.first_process(node):
+                self.say("scontrol", "update", f"nodename={node}", "state=resume")
             if not self.first_process(node):
                 self.boot(node)
-            elif self.node_state(node).startswith(("down", "drain")):
-                self.say("scontrol", "update", f"nodename={node}", "state=resume")
+            elif self._settled_state(node) != "idle":
+                # Slurm may wait for minutes before it asks a node again that did not answer.
+                self.power_cut(node)
+                self.boot(node)
         self.shape("off")
         states = {node: self.node_state(node) for node in self.nodes}
-        busy = [node for node, state in states.items() if state != "idle"]
-        assert wait_for(lambda: all(self.node_state(node) == "idle" for node in busy)), states
+        assert set(states.values()) == {"idle"}, states
+
+    def _settled_state(self, node: str) -> str:
+        """State of a node once it is idle or Slurm does not reach it, or after a while."""
+        wait_for(lambda: self.node_state(node) == "idle" or self.node_state(node).endswith("*"), 15)
+        return self.node_state(node)
 
     def shape(self, rate: str, *nodes: str) -> None:
         """What the links of nodes (of all) carry: "200mbit", or "off". Loopback stays as it is."""

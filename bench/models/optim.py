@@ -45,15 +45,17 @@ def learning_rate(run: Run, step: int) -> float:
     """Return the rate of an optimizer step (0 is the schedule's first).
 
     Linear warm-up, then cosine decay to `lr_decay_ratio`, where it stays. The last warm-up step has the peak rate, the
-    schedule's last step the lowest. The rates equal those of the xFFL library's `warmup_cosine_decay`, so that both
-    engines train identically.
+    schedule's last step the lowest, even if it is a warm-up step. The rates equal those of the xFFL library's
+    `warmup_cosine_decay`, so that both engines train identically.
     """
     training, peak = run.training, peak_learning_rate(run)
     steps = training.schedule_steps or training.steps
     warmup = max(1, int(steps * training.lr_warmup_fraction))
+    if step + 1 >= steps:
+        return peak * training.lr_decay_ratio
     if step + 1 < warmup:
         return peak * (step + 1) / warmup
-    progress = min(1.0, (step + 1 - warmup) / max(1, steps - warmup))
+    progress = (step + 1 - warmup) / (steps - warmup)
     cosine = 0.5 * (1.0 + math.cos(math.pi * progress))
     return peak * (training.lr_decay_ratio + (1.0 - training.lr_decay_ratio) * cosine)
 

@@ -27,6 +27,17 @@ def test_schedule_by_hand() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
+@pytest.mark.parametrize(("steps", "fraction"), [(1, 0.0), (1, 1.0), (2, 1.0), (40, 1.0), (40, 0.99), (40, 0.0)])
+def test_the_schedule_s_last_step_has_the_lowest_rate(steps: int, fraction: float) -> None:
+    """As in xFFL, whatever the warm-up: one of all steps never reaches the peak."""
+    rates_of = {"learning_rate": 1.0, "lr_warmup_fraction": fraction, "lr_decay_ratio": 0.01}
+    run = make_run(Path(), (1, 1, 1), schedule_steps=steps, **rates_of)
+    rates = [learning_rate(run, step) for step in range(steps + 2)]
+    assert rates[steps - 1 :] == [0.01] * 3
+    warmup = max(1, int(steps * fraction))
+    assert rates[: min(warmup, steps - 1)] == pytest.approx([(step + 1) / warmup for step in range(steps - 1)][:warmup])
+
+
 def test_adamw_has_the_library_s_defaults() -> None:
     optimizer = build_optimizer(torch.nn.Linear(2, 2), Training())
     assert isinstance(optimizer, torch.optim.AdamW)

@@ -18,6 +18,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 if __name__ == "__main__" and sys.path[0] == str(Path(__file__).resolve().parent):
@@ -70,15 +71,15 @@ def main(run: Run, folder: AttemptFolder) -> None:
     position = Position.from_environment()
     cores = provenance.cores()  # before this rank is pinned to some of them
     bind(run.system, position.local_rank, position.local_world)
-    progress = Progress(folder, position.rank, run.training.steps)
-    try:
-        _run(run, folder, position, progress, cores, begin)
-    except BaseException as error:
-        progress.end(error, out_of_memory=is_out_of_memory(error))
-        raise
-    progress.end(None)
-    if position.rank == 0:  # no other rank waits any more, and a failure here does not affect the run
-        hand_over(run, folder, progress)
+    with closing(Progress(folder, position.rank, run.training.steps)) as progress:
+        try:
+            _run(run, folder, position, progress, cores, begin)
+        except BaseException as error:
+            progress.end(error, out_of_memory=is_out_of_memory(error))
+            raise
+        progress.end(None)
+        if position.rank == 0:  # no other rank waits any more, and a failure here does not affect the run
+            hand_over(run, folder, progress)
 
 
 _OUT_OF_MEMORY = (
@@ -147,7 +148,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         measured: Measured | None = None
         if records is not None:
             whole = [each for each in records if each is not None]
-            measured = account(run, folder, device, whole, data, validation)
+            measured = account(run, folder, device, whole, data, validation, slow_folder=progress.slow_folder)
         # 8. Saving, after the results: they exist even if the disk is full
         progress.enter("saving")
         saved = engine.save(folder, progress.alive)
@@ -175,7 +176,14 @@ def set_up(run: Run, rank: int) -> None:
 
 
 def account(
-    run: Run, folder: AttemptFolder, device: torch.device, records: list[RankRecord], data: RunData, validation: float
+    run: Run,
+    folder: AttemptFolder,
+    device: torch.device,
+    records: list[RankRecord],
+    data: RunData,
+    validation: float,
+    *,
+    slow_folder: bool,
 ) -> Measured:
     """Write `steps.parquet` and `measured.json` on rank 0, and return the latter's content."""
     steps = Steps.of([record.trained for record in records])
@@ -204,7 +212,13 @@ def account(
         ),
         startup=slowest_startup(records),
         provenance=_provenance(run, records),
-        cautions=cautions(run, records, measured_window.steps // run.block, distinct_samples < samples),
+        cautions=cautions(
+            run,
+            records,
+            blocks=measured_window.steps // run.block,
+            repeated=distinct_samples < samples,
+            slow_folder=slow_folder,
+        ),
         invalid=averaging.fault(run.layout, run.training.held, [record.trained.averaged for record in records]),
     )
     write_document(folder.measured, measured)
@@ -238,7 +252,7 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
     )
 
 
-def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -> list[Caution]:
+def cautions(run: Run, records: list[RankRecord], *, blocks: int, repeated: bool, slow_folder: bool) -> list[Caution]:
     """Return the cautions of this run."""
     shared = run.layout.federation > 1 and run.training.federated_data == "share"
     found = {
@@ -255,6 +269,7 @@ def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -
         Caution.DETERMINISTIC: run.training.deterministic,
         Caution.DEBUG_LEVEL: os.environ.get("TORCH_DISTRIBUTED_DEBUG", "OFF") not in ("", "OFF"),
         Caution.DIRTY_COMMIT: bool(provenance.commit()[1]),
+        Caution.SLOW_FOLDER: slow_folder,
     }
     return [caution for caution, holds in found.items() if holds]
 

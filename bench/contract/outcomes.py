@@ -61,6 +61,7 @@ class Caution(StrEnum):
     DETERMINISTIC = "deterministic"
     DEBUG_LEVEL = "debug-level"
     DIRTY_COMMIT = "dirty-commit"
+    SLOW_FOLDER = "slow-folder"
     WANDB_FAILED = "wandb-failed"
     NOT_COMPARABLE = "not-comparable"
     FEW_PAIRS = "few-pairs"
@@ -134,6 +135,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.DIRTY_COMMIT: (
         "the harness ran from a working tree with uncommitted changes",
         "commit, then run the sweep again, so that the figures can be reproduced",
+    ),
+    Caution.SLOW_FOLDER: (
+        "each small file took long to write to the results folder, so logs and start-up may have cost time",
+        "keep the results on a local disk or on a less busy file system",
     ),
     Caution.WANDB_FAILED: (
         "the upload to Weights & Biases is incomplete; the figures here are complete",

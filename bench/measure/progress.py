@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Protocol
 
@@ -11,7 +12,13 @@ from bench.contract.result import Heartbeat, RankEnd
 
 logger = logging.getLogger(__name__)
 
-BEAT_EVERY = 0.5  # minimum seconds between two writes, so that a heartbeat costs nothing in a window
+BEAT_EVERY = 0.5
+"""Minimum seconds between two heartbeats."""
+
+SLOW_FOLDER = 0.01
+"""Seconds of a heartbeat above which a folder is slow: a local disk or a healthy parallel file system take less than a
+tenth of it.
+"""
 
 
 class Watcher(Protocol):
@@ -25,41 +32,84 @@ class Watcher(Protocol):
 
 
 class Progress:
-    """Progress of one rank. Rank 0 writes the heartbeat, from the training's own thread, so that a hang stops it."""
+    """Progress of one rank. Rank 0's is written to the heartbeat file.
+
+    A thread writes it, because a slow file system would otherwise stop the training inside the window. It writes only
+    what the training has newly reported, so that a hang of the training stops the heartbeat.
+    """
 
     def __init__(self, folder: AttemptFolder, rank: int, steps: int) -> None:
         self._folder = folder
         self._rank = rank
         self._steps = steps
-        self._last_beat = 0.0
+        self._reports = 0
+        self._wake = threading.Event()
+        self._writer: threading.Thread | None = None
+        self._over = False
+        self._writes: list[float] = []
+        self._failure: OSError | None = None
         self.phase = "rendezvous"
         self.step = -1
+
+    @property
+    def slow_folder(self) -> bool:
+        """True if even the fastest heartbeat took long to write; a single one may have waited for a core."""
+        return min(self._writes, default=0.0) > SLOW_FOLDER
 
     def enter(self, phase: str) -> None:
         """Begin a new phase."""
         self.phase = phase
         logger.info("%s", phase)
-        self._beat(force=True)
+        self._report(at_once=True)
 
     def finished(self, step: int) -> None:
         """Report that an optimizer step is done; 0 is the first."""
         self.step = step
         logger.debug("step %d of %d is done", step + 1, self._steps)
-        self._beat(force=step == 0)
+        self._report(at_once=step == 0)
 
     def alive(self) -> None:
         """Report progress within a long phase."""
-        self._beat(force=False)
+        self._report(at_once=False)
 
-    def _beat(self, *, force: bool) -> None:
-        if self._rank != 0 or (not force and time.monotonic() - self._last_beat < BEAT_EVERY):
+    def _report(self, *, at_once: bool) -> None:
+        """Leave the report to the writer.
+
+        Raises:
+            OSError: an earlier one could not be written; the runner would take a silent rank for a hang.
+
+        """
+        if self._rank != 0:
             return
-        self._last_beat = time.monotonic()
-        beat = Heartbeat(phase=self.phase, step=self.step, steps=self._steps)
-        write_document(self._folder.heartbeat, beat, durable=False)
+        if self._failure is not None:
+            raise self._failure
+        self._reports += 1
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write, name="heartbeat", daemon=True)
+            self._writer.start()
+        if at_once:
+            self._wake.set()
+
+    def _write(self) -> None:
+        """Write a heartbeat whenever something was reported since the last one, until `close`."""
+        written, over = 0, False
+        while not over and self._failure is None:
+            self._wake.wait(BEAT_EVERY)
+            self._wake.clear()
+            over = self._over  # looked at first, so that the last report is written
+            if (reports := self._reports) == written:
+                continue
+            written = reports
+            beat = Heartbeat(phase=self.phase, step=self.step, steps=self._steps)
+            begin = time.monotonic()
+            try:
+                write_document(self._folder.heartbeat, beat, durable=False)
+            except OSError as error:
+                self._failure = error
+            self._writes.append(time.monotonic() - begin)
 
     def end(self, error: BaseException | None, *, out_of_memory: bool = False) -> None:
-        """Write the rank's report of how it ended; its last action."""
+        """Write the rank's report of how it ended."""
         text = None if error is None else f"{type(error).__name__}: {error}"
         account = RankEnd(
             rank=self._rank,
@@ -70,3 +120,10 @@ class Progress:
             out_of_memory=out_of_memory,
         )
         write_document(self._folder.rank_end(self._rank), account)
+
+    def close(self) -> None:
+        """Write the last heartbeat; the rank's last action, since a process that ends would leave half of a file."""
+        self._over = True
+        self._wake.set()
+        if self._writer is not None:
+            self._writer.join()

@@ -38,6 +38,7 @@ from bench.engines.dispatch import engine_of
 from bench.engines.loss import validate
 from bench.host import provenance
 from bench.host.affinity import bind, compact, own_cores
+from bench.host.code_state import code_state
 from bench.host.memory import MemoryMeter
 from bench.host.speed import device_name, measure_matmul, published_peak, utilisation
 from bench.measure.progress import Progress
@@ -226,12 +227,13 @@ def account(
 
 
 def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
-    commit, dirty = provenance.commit()
+    code = code_state()
     return Provenance(
         python=provenance.python(),
         packages=provenance.package_versions(),
-        commit=commit,
-        dirty=dirty,
+        commit=code.commit,
+        dirty=code.dirty,
+        diff=code.diff,
         xffl=(run.library.commit or run.library.digest) if run.library else None,
         image=provenance.image(),
         hosts=[record.host for record in records[:: run.ranks_per_node]],
@@ -268,7 +270,7 @@ def cautions(run: Run, records: list[RankRecord], *, blocks: int, repeated: bool
         Caution.CROSSING_SHARDS: run.crosses_by_size,
         Caution.DETERMINISTIC: run.training.deterministic,
         Caution.DEBUG_LEVEL: os.environ.get("TORCH_DISTRIBUTED_DEBUG", "OFF") not in ("", "OFF"),
-        Caution.DIRTY_COMMIT: bool(provenance.commit()[1]),
+        Caution.DIRTY_COMMIT: bool(code_state().dirty),
         Caution.SLOW_FOLDER: slow_folder,
     }
     return [caution for caution, holds in found.items() if holds]

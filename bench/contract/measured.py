@@ -114,6 +114,7 @@ class Provenance(Document):
     packages: dict[str, str]
     commit: str | None
     dirty: bool | None
+    diff: str | None = Field(None, description="digest of the uncommitted changes, empty without any")
     xffl: str | None = Field(None, description="commit (or digest) of the xFFL library that trained")
     image: str | None = Field(None, description="SHA-256 of the container image, None without one")
     hosts: list[str] = Field(description="host of every node, in rank order")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.contract.base import Document
-from bench.host.provenance import commit, python
+from bench.host.code_state import code_state
+from bench.host.provenance import python
 from bench.host.xffl_package import XfflPackage, xffl_package
 
 
@@ -28,12 +29,12 @@ class Installation(Document):
 
 def installation() -> Installation:
     """Return the versions of the calling interpreter's environment."""
-    own_commit, dirty = commit()
+    code = code_state()
     return Installation(
         python=python(),
         xffl_bench=_version("xffl-bench") or "not installed",
-        commit=own_commit,
-        dirty=dirty,
+        commit=code.commit,
+        dirty=code.dirty,
         torch=_version("torch"),
         xffl=xffl_package(),
         wandb=_version("wandb"),

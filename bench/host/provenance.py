@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import socket
-import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,49 +51,6 @@ def package_versions() -> dict[str, str]:
 def _xffl() -> str:
     package = xffl_package()
     return f"{package.version} ({package.commit or package.digest})" if package else "not installed"
-
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Folder of the running code: a checkout or an installation."""
-
-
-def commit() -> tuple[str | None, bool | None]:
-    """Return (commit, dirty) of the running code; (None, None) if it was installed without its checkout.
-
-    The launcher passes it to ranks in XFFL_BENCH_COMMIT, so that git runs once per sweep and not once per run. The
-    variable counts only if it names the folder of this code.
-    """
-    match os.environ.get("XFFL_BENCH_COMMIT", "").split(" ", maxsplit=2):
-        case [name, state, root] if Path(root).resolve() == ROOT:
-            return name, state == "dirty"
-    return commit_of(ROOT)
-
-
-def commit_text(commit: str | None, dirty: bool | None, root: Path = ROOT) -> str:
-    """Return a commit in the format of `XFFL_BENCH_COMMIT`, or "" without one.
-
-    The format is the commit, its state (clean or dirty), and the folder of the code as ranks see it.
-    """
-    return f"{commit} {'dirty' if dirty else 'clean'} {root}" if commit else ""
-
-
-CODE = ("bench", "matrix", "reports", "pyproject.toml")
-"""Paths of a checkout that belong to the harness: a changed or untracked file in them makes a commit dirty, a matrix
-file of the user next to them does not.
-"""
-
-
-def commit_of(root: Path) -> tuple[str | None, bool | None]:
-    """Return (commit, dirty) of a checkout; (None, None) if `root` is none or git cannot read it."""
-    status = ["git", "status", "--porcelain", "--", *CODE]
-    if not (root / ".git").exists():
-        return None, None
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        changes = subprocess.run(status, cwd=root, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout that git trusts
-        return None, None
-    return head.stdout.strip(), bool(changes.stdout.strip())
 
 
 def image() -> str | None:

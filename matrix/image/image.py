@@ -11,7 +11,7 @@ from typing import Literal
 from bench.contract.atomic import write_whole
 from bench.contract.files import RunFolder
 from bench.contract.run import Run
-from bench.host.provenance import commit_of, commit_text
+from bench.host.code_state import state_of
 from matrix.config.settings.image import ImageSettings
 from matrix.errors import InputError
 from matrix.host.variables import environment
@@ -86,8 +86,7 @@ class Image:
         if self.settings.code is None:
             return {}
         code = Path(self.settings.code)  # at the same place inside
-        state = commit_text(*commit_of(code), code)
-        return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state}
+        return {"PYTHONPATH": self.settings.code, "XFFL_BENCH_COMMIT": state_of(code).text(code)}
 
     def _binds(self, run: Run, folder: RunFolder) -> Iterator[Bind]:
         """Yield the mounts from the host; of several for one path the last wins."""

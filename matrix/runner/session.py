@@ -13,7 +13,6 @@ from rich.console import Console
 
 from bench.contract.base import LauncherName
 from bench.contract.run import Library, Run
-from bench.host.provenance import commit_text
 from matrix.config.system import SystemFile
 from matrix.host.processes import end_all
 from matrix.image.image import Image
@@ -66,7 +65,7 @@ class Here:
     @property
     def commit(self) -> str:
         """Commit of the training code and its state, in the format of XFFL_BENCH_COMMIT."""
-        return commit_text(self.record.commit, self.record.dirty)
+        return self.record.code.text()
 
     @property
     def has_steps(self) -> bool:

@@ -22,6 +22,7 @@ from bench.contract.plan import Plan
 from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
 from bench.host import provenance
+from bench.host.code_state import UNKNOWN, CodeState, code_state
 from matrix.errors import InputError
 
 SHOWN = 5
@@ -46,6 +47,7 @@ class SweepRecord(Document):
     python: str
     commit: str | None
     dirty: bool | None
+    diff: str | None = Field(None, description="digest of the uncommitted changes, empty without any")
     packages: dict[str, str]
 
     @classmethod
@@ -53,7 +55,7 @@ class SweepRecord(Document):
         cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str], image: str | None
     ) -> SweepRecord:
         """Return the record of a sweep that starts now."""
-        commit, dirty = provenance.commit()
+        code = code_state()
         return cls(
             sweep=sweep,
             uuid=str(uuid.uuid4()),
@@ -64,20 +66,22 @@ class SweepRecord(Document):
             models=models,
             image=image,
             python=provenance.python(),
-            commit=commit,
-            dirty=dirty,
+            commit=code.commit,
+            dirty=code.dirty,
+            diff=code.diff,
             packages=provenance.package_versions(),
         )
 
     def with_software_of_this_machine(self, image: str | None) -> SweepRecord:
         """Return a copy with the software installed on this machine."""
-        commit, dirty = provenance.commit()
+        code = code_state()
         return self.model_copy(
             update={
                 "image": image,
                 "python": provenance.python(),
-                "commit": commit,
-                "dirty": dirty,
+                "commit": code.commit,
+                "dirty": code.dirty,
+                "diff": code.diff,
                 "packages": provenance.package_versions(),
             }
         )
@@ -93,15 +97,24 @@ class SweepRecord(Document):
             lines.append(f"the models' configurations or weights: {', '.join(changed[:SHOWN])}{more}")
         if self.image != other.image:
             lines.append(f"the image: {_short(self.image)} -> {_short(other.image)}")
-        for name in ("python", "commit", "dirty"):
-            old, new = getattr(self, name), getattr(other, name)
-            if old != new:
-                lines.append(f"{name}: {old} -> {new}")
+        lines += [
+            f"{name}: {old} -> {new}"
+            for name in ("python", "commit")
+            if (old := getattr(self, name)) != (new := getattr(other, name))
+        ]
+        old_diff, new_diff = self.code.diff or "none", other.code.diff or "none"
+        if old_diff != new_diff:
+            lines.append(f"uncommitted changes: {old_diff} -> {new_diff}")
         for package in sorted(self.packages.keys() | other.packages.keys()):
             old, new = self.packages.get(package), other.packages.get(package)
             if old != new:
                 lines.append(f"{package}: {old} -> {new}")
         return lines
+
+    @property
+    def code(self) -> CodeState:
+        """State of the harness's code. Version 0.1.0 recorded no digest of uncommitted changes."""
+        return CodeState(self.commit, UNKNOWN if self.diff is None and self.dirty else self.diff)
 
 
 def _short(digest: str | None) -> str:

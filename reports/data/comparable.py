@@ -39,6 +39,7 @@ _OF_MEASURED = (
     "provenance.python",
     "provenance.packages",
     "provenance.commit",
+    "provenance.diff",
     "provenance.xffl",
     "provenance.image",
     "provenance.threads",

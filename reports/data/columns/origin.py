@@ -12,6 +12,7 @@ ORIGIN: tuple[Column[[Provenance]], ...] = (
     Column("packages", "versions of packages, as JSON", lambda origin: json.dumps(origin.packages, sort_keys=True)),
     Column("commit", "commit of the harness", lambda origin: origin.commit),
     Column("dirty", "whether the working tree had uncommitted changes", lambda origin: origin.dirty),
+    Column("diff", "digest of the uncommitted changes, empty without any", lambda origin: origin.diff),
     Column("xffl", "commit (or digest) of the xFFL library, where it was the engine", lambda origin: origin.xffl),
     Column("image", "SHA-256 of the container image, where ranks ran in one", lambda origin: origin.image),
     Column("hosts", "host of every node, in rank order", lambda origin: ", ".join(origin.hosts)),

@@ -11,7 +11,7 @@ import yaml
 
 from bench.contract.files import AttemptFolder
 from bench.contract.measured import Measured
-from bench.host.provenance import ROOT, commit_text
+from bench.host.code_state import ROOT, CodeState
 from tests.support.agents import Agents
 from tests.support.runs import make_run
 from tests.support.sweeps import FOREVER, SmallSweep, kill
@@ -94,11 +94,11 @@ def test_a_result_names_the_commit_of_the_code_that_trained(tmp_path: Path, data
     git("init")
     git("add", ".")
     git("commit", "--message", "copy")
-    other = commit_text("0123456", dirty=True, root=ROOT)
+    other = CodeState("0123456", "0123456789ab").text()
     run = make_run(data, (1, 1, 1), steps=4, warmup_steps=0, val_samples=4)
     for said, commit in (
         (other, git("rev-parse", "HEAD").strip()),
-        (commit_text("abc", dirty=False, root=copy), "abc"),
+        (CodeState("abc", "").text(copy), "abc"),
     ):
         agents = Agents(run, tmp_path / commit)
         variables = {"PYTHONPATH": str(copy), "XFFL_BENCH_COMMIT": said}

@@ -125,7 +125,8 @@ class LiveJobs:
         """Print a job's status if it has changed."""
         if what != live.said:
             live.said = what
-            self._console.print(f"job {live.submitted.id} ({live.folder.path.name}) {what}", highlight=False)
+            line = f"job {live.submitted.id} ({live.folder.path.name}) {what}"
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     def _has_ended(self, live: LiveJob, found: JobStatus) -> bool:
         if meaning(found.state) is None:
@@ -143,7 +144,7 @@ class LiveJobs:
             live.pending_since = time.monotonic()
             self.say(live, f"{found.state} on {found.nodes}" if found.nodes else found.state)
             return
-        never = "; it will not start without intervention" if self._scheduler.will_not_start(found.reason) else ""
+        never = "; it will not start by itself" if self._scheduler.will_not_start(found.reason) else ""
         self.say(live, f"PENDING ({found.reason}){never}")
         hours = self._settings.queue_hours
         if hours is not None and time.monotonic() - live.pending_since > 3600 * hours:

@@ -136,9 +136,13 @@ def backend_of(
         return OnHosts(prepared, folder, console, options, held=None)
     if scheduler.agents == "here":
         check_hosts(prepared.selected_runs, system.xffl)
-    held = scheduler.held(os.environ)
+    held = None if options.detach else scheduler.held(os.environ)
     if held is not None:
+        allocation = held.allocation
+        console.print(f"inside job {allocation.job}, on {', '.join(allocation.hosts)} (--detach submits jobs)")
         return OnHosts(prepared, folder, console, options, held)
+    if ignored := scheduler.ignored(os.environ):
+        console.print(f"not passed on, since the system file decides: {', '.join(ignored)}")
     return InJobs(prepared, folder, console, options)
 
 

@@ -115,6 +115,9 @@ class Scheduler(Protocol):
     def held(self, environment: Mapping[str, str]) -> HeldAllocation | None:
         """Return the allocation of a process with this environment, None if it is in none."""
 
+    def ignored(self, environment: Mapping[str, str]) -> list[str]:
+        """Return the caller's variables that would decide over a submission in place of the system file."""
+
     def restarts(self, environment: Mapping[str, str]) -> int:
         """Return how often the scheduler has restarted the caller's job."""
 

@@ -93,6 +93,10 @@ class ShellScheduler:
         """Return 0: a job is started once."""
         return 0
 
+    def ignored(self, environment: Mapping[str, str]) -> list[str]:
+        """Return nothing: options come from the script alone."""
+        return []
+
     def header(self, request: JobRequest, system: SystemFile) -> list[str]:
         """Return `#SHELL key=value` lines."""
         settings = system.shell

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matrix.errors import NoAnswerError, SchedulerError
@@ -26,7 +26,12 @@ def submit(script: Path) -> str:
         SchedulerError: the job was refused.
 
     """
-    return _output(["sbatch", "--parsable", str(script)]).partition(";")[0].strip()
+    said = _output(["sbatch", "--parsable", str(script)])
+    # Sites wrap sbatch and print a banner first; `--parsable` adds `;CLUSTER` to the id of a job on another cluster.
+    ids = re.findall(r"^(\d+)(?:;\S+)?\s*$", said, re.MULTILINE)
+    if not ids:
+        raise NoAnswerError(f"sbatch printed no job id: {_shown(said)}")
+    return str(ids[-1])
 
 
 def look(ids: Sequence[str]) -> dict[str, JobStatus]:
@@ -40,12 +45,13 @@ def look(ids: Sequence[str]) -> dict[str, JobStatus]:
     if not wanted:
         return {}
     found = {}
-    for line in _output(["squeue", *_OF_MINE, "-o", "%i|%T|%M|%N|%r"]).splitlines():
-        job, state, elapsed, nodes, reason = line.split("|", 4)
+    listed, strange = _rows(["squeue", *_OF_MINE, "-o", "%i|%T|%M|%N|%r"], _QUEUED)
+    for job, state, elapsed, nodes, reason in listed:
         if job in wanted:
-            state = failed(reason) if state == "FAILED" else state
-            found[job] = JobStatus(state, reason, _seconds(elapsed), nodes)
+            found[job] = JobStatus(failed(reason) if state == "FAILED" else state, reason, _seconds(elapsed), nodes)
     missing = wanted - found.keys()
+    if missing and strange:  # they may be among what cannot be read, and would be submitted again
+        raise SchedulerError(f"squeue printed something else than jobs: {_shown(strange)}")
     return found | (_accounted(sorted(missing)) if missing else {})
 
 
@@ -56,7 +62,8 @@ def named(name: str) -> list[str]:
         SchedulerError: Slurm does not answer.
 
     """
-    return _output(["squeue", *_OF_MINE, "--name", name, "-o", "%i"]).split()
+    said = _output(["squeue", *_OF_MINE, "--name", name, "-o", "%i"])
+    return re.findall(r"^(\d+)\s*$", said, re.MULTILINE)
 
 
 def cancel(ids: Sequence[str]) -> None:
@@ -77,17 +84,25 @@ def host_names(nodes: str) -> list[str]:
         SchedulerError: Slurm does not answer.
 
     """
-    return _output(["scontrol", "show", "hostnames", nodes]).split()
+    said = _output(["scontrol", "show", "hostnames", nodes])
+    return re.findall(r"^([A-Za-z0-9][\w.-]*)\s*$", said, re.MULTILINE)
 
 
-def end_time(job: str) -> str:
-    """Return the end time of a job in Slurm's format.
+def end_time(job: str) -> str | None:
+    """Return the end time of a job in Slurm's format, None if the job has ended or does not exist.
 
     Raises:
         SchedulerError: Slurm does not answer.
 
     """
-    return _output(["squeue", "-h", "-j", job, "-o", "%e"]).strip()
+    try:
+        said = _output(["squeue", "-h", "-t", ",".join(_HELD), "-j", job, "-o", "%i|%e"])
+    except SchedulerError as error:
+        if "Invalid job id" in str(error):
+            return None
+        raise
+    ends = re.findall(r"^\d+\|(\S+)\s*$", said, re.MULTILINE)
+    return ends[-1] if ends else None
 
 
 def version() -> str:
@@ -124,6 +139,36 @@ def switches(hosts: Sequence[str]) -> dict[str, str]:
     return {host: found[host] for host in hosts if host in found}
 
 
+_QUEUED = re.compile(r"(\d+)\|([A-Z_]+)\|([^|]*)\|([^|]*)\|(.*)")
+_ACCOUNTED = re.compile(r"(\d+)\|([A-Z_]+)[^|]*\|(\d*)\|([^|]*)\|(\d+:\d+)")
+"""Rows of squeue and sacct; the state of sacct may go on (CANCELLED by 1000), the exit code is status:signal."""
+
+
+def _rows(command: list[str], form: re.Pattern[str]) -> tuple[list[tuple[str, ...]], str]:
+    """Return the rows of a listing, and the lines that are none (a site's banner, say)."""
+    rows, others = [], []
+    for line in filter(None, map(str.strip, _output(command).splitlines())):
+        row = form.fullmatch(line)
+        if row is not None:
+            rows.append(row.groups())
+        elif not _IGNORED.match(line):
+            others.append(line)
+    return rows, "\n".join(others)
+
+
+_IGNORED = re.compile(r"CLUSTER: |\d+_")
+"""A heading that squeue once printed for each cluster, and tasks of job arrays, which are not ours."""
+
+
+def _shown(text: str) -> str:
+    """Return the beginning of a program's output, for a message."""
+    shown = " ".join(text.split())
+    return repr(shown if len(shown) <= 200 else f"{shown[:200]}...")
+
+
+_HELD = ("RUNNING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
+"""States in which a job has its nodes."""
+
 _OF_MINE = ("-h", "-t", "all", "-u", str(os.getuid()))  # numeric: in an image, for example, a user may have no name
 
 
@@ -133,16 +178,13 @@ def _accounted(ids: Sequence[str]) -> dict[str, JobStatus]:
         return {}
     fields = "JobIDRaw,State,ElapsedRaw,NodeList,ExitCode"
     try:
-        lines = _output(["sacct", "-n", "-P", "-X", "-j", ",".join(ids), "-o", fields])
+        rows, _ = _rows(["sacct", "-n", "-P", "-X", "-j", ",".join(ids), "-o", fields], _ACCOUNTED)
     except SchedulerError:  # accounting is disabled
         return {}
     found = {}
-    for line in lines.splitlines():
-        job, state, elapsed, nodes, code = line.split("|")
-        state = state.split()[0]  # CANCELLED by 1000
-        if state == "FAILED" and not code.endswith(":0"):  # status:signal
-            state = "KILLED"
-        found[job] = JobStatus(state, "", float(elapsed or 0), nodes)
+    for job, state, elapsed, nodes, code in rows:
+        killed = state == "FAILED" and not code.endswith(":0")
+        found[job] = JobStatus("KILLED" if killed else state, "", float(elapsed or 0), nodes)
     return found
 
 
@@ -157,12 +199,25 @@ def _seconds(elapsed: str) -> float:
     return float(total + 86_400 * int(days or 0))
 
 
-_SHAPING = re.compile(r"(SQUEUE|SACCT|SINFO)_\w+")
+_SHAPING = re.compile(r"(SQUEUE|SACCT|SINFO|SCONTROL|SCANCEL)_\w+|SLURM_CLUSTERS")
 """Variables that format or filter listings; a job hidden by such a filter would look forgotten."""
+
+_DECIDING = re.compile(r"SBATCH_(?!ACCOUNT$|WCKEY$)\w+|SRUN_\w+|SLURM_(?!CONF$)\w+")
+"""Variables that beat or complete the options of a script (sbatch's and srun's manuals, input environment variables),
+and those of a job that the caller is in. The account and the key that are charged may come from a site's profile.
+"""
+
+
+def ignored(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the caller's variables that would have decided over a submission."""
+    others = ("SLURM_CLUSTERS", "SLURM_JOB_ID")
+    named = (name for name in environment if name.startswith("SBATCH_") or name in others)
+    return sorted(name for name in named if _DECIDING.fullmatch(name))
 
 
 def _output(command: list[str]) -> str:
-    own = {name: value for name, value in os.environ.items() if not _SHAPING.fullmatch(name)}
+    hidden = _DECIDING if command[0] == "sbatch" else _SHAPING
+    own = {name: value for name, value in os.environ.items() if not hidden.fullmatch(name)}
     try:
         done = call(command, limit=LIMIT, environment={**own, "SLURM_TIME_FORMAT": "standard"})
     except OSError as error:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.system import SystemFile
+from matrix.errors import InputError
 from matrix.schedulers.base import JobRequest
 
 
 def options(request: JobRequest, system: SystemFile) -> list[str]:
     """Return the options of sbatch for a job, one per item."""
-    log = f"--output={shlex.quote(str(request.log))}"
+    log = f"--output={shlex.quote(_pattern(request.log))}"
     if request.nodes is None:
         after = [f"--dependency=afterany:{':'.join(request.after)}"] if request.after else []
         few = [f"--job-name={request.name}", "--nodes=1", "--ntasks=1", f"--time={request.minutes}"]
@@ -32,6 +34,21 @@ def options(request: JobRequest, system: SystemFile) -> list[str]:
         *_asked_for(settings),
         *settings.sbatch,
     ]
+
+
+def _pattern(log: Path) -> str:
+    """Return a path for sbatch, which reads `%` as the begin of a pattern and a backslash as the end of all patterns.
+
+    Raises:
+        InputError: the folder's path cannot be passed.
+
+    """
+    if "\\" in str(log) or "\n" in str(log):
+        raise InputError(
+            f"{log.parent}: sbatch cannot write a log into a folder with a backslash or a line break in "
+            "its path: choose another folder with --results"
+        )
+    return str(log.parent / "x").replace("%", "%%")[:-1] + log.name
 
 
 def cores_per_node(system: SystemFile) -> int:

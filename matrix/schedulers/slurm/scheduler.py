@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Literal
 
 from bench.contract.result import Allocation
 from matrix.config.system import SystemFile
-from matrix.errors import SchedulerError
+from matrix.errors import InputError, SchedulerError
 from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus
 from matrix.schedulers.slurm import commands, header, states
 
@@ -42,12 +43,26 @@ class SlurmScheduler:
         commands.cancel(ids)
 
     def held(self, environment: Mapping[str, str]) -> HeldAllocation | None:
-        """Query the hosts, switches and end of the job in SLURM_JOB_ID."""
+        """Query the hosts, switches and end of the job in SLURM_JOB_ID.
+
+        Raises:
+            InputError: that job is over; a terminal may outlive its allocation.
+
+        """
         job, nodes = environment.get("SLURM_JOB_ID"), environment.get("SLURM_JOB_NODELIST")
         if job is None or nodes is None:
             return None
+        ends = commands.end_time(job) if re.fullmatch(r"\d+", job) else None
+        if ends is None:
+            raise InputError(
+                f"SLURM_JOB_ID: job {job} is not running: unset SLURM_JOB_ID to submit jobs, or use a new allocation"
+            )
         hosts = commands.host_names(nodes)
-        return HeldAllocation(Allocation(job=job, hosts=hosts, switches=commands.switches(hosts)), _end(job))
+        return HeldAllocation(Allocation(job=job, hosts=hosts, switches=commands.switches(hosts)), _timestamp(ends))
+
+    def ignored(self, environment: Mapping[str, str]) -> list[str]:
+        """Return sbatch's variables and SLURM_CLUSTERS."""
+        return commands.ignored(environment)
 
     def restarts(self, environment: Mapping[str, str]) -> int:
         """Return SLURM_RESTART_COUNT."""
@@ -100,10 +115,9 @@ def _partition(system: SystemFile) -> Finding:
     return Finding(label, f"{nodes} nodes", is_there=True)
 
 
-def _end(job: str) -> float:
+def _timestamp(ends: str) -> float:
     # Not SLURM_JOB_END_TIME: an administrator may have changed the end since the job started.
-    said = commands.end_time(job)
     try:
-        return datetime.fromisoformat(said).timestamp()  # Slurm prints the host's local time
+        return datetime.fromisoformat(ends).timestamp()  # Slurm prints the host's local time
     except ValueError:  # NONE, N/A: no limit
         return float("inf")

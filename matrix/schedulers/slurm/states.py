@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import re
 
-NEVER = (
-    "AccountNotAllowed",
-    "AssocGrpNodeLimit",
-    "BadConstraints",
-    "DependencyNeverSatisfied",
-    "InvalidAccount",
-    "InvalidQOS",
-    "JobHeldAdmin",
-    "JobHeldUser",
-    "PartitionDown",
-    "PartitionInactive",
-    "PartitionNodeLimit",
-    "PartitionTimeLimit",
-    "QOSMaxNodePerJobLimit",
-    "QOSMaxWallDurationPerJobLimit",
-    "ReqNodeNotAvail",
+_NEVER = re.compile(
+    # The request itself, the account or the partition is the obstacle.
+    r"AccountNotAllowed|BadConstraints|DeadLine|DependencyNeverSatisfied|InvalidAccount|InvalidQOS|QOSNotAllowed"
+    r"|PartitionConfig|PartitionDown|PartitionInactive|PartitionNodeLimit|PartitionTimeLimit|ReservationDeleted"
+    # Limits of a single job, which it exceeds whatever other jobs do.
+    r"|(Assoc|QOS)Max\w*Per(Job|Node)\w*|MaxMemPerLimit|QOSMin\w+"
+    # Budgets of past, present and future jobs; those of running jobs (RunMinutes) recover.
+    r"|(Assoc|QOS)Grp\w*(?<!Run)Minutes(Limit)?|(Assoc|QOS)GrpWall(Limit)?"
+    # Somebody must release it.
+    r"|JobHeldAdmin|JobHeldUser|JobHoldMaxRequeue|launch failed requeued held|job requeued in held state"
+    # Nodes are down; reserved ones (other texts after ReqNodeNotAvail) become free.
+    r"|ReqNodeNotAvail, ?UnavailableNodes:\S+(,.*)?"
 )
-"""Reasons for waiting that do not resolve without intervention (slurm.schedmd.com/squeue.html, "job reason codes")."""
+"""Reasons for waiting that do not resolve without intervention (slurm.schedmd.com/job_reason_codes.html; the texts of
+requeued jobs and of nodes are those that slurmctld writes into a job's state description).
+"""
 
 
 def failed(reason: str) -> str:
@@ -49,8 +47,8 @@ def in_log(text: str) -> str | None:
 
 
 def will_not_start(reason: str) -> bool:
-    """Return True if a job that waits for this reason will not start without intervention."""
-    return reason.startswith(NEVER)
+    """Return True if a job that waits for this reason will not start by itself."""
+    return _NEVER.fullmatch(reason.strip()) is not None
 
 
 _OUT_OF_MEMORY = re.compile(r"oom[-_]kill event|: Out Of Memory$")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from matrix.errors import NoAnswerError, SchedulerError
-from matrix.schedulers.base import JobStatus
+from matrix.config.system import SystemFile
+from matrix.errors import InputError, NoAnswerError, SchedulerError
+from matrix.schedulers.base import JobRequest, JobStatus
 from matrix.schedulers.slurm import commands
 from matrix.schedulers.slurm.commands import look
+from matrix.schedulers.slurm.header import options
+from matrix.schedulers.slurm.scheduler import SlurmScheduler
 from matrix.schedulers.slurm.states import in_log, out_of_memory_line, will_not_start
 from matrix.schedulers.states import ENDS, meaning
+
+CLUSTER = SystemFile.model_validate(
+    {"name": "cluster", "device": "cpu", "nodes": 2, "ranks_per_node": 1, "threads_per_rank": 1, "scheduler": "slurm"}
+)
 
 
 class PutProgram(Protocol):
@@ -88,26 +97,105 @@ def test_sbatch_that_does_not_say_whether_it_has_a_job(program: PutProgram, tmp_
     assert not isinstance(refused.value, NoAnswerError)
 
 
-def test_a_persons_own_way_of_listing_jobs_hides_none(
-    program: PutProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def seen_by(program: PutProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, str]]:
+    """A caller whose shell sets what decides over Slurm's commands; returns what a command gets of it."""
+    for name in ("SQUEUE_PARTITION", "SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SBATCH_ACCOUNT", "SLURM_CLUSTERS",
+                 "SRUN_CPUS_PER_TASK", "SLURM_HINT", "SLURM_JOB_ID", "SLURM_CONF", "SLURM_TIME_FORMAT"):  # fmt: skip
+        monkeypatch.setenv(name, "mine")
+
+    def run(command: str) -> dict[str, str]:
+        program(command, "")
+        (tmp_path / command).write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho 7\n")
+        commands.submit(tmp_path / "job.sh") if command == "sbatch" else commands.named("a job")
+        lines = (tmp_path / "seen").read_text(encoding="utf-8").splitlines()
+        variables = dict(line.partition("=")[::2] for line in lines)
+        return {name: value for name, value in variables.items() if name.startswith(("S", "SQ")) and value != "/bin/sh"}
+
+    return run
+
+
+def test_a_persons_own_way_of_listing_jobs_hides_none(seen_by: Callable[[str], dict[str, str]]) -> None:
+    seen = seen_by("squeue")
+    assert seen["SLURM_TIME_FORMAT"] == "standard"
+    assert seen["SLURM_CONF"] == "mine"
+    assert not {"SQUEUE_PARTITION", "SLURM_CLUSTERS"} & seen.keys()
+
+
+def test_the_system_file_decides_over_a_submission_and_not_the_callers_shell(
+    seen_by: Callable[[str], dict[str, str]],
 ) -> None:
-    monkeypatch.setenv("SQUEUE_PARTITION", "other")
-    monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
-    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    """A site may say whom to charge, and where Slurm's own configuration is."""
+    seen = {name: value for name, value in seen_by("sbatch").items() if name.startswith(("SBATCH", "SLURM", "SRUN"))}
+    assert seen == {"SBATCH_ACCOUNT": "mine", "SLURM_CONF": "mine", "SLURM_TIME_FORMAT": "standard"}
+    assert commands.ignored(os.environ) == ["SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SLURM_CLUSTERS", "SLURM_JOB_ID"]
+
+
+@pytest.mark.parametrize(
+    ("prints", "job"),
+    [
+        ("4711", "4711"),
+        ("4711;leonardo", "4711"),
+        ("----------\n  Welcome to the Example Supercomputer\n----------\n--> Verifying access...OK\n4711", "4711"),
+        ("  12 nodes are idle\n4711\n\n", "4711"),
+        ("", None),
+        ("Submitted batch job 4711", None),  # not what --parsable prints
+        ("sbatch: job 4711 is held", None),
+    ],
+)
+def test_a_jobs_id_is_found_in_what_sbatch_prints(
+    program: PutProgram, tmp_path: Path, prints: str, job: str | None
+) -> None:
+    """Without one the job may be in the queue all the same, and is looked up by its name."""
+    program("sbatch", prints)
+    if job is not None:
+        assert commands.submit(tmp_path / "job.sh") == job
+        return
+    with pytest.raises(NoAnswerError, match="sbatch printed no job id: "):
+        commands.submit(tmp_path / "job.sh")
+
+
+def test_listings_with_a_banner_and_other_lines(program: PutProgram) -> None:
+    program("squeue", "CLUSTER: main\n** maintenance on Friday **\n7|RUNNING|1:00|node0|None\n8_3|PENDING|0:00||x")
+    program("sacct", "")
+    assert look(["7"]) == {"7": JobStatus("RUNNING", "None", 60, "node0")}
+    with pytest.raises(SchedulerError, match=r"squeue printed something else than jobs: .*maintenance on Friday"):
+        look(["7", "9"])
+    program("squeue", "Hello\n7\n12 x\n8\n")
+    assert commands.named("a job") == ["7", "8"]
+    program("scontrol", "Hello, user\nnode0\n-oProxyCommand=x\nnode1\n")
+    assert commands.host_names("node[0-1]") == ["node0", "node1"]
+
+
+def test_a_terminal_that_outlived_its_allocation(program: PutProgram) -> None:
+    """The variable is named; an ended job is listed by no state in which it holds nodes."""
+    scheduler = SlurmScheduler()
+    environment = {"SLURM_JOB_ID": "999", "SLURM_JOB_NODELIST": "node1"}
+    program("squeue", "", status=1, errors="slurm_load_jobs error: Invalid job id specified")
+    with pytest.raises(InputError, match=r"SLURM_JOB_ID: job 999 is not running: unset SLURM_JOB_ID"):
+        scheduler.held(environment)
     program("squeue", "")
-    (tmp_path / "squeue").write_text('#!/bin/sh\necho "${SQUEUE_PARTITION:-all}|$SLURM_TIME_FORMAT|$SBATCH_ACCOUNT"\n')
-    assert commands.end_time("7") == "all|standard|mine"
+    with pytest.raises(InputError, match=r"SLURM_JOB_ID: job 999 is not running"):
+        scheduler.held(environment)
+    program("squeue", "", status=1, errors="Unable to contact slurm controller")
+    with pytest.raises(SchedulerError, match="Unable to contact"):
+        scheduler.held(environment)
+    assert scheduler.held({}) is None
+
+
+def test_the_path_of_a_log_is_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "100%j of it"
+    request = JobRequest("a job", None, 5, folder / "%j.log")
+    (log,) = [each for each in options(request, CLUSTER) if each.startswith("--output=")]
+    assert log == f"--output='{tmp_path}/100%%j of it/%j.log'"
+    with pytest.raises(InputError, match="backslash"):
+        options(JobRequest("a job", None, 5, tmp_path / "a\\b" / "%j.log"), CLUSTER)
 
 
 def test_a_cluster_without_its_commands_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SchedulerError, match=r"^sbatch: No such file or directory$"):
         commands.submit(tmp_path / "job.sh")
-
-
-def test_a_job_id_comes_without_its_cluster(program: PutProgram, tmp_path: Path) -> None:
-    program("sbatch", "4711;leonardo")
-    assert commands.submit(tmp_path / "job.sh") == "4711"
 
 
 def test_the_lowest_switch_over_each_host(program: PutProgram, tmp_path: Path) -> None:
@@ -136,7 +224,43 @@ def test_states_that_a_job_does_not_come_back_from() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "never"),
-    [("Priority", False), ("PartitionTimeLimit", True), ("ReqNodeNotAvail, UnavailableNodes:node0", True)],
+    [
+        ("Priority", False),
+        ("Resources", False),
+        ("None", False),
+        ("BeginTime", False),
+        ("Dependency", False),
+        ("PartitionTimeLimit", True),
+        ("ReqNodeNotAvail, UnavailableNodes:node0", True),
+        ("ReqNodeNotAvail, UnavailableNodes:node[0-3,7], May be reserved for other job", True),
+        ("ReqNodeNotAvail", False),
+        ("ReqNodeNotAvail, May be reserved for other job", False),
+        ("ReqNodeNotAvail, Reserved for maintenance", False),
+        ("AssocGrpNodeLimit", False),  # of the jobs that run
+        ("AssocGrpCpuLimit", False),
+        ("AssocGrpBillingMinutes", True),  # a budget
+        ("AssocGrpCPUMinutesLimit", True),
+        ("AssocGrpCPURunMinutesLimit", False),
+        ("AssocGrpBillingRunMinutes", False),
+        ("QOSGrpBillingMinutes", True),
+        ("QOSGrpWallLimit", True),
+        ("QOSGrpNodeLimit", False),
+        ("QOSMaxNodePerJobLimit", True),
+        ("QOSMaxGRESPerJob", True),
+        ("QOSMaxMemoryPerNode", True),
+        ("QOSMaxCpuMinutesPerJobLimit", True),
+        ("AssocMaxWallDurationPerJobLimit", True),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("QOSMaxGRESPerUser", False),
+        ("MaxCpuPerAccount", False),
+        ("QOSMinGRES", True),
+        ("JobHeldUser", True),
+        ("JobHoldMaxRequeue", True),
+        ("launch failed requeued held", True),
+        ("job requeued in held state", True),
+        ("Reservation", False),
+        ("ReservationDeleted", True),
+    ],
 )
 def test_reasons_that_do_not_pass_by_themselves(reason: str, never: bool) -> None:
     assert will_not_start(reason) is never

@@ -26,7 +26,7 @@ def load_sweep(path: Path) -> MatrixFile:
     folder = path.absolute().parent
     found, missing = find_models(sweep, folder)
     refuse(file, missing)
-    sweep.located(folder, found)
+    sweep.located(folder, found, file.text)
     return sweep.model_copy(
         update={
             "system": str(_system_path(sweep.system, folder)),

@@ -78,11 +78,18 @@ class MatrixFile(Document):
 
     _found: dict[str, LocatedModel] = PrivateAttr(default_factory=dict)
     _folder: Path = PrivateAttr(default_factory=Path)
+    _source: str = PrivateAttr("")
 
-    def located(self, folder: Path, found: dict[str, LocatedModel]) -> None:
-        """Keep the folder that paths are relative to, and the models found outside this file, by name."""
+    def located(self, folder: Path, found: dict[str, LocatedModel], source: str) -> None:
+        """Keep the folder that paths are relative to, the models found outside this file, by name, and its text."""
         self._folder = folder
         self._found = found
+        self._source = source
+
+    @property
+    def source(self) -> str:
+        """Text of the file as it was read; a second reading could give another."""
+        return self._source
 
     @property
     def labels(self) -> dict[str, list[AxisValue]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, PrivateAttr
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
@@ -17,7 +17,7 @@ from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.settings.xffl import XfflSettings
 from matrix.config.validation import Fault, refuse, validate
 from matrix.config.values import Name
-from matrix.config.yamlfile import read_yaml
+from matrix.config.yamlfile import WrittenFloat, WrittenInt, read_yaml
 
 BUILT_IN = ("local",)
 """Built-in systems, which a matrix file can name without a path."""
@@ -42,7 +42,7 @@ SET_BY_LAUNCHER = frozenset(
 
 def _number_as_text(value: object) -> object:
     # `NCCL_DEBUG_LEVEL: 1` is common; a bool is still refused, since true, True and 1 are different texts.
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return value.text if isinstance(value, WrittenInt | WrittenFloat) else value
 
 
 class SystemFile(Document):
@@ -86,6 +86,13 @@ class SystemFile(Document):
     image: ImageSettings | None = Field(
         None, description="container image that every rank runs in (docs/guides/image.md)"
     )
+
+    _source: str = PrivateAttr("")
+
+    @property
+    def source(self) -> str:
+        """Text of the file as it was read; a second reading could give another."""
+        return self._source
 
     @property
     def is_warm(self) -> bool:
@@ -140,6 +147,7 @@ def load_system(path: Path) -> SystemFile:
     refuse(file, faults)
     folder = path.absolute().parent
     image = system.image.from_folder(folder) if system.image else None
+    system._source = file.text
     return system.model_copy(update={"xffl": system.xffl.from_folder(folder), "image": image})
 
 

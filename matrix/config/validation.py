@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from matrix.config.yamlfile import Location, YamlFile
+from matrix.config.yamlfile import Location, WrittenFloat, WrittenInt, YamlFile
 from matrix.errors import InputError, as_text, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,7 +56,7 @@ def _message(error: ErrorDetails, schema: Schema) -> str:
         "invalid_key": f"the key {shown} should be text",
         "model_type": f"should be a mapping, not {shown}",
         "dict_type": f"should be a mapping, not {shown}",
-        "string_type": f"should be text, not {shown}",
+        "string_type": f"should be text, not {shown}{_quoted(error['input'])}",
         "int_type": f"should be a whole number, not {shown}",
         "too_short": "should have at least one value",
         "string_pattern_mismatch": f"should be letters, digits and any of . _ + - (60 at most), not {shown}",
@@ -68,7 +68,14 @@ def _message(error: ErrorDetails, schema: Schema) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, WrittenInt | WrittenFloat):
+        return value.text
     return repr(value) if isinstance(value, str) else as_text(value)
+
+
+def _quoted(value: object) -> str:
+    """Return the remedy for a value that was not meant as the number or truth value that it is read as."""
+    return f": put it in quotes, as '{_shown(value)}'" if isinstance(value, int | float) else ""
 
 
 def _keys_at(schema: Schema, location: Location) -> list[str]:

@@ -1,14 +1,16 @@
 """Read YAML and keep the line of every key, so that faults can name it.
 
-Differs from PyYAML in three ways: duplicate keys are refused (PyYAML silently keeps the last), `1e-3` is a number as
-in YAML 1.2 (PyYAML follows 1.1, where it is text), and non-finite numbers are refused.
+The reading is that of YAML 1.2's core schema (yaml.org/spec/1.2.2, section 10.3.2), where PyYAML follows 1.1: `no` and
+`1:30` are text and `1e-3` is a number. Two rules differ from it. A number with a leading zero is text, because 1.1 read
+it as octal and 1.2 does not; and numbers that are not finite are refused. So are duplicate keys, of which PyYAML keeps
+the last. Merge keys (`<<`) are read as in 1.1.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,21 +21,96 @@ from matrix.errors import InputError
 Location = tuple[int | str, ...]
 """Keys and indices from the root of a file to a value."""
 
+LARGEST = 16 * 2**20
+"""Bytes of the largest file that is read."""
+
+
+class WrittenInt(int):
+    """A whole number with the text that it was written as."""
+
+    text: str
+
+
+class WrittenFloat(float):
+    """A number with the text that it was written as: `3.10` may be a version."""
+
+    text: str
+
+
+_CORE = ("null", "bool", "int", "float", "str", "seq", "map", "merge")
+"""Types of the core schema, and merge keys; PyYAML's others (dates, sets, ...) are refused."""
+
 
 class _Loader(yaml.SafeLoader):
-    pass
+    yaml_constructors = {  # noqa: RUF012 - as PyYAML declares it
+        tag: constructor
+        for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in _CORE
+    }
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as PyYAML declares it
 
 
-def _finite(loader: _Loader, node: yaml.ScalarNode) -> float:
-    number = loader.construct_yaml_float(node)
-    if not math.isfinite(number):
-        raise yaml.constructor.ConstructorError(None, None, f"{node.value} should be a finite number", node.start_mark)
+def _resolve(kind: str, pattern: str, first: str) -> None:
+    """Give plain scalars of a form a type; `first` are the characters that they can begin with."""
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z"), list(first))
+
+
+_resolve("null", "~|null|Null|NULL|", "~nN\0")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"\Z"), [""])
+_resolve("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
+_resolve("int", "[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789")
+_resolve(
+    "float",
+    r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    "-+.0123456789",
+)
+_resolve("merge", "<<", "<")
+
+
+def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    number = WrittenInt(_number(node, lambda: int(text, 8 if "o" in text[:2] else 16 if "x" in text[:2] else 10)))
+    number.text = text
     return number
 
 
-_FLOAT = "tag:yaml.org,2002:float"
-_Loader.add_constructor(_FLOAT, _finite)
-_Loader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
+def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    text = loader.construct_scalar(node)
+    number = WrittenFloat(_number(node, lambda: float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))))
+    if not math.isfinite(number):
+        raise yaml.constructor.ConstructorError(None, None, f"{text} should be a finite number", node.start_mark)
+    number.text = text
+    return number
+
+
+def _number(node: yaml.ScalarNode, read: Callable[[], float]) -> float:
+    try:
+        return read()
+    except ValueError as error:  # an explicit tag before something else, or thousands of digits
+        shown = node.value if len(node.value) <= 40 else f"{node.value[:40]}..."
+        raise yaml.constructor.ConstructorError(None, None, f"{shown!r} should be a number", node.start_mark) from error
+
+
+def _bool(loader: _Loader, node: yaml.ScalarNode) -> bool:
+    text = loader.construct_scalar(node)
+    if text.lower() not in ("true", "false"):
+        raise yaml.constructor.ConstructorError(None, None, f"{text!r} should be true or false", node.start_mark)
+    return text.lower() == "true"
+
+
+def _str(loader: _Loader, node: yaml.ScalarNode) -> str:
+    text = loader.construct_scalar(node)
+    if not text.isprintable() and re.search(r"[\0\ud800-\udfff]", text):
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{text!r} has a character that no file or variable can hold", node.start_mark
+        )
+    return text
+
+
+_Loader.add_constructor("tag:yaml.org,2002:bool", _bool)
+_Loader.add_constructor("tag:yaml.org,2002:str", _str)
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
 @dataclass(frozen=True)
@@ -41,6 +118,7 @@ class YamlFile:
     """The content of a file, with the lines of its keys."""
 
     path: Path
+    text: str
     data: object
     root: yaml.Node | None
 
@@ -93,7 +171,9 @@ def _duplicates(node: yaml.Node, seen: set[int]) -> Iterator[str]:
         first: dict[str, int] = {}
         for key, value in node.value:
             line, name = key.start_mark.line + 1, str(key.value)
-            if name in first:
+            if name in first and key.tag.endswith(":merge"):
+                yield f"{line}: a second '<<' after that on line {first[name]}: write one, as `<<: [*first, *second]`"
+            elif name in first:
                 yield f"{line}: the key {name!r} is already given on line {first[name]}: keep one of them"
             first.setdefault(name, line)
             yield from _duplicates(value, seen)
@@ -107,14 +187,17 @@ def read_yaml(path: Path) -> YamlFile:
 
     """
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
+        text = _text(path)
+        loader = _Loader(text)
         root = loader.get_single_node()
         faults = list(_duplicates(root, set())) if root else []
         if faults:
             raise InputError("\n".join(f"{path}:{fault}" for fault in faults))
-        return YamlFile(path, loader.construct_document(root) if root else None, root)
+        return YamlFile(path, text, loader.construct_document(root) if root else None, root)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: cannot be read: it is nested too deeply") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read: it should be text in UTF-8") from error
     except yaml.MarkedYAMLError as error:
@@ -122,3 +205,12 @@ def read_yaml(path: Path) -> YamlFile:
         raise InputError(f"{path}{line}: cannot be read: {error.problem}") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _text(path: Path) -> str:
+    """Return a file's content; it is read once, since a pipe has it only once."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise InputError(f"{path}: cannot be read: it has more than {LARGEST // 2**20} MiB")
+    return content.decode("utf-8")

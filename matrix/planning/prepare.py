@@ -25,8 +25,6 @@ class PreparedSweep:
     system: SystemFile
     planned: PlannedSweep
     selected: list[str]
-    matrix_path: Path
-    system_path: Path
 
     @property
     def selected_runs(self) -> list[Run]:
@@ -43,8 +41,8 @@ class PreparedSweep:
         source = Path(self.sweep.data.path) / SOURCE_FILE
         return SweepRecord.now(
             self.sweep.name,
-            self.matrix_path.read_text(encoding="utf-8"),
-            self.system_path.read_text(encoding="utf-8"),
+            self.sweep.source,
+            self.system.source,
             source.read_text(encoding="utf-8") if source.exists() else "",
             self.sweep.found_models,
             self.image.digest if self.image else None,
@@ -65,4 +63,4 @@ def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[st
     system_file = load_system(system_path)
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
-    return PreparedSweep(sweep, system_file, planned, select(planned, *filters), matrix, system_path)
+    return PreparedSweep(sweep, system_file, planned, select(planned, *filters))

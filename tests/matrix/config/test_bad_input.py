@@ -116,7 +116,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     [
         ("RANK: 1", "environment.RANK: is set by the launcher for each rank: remove it"),
         ("OMP_NUM_THREADS: 4", "environment.OMP_NUM_THREADS: follows from 'threads_per_rank': set that instead"),
-        ("DEBUG: true", "environment.DEBUG: should be text, not true"),
+        ("DEBUG: true", "environment.DEBUG: should be text, not true: put it in quotes, as 'true'"),
     ],
 )
 def test_variables_that_a_system_file_cannot_set(tmp_path: Path, environment: str, fault: str) -> None:

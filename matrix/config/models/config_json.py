@@ -57,7 +57,21 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 """Keys that change the training, and the supported values. Messages suggest the first."""
 
 _ROPE_TYPES = ("default", "linear", "llama3")
-_ROPE_KEYS = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+_ORIGINAL = "original_max_position_embeddings"
+_ROPE_KEYS = ("factor", "low_freq_factor", "high_freq_factor", _ORIGINAL)
+
+_NULLABLE = {"llama": ("num_key_value_heads", "head_dim"), "mixtral": ("head_dim", "sliding_window")}
+"""Keys that may be null in LlamaConfig and MixtralConfig."""
+
+_REFUSED = {
+    "auto_map": "models with custom code are not trained here",
+    "quantization_config": "give the model before quantisation",
+    "per_layer_config": "all layers have one configuration here",
+}
+"""Keys that make another model of it, and what to do."""
+
+_OTHER_NAMES = {"mixtral": {"num_experts": "num_local_experts"}}
+"""Names that the library takes for others (MixtralConfig.attribute_map)."""
 
 
 def read_shape(file: Path) -> Shape:
@@ -69,8 +83,9 @@ def read_shape(file: Path) -> Shape:
         InputError: one sentence per key that is missing, invalid or not supported.
 
     """
-    config = _read(file)
-    faults = list(_unsupported(config))
+    written = _read(file)
+    config = {key: value for key, value in written.items() if value is not None}
+    faults = [*_nulls(written), *_unsupported(config)]
     if not faults:
         try:
             return _shape(config)
@@ -81,14 +96,26 @@ def read_shape(file: Path) -> Shape:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{file}: should be JSON: {error}") from error
     if not isinstance(config, dict):
         raise InputError(f"{file}: should be a mapping, as in the config.json of a Llama or Mixtral")
-    return {key: value for key, value in config.items() if value is not None}
+    return config
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _nulls(config: dict[str, Any]) -> Iterator[str]:
+    """Name keys that are null where the library wants a value; a missing key would have its default."""
+    kind = str(config.get("model_type"))
+    for key in _KEYS | _OWN_KEYS.get(kind, {}):
+        if config.get(key, key) is None and key not in _NULLABLE.get(kind, _KEYS):
+            yield f"{key}: should have a value, not null"
 
 
 def _unsupported(config: dict[str, Any]) -> Iterator[str]:
@@ -99,10 +126,12 @@ def _unsupported(config: dict[str, Any]) -> Iterator[str]:
     classes = config.get("architectures", [_CLASSES[kind]])
     if classes != [_CLASSES[kind]]:
         yield f"architectures: should be [{_CLASSES[kind]}], not {classes!r}"
-    if "auto_map" in config:
-        yield "auto_map: is not supported: models with custom code are not trained here"
-    if "quantization_config" in config:
-        yield "quantization_config: is not supported: give the model before quantisation"
+    for key, why in _REFUSED.items():
+        if key in config:
+            yield f"{key}: is not supported: {why}"
+    for other, key in _OTHER_NAMES.get(kind, {}).items():
+        if other in config and config.get(key, config[other]) != config[other]:
+            yield f"{other}: should be {config[key]!r} like {key}, not {config[other]!r}"
     for key, values in _ONLY.items():
         if config.get(key, values[0]) not in values:
             yield f"{key}: should be {json.dumps(values[0])}, not {config[key]!r}"
@@ -121,10 +150,11 @@ def _unsupported(config: dict[str, Any]) -> Iterator[str]:
 def _rope(config: dict[str, Any]) -> tuple[str, Any]:
     """Return the rotary settings besides `rope_theta`, with their key.
 
-    The key is `rope_scaling` up to transformers 4 and `rope_parameters` from 5 on.
+    The key is `rope_scaling` up to transformers 4 and `rope_parameters` from 5 on, where an empty `rope_scaling` does
+    not hide `rope_parameters` (transformers, modeling_rope_utils.py: convert_rope_params_to_dict).
     """
-    key = "rope_scaling" if "rope_scaling" in config else "rope_parameters"
-    return key, config.get(key, {})
+    key = "rope_scaling" if config.get("rope_scaling") else "rope_parameters"
+    return key, config.get(key) or {}
 
 
 def _rope_type(rope: dict[str, Any]) -> object:
@@ -133,7 +163,8 @@ def _rope_type(rope: dict[str, Any]) -> object:
 
 def _shape(config: dict[str, Any]) -> Shape:
     kind = config["model_type"]
-    given = _DEFAULTS[kind] | config
+    named = {_OTHER_NAMES.get(kind, {}).get(key, key): value for key, value in config.items()}
+    given = _DEFAULTS[kind] | named
     fields = {field: given[key] for key, field in (_KEYS | _OWN_KEYS[kind]).items() if key in given}
     fields.setdefault("kv_heads", fields.get("heads"))
     if "head_dim" in fields and _is_usual(fields):
@@ -143,7 +174,9 @@ def _shape(config: dict[str, Any]) -> Shape:
     if _rope_type(rope) != "default":
         scaling = {key: rope[key] for key in _ROPE_KEYS if rope.get(key) is not None}
         if _rope_type(rope) == "llama3":
-            scaling.setdefault("original_max_position_embeddings", given["max_position_embeddings"])
+            # The library takes the one beside the rotary settings first (standardize_rope_params).
+            of_rope = scaling.get(_ORIGINAL, given["max_position_embeddings"])
+            scaling[_ORIGINAL] = config.get(_ORIGINAL, of_rope)
         fields["rope_scaling"] = {"rope_type": _rope_type(rope), **scaling}
     return Shape.model_validate({"architecture": kind, **fields}, strict=True)
 

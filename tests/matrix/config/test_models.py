@@ -173,7 +173,7 @@ def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path: Path, kind: 
         ({"rope_parameters": {"full_attention": {"rope_type": "default"}}},
          "rope_parameters: should apply to all layers: one mapping without nested mappings"),
         ({"rope_parameters": [1]}, "rope_parameters: should be a mapping, not [1]"),
-        ({"num_hidden_layers": None}, "the key 'num_hidden_layers' is missing"),
+        ({"num_hidden_layers": None}, "num_hidden_layers: should have a value, not null"),
         ({"num_hidden_layers": "2"}, "num_hidden_layers: should be a valid integer, not '2'"),
         ({"num_attention_heads": 5}, "hidden_size 64 is not a multiple of heads 5"),
     ],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,8 @@ from torch.utils.data import DataLoader
 from bench.contract.files import SOURCE_FILE
 from bench.contract.run import Run
 from bench.data.markov import MarkovSource
+
+logger = logging.getLogger(__name__)
 
 datasets.disable_progress_bars()  # ranks print into logs
 
@@ -192,10 +197,18 @@ class Collate:
     """Convert rows of the data set to a Batch. A sample without an extra token has no label for its last position."""
 
     sequence_length: int
+    vocabulary: int
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> Batch:
-        """Raise ValueError if a sample is shorter than the run's sequence length."""
-        ids = torch.tensor([row["input_ids"][: self.sequence_length + 1] for row in rows], dtype=torch.int64)
+        """Raise ValueError if samples are too short or of different lengths, or a token is not in the vocabulary."""
+        cut = [row["input_ids"][: self.sequence_length + 1] for row in rows]
+        if len({len(row) for row in cut}) > 1:
+            raise ValueError("the data set's samples have different lengths: pack them (`xffl-bench data prepare`)")
+        ids = torch.tensor(cut, dtype=torch.int64)
+        # On a GPU a token that does not exist is an assertion of the device, after which nothing can be reported.
+        if not 0 <= int(ids.min()) <= int(ids.max()) < self.vocabulary:
+            token = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
+            raise ValueError(f"the data set has the token {token}, and the model's vocab_size is {self.vocabulary}")
         if ids.shape[1] > self.sequence_length:
             return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
         if ids.shape[1] < self.sequence_length:
@@ -247,7 +260,7 @@ def _splits(run: Run) -> datasets.DatasetDict:
     for split in ("train", "val"):
         if split not in dataset:
             raise ValueError(f"the data set {run.data} has no split '{split}'")
-    return dataset
+    return dataset.with_format(None)  # it may have been saved with another: tensors, or some columns only
 
 
 def training_split(run: Run) -> datasets.Dataset:
@@ -265,6 +278,19 @@ def _trained_on(run: Run, split: datasets.Dataset) -> datasets.Dataset:
     if run.training.subsample is None:
         return split
     return split.select(range(min(run.training.subsample, len(split))))
+
+
+LONGEST_TEMPORARY = 70
+"""Characters of a folder below which a worker's socket fits: the path of a socket has at most 107 (unix(7)), of which
+Python's and torch's names take up to 36.
+"""
+
+
+def use_short_folder() -> None:
+    """Put the sockets of data loading processes into /tmp if TMPDIR is too long for them; they would hang otherwise."""
+    if len(tempfile.gettempdir()) > LONGEST_TEMPORARY:
+        logger.warning("TMPDIR is too long for the workers' sockets, which are in /tmp instead: %s", tempfile.tempdir)
+        tempfile.tempdir = os.environ["TMPDIR"] = "/tmp"
 
 
 def load(run: Run, rank: int, first_step: int = 0) -> RunData:
@@ -286,8 +312,10 @@ def load(run: Run, rank: int, first_step: int = 0) -> RunData:
     val_batches = validation_batches(
         run.training.val_samples, run.training.val_batch_size or run.batch_size, run.world, rank
     )
-    collate = Collate(run.training.sequence_length)
+    collate = Collate(run.training.sequence_length, run.shape.vocab_size)
     pinned = run.system.device == "cuda"
+    if run.training.workers:
+        use_short_folder()
 
     def loader(split: datasets.Dataset, batches: Iterable[list[int]], workers: int) -> DataLoader[Batch]:
         return DataLoader(split, batch_sampler=batches, collate_fn=collate, num_workers=workers, pin_memory=pinned)

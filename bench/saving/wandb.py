@@ -155,7 +155,7 @@ def _begin(run: Run, measured: Measured, folder: AttemptFolder, identity: str, m
         entity=asked.entity,
         project=asked.project,
         group=asked.group or run.sweep,
-        name=asked.name or run.id,
+        name=asked.name or run.id[-128:],  # the longest that W&B takes; the end tells runs apart
         notes=asked.notes,
         tags=asked.tags,
         config=configuration(run, measured),

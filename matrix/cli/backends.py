@@ -12,7 +12,7 @@ from rich.console import Console
 from matrix.batch.submit import run_in_jobs, write_jobs
 from matrix.cli.render import print_commands, print_jobs
 from matrix.errors import InputError
-from matrix.planning.plan import check_data
+from matrix.planning.plan import check_data, check_samples
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.execute import execute
 from matrix.runner.requirements import check_wandb
@@ -149,4 +149,5 @@ def backend_of(
 def _check(prepared: PreparedSweep) -> None:
     """Raise InputError if data, a checkpoint or a package that runs need is missing."""
     check_data(prepared.planned)
+    check_samples(prepared.planned)
     check_wandb(prepared.selected_runs, prepared.image)

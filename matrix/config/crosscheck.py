@@ -31,6 +31,7 @@ def faults(sweep: MatrixFile) -> Iterator[Fault]:
         _block,
         _reference,
         _paths,
+        _seeds,
         _wandb,
     ):
         yield from check(sweep)
@@ -178,11 +179,27 @@ def _starts(sweep: MatrixFile) -> Iterator[tuple[Location, str]]:
             yield location, str(value)
 
 
+def _seeds(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that torch can be seeded in every repeat: repeat r uses seed + r."""
+    largest = 2**64 - sweep.repeats
+    seeds: list[tuple[Location, object]] = [(("training", "seed"), sweep.training.seed)]
+    seeds += [(location, value) for location, axis, value in sweep.placed_values() if axis == "seed"]
+    for place, override in enumerate(sweep.overrides):
+        seeds.append((("overrides", place, "set", "seed"), override.changes.get("seed")))
+    for location, seed in seeds:
+        if isinstance(seed, int) and seed > largest:
+            yield location, f"should be at most {largest}, for {sweep.repeats} repeats below 2^64, not {seed}"
+
+
 def _wandb(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that project and tags are valid for W&B, which would reject others only after the first run."""
     project = sweep.wandb.project
     if not 0 < len(project) <= 128 or set(project) & set("/\\#?%:"):
         yield ("wandb", "project"), f"should be 1 to 128 characters and none of / \\ # ? % :, not {project!r}"
+    for key in ("group", "name"):
+        text = getattr(sweep.wandb, key)
+        if text is not None and not 0 < len(text) <= 128:
+            yield ("wandb", key), f"should be 1 to 128 characters, not {len(text)}"
     for place, tag in enumerate(sweep.wandb.tags):
         if not 0 < len(tag) <= 64:
             yield ("wandb", "tags", place), f"should be 1 to 64 characters, not {tag!r}"

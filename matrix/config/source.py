@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from bench.contract.files import SOURCE_FILE
+from matrix.config.saved_data import count_rows
 from matrix.errors import InputError
 
 
@@ -49,17 +49,4 @@ def train_samples(folder: Path) -> int | None:
 
     """
     split = folder / "train"
-    if not split.is_dir():
-        return None
-    import pyarrow as pa  # noqa: PLC0415 - only where a sweep counts in epochs
-
-    samples = 0
-    try:
-        for file in json.loads((split / "state.json").read_text(encoding="utf-8"))["_data_files"]:
-            with pa.memory_map(str(split / file["filename"])) as stored:
-                samples += sum(batch.num_rows for batch in pa.ipc.open_stream(stored))
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(
-            f"{split}: is not a complete split written by save_to_disk ({error}): create the data again"
-        ) from error
-    return samples
+    return count_rows(split) if split.is_dir() else None

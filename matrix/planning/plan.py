@@ -13,6 +13,7 @@ from bench.contract.plan import Cell, Plan
 from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
 from bench.contract.training import SETTINGS
+from matrix.config.saved_data import DataNeeds, check_description, check_rows
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.errors import InputError, as_text
@@ -78,6 +79,24 @@ def check_data(planned: PlannedSweep) -> None:
                 f"data.path: the folder {folder} does not exist: create it with `xffl-bench data synthetic {folder}`, "
                 "or give one written by save_to_disk"
             )
+        check_description(Path(folder))
+
+
+def check_samples(planned: PlannedSweep) -> None:
+    """Check the rows of the data that exists; not part of a plan, which reads no data.
+
+    Raises:
+        InputError: the data cannot be trained on.
+
+    """
+    runs = planned.runs.values()
+    needs = DataNeeds(
+        length=max(run.training.sequence_length for run in runs),
+        vocabulary=min(run.shape.vocab_size for run in runs),
+        validation=max(run.training.val_samples for run in runs),
+    )
+    for folder in {run.data for run in runs}:
+        check_rows(Path(folder), needs)
 
 
 def _resolve_all(points: list[Point], sweep: MatrixFile, system: SystemFile) -> list[Resolved | str]:

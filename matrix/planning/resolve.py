@@ -13,6 +13,7 @@ from bench.contract.layout import ImpossibleError, Layout, resolve
 from bench.contract.resume import CheckpointError, check_goes_on, read_checkpoint
 from bench.contract.run import Run
 from bench.contract.shapes import Shape
+from bench.contract.traffic import BYTES
 from bench.contract.training import Training
 from matrix.config.source import read_source, train_samples
 from matrix.config.sweep import MatrixFile
@@ -60,6 +61,7 @@ class Resolver:
         training = self._canonical(requested, model.shape, layout, batch_size)
         self._check_length(training, model.shape)
         self._check_attention(training)
+        self._check_experts(training, model.shape)
         if point.get("engine") == "xffl" and (reason := unsupported(training, layout)):
             raise ImpossibleError(f"the xFFL library {reason}")
         try:
@@ -140,6 +142,17 @@ class Resolver:
     def _check_attention(self, training: Training) -> None:
         if training.attention == "flash" and (self._facts.device == "cpu" or training.computation == "fp32"):
             raise ImpossibleError("flash attention needs a GPU and computes in bf16: choose sdpa here")
+
+    def _check_experts(self, training: Training, shape: Shape) -> None:
+        if not shape.experts or training.experts != "grouped_mm":
+            return
+        row = 16 // BYTES[training.computation]
+        for name, width in (("hidden_size", shape.hidden_size), ("intermediate_size", shape.intermediate_size)):
+            if width % row:
+                raise ImpossibleError(
+                    f"experts: grouped_mm needs rows of whole 16 bytes, and {name} {width} is not a multiple of {row}: "
+                    "choose eager here"
+                )
 
     def _micro_batch(self, batch_size: AxisValue, world: int, accumulation: int) -> int:
         """Return the sequences per rank and micro-batch."""

@@ -65,7 +65,7 @@ def configuration(run: Run, recorder: Recorder | None = None) -> XFFLConfig:
             path=run.data,
             batch_sizes=run.batch_size,
             workers=training.workers,
-            collate_fn=_Pairs(Collate(training.sequence_length)),
+            collate_fn=_Pairs(Collate(training.sequence_length, run.shape.vocab_size)),
             shuffle_train_split=False,  # the data set has the run's order
         ),
         optimizer_info=OptimizerInfo(

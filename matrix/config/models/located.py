@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from bench.contract.weightfiles import weight_files
+from bench.contract.weightfiles import read_header, weight_files
 from matrix.config.models.config_json import read_shape
 from matrix.config.models.hub import snapshot
 from matrix.config.sweep import MatrixFile
@@ -15,8 +15,6 @@ from matrix.config.values import LocatedModel, NamedModel
 from matrix.errors import InputError
 
 CONFIG = "config.json"
-LONGEST_HEADER = 100_000_000
-"""Largest header in bytes that the safetensors library accepts; a file that claims more is not a safetensors file."""
 
 
 def find_models(sweep: MatrixFile, folder: Path) -> tuple[dict[str, LocatedModel], list[Fault]]:
@@ -49,6 +47,8 @@ def _find(model: NamedModel, folder: Path) -> LocatedModel:
     try:
         files = weight_files(config.parent)
         if model.hub is not None:  # the folder belongs to one commit and does not change
+            for file in files:
+                read_header(file)
             return LocatedModel(shape, str(config.parent))
         fingerprints = tuple((file.relative_to(config.parent).as_posix(), _fingerprint(file)) for file in files)
     except (OSError, ValueError) as error:
@@ -60,9 +60,11 @@ def _fingerprint(file: Path) -> str:
     """Return size, modification time in whole seconds and SHA-256 of the header of a safetensors file.
 
     The tensors are not read: a model may take hundreds of gigabytes, and planning should be immediate.
+
+    Raises:
+        ValueError: the file is not a whole safetensors file.
+
     """
-    with file.open("rb") as content:
-        length = int.from_bytes(content.read(8), "little")  # a safetensors file starts with the length of its header
-        header = hashlib.sha256(content.read(min(length, LONGEST_HEADER))).hexdigest()
+    header = hashlib.sha256(read_header(file)).hexdigest()
     status = file.stat()
     return f"{status.st_size} bytes, changed {int(status.st_mtime)}, header {header}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -93,12 +95,43 @@ def test_groups_partition_or_share_the_data(data: Path) -> None:
 
 
 def test_labels_follow_tokens() -> None:
-    batch = Collate(4)([{"input_ids": [5, 6, 7, 8, 9]}])
+    batch = Collate(4, 10)([{"input_ids": [5, 6, 7, 8, 9]}])
     assert (batch.tokens.tolist(), batch.labels.tolist()) == ([[5, 6, 7, 8]], [[6, 7, 8, 9]])
-    exact = Collate(5)([{"input_ids": [5, 6, 7, 8, 9]}])
+    exact = Collate(5, 10)([{"input_ids": [5, 6, 7, 8, 9]}])
     assert exact.labels.tolist() == [[6, 7, 8, 9, IGNORED_LABEL]]
     with pytest.raises(ValueError, match=r"have 5 tokens, but training\.sequence_length is 9"):
-        Collate(9)([{"input_ids": [5, 6, 7, 8, 9]}])
+        Collate(9, 10)([{"input_ids": [5, 6, 7, 8, 9]}])
+    with pytest.raises(ValueError, match="has the token 10, and the model's vocab_size is 10"):
+        Collate(4, 10)([{"input_ids": [5, 6, 7, 8, 10]}])
+    with pytest.raises(ValueError, match="has the token -100"):
+        Collate(4, 10)([{"input_ids": [5, 6, -100, 8, 9]}])
+    with pytest.raises(ValueError, match="have different lengths"):
+        Collate(5, 10)([{"input_ids": [5, 6, 7, 8, 9]}, {"input_ids": [5, 6, 7, 8, 9, 1]}])
+
+
+def test_the_format_of_a_saved_data_set_changes_no_sample(data: Path, tmp_path: Path) -> None:
+    """As tensors, and with some columns only."""
+    saved = datasets.load_from_disk(str(data))
+    wanted = next(iter(load(make_run(data, (1, 1, 1)), 0).train)).tokens
+    tensors, columns = tmp_path / "tensors", tmp_path / "columns"
+    saved.with_format("torch").save_to_disk(str(tensors))
+    more = saved.map(lambda row: {"other": row["input_ids"][:1]})
+    more.with_format("numpy", columns=["other"]).save_to_disk(str(columns))
+    for folder in (tensors, columns):
+        assert next(iter(load(make_run(folder, (1, 1, 1)), 0).train)).tokens.tolist() == wanted.tolist()
+
+
+def test_workers_have_room_for_their_sockets(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a folder for temporary files whose path is longer than a socket's may be; they would wait for ever."""
+    long = tmp_path / ("a-job-s-own-folder-" * 5)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.setenv("TMPDIR", str(long))
+    loaded = load(make_run(data, (1, 1, 1), workers=1), 0)
+    assert len(next(iter(loaded.train)).tokens)
+    assert "TMPDIR is too long" in caplog.text
 
 
 def test_data_set_is_kept_and_another_one_refused(tmp_path: Path) -> None:

@@ -111,6 +111,31 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert faults(load_system, tmp_path / "none.yaml") == ["none.yaml: cannot be read: No such file or directory"]
 
 
+LONG = "x" * 150
+
+
+@pytest.mark.parametrize(
+    ("block", "fault"),
+    [
+        (f"wandb: {{name: {LONG}}}", "wandb.name: should be 1 to 128 characters, not 150"),
+        (f"wandb: {{group: {LONG}}}", "wandb.group: should be 1 to 128 characters, not 150"),
+        (f"wandb: {{tags: [{LONG}]}}", f"wandb.tags[0]: should be 1 to 64 characters, not '{LONG}'"),
+        ("overrides: [{when: {nodes: 1}, set: {seed: 18446744073709551616}}]",
+         "overrides[0].set.seed: should be at most 18446744073709551614, for 2 repeats below 2^64, not "
+         "18446744073709551616"),
+        ("repeats: 9", None),
+    ],
+)  # fmt: skip
+def test_what_a_service_or_a_generator_would_refuse_later(
+    load: LoadText, small: str, block: str, fault: str | None
+) -> None:
+    text = f"{small}\nrepeats: 2\n{block}\n" if "repeats" not in block else f"{small}\n{block}\n"
+    if fault is None:
+        load(text)
+    else:
+        assert [said.partition(": ")[2] for said in faults(load, text)] == [fault]
+
+
 @pytest.mark.parametrize(
     ("environment", "fault"),
     [

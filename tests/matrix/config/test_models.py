@@ -149,6 +149,10 @@ def test_what_a_file_does_not_say_is_the_librarys_default(tmp_path: Path, kind: 
     assert not differing
 
 
+EMPTY = (2).to_bytes(8, "little") + b"{}"
+"""A safetensors file without tensors."""
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
@@ -196,7 +200,7 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, text: str, fault: str) 
 def models(tmp_path: Path) -> Path:
     """A folder beside the matrix file, with a model that has weights, and one that has none."""
     written(tmp_path / "models" / "whole", SMALL)
-    (tmp_path / "models" / "whole" / "model.safetensors").write_bytes(b"")
+    (tmp_path / "models" / "whole" / "model.safetensors").write_bytes(EMPTY)
     written(tmp_path / "models" / "bare", SMALL)
     return tmp_path / "models"
 
@@ -324,7 +328,7 @@ def test_a_model_of_the_hub_comes_from_its_cache(plan: PlanText, load: LoadText,
         InputError, match=rf"axes\.model\[0\]\.hub: .*{commit}: contains neither model\.safetensors nor"
     ):
         load(with_models(small, "{name: m, hub: some/llama, weights: true}"))
-    (cache / "snapshots" / commit / "model.safetensors").write_bytes(b"")
+    (cache / "snapshots" / commit / "model.safetensors").write_bytes(EMPTY)
     (run,) = plan(with_models(small, f"{{name: m, hub: some/llama, revision: {commit}, weights: true}}")).runs.values()
     assert run.weights == str(cache / "snapshots" / commit)
     with pytest.raises(InputError) as caught:
@@ -369,9 +373,13 @@ def test_a_sweep_does_not_go_on_with_other_weights(tmp_path: Path, small: str, m
         weights.write_bytes(len(header).to_bytes(8, "little") + header + values)
         os.utime(weights, (changed, changed))
 
-    others = {"size": (b"{a}", b"01", 1), "time": (b"{a}", b"1", 2), "header": (b"{b}", b"0", 1)}
+    def header(name: str, size: int) -> bytes:
+        return json.dumps({name: {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+
+    first = header("a", 1)
+    others = {"size": (header("a", 2), b"01", 1), "time": (first, b"1", 2), "header": (header("b", 1), b"0", 1)}
     for results, other in others.items():
-        lay(b"{a}", b"0", 1)
+        lay(first, b"0", 1)
         begin(results)
         begin(results)
         lay(*other)
@@ -379,6 +387,28 @@ def test_a_sweep_does_not_go_on_with_other_weights(tmp_path: Path, small: str, m
             begin(results)
         begin(results, accept_changes=True)
         begin(results)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\nsize 500000\n",
+            "is a Git LFS pointer: fetch the file itself wi",
+        ),
+        (b"<html>404</html>", "not a safetensors file: copy or download it again"),
+        (b"", "not a safetensors file"),
+        ((2).to_bytes(8, "little") + b"[]", "not a safetensors file"),
+        (EMPTY + b"more", "has 14 bytes, but its header describes 10: copy or download it again"),
+        (b"\xff" * 40, "not a safetensors file"),
+    ],
+)
+def test_weights_that_are_not_whole_are_refused_while_planning(
+    load: LoadText, small: str, models: Path, content: bytes, fault: str
+) -> None:
+    (models / "whole" / "model.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=rf"model\.safetensors: {fault}"):
+        load(with_models(small, "{name: m, path: models/whole, weights: true}"))
 
 
 PLAN = """

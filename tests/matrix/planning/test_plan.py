@@ -16,7 +16,7 @@ from matrix.errors import InputError
 from matrix.planning.crossing import crossing
 from matrix.planning.filters import parse_filter, select
 from matrix.planning.plan import PlannedSweep, check_data
-from tests.support.planning import PlanText
+from tests.support.planning import PlanText, describe_data
 
 
 def reasons(planned: PlannedSweep) -> set[str]:
@@ -97,7 +97,7 @@ def test_data_are_held_against_the_model(plan: PlanText, small: str, tmp_path: P
     with pytest.raises(InputError, match="create it with `xffl-bench data synthetic"):
         check_data(plan(small))
     source = tmp_path / "data" / "source.json"
-    source.parent.mkdir()
+    describe_data(source.parent)
     source.write_text(json.dumps({"vocab_size": 256, "sequence_length": 128, "entropy_rate": 2.0}))
     check_data(plan(small))
     planned = plan(small.replace("[2, 4]", "2\n  sequence_length: [128, 64, 256]"))
@@ -108,6 +108,32 @@ def test_data_are_held_against_the_model(plan: PlanText, small: str, tmp_path: P
     source.write_text('{"vocab_size":')
     with pytest.raises(InputError, match=r"source\.json: should give vocab_size and sequence_length"):
         plan(small)
+
+
+@pytest.mark.parametrize(
+    ("precision", "hidden", "wide", "reason"),
+    [
+        ("fp32", 64, 90, "intermediate_size 90 is not a multiple of 4"),
+        ("bf16", 60, 96, "hidden_size 60 is not a multiple of 8"),
+        ("fp32", 60, 92, None),
+        ("bf16", 40, 88, None),
+    ],
+)
+def test_experts_of_a_width_that_the_kernel_refuses(
+    plan: PlanText, small: str, precision: str, hidden: int, wide: int, reason: str | None
+) -> None:
+    """Grouped products need rows of whole 16 bytes; tried with torch 2.13: strides should be multiple of 16 bytes."""
+    model = (
+        f"{{name: moe, mixtral: {{vocab_size: 256, hidden_size: {hidden}, intermediate_size: {wide}, layers: 1, "
+        "heads: 2, kv_heads: 2, experts: 4, experts_per_token: 2}}"
+    )
+    text = small.replace("llama-tiny", model) + f"training: {{precision: {precision}, experts: %s}}\n"
+    if reason is None:
+        assert not reasons(plan(text % "grouped_mm"))
+    else:
+        with pytest.raises(InputError, match=f"grouped_mm needs rows of whole 16 bytes, and {reason}: choose eager"):
+            plan(text % "grouped_mm")
+    assert not reasons(plan(text % "eager"))
 
 
 def test_filters(plan: PlanText, small: str) -> None:

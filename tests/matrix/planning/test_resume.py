@@ -13,7 +13,7 @@ from bench.contract.resume import Reached
 from bench.contract.shapes import STOCK
 from matrix.errors import InputError
 from matrix.planning.plan import PlannedSweep, check_data
-from tests.support.planning import LoadText, PlanText
+from tests.support.planning import LoadText, PlanText, describe_data
 
 ONE_NODE = Layout(federation=1, replicate=1, shard=4)
 
@@ -79,7 +79,7 @@ def test_a_variable_that_is_not_set_is_named(load: LoadText, small: str, more: s
 
 
 def test_planning_needs_no_checkpoint_and_running_does(plan: PlanText, small: str, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
+    describe_data(tmp_path / "data")
     text = small + "training: {schedule_steps: 48, start_from: before/checkpoint}\n"
     with pytest.raises(
         InputError, match=r"training\.start_from: .*/before/checkpoint is not a folder: name one written"

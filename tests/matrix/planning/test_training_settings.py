@@ -115,5 +115,5 @@ def test_epochs_of_a_damaged_data_set(plan: PlanText, small: str, data: Path, tm
     damaged = tmp_path / "damaged"
     (damaged / "train").mkdir(parents=True)
     (damaged / "train" / "state.json").write_text("{}")
-    with pytest.raises(InputError, match="is not a complete split written by save_to_disk"):
+    with pytest.raises(InputError, match=r"state\.json: should list the data files: create the data again"):
         plan(epochs(small, damaged, "1"))

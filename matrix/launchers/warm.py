@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +17,9 @@ from bench.contract.run import Run
 from matrix.host.processes import ask_for_stacks, end_all
 from matrix.launchers.base import Launched, LaunchError, free_port
 from matrix.launchers.torchrun import agent_variables, orders, statuses_by_agent
+
+PATIENCE = 10.0
+"""Seconds in which the warm process reports that its agents were killed."""
 
 
 class _ForkedAgents:
@@ -54,9 +59,12 @@ class _ForkedAgents:
         ask_for_stacks(self._owner)
 
     def stop(self) -> list[str]:
-        """Kill agents and ranks, but not the warm process."""
+        """Kill agents and ranks; the warm process too, if it does not report their ends in time."""
         end_all(self._owner, spare=frozenset({self._server}))
+        deadline = time.monotonic() + PATIENCE
         while not self.is_over():
+            if time.monotonic() > deadline:  # it is stopped, or stuck
+                os.kill(self._server, signal.SIGKILL)
             self._answers.wait(0.05)
         return []
 

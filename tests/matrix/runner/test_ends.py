@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.sweeps import FOREVER, SmallSweep, bystander, kill, wait_for
+from tests.support.sweeps import FOREVER, SmallSweep, bystander, kill, parent, wait_for
 
 LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
 
@@ -135,6 +135,17 @@ def test_a_run_over_its_time_is_a_timeout(small_sweep: SmallSweep) -> None:
     small_sweep.run(expect=1)
     (result,) = small_sweep.found().values()
     assert (result.outcome, "limits.run_seconds = 4" in result.reason) == ("timeout", True)
+    small_sweep.assert_nothing_left()
+
+
+def test_a_stopped_warm_process_is_ended(small_sweep: SmallSweep) -> None:
+    """By a debugger or a SIGSTOP: it does not report that its agents were killed."""
+    small_sweep.write(["fsdp"], limits={"run_seconds": 8.0}, **LONG)
+    runner = small_sweep.begin()
+    small_sweep.training_run()
+    os.kill(parent(small_sweep.agents()[0]), signal.SIGSTOP)
+    output, _ = runner.communicate(timeout=60)
+    assert list(small_sweep.outcomes().values()) == ["timeout"], output
     small_sweep.assert_nothing_left()
 
 

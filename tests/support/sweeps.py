@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +153,15 @@ class SmallSweep:
 
     def assert_nothing_left(self) -> None:
         assert wait_for(lambda: not self.processes()), f"left behind: {self.processes()}"
+
+
+def odd_data(data: Path, folder: Path) -> Path:
+    """Copy a data set that ranks cannot open, for a reason that nobody looks for before the start."""
+    shutil.copytree(data, folder)
+    state = folder / "train" / "state.json"
+    content = json.loads(state.read_text(encoding="utf-8")) | {"_format_type": "nonsense"}
+    state.write_text(json.dumps(content), encoding="utf-8")
+    return folder
 
 
 def wait_for(condition: Callable[[], object], timeout: float = 60) -> object:

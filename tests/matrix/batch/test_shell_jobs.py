@@ -39,7 +39,7 @@ def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
 
 
 def test_detached_jobs_go_on_are_seen_and_are_taken_up(shell_sweep: ShellSweep) -> None:
-    shell_sweep.write(["ddp"], steps=60)
+    shell_sweep.write(["ddp"], steps=600)  # enough for a status meanwhile
     assert "show progress: xffl-bench status" in shell_sweep.run("--detach")
     shell_sweep.training_run()
     shown = shell_sweep.call("status", str(shell_sweep.folder.path))

@@ -13,7 +13,7 @@ import yaml
 
 from bench.contract.measured import Measured
 from tests.support.standin.places import Place, place
-from tests.support.sweeps import FOREVER, SmallSweep, bystander, environment_of, kill, pids_by_rank, wait_for
+from tests.support.sweeps import FOREVER, SmallSweep, bystander, environment_of, kill, odd_data, pids_by_rank, wait_for
 
 LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
 
@@ -221,11 +221,9 @@ def test_ranks_that_failed_and_do_not_end(tmp_path: Path, data: Path) -> None:
     (lingering / "sitecustomize.py").write_text(
         "import atexit, os, time\nif 'RANK' in os.environ:\n    atexit.register(time.sleep, 600)\n"
     )
-    empty = tmp_path / "empty"
-    empty.mkdir()
     with place(tmp_path, "standin", "standin") as hosts:
         hosts.variables["PYTHONPATH"] = os.pathsep.join([str(lingering), os.environ.get("PYTHONPATH", "")])
-        sweep = small(tmp_path / "over", empty, hosts)
+        sweep = small(tmp_path / "over", odd_data(data, tmp_path / "odd"), hosts)
         sweep.write(["fsdp"], limits={"hang_seconds": 60.0})
         sweep.run(expect=1)
     (found,) = sweep.found().values()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.sweeps import FOREVER, SmallSweep, bystander, kill, parent, wait_for
+from tests.support.sweeps import FOREVER, SmallSweep, bystander, kill, odd_data, parent, wait_for
 
 LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
 
@@ -149,16 +149,15 @@ def test_a_stopped_warm_process_is_ended(small_sweep: SmallSweep) -> None:
     small_sweep.assert_nothing_left()
 
 
-def test_ranks_that_cannot_begin_are_a_failed_launch(small_sweep: SmallSweep, tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    broken = SmallSweep(tmp_path, empty)
+def test_ranks_that_cannot_begin_are_a_failed_launch(data: Path, tmp_path: Path) -> None:
+    """For a reason that nobody looks for before the start."""
+    broken = SmallSweep(tmp_path, odd_data(data, tmp_path / "odd"))
     broken.write(["fsdp"])
     broken.run(expect=1)
     (result,) = broken.found().values()
     assert result.outcome == "launch-failed"
     assert "failed in data" in result.reason
-    assert "empty" in result.reason
+    assert "nonsense" in result.reason
 
 
 def test_a_full_disk_keeps_what_was_measured(small_sweep: SmallSweep) -> None:

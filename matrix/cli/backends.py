@@ -149,5 +149,5 @@ def backend_of(
 def _check(prepared: PreparedSweep) -> None:
     """Raise InputError if data, a checkpoint or a package that runs need is missing."""
     check_data(prepared.planned)
-    check_samples(prepared.planned)
     check_wandb(prepared.selected_runs, prepared.image)
+    check_samples(prepared.planned)  # last, since it reads data

@@ -248,6 +248,7 @@ def test_italian_becomes_a_data_set_to_train_on(
     assert_holds(out, [document for path in named for document in documents_of(path)])
 
     run = make_run(out, (1, 1, 2), sequence_length=32, steps=4, warmup_steps=0, val_samples=8)
+    run = run.model_copy(update={"shape": run.shape.model_copy(update={"vocab_size": 2048})})
     batches = [list(load(run, rank).train) for rank in range(2)]
     seen = {tuple(row.tolist()) for rank in batches for batch in rank for row in batch.tokens}
     assert len(seen) == 2 * 4 * run.batch_size, "no two ranks and steps see the same"

@@ -10,7 +10,7 @@ import pytest
 from bench.contract.run import Wandb
 from matrix.cli.app import main
 from matrix.errors import InputError
-from tests.support.planning import LoadText, PlanText
+from tests.support.planning import LoadText, PlanText, describe_data
 
 ASKED = "wandb: {mode: offline, entity: us, project: ours, group: g, name: n, notes: Why., tags: [a, b]}\n"
 
@@ -26,7 +26,8 @@ def test_every_run_is_tracked_as_the_file_says(plan: PlanText, small: str) -> No
 @pytest.mark.parametrize(
     ("section", "fault"),
     [
-        ("{mode: on}", "wandb.mode: should be 'disabled', 'offline' or 'online', not true"),
+        ("{mode: true}", "wandb.mode: should be 'disabled', 'offline' or 'online', not true"),
+        ("{mode: on}", "wandb.mode: should be 'disabled', 'offline' or 'online', not 'on'"),
         ("{projct: x}", "wandb.projct: is not a known key (did you mean 'project'?)"),
         ("{project: a/b}", "wandb.project: should be 1 to 128 characters and none of / \\ # ? % :, not 'a/b'"),
         ("{tags: [good, '']}", "wandb.tags[1]: should be 1 to 64 characters, not ''"),
@@ -44,7 +45,7 @@ def test_what_wandb_would_refuse_is_said_before_anything_runs(
 def test_a_missing_package_is_said_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small: str
 ) -> None:
-    (tmp_path / "data").mkdir()
+    describe_data(tmp_path / "data")
     matrix, results = tmp_path / "sweep.yaml", tmp_path / "results"
     matrix.write_text(small + ASKED)
     monkeypatch.setitem(sys.modules, "wandb", None)  # which find_spec takes for absent, as import does

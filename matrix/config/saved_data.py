@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matrix.config import lfs
 from matrix.errors import InputError
 
 if TYPE_CHECKING:
@@ -106,10 +106,9 @@ def check_rows(folder: Path, needs: DataNeeds) -> None:
     """
     for split in SPLITS:
         rows = 0
-        for file, batches in groupby(_batches(folder / split), key=lambda found: found[1]):
-            of_file = [batch for batch, _ in batches]  # of which nothing is read yet
-            rows += sum(batch.num_rows for batch in of_file)
-            for batch in (*of_file[:1], *of_file[1:][-1:]):
+        for file, batches in _files(folder / split):
+            rows += sum(batch.num_rows for batch in batches)
+            for batch in (*batches[:1], *batches[1:][-1:]):
                 _check_batch(batch, file, needs)
         if rows < (wanted := needs.validation if split == "val" else 1):
             raise InputError(
@@ -125,11 +124,11 @@ def count_rows(split: Path) -> int:
         InputError: its files are missing or incomplete.
 
     """
-    return sum(batch.num_rows for batch, _ in _batches(split))
+    return sum(batch.num_rows for _, batches in _files(split) for batch in batches)
 
 
-def _batches(split: Path) -> Iterator[tuple[pa.RecordBatch, Path]]:
-    """Yield the record batches of a split with their files; their columns stay on disk until they are read."""
+def _files(split: Path) -> Iterator[tuple[Path, list[pa.RecordBatch]]]:
+    """Yield the files of a split with their record batches, whose columns stay on disk until they are read."""
     import pyarrow as pa  # noqa: PLC0415 - a plan without `epochs` does without it
 
     listed = _json(split / "state.json").get("_data_files")
@@ -140,18 +139,17 @@ def _batches(split: Path) -> Iterator[tuple[pa.RecordBatch, Path]]:
         file = split / str(name)
         try:
             with pa.memory_map(str(file)) as stored:
-                for batch in pa.ipc.open_stream(stored):
-                    yield batch, file
+                batches = list(pa.ipc.open_stream(stored))
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"data.path: {file}: {_why_unreadable(file, error)}") from error
+        yield file, batches
 
 
 def _why_unreadable(file: Path, error: Exception) -> str:
     if not file.is_file():
         return "is missing: copy the data set again"
-    with file.open("rb") as content:
-        if content.read(40).startswith(b"version https://git-lfs"):
-            return "is a Git LFS pointer: fetch the file itself with `git lfs pull`"
+    if lfs.is_pointer(file):
+        return lfs.FETCH
     return f"is not a complete Arrow file ({str(error).splitlines()[0]}): copy the data set again"
 
 

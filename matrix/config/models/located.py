@@ -6,9 +6,10 @@ import hashlib
 import os
 from pathlib import Path
 
-from bench.contract.weightfiles import read_header, weight_files
+from bench.contract.weightfiles import weight_files
 from matrix.config.models.config_json import read_shape
 from matrix.config.models.hub import snapshot
+from matrix.config.models.safetensors_header import read_header
 from matrix.config.sweep import MatrixFile
 from matrix.config.validation import Fault
 from matrix.config.values import LocatedModel, NamedModel

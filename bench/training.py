@@ -196,6 +196,7 @@ def account(
     tokens_per_step = measured_window.tokens // measured_window.steps
     distinct_samples = data.order.distinct
     samples = run.training.steps * run.step_sequences * run.world
+    made_by = _provenance(run, records)
     measured = Measured(
         window=measured_window,
         tokens_per_step=tokens_per_step,
@@ -212,13 +213,14 @@ def account(
             entropy_rate=entropy_rate(Path(run.data)),
         ),
         startup=slowest_startup(records),
-        provenance=_provenance(run, records),
+        provenance=made_by,
         cautions=cautions(
             run,
             records,
             blocks=measured_window.steps // run.block,
             repeated=distinct_samples < samples,
             slow_folder=slow_folder,
+            dirty=bool(made_by.dirty),
         ),
         invalid=averaging.fault(run.layout, run.training.held, [record.trained.averaged for record in records]),
     )
@@ -254,7 +256,9 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
     )
 
 
-def cautions(run: Run, records: list[RankRecord], *, blocks: int, repeated: bool, slow_folder: bool) -> list[Caution]:
+def cautions(
+    run: Run, records: list[RankRecord], *, blocks: int, repeated: bool, slow_folder: bool, dirty: bool
+) -> list[Caution]:
     """Return the cautions of this run."""
     shared = run.layout.federation > 1 and run.training.federated_data == "share"
     found = {
@@ -270,7 +274,7 @@ def cautions(run: Run, records: list[RankRecord], *, blocks: int, repeated: bool
         Caution.CROSSING_SHARDS: run.crosses_by_size,
         Caution.DETERMINISTIC: run.training.deterministic,
         Caution.DEBUG_LEVEL: os.environ.get("TORCH_DISTRIBUTED_DEBUG", "OFF") not in ("", "OFF"),
-        Caution.DIRTY_COMMIT: bool(code_state().dirty),
+        Caution.DIRTY_COMMIT: dirty,
         Caution.SLOW_FOLDER: slow_folder,
     }
     return [caution for caution, holds in found.items() if holds]

@@ -205,17 +205,18 @@ class Collate:
         if len({len(row) for row in cut}) > 1:
             raise ValueError("the data set's samples have different lengths: pack them (`xffl-bench data prepare`)")
         ids = torch.tensor(cut, dtype=torch.int64)
-        # On a GPU a token that does not exist is an assertion of the device, after which nothing can be reported.
-        if not 0 <= int(ids.min()) <= int(ids.max()) < self.vocabulary:
-            token = int(ids.min()) if int(ids.min()) < 0 else int(ids.max())
-            raise ValueError(f"the data set has the token {token}, and the model's vocab_size is {self.vocabulary}")
-        if ids.shape[1] > self.sequence_length:
-            return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
         if ids.shape[1] < self.sequence_length:
             raise ValueError(
                 f"the data set's samples have {ids.shape[1]} tokens, but training.sequence_length is "
                 f"{self.sequence_length}: prepare the data for this length"
             )
+        # On a GPU a token that does not exist is an assertion of the device, after which nothing can be reported.
+        lowest, highest = (int(token) for token in torch.aminmax(ids))
+        if lowest < 0 or highest >= self.vocabulary:
+            token = lowest if lowest < 0 else highest
+            raise ValueError(f"the data set has the token {token}, and the model's vocab_size is {self.vocabulary}")
+        if ids.shape[1] > self.sequence_length:
+            return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
         labels = torch.full_like(ids, IGNORED_LABEL)
         labels[:, :-1] = ids[:, 1:]
         return Batch(ids, labels)

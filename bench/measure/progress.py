@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from typing import Protocol
@@ -46,7 +47,7 @@ class Progress:
         self._wake = threading.Event()
         self._writer: threading.Thread | None = None
         self._over = False
-        self._writes: list[float] = []
+        self._fastest = math.inf
         self._failure: OSError | None = None
         self.phase = "rendezvous"
         self.step = -1
@@ -54,7 +55,7 @@ class Progress:
     @property
     def slow_folder(self) -> bool:
         """True if even the fastest heartbeat took long to write; a single one may have waited for a core."""
-        return min(self._writes, default=0.0) > SLOW_FOLDER
+        return SLOW_FOLDER < self._fastest < math.inf
 
     def enter(self, phase: str) -> None:
         """Begin a new phase."""
@@ -106,7 +107,7 @@ class Progress:
                 write_document(self._folder.heartbeat, beat, durable=False)
             except OSError as error:
                 self._failure = error
-            self._writes.append(time.monotonic() - begin)
+            self._fastest = min(self._fastest, time.monotonic() - begin)
 
     def end(self, error: BaseException | None, *, out_of_memory: bool = False) -> None:
         """Write the rank's report of how it ended."""

@@ -35,7 +35,9 @@ FOUND = Library(
 )
 def test_streams_that_the_library_ignores_are_told(streams: int, change: dict[str, Any], warned: bool) -> None:
     run = make_run(Path(), (2, 1, 2), cuda_streams=streams).model_copy(update=change)
-    assert (Caution.IGNORED_STREAMS in cautions(run, [], blocks=4, repeated=False, slow_folder=False)) == warned
+    assert (
+        Caution.IGNORED_STREAMS in cautions(run, [], blocks=4, repeated=False, slow_folder=False, dirty=False)
+    ) == warned
 
 
 @pytest.mark.parametrize(
@@ -57,4 +59,6 @@ def test_shard_groups_that_cross_nodes(layout: tuple[int, int, int], crosses: bo
         for group in {run.layout.coordinates(rank)[:2] for rank in range(run.world)}
     ]
     assert run.shard_groups_cross_nodes == any(len(nodes) > 1 for nodes in nodes_of) == crosses
-    assert (Caution.CROSSING_SHARDS in cautions(run, [], blocks=4, repeated=False, slow_folder=False)) == warned
+    assert (
+        Caution.CROSSING_SHARDS in cautions(run, [], blocks=4, repeated=False, slow_folder=False, dirty=False)
+    ) == warned

@@ -154,7 +154,7 @@ def _paths(sweep: MatrixFile) -> Iterator[Fault]:
     for location, _, value in sweep.placed_values():
         if isinstance(value, NamedModel) and value.path is not None:
             paths.append(((*location, "path"), value.path))
-    paths += _starts(sweep)
+    paths += [(location, str(path)) for location, path in _everywhere(sweep, "start_from")]
     for location, path in paths:
         if "$" in os.path.expandvars(path):
             yield location, f"uses an environment variable that is not set: {path}"
@@ -167,32 +167,28 @@ def _paths(sweep: MatrixFile) -> Iterator[Fault]:
         yield ("system",), f"{sweep.system!r} is neither the path of a .yaml file nor a built-in system{known}"
 
 
-def _starts(sweep: MatrixFile) -> Iterator[tuple[Location, str]]:
-    """Yield the location and path of every checkpoint to resume from."""
-    if sweep.training.start_from is not None:
-        yield ("training", "start_from"), sweep.training.start_from
+def _everywhere(sweep: MatrixFile, field: str) -> Iterator[tuple[Location, object]]:
+    """Yield the location and value of a field of `training` wherever it is given; a default has the block's place."""
+    if (value := getattr(sweep.training, field)) is not None:
+        yield ("training", field), value
     for place, override in enumerate(sweep.overrides):
-        if isinstance(path := override.changes.get("start_from"), str):
-            yield ("overrides", place, "set", "start_from"), path
+        if (value := override.changes.get(field)) is not None:
+            yield ("overrides", place, "set", field), value
     for location, axis, value in sweep.placed_values():
-        if axis == "start_from":
-            yield location, str(value)
+        if axis == field:
+            yield location, value
 
 
 def _seeds(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that torch can be seeded in every repeat: repeat r uses seed + r."""
     largest = 2**64 - sweep.repeats
-    seeds: list[tuple[Location, object]] = [(("training", "seed"), sweep.training.seed)]
-    seeds += [(location, value) for location, axis, value in sweep.placed_values() if axis == "seed"]
-    for place, override in enumerate(sweep.overrides):
-        seeds.append((("overrides", place, "set", "seed"), override.changes.get("seed")))
-    for location, seed in seeds:
+    for location, seed in _everywhere(sweep, "seed"):
         if isinstance(seed, int) and seed > largest:
             yield location, f"should be at most {largest}, for {sweep.repeats} repeats below 2^64, not {seed}"
 
 
 def _wandb(sweep: MatrixFile) -> Iterator[Fault]:
-    """Check that project and tags are valid for W&B, which would reject others only after the first run."""
+    """Check that names and tags are valid for W&B, which would reject others only after the first run."""
     project = sweep.wandb.project
     if not 0 < len(project) <= 128 or set(project) & set("/\\#?%:"):
         yield ("wandb", "project"), f"should be 1 to 128 characters and none of / \\ # ? % :, not {project!r}"

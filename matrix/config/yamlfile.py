@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +50,12 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as PyYAML declares it
 
 
-def _resolve(kind: str, pattern: str, first: str) -> None:
-    """Give plain scalars of a form a type; `first` are the characters that they can begin with."""
+def _resolve(kind: str, pattern: str, first: Iterable[str]) -> None:
+    """Give plain scalars of a form a type; `first` are the characters that they can begin with, "" for none."""
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z"), list(first))
 
 
-_resolve("null", "~|null|Null|NULL|", "~nN\0")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"\Z"), [""])
+_resolve("null", "~|null|Null|NULL|", ["~", "n", "N", ""])
 _resolve("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
 _resolve("int", "[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789")
 _resolve(
@@ -100,7 +99,7 @@ def _bool(loader: _Loader, node: yaml.ScalarNode) -> bool:
 
 def _str(loader: _Loader, node: yaml.ScalarNode) -> str:
     text = loader.construct_scalar(node)
-    if not text.isprintable() and re.search(r"[\0\ud800-\udfff]", text):
+    if re.search(r"[\0\ud800-\udfff]", text):
         raise yaml.constructor.ConstructorError(
             None, None, f"{text!r} has a character that no file or variable can hold", node.start_mark
         )

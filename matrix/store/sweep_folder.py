@@ -10,7 +10,7 @@ import hashlib
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -55,7 +55,6 @@ class SweepRecord(Document):
         cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str], image: str | None
     ) -> SweepRecord:
         """Return the record of a sweep that starts now."""
-        code = code_state()
         return cls(
             sweep=sweep,
             uuid=str(uuid.uuid4()),
@@ -65,26 +64,12 @@ class SweepRecord(Document):
             data=data,
             models=models,
             image=image,
-            python=provenance.python(),
-            commit=code.commit,
-            dirty=code.dirty,
-            diff=code.diff,
-            packages=provenance.package_versions(),
+            **_software(),
         )
 
     def with_software_of_this_machine(self, image: str | None) -> SweepRecord:
         """Return a copy with the software installed on this machine."""
-        code = code_state()
-        return self.model_copy(
-            update={
-                "image": image,
-                "python": provenance.python(),
-                "commit": code.commit,
-                "dirty": code.dirty,
-                "diff": code.diff,
-                "packages": provenance.package_versions(),
-            }
-        )
+        return self.model_copy(update={"image": image, **_software()})
 
     def changes(self, other: SweepRecord) -> list[str]:
         """Return the differences of `other` from this record: files by name, software by old and new version."""
@@ -115,6 +100,18 @@ class SweepRecord(Document):
     def code(self) -> CodeState:
         """State of the harness's code. Version 0.1.0 recorded no digest of uncommitted changes."""
         return CodeState(self.commit, UNKNOWN if self.diff is None and self.dirty else self.diff)
+
+
+def _software() -> dict[str, Any]:
+    """Return the fields of a record that describe the software installed on this machine."""
+    code = code_state()
+    return {
+        "python": provenance.python(),
+        "commit": code.commit,
+        "dirty": code.dirty,
+        "diff": code.diff,
+        "packages": provenance.package_versions(),
+    }
 
 
 def _short(digest: str | None) -> str:

@@ -48,7 +48,7 @@ def _pattern(log: Path) -> str:
             f"{log.parent}: sbatch cannot write a log into a folder with a backslash or a line break in "
             "its path: choose another folder with --results"
         )
-    return str(log.parent / "x").replace("%", "%%")[:-1] + log.name
+    return f"{str(log.parent).replace('%', '%%')}/{log.name}"
 
 
 def cores_per_node(system: SystemFile) -> int:

@@ -12,8 +12,9 @@ from collections.abc import Collection, Sequence
 from rich.console import Console
 
 from bench.contract.result import Result
+from matrix.batch.cost import Cost, cost_of
 from matrix.batch.live_jobs import SURE, LiveJobs
-from matrix.batch.packing import JobPack, pack
+from matrix.batch.packing import JobPack
 from matrix.batch.script import write_script
 from matrix.batch.wanted import Wanted
 from matrix.errors import InputError, NoAnswerError, SchedulerError
@@ -49,6 +50,7 @@ class Campaign:
         self._settings = prepared.system.batch
         self._scheduler = batch_scheduler_of(prepared.system)
         self._runs = by_nodes(prepared.selected_runs)
+        self._repeats = prepared.planned.plan.repeats
         self._folder = folder
         self._record = record
         self._claim = claim
@@ -80,9 +82,18 @@ class Campaign:
             InputError: a run does not fit in a job.
 
         """
+        return self.cost().packs
+
+    def cost(self) -> Cost:
+        """Return the jobs to submit now, and what they may cost.
+
+        Raises:
+            InputError: a run does not fit in a job.
+
+        """
         expected = Expected(self._folder.result, self._runs)
         wanted = self._wanted.runs(busy=self._jobs.run_ids)
-        return pack(wanted, expected.seconds, self._settings, self._system.scheduler)
+        return cost_of(wanted, self._repeats, expected.seconds, self._system)
 
     def write(self, packs: Sequence[JobPack]) -> list[JobFolder]:
         """Write jobs without submitting them."""

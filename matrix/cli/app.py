@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -58,18 +59,28 @@ def options(
 
 
 @app.command()
-def plan(matrix: MatrixFile, system: SystemOption = None, only: Only = None, excepted: Except = None) -> None:
-    """Show which runs will be executed, and which are skipped or identical to others, and why."""
+def plan(
+    matrix: MatrixFile,
+    system: SystemOption = None,
+    only: Only = None,
+    excepted: Except = None,
+    results: Results = Path("results"),
+) -> None:
+    """Show which runs will be executed, and which are skipped or identical to others, and why; and what they cost."""
+    from matrix.cli.forecast import print_cost
     from matrix.cli.render import print_plan
     from matrix.planning.plan import check_data
     from matrix.planning.prepare import prepare
+    from matrix.store.sweep_folder import SweepFolder
 
-    prepared = prepare(matrix, system, only or [], excepted or [])
-    print_plan(prepared, Console())
-    try:
-        check_data(prepared.planned)
-    except InputError as error:  # planning needs no data
-        typer.echo(f"before it can run: {error}")
+    prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
+    print_plan(prepared, console)
+    folder = SweepFolder(results / prepared.sweep.name)
+    for part in (partial(print_cost, prepared, folder, console), partial(check_data, prepared.planned)):
+        try:
+            part()
+        except InputError as error:  # planning needs no data
+            typer.echo(f"before it can run: {error}")
 
 
 app.command()(run)

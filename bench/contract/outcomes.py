@@ -146,7 +146,8 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.FEW_PAIRS: (
         "a ratio has fewer than 3 pairs of runs of one session, or compares fewer than 3 sessions with others, so it "
         "has no interval",
-        "run more repeats in one session, or the repeats of a node count in at least 3 jobs (`allocations`)",
+        "run more repeats in one session, those of each node count in at least 3 jobs (`allocations`), or all node "
+        "counts in one job (`nested`)",
     ),
     Caution.NO_REFERENCE: (
         "the reference has no figures yet, so speed-up and efficiency are unknown",

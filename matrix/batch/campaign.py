@@ -18,7 +18,7 @@ from matrix.batch.packing import JobPack
 from matrix.batch.script import write_script
 from matrix.batch.wanted import Wanted
 from matrix.errors import InputError, NoAnswerError, SchedulerError
-from matrix.planning.order import by_nodes
+from matrix.planning.order import in_allocations
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
@@ -49,7 +49,7 @@ class Campaign:
         self._system = prepared.system
         self._settings = prepared.system.batch
         self._scheduler = batch_scheduler_of(prepared.system)
-        self._runs = by_nodes(prepared.selected_runs)
+        self._runs = in_allocations(prepared.selected_runs, nested=self._settings.nested)
         self._repeats = prepared.planned.plan.repeats
         self._folder = folder
         self._record = record

@@ -17,23 +17,35 @@ class Cost:
 
     Attributes:
         spread_hours: node-hours that `allocations: 1` would save, since fewer jobs have fewer starts and margins.
-        allocations: key that spreads the runs, with its block and value.
+        settings: the settings by which the runs were packed.
+        block: block of the system file that they are in.
 
     """
 
     packs: list[JobPack]
     spread_hours: float
-    allocations: str
+    settings: BatchSettings
+    block: str
 
     @property
     def hours(self) -> float:
         """Maximum node-hours of all jobs."""
         return sum(each.node_hours for each in self.packs)
 
+    @property
+    def idle_hours(self) -> float:
+        """Node-hours in which nodes idle during smaller runs."""
+        return sum(each.idle_hours for each in self.packs)
+
     def __str__(self) -> str:
         runs = sum(len(each.runs) for each in self.packs)
-        spread = f", of which {self.allocations} adds {self.spread_hours:.2f}" if self.spread_hours > 0 else ""
-        return f"{runs} runs in {len(self.packs)} jobs: at most {self.hours:.2f} node-hours{spread}"
+        parts = []
+        if self.spread_hours > 0:
+            parts.append(f"{self.block}.allocations: {self.settings.allocations} adds {self.spread_hours:.2f}")
+        if self.idle_hours > 0:
+            parts.append(f"{self.block}.nested leaves nodes idle in {self.idle_hours:.2f}")
+        of_which = f", of which {' and '.join(parts)}" if parts else ""
+        return f"{runs} runs in {len(self.packs)} jobs: at most {self.hours:.2f} node-hours{of_which}"
 
 
 def cost_of(runs: Sequence[Run], repeats: int, seconds: Callable[[Run], float], system: SystemFile) -> Cost:
@@ -51,4 +63,4 @@ def cost_of(runs: Sequence[Run], repeats: int, seconds: Callable[[Run], float], 
     settings = system.batch
     packs, fewest = packed(settings), packed(settings.model_copy(update={"allocations": 1}))
     spread = sum(each.node_hours for each in packs) - sum(each.node_hours for each in fewest)
-    return Cost(packs, spread, f"{system.scheduler}.allocations: {settings.allocations}")
+    return Cost(packs, spread, settings, system.scheduler)

@@ -74,8 +74,9 @@ def run_job(path: Path, console: Console) -> Summary:
         if death is not None:
             explained(folder, [run.id for run in order.runs], death)
         try:
+            largest = max(order.runs, key=lambda run: run.nodes)  # nested runs are on some of the nodes only
             wants_preflight = here.has_steps and system.slurm.preflight
-            for sentence in look_before(here, folder, order.runs[0]) if wants_preflight else ():
+            for sentence in look_before(here, folder, largest) if wants_preflight else ():
                 console.print(sentence, highlight=False)
             summary = run_here(
                 here,

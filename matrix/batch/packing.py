@@ -25,13 +25,16 @@ class JobPack:
     """Runs of one job.
 
     Attributes:
+        nodes: nodes of its largest run.
         minutes: time limit of the job.
+        idle_hours: node-hours in which nodes idle during smaller runs, if each run takes the estimated time.
 
     """
 
     nodes: int
     runs: tuple[Run, ...]
     minutes: int
+    idle_hours: float
 
     @property
     def node_hours(self) -> float:
@@ -46,7 +49,8 @@ def pack(
 
     Jobs are sorted by node count, so that an interrupted sweep has complete comparisons. Where it fits, a repeat of all
     combinations shares a job, because paired comparisons need the same allocation. Different repeats are spread over
-    jobs, because comparisons of node counts need several allocations of each. Within a job the order is kept.
+    jobs, because comparisons of node counts need several allocations of each. With `nested`, a repeat of all
+    combinations includes all node counts. Within a job the order is kept.
 
     Args:
         repeats: repeats of the sweep, whether or not runs of all are left: a repeat's job follows from its index, so
@@ -66,12 +70,23 @@ def pack(
                 f"{seconds(run):g} s plus {_overhead(settings):g} s of overhead: raise {block}.job_minutes, or "
                 "lower limits.expected_seconds or limits.run_seconds of the matrix"
             )
+    together = [list(runs)] if settings.nested else _by_node_count(runs)
     return [
-        JobPack(nodes, tuple(part), _minutes(sum(map(seconds, part)), settings))
-        for nodes, same in groupby(by_nodes(runs), key=lambda run: run.nodes)
-        for share in _shares(list(same), repeats, seconds, settings.allocations, budget)
+        _job(part, seconds, settings)
+        for group in together
+        for share in _shares(group, repeats, seconds, settings.allocations, budget)
         for part in _parts(share, seconds, budget)
     ]
+
+
+def _by_node_count(runs: Sequence[Run]) -> list[list[Run]]:
+    return [list(same) for _, same in groupby(by_nodes(runs), key=lambda run: run.nodes)]
+
+
+def _job(runs: list[Run], seconds: Callable[[Run], float], settings: BatchSettings) -> JobPack:
+    nodes = max(run.nodes for run in runs)
+    idle = sum((nodes - run.nodes) * seconds(run) for run in runs)
+    return JobPack(nodes, tuple(runs), _minutes(sum(map(seconds, runs)), settings), idle / 3600)
 
 
 def _shares(

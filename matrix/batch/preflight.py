@@ -25,7 +25,7 @@ def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
     The lines give a summary and the outliers, or why the measurement failed. A slow node is reported, not refused.
 
     Args:
-        run: any run of the job, for its ranks and devices.
+        run: run of the job with the most nodes, for its ranks and devices.
 
     Raises:
         LostHostError: a host does not answer.

@@ -16,6 +16,11 @@ class BatchSettings(Document):
     allocations: PositiveInt = Field(
         3, description="smallest number of jobs that the repeats of a node count are divided over, if there are as many"
     )
+    nested: bool = Field(
+        False,
+        description="run all node counts in jobs of the largest one, in random order, so that their ratios are pairs "
+        "too; nodes idle during smaller runs",
+    )
     warn_seconds: PositiveInt = Field(
         120, description="margin before the end of a job: no run starts that may not finish before it"
     )

@@ -10,6 +10,7 @@ from matrix.batch.packing import BEGIN, EARLY, JobPack, pack
 from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
+from matrix.planning.order import in_allocations
 from tests.support.planning import PlanText
 
 THREE_REPEATS = """\
@@ -30,9 +31,15 @@ def runs(plan: PlanText) -> list[Run]:
 
 
 def packed(
-    runs: list[Run], job_minutes: int, seconds: float = 60.0, *, allocations: int = 1, repeats: int = 3
+    runs: list[Run],
+    job_minutes: int,
+    seconds: float = 60.0,
+    *,
+    allocations: int = 1,
+    repeats: int = 3,
+    nested: bool = False,
 ) -> list[JobPack]:
-    settings = SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN, allocations=allocations)
+    settings = SlurmSettings(job_minutes=job_minutes, warn_seconds=WARN, allocations=allocations, nested=nested)
     return pack(runs, repeats, lambda run: seconds, settings, "slurm")
 
 
@@ -123,6 +130,41 @@ def test_the_cost_of_spreading_is_said(runs: list[Run]) -> None:
     assert str(cost_of(runs, 3, lambda run: 60.0, one)) == (
         f"{len(runs)} runs in 2 jobs: at most {cost.hours - cost.spread_hours:.2f} node-hours"
     )
+
+
+@pytest.mark.parametrize(
+    ("allocations", "room", "expected"), [(1, 100, [[0, 1, 2]]), (3, 100, [[0], [1], [2]]), (1, 16, [[0, 1], [2]])]
+)
+def test_nested_runs_of_all_node_counts_share_jobs_of_the_largest(
+    runs: list[Run], allocations: int, room: int, expected: list[list[int]]
+) -> None:
+    found = packed(runs, room + 3, allocations=allocations, nested=True)
+    assert [repeats(each) for each in found] == expected
+    for each in found:
+        assert list(each.runs) == [run for run in runs if run.repeat in repeats(each)], "in the plan's random order"
+        small = [run for run in each.runs if run.nodes == 1]
+        assert each.nodes == 2
+        assert each.idle_hours == pytest.approx(len(small) * 60 / 3600), "one of two nodes"
+
+
+def test_a_nested_job_is_no_larger_than_its_largest_run(runs: list[Run]) -> None:
+    """Of a resumed sweep: what is left has no partners in its job."""
+    (found,) = packed([run for run in runs if run.nodes == 1][-2:], 100, nested=True)
+    assert (found.nodes, found.idle_hours) == (1, 0.0)
+
+
+def test_the_cost_of_nesting_is_said(runs: list[Run]) -> None:
+    settings = SlurmSettings(allocations=1, nested=True)
+    system = SystemFile(name="x", scheduler="slurm", device="cpu", nodes=2, ranks_per_node=4, slurm=settings)
+    cost = cost_of(runs, 3, lambda run: 60.0, system)
+    assert cost.idle_hours == pytest.approx(12 / 60)
+    assert str(cost).endswith(f"at most {cost.hours:.2f} node-hours, of which slurm.nested leaves nodes idle in 0.20")
+
+
+def test_runs_are_taken_in_the_order_of_node_counts_unless_they_are_nested(runs: list[Run]) -> None:
+    assert in_allocations(runs, nested=True) == runs
+    in_order = in_allocations(runs, nested=False)
+    assert in_order == [run for nodes in (1, 2) for run in runs if run.nodes == nodes] != runs
 
 
 def test_a_repeat_that_no_job_can_hold_is_divided_and_nothing_is_lost(runs: list[Run]) -> None:

@@ -23,6 +23,7 @@ class AttemptFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.start = path / "start.json"
         self.measured = path / "measured.json"
         self.steps = path / "steps.parquet"
         self.heartbeat = path / "heartbeat.json"

@@ -38,6 +38,17 @@ class Allocation(Document):
     switches: dict[str, str] = Field(description="lowest switch of each host, if the scheduler reports it")
 
 
+class AttemptStart(Document):
+    """Where and when an attempt started. Written before it starts, so that it is known however the attempt ends."""
+
+    started: str = Field(description="ISO 8601, UTC")
+    session: str = Field(
+        description="one allocation, or one local call of `run`: only its runs share machines and drift"
+    )
+    position: PositiveInt = Field(description="place among the attempts of its session, from 1")
+    allocation: Allocation | None = Field(None, description="nodes that a scheduler granted")
+
+
 class JobEnd(Document):
     """How a batch job ended."""
 
@@ -73,6 +84,7 @@ class Result(Document):
     session: str | None = Field(
         None, description="one allocation, or one local call of `run`: only its runs share machines and drift"
     )
+    position: PositiveInt | None = Field(None, description="place among the attempts of its session, from 1")
     job_end: str | None = Field(
         None, description="state in which the attempt's job ended, if it ended during the attempt"
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
-from bench.contract.result import Allocation, Heartbeat, Result
+from bench.contract.result import Allocation, AttemptStart, Heartbeat, Result
 from bench.contract.run import Run
 from matrix.errors import LostHostError
 from matrix.host.processes import StuckError, oom_kills
@@ -97,6 +98,7 @@ class SweepRunner:
         self._allocation = allocation
         self._hindrance = hindrance
         self._out_of_memory: list[Run] = []
+        self._positions = count(1)
         self._session = f"{f'job {allocation.job}, ' if allocation else ''}runner {claim.number}"
 
     def run_all(self, runs: Sequence[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
@@ -143,9 +145,9 @@ class SweepRunner:
         return result.outcome is Outcome.COMPLETED or (result.outcome.is_final and (before or not retry_failed))
 
     def _attempt(self, run: Run) -> Result:
-        folder, attempt = self._new_attempt(run)
+        folder, attempt, start = self._new_attempt(run)
         self._observer.started(run)
-        begin, started, kills = time.monotonic(), timestamp(), oom_kills()
+        begin, kills = time.monotonic(), oom_kills()
         fault: StuckError | LostHostError | KeyboardInterrupt | None = None
         try:
             launched = self._launcher.start(run, folder, attempt)
@@ -159,7 +161,7 @@ class SweepRunner:
             verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
         if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
-        result = self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
+        result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
         if fault:
             raise fault
         return result
@@ -211,32 +213,31 @@ class SweepRunner:
                 return Ending.HANG
             time.sleep(POLL)
 
-    def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, started: str, seconds: float) -> Result:
-        result = write_result(
-            folder,
-            verdict,
-            attempt=attempt,
-            started=started,
-            seconds=seconds,
-            allocation=self._allocation,
-            session=self._session,
-        )
+    def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, start: AttemptStart, seconds: float) -> Result:
+        result = write_result(folder, verdict, attempt=attempt, start=start, seconds=seconds)
         self._observer.ended(result)
         return result
 
     def _without_running(self, run: Run, outcome: Outcome, reason: str) -> Result:
-        folder, attempt = self._new_attempt(run)
-        return self._write(folder, attempt.number, Verdict(outcome, reason), timestamp(), 0.0)
+        folder, attempt, start = self._new_attempt(run)
+        return self._write(folder, attempt.number, Verdict(outcome, reason), start, 0.0)
 
-    def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder]:
+    def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder, AttemptStart]:
         self._claim.check()
         folder = self._sweep.run(run.id)
         attempts = folder.attempts()
         attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
         attempt.create()
+        start = AttemptStart(
+            started=timestamp(),
+            session=self._session,
+            position=next(self._positions),
+            allocation=self._allocation,
+        )
+        write_document(attempt.start, start)
         write_document(folder.run, run)
         set_aside(folder)  # last: an attempt without a result then belongs to a runner that died
-        return folder, attempt
+        return folder, attempt, start
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
         return next((tried for tried in self._out_of_memory if _needs_less(tried, run)), None)

@@ -64,6 +64,11 @@ ATTEMPT: tuple[Column[[Result, int]], ...] = (
         lambda result, _: result.session or (result.allocation.job if result.allocation else None),
     ),
     Column(
+        "position",
+        "place of that attempt among those of its session, from 1, in the order in which they started",
+        lambda result, _: result.position,
+    ),
+    Column(
         "switches",
         "for each host the lowest switch above it, where the scheduler knows the switches",
         _switches,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -115,6 +116,36 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(shell_sweep: ShellSweep) 
     shell_sweep.assert_nothing_left()
 
 
+def test_a_run_lost_in_one_job_and_done_in_another_is_no_partner_of_the_first(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["fsdp", "ddp"], steps=200)
+    follower = shell_sweep.begin()
+    first = shell_sweep.training_run()
+    assert wait_for(lambda: shell_sweep.folder.result(first))
+    lost = shell_sweep.training_run(not_in=[first])
+    shell_sweep.kill_job_process()
+    output, _ = follower.communicate(timeout=100)
+    assert follower.returncode == 0, output
+    (kept,), (before, again) = shell_sweep.attempts_at(first), shell_sweep.attempts_at(lost)
+    one, two = (job.submitted.id for job in shell_sweep.jobs if job.submitted)
+    sessions = [each.session for each in (kept, before, again)]
+    assert sessions == [f"job {one}, runner 1", f"job {one}, runner 1", f"job {two}, runner 1"]
+    assert [each.position for each in (kept, before, again)] == [1, 2, 1]
+    assert before.outcome is Outcome.INTERRUPTED
+    assert before.allocation is not None
+    assert before.allocation.job == one
+    assert kept.started <= before.started < again.started, "when it started, not when its end was noticed"
+    began = datetime.fromisoformat(kept.started).timestamp() + kept.seconds
+    assert datetime.fromisoformat(before.started).timestamp() == pytest.approx(began, abs=2.0)
+    frame = load(shell_sweep.folder.path).frame.set_index("run")
+    samples = [
+        [Sample(row["tokens_per_s"], row["session"], row["repeat"])] for row in (frame.loc[first], frame.loc[lost])
+    ]
+    made = ratio(*samples)
+    assert made is not None
+    assert (made.rule, made.sessions) == (Rule.SESSIONS, (1, 1))
+    shell_sweep.assert_nothing_left()
+
+
 def test_a_killed_supervisor_takes_its_job_with_it(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["ddp"], steps=LONG)
     shell_sweep.run("--detach")
@@ -182,6 +213,7 @@ def test_nested_node_counts_are_pairs_in_one_job(tmp_path: Path, data: Path) -> 
     assert job.order().nodes == 2
     plan, frame = sweep.folder.plan(), load(sweep.folder.path).frame
     assert [run.id for run in job.order().runs] == plan.order
+    assert list(frame.sort_values("position")["run"]) == plan.order
     assert frame["session"].nunique() == 1
     made = two_nodes_over_one(frame)
     assert (made.rule, made.count, made.estimate.is_interval) == (Rule.PAIRS, 3, True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -66,8 +67,10 @@ def plan(
     excepted: Except = None,
     results: Results = Path("results"),
 ) -> None:
-    """Show which runs will be executed, and which are skipped or identical to others, and why; and what they cost."""
-    from matrix.cli.forecast import print_cost
+    """Show which runs will be executed, and which are skipped or identical to others, and why; what they can show and
+    what they cost.
+    """
+    from matrix.cli.forecast import print_cost, print_power
     from matrix.cli.render import print_plan
     from matrix.planning.plan import check_data
     from matrix.planning.prepare import prepare
@@ -75,8 +78,13 @@ def plan(
 
     prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
     print_plan(prepared, console)
-    folder = SweepFolder(results / prepared.sweep.name)
-    for part in (partial(print_cost, prepared, folder, console), partial(check_data, prepared.planned)):
+    result = cache(SweepFolder(results / prepared.sweep.name).result)
+    parts: tuple[Callable[[], None], ...] = (
+        lambda: print_power(prepared, result, console),
+        lambda: print_cost(prepared, result, console),
+        lambda: check_data(prepared.planned),
+    )
+    for part in parts:
         try:
             part()
         except InputError as error:  # planning needs no data

@@ -48,6 +48,7 @@ class Caution(StrEnum):
     """What a reader must know about a figure; each has a meaning and a remedy."""
 
     OVERSUBSCRIBED = "oversubscribed"
+    SLOW_HOST = "slow-host"
     FEW_REPEATS = "few-repeats"
     FEW_BLOCKS = "few-blocks"
     CPU_MEMORY = "cpu-memory"
@@ -82,6 +83,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.OVERSUBSCRIBED: (
         "more threads ran than cores were available, so the times measure starvation",
         "use a machine with a core for every thread, or read the table as a functional test",
+    ),
+    Caution.SLOW_HOST: (
+        "the preflight found a device, node or link of the run's hosts slower than its peers (column `slow_hosts`)",
+        "delete the folders of these runs and run them again without the host (`slurm.sbatch: [--exclude=HOST]`)",
     ),
     Caution.FEW_REPEATS: (
         "fewer than 3 repeats give no interval",

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 
 from bench.contract.base import Document
 from bench.contract.measured import Measured
-from bench.contract.outcomes import Outcome
+from bench.contract.outcomes import Caution, Outcome
 
 
 class RankEnd(Document):
@@ -47,6 +47,9 @@ class AttemptStart(Document):
     )
     position: PositiveInt = Field(description="place among the attempts of its session, from 1")
     allocation: Allocation | None = Field(None, description="nodes that a scheduler granted")
+    slow_hosts: list[str] = Field(
+        default_factory=list, description="what the preflight found slow among its hosts, one sentence each"
+    )
 
 
 class JobEnd(Document):
@@ -88,7 +91,16 @@ class Result(Document):
     job_end: str | None = Field(
         None, description="state in which the attempt's job ended, if it ended during the attempt"
     )
+    slow_hosts: list[str] = Field(
+        default_factory=list, description="what the preflight found slow among its hosts, one sentence each"
+    )
     measured: Measured | None = None
+
+    @property
+    def cautions(self) -> list[Caution]:
+        """Cautions of the ranks, and those that only the runner knows."""
+        of_ranks = self.measured.cautions if self.measured is not None else []
+        return [*of_ranks, *([Caution.SLOW_HOST] if self.slow_hosts else [])]
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

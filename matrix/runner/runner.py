@@ -68,6 +68,11 @@ def always(run: Run) -> str:
     return ""
 
 
+def nothing_slow(run: Run) -> list[str]:
+    """Know of no slow host."""
+    return []
+
+
 class SweepRunner:
     """Runs the unfinished runs of a sweep. The caller holds the claim on the sweep, or on the job with these runs.
 
@@ -78,6 +83,7 @@ class SweepRunner:
         observer: receives progress.
         allocation: the scheduler's allocation that this runner is in.
         hindrance: returns why a run must not start now, or "".
+        slow: returns what is known to be slow on the run's hosts, one sentence each.
 
     """
 
@@ -90,6 +96,7 @@ class SweepRunner:
         *,
         allocation: Allocation | None = None,
         hindrance: Callable[[Run], str] = always,
+        slow: Callable[[Run], list[str]] = nothing_slow,
     ) -> None:
         self._sweep = sweep
         self._launcher = launcher
@@ -97,6 +104,7 @@ class SweepRunner:
         self._observer = observer
         self._allocation = allocation
         self._hindrance = hindrance
+        self._slow = slow
         self._out_of_memory: list[Run] = []
         self._positions = count(1)
         self._session = f"{f'job {allocation.job}, ' if allocation else ''}runner {claim.number}"
@@ -233,6 +241,7 @@ class SweepRunner:
             session=self._session,
             position=next(self._positions),
             allocation=self._allocation,
+            slow_hosts=self._slow(run),
         )
         write_document(attempt.start, start)
         write_document(folder.run, run)

@@ -63,6 +63,7 @@ def write_result(
         allocation=start.allocation if start else None,
         session=start.session if start else None,
         position=start.position if start else None,
+        slow_hosts=start.slow_hosts if start else [],
         lost_to=verdict.lost_to,
         job_end=verdict.job_end,
         measured=verdict.measured,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.documents import read_document
-from bench.contract.outcomes import Outcome
+from bench.contract.outcomes import Caution, Outcome
 from bench.contract.preflight import Preflight
 from matrix.store.jobs import job_folders
 from tests.support.cluster import Cluster, alive
@@ -52,7 +52,8 @@ def test_both_node_counts_and_what_is_kept(cluster: Cluster, tmp_path: Path, dat
 
 
 def test_nested_runs_use_the_first_nodes_of_one_allocation(cluster: Cluster, tmp_path: Path, data: Path) -> None:
-    """Of which the preflight measures all."""
+    """The preflight measures all, and finds the slow links of one: a caution of the runs that use them."""
+    cluster.shape("100mbit", "node1")
     nested = {"preflight": True, "allocations": 1, "nested": True}
     sweep = ClusterSweep(cluster, tmp_path, data, nodes=4, slurm=nested)
     sweep.write(["fsdp"], limits={"run_seconds": 60})
@@ -77,6 +78,13 @@ def test_nested_runs_use_the_first_nodes_of_one_allocation(cluster: Cluster, tmp
     assert [run.id for run in job.order().runs] == sweep.folder.plan().order
     preflight = read_document(job.preflight, Preflight)
     assert [node.host for node in preflight.nodes] == cluster.nodes
+    slow = {"node0 and node1", "node1 and node2"}
+    of_nodes: dict[int, set[str]] = {1: set(), 2: {"node0 and node1"}, 4: slow}
+    for run_id, result in results.items():
+        sentences = [each for each in result.slow_hosts if each.startswith("the link between ")]
+        nodes = sweep.folder.requested_run(run_id).nodes
+        assert {each.removeprefix("the link between ").partition(" has ")[0] for each in sentences} == of_nodes[nodes]
+        assert (Caution.SLOW_HOST in result.cautions) == bool(result.slow_hosts)
     assert not sweep.left()
 
 

@@ -165,7 +165,7 @@ class Campaign:
         for run in self._runs:
             if (result := self._seen[run.id]) is not None and self._wanted.is_kept(run, result):
                 display.kept(result)
-        for look in range(SURE if len(self._jobs) else 0):
+        for look in range(SURE if self._jobs else 0):
             time.sleep(MOMENT if look else 0)
             self._look(display)
         self._wanted.begin()
@@ -173,7 +173,7 @@ class Campaign:
     @property
     def news(self) -> bool:
         """True if there are new results for a report, or will be."""
-        return bool(len(self._jobs)) or self._closed
+        return bool(self._jobs) or self._closed
 
     @property
     def live_ids(self) -> list[str]:

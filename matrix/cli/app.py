@@ -22,6 +22,7 @@ from matrix.cli.image import app as image_app
 from matrix.cli.run import cancel, job, run
 from matrix.errors import InputError, LostHostError, SchedulerError
 from matrix.host.processes import StuckError
+from matrix.host.search_path import clean_search_path
 from matrix.store.claim import LostClaimError
 
 app = typer.Typer(
@@ -151,6 +152,7 @@ def schema(kind: Kind) -> None:
 
 def main() -> None:
     """Run the command line. Bad input exits with status 2 and other expected errors with 1, each with one sentence."""
+    clean_search_path()
     try:
         app()
     except InputError as error:

@@ -84,7 +84,7 @@ def test_the_script_of_the_report(workplace: Path) -> None:
 
 
 def test_a_job_finds_the_code_that_submitted_it(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "here:/elsewhere")
+    monkeypatch.setenv("PYTHONPATH", "here::/elsewhere:")  # an empty entry would be the working directory
     assert (
         f"export PYTHONPATH={workplace}/here:/elsewhere\n"
         in jobs(workplace, workplace / "plain.yaml")[0].script.read_text()

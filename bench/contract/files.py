@@ -44,7 +44,7 @@ class AttemptFolder:
         self.logs.mkdir(parents=True, exist_ok=True)
 
     def last_heartbeat(self) -> Heartbeat | None:
-        """Return the latest heartbeat, None if there is no readable one."""
+        """Return the latest heartbeat, None if there is no readable one, as with the keys of another version."""
         try:
             return Heartbeat.model_validate_json(self.heartbeat.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):

@@ -6,6 +6,7 @@ import time
 
 from pydantic import ValidationError
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import RunFolder, write_document
 from bench.contract.preflight import Preflight
 from bench.contract.run import Run
@@ -43,8 +44,8 @@ def look_before(here: Here, job: JobFolder, run: Run) -> tuple[Preflight | None,
             time.sleep(0.1)
         if wrong := step.stop():
             raise LostHostError(wrong[0])
-        found = Preflight.model_validate_json((attempt.path / "preflight.json").read_text(encoding="utf-8"))
-    except LaunchError as error:
+        found = read_document(attempt.path / "preflight.json", Preflight)
+    except (LaunchError, NewerVersionError) as error:
         return None, [f"preflight: {error}"]
     except (FileNotFoundError, ValidationError):
         return None, [f"preflight: no measurement, see {attempt.logs}"]

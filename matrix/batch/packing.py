@@ -110,11 +110,13 @@ def _shares(
 def _parts(share: list[Run], seconds: Callable[[Run], float], budget: float) -> Iterator[list[Run]]:
     """Divide a share into parts that fit in a job, run by run."""
     part: list[Run] = []
+    taken = 0.0
     for run in share:
-        if part and sum(map(seconds, [*part, run])) > budget:
+        if part and taken + seconds(run) > budget:
             yield part
-            part = []
+            part, taken = [], 0.0
         part.append(run)
+        taken += seconds(run)
     if part:
         yield part
 

@@ -79,7 +79,8 @@ def plan(
 
     prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
     print_plan(prepared, console)
-    result = cache(SweepFolder(results / prepared.sweep.name).result)
+    folder = SweepFolder(results / prepared.sweep.name)
+    result = cache(folder.result if folder.path.exists() else lambda run_id: None)
     parts: tuple[Callable[[], None], ...] = (
         lambda: print_power(prepared, result, console),
         lambda: print_cost(prepared, result, console),

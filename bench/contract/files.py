@@ -23,6 +23,7 @@ class AttemptFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.start = path / "start.json"
         self.measured = path / "measured.json"
         self.steps = path / "steps.parquet"
         self.heartbeat = path / "heartbeat.json"
@@ -43,7 +44,7 @@ class AttemptFolder:
         self.logs.mkdir(parents=True, exist_ok=True)
 
     def last_heartbeat(self) -> Heartbeat | None:
-        """Return the latest heartbeat, None if there is no readable one."""
+        """Return the latest heartbeat, None if there is no readable one, as with the keys of another version."""
         try:
             return Heartbeat.model_validate_json(self.heartbeat.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):

@@ -48,6 +48,7 @@ class Caution(StrEnum):
     """What a reader must know about a figure; each has a meaning and a remedy."""
 
     OVERSUBSCRIBED = "oversubscribed"
+    SLOW_HOST = "slow-host"
     FEW_REPEATS = "few-repeats"
     FEW_BLOCKS = "few-blocks"
     CPU_MEMORY = "cpu-memory"
@@ -83,6 +84,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.OVERSUBSCRIBED: (
         "more threads ran than cores were available, so the times measure starvation",
         "use a machine with a core for every thread, or read the table as a functional test",
+    ),
+    Caution.SLOW_HOST: (
+        "the preflight found a device, node or link of the run's hosts slower than its peers (column `slow_hosts`)",
+        "delete the folders of these runs and run them again without the host (`slurm.sbatch: [--exclude=HOST]`)",
     ),
     Caution.FEW_REPEATS: (
         "fewer than 3 repeats give no interval",
@@ -151,7 +156,8 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.FEW_PAIRS: (
         "a ratio has fewer than 3 pairs of runs of one session, or compares fewer than 3 sessions with others, so it "
         "has no interval",
-        "run more repeats in one session, or the repeats of a node count in several jobs (a smaller `job_minutes`)",
+        "run more repeats in one session, those of each node count in at least 3 jobs (`allocations`), or all node "
+        "counts in one job (`nested`)",
     ),
     Caution.NO_REFERENCE: (
         "the reference has no figures yet, so speed-up and efficiency are unknown",

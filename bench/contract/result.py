@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 
 from bench.contract.base import Document
 from bench.contract.measured import Measured
-from bench.contract.outcomes import Outcome
+from bench.contract.outcomes import Caution, Outcome
 
 
 class RankEnd(Document):
@@ -36,6 +36,20 @@ class Allocation(Document):
     job: str = Field(description="id of the job")
     hosts: list[str] = Field(description="hosts in node order; a run uses the first ones")
     switches: dict[str, str] = Field(description="lowest switch of each host, if the scheduler reports it")
+
+
+class AttemptStart(Document):
+    """Where and when an attempt started. Written before it starts, so that it is known however the attempt ends."""
+
+    started: str = Field(description="ISO 8601, UTC")
+    session: str = Field(
+        description="one allocation, or one local call of `run`: only its runs share machines and drift"
+    )
+    position: PositiveInt = Field(description="place among the attempts of its session, from 1")
+    allocation: Allocation | None = Field(None, description="nodes that a scheduler granted")
+    slow_hosts: list[str] = Field(
+        default_factory=list, description="what the preflight found slow among its hosts, one sentence each"
+    )
 
 
 class JobEnd(Document):
@@ -73,10 +87,20 @@ class Result(Document):
     session: str | None = Field(
         None, description="one allocation, or one local call of `run`: only its runs share machines and drift"
     )
+    position: PositiveInt | None = Field(None, description="place among the attempts of its session, from 1")
     job_end: str | None = Field(
         None, description="state in which the attempt's job ended, if it ended during the attempt"
     )
+    slow_hosts: list[str] = Field(
+        default_factory=list, description="what the preflight found slow among its hosts, one sentence each"
+    )
     measured: Measured | None = None
+
+    @property
+    def cautions(self) -> list[Caution]:
+        """Cautions of the ranks, and those that only the runner knows."""
+        of_ranks = self.measured.cautions if self.measured is not None else []
+        return [*of_ranks, *([Caution.SLOW_HOST] if self.slow_hosts else [])]
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

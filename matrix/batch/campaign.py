@@ -12,12 +12,13 @@ from collections.abc import Collection, Sequence
 from rich.console import Console
 
 from bench.contract.result import Result
+from matrix.batch.cost import Cost, cost_of
 from matrix.batch.live_jobs import SURE, LiveJobs
-from matrix.batch.packing import JobPack, pack
+from matrix.batch.packing import JobPack
 from matrix.batch.script import write_script
 from matrix.batch.wanted import Wanted
 from matrix.errors import InputError, NoAnswerError, SchedulerError
-from matrix.planning.order import by_nodes
+from matrix.planning.order import in_allocations
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
@@ -48,7 +49,8 @@ class Campaign:
         self._system = prepared.system
         self._settings = prepared.system.batch
         self._scheduler = batch_scheduler_of(prepared.system)
-        self._runs = by_nodes(prepared.selected_runs)
+        self._runs = in_allocations(prepared.selected_runs, nested=self._settings.nested)
+        self._repeats = prepared.planned.plan.repeats
         self._folder = folder
         self._record = record
         self._claim = claim
@@ -80,9 +82,18 @@ class Campaign:
             InputError: a run does not fit in a job.
 
         """
+        return self.cost().packs
+
+    def cost(self) -> Cost:
+        """Return the jobs to submit now, and what they may cost.
+
+        Raises:
+            InputError: a run does not fit in a job.
+
+        """
         expected = Expected(self._folder.result, self._runs)
         wanted = self._wanted.runs(busy=self._jobs.run_ids)
-        return pack(wanted, expected.seconds, self._settings, self._system.scheduler)
+        return cost_of(wanted, self._repeats, expected.seconds, self._system)
 
     def write(self, packs: Sequence[JobPack]) -> list[JobFolder]:
         """Write jobs without submitting them."""
@@ -154,7 +165,7 @@ class Campaign:
         for run in self._runs:
             if (result := self._seen[run.id]) is not None and self._wanted.is_kept(run, result):
                 display.kept(result)
-        for look in range(SURE if len(self._jobs) else 0):
+        for look in range(SURE if self._jobs else 0):
             time.sleep(MOMENT if look else 0)
             self._look(display)
         self._wanted.begin()
@@ -162,7 +173,7 @@ class Campaign:
     @property
     def news(self) -> bool:
         """True if there are new results for a report, or will be."""
-        return bool(len(self._jobs)) or self._closed
+        return bool(self._jobs) or self._closed
 
     @property
     def live_ids(self) -> list[str]:

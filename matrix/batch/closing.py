@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bench.contract.files import write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import JobEnd, Result
 from matrix.schedulers.base import JobStatus, Scheduler
 from matrix.schedulers.states import ENDS
 from matrix.store.jobs import JobFolder, JobOrder
 from matrix.store.judge import Verdict
-from matrix.store.settle import LostJob, blamed, settle, write_result
+from matrix.store.settle import LostJob, blamed, settle
 
 
 def close(folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, scheduler: Scheduler) -> list[Result]:
@@ -46,18 +47,10 @@ def explained(folder: JobFolder, run_ids: list[str], death: LostJob) -> list[Res
         if result.allocation is None or result.allocation.job != death.job:
             continue
         run_folder = folder.sweep.run(run_id)
-        verdict = Verdict(result.outcome, result.reason, result.evidence, result.measured)
-        found.append(
-            write_result(
-                run_folder,
-                blamed(run_folder, verdict, death),
-                attempt=result.attempt,
-                started=result.started,
-                seconds=result.seconds,
-                allocation=result.allocation,
-                session=result.session,
-            )
-        )
+        verdict = blamed(run_folder, Verdict(result.outcome, result.reason, result.evidence), death)
+        changed = ("outcome", "reason", "evidence", "lost_to", "job_end")
+        found.append(result.model_copy(update={name: getattr(verdict, name) for name in changed}))
+        write_document(run_folder.result, found[-1])
     return found
 
 

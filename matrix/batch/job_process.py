@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.contract.result import JobEnd
 from bench.contract.run import Run
+from bench.measure.outliers import slow_hosts
 from matrix.batch.closing import explained
 from matrix.batch.preflight import look_before
 from matrix.errors import InputError, LostHostError, SchedulerError
@@ -74,9 +75,11 @@ def run_job(path: Path, console: Console) -> Summary:
         if death is not None:
             explained(folder, [run.id for run in order.runs], death)
         try:
+            largest = max(order.runs, key=lambda run: run.nodes)  # nested runs are on some of the nodes only
             wants_preflight = here.has_steps and system.slurm.preflight
-            for sentence in look_before(here, folder, order.runs[0]) if wants_preflight else ():
-                console.print(sentence, highlight=False)
+            preflight, lines = look_before(here, folder, largest) if wants_preflight else (None, [])
+            for line in lines:
+                console.print(line, highlight=False)
             summary = run_here(
                 here,
                 with_library(order.runs, site, image, console),
@@ -84,6 +87,7 @@ def run_job(path: Path, console: Console) -> Summary:
                 to_settle=[run.id for run in order.runs],
                 retry_failed=order.retry_failed,
                 death=death,
+                slow=lambda run: slow_hosts(preflight, run.nodes) if preflight else [],
                 hindrance=_hindrance(folder, order, allocated, warned_at),
             )
         except LostHostError as error:

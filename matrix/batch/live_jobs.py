@@ -47,10 +47,8 @@ class LiveJobs:
         self._unsure: list[tuple[JobFolder, JobOrder]] = []
 
     def __len__(self) -> int:
-        return len(self._live)
-
-    def __bool__(self) -> bool:
-        return bool(self._live or self._unsure)
+        """Return the number of jobs that are or may be in the scheduler."""
+        return len(self._live) + len(self._unsure)
 
     @property
     def ids(self) -> list[str]:
@@ -59,8 +57,9 @@ class LiveJobs:
 
     @property
     def run_ids(self) -> set[str]:
-        """Ids of the runs in active jobs."""
-        return {run.id for live in self._live.values() for run in live.order.runs}
+        """Ids of the runs in these jobs."""
+        orders = [*(live.order for live in self._live.values()), *(order for _, order in self._unsure)]
+        return {run.id for order in orders for run in order.runs}
 
     def find(self, folder: JobFolder) -> None:
         """Follow a job that an earlier call submitted; remove one that was never submitted.

@@ -6,6 +6,7 @@ import time
 
 from pydantic import ValidationError
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import RunFolder, write_document
 from bench.contract.preflight import Preflight
 from bench.contract.run import Run
@@ -19,13 +20,13 @@ LIMIT = 300.0
 """Time limit in seconds; on GPUs importing torch from a busy file system takes most of it."""
 
 
-def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
-    """Measure the nodes, write jobs/<n>/preflight.json, and return lines for the job's log.
+def look_before(here: Here, job: JobFolder, run: Run) -> tuple[Preflight | None, list[str]]:
+    """Measure the nodes, write jobs/<n>/preflight.json, and return it with lines for the job's log.
 
     The lines give a summary and the outliers, or why the measurement failed. A slow node is reported, not refused.
 
     Args:
-        run: any run of the job, for its ranks and devices.
+        run: run of the job with the most nodes, for its ranks and devices.
 
     Raises:
         LostHostError: a host does not answer.
@@ -43,15 +44,15 @@ def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
             time.sleep(0.1)
         if wrong := step.stop():
             raise LostHostError(wrong[0])
-        found = Preflight.model_validate_json((attempt.path / "preflight.json").read_text(encoding="utf-8"))
-    except LaunchError as error:
-        return [f"preflight: {error}"]
+        found = read_document(attempt.path / "preflight.json", Preflight)
+    except (LaunchError, NewerVersionError) as error:
+        return None, [f"preflight: {error}"]
     except (FileNotFoundError, ValidationError):
-        return [f"preflight: no measurement, see {attempt.logs}"]
+        return None, [f"preflight: no measurement, see {attempt.logs}"]
     finally:
         launcher.close()
     write_document(job.preflight, found)
-    return [_in_short(found), *(f"preflight: {sentence}" for sentence in outliers(found))]
+    return found, [_in_short(found), *(f"preflight: {outlier.sentence}" for outlier in outliers(found))]
 
 
 def _in_short(found: Preflight) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from bench.contract.atomic import write_whole
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.system import SystemFile
+from matrix.host.search_path import search_path
 from matrix.host.template import filled
 from matrix.schedulers.base import JobRequest
 from matrix.schedulers.dispatch import batch_scheduler_of
@@ -63,8 +63,5 @@ def _site(settings: BatchSettings) -> str:
 
 def _code() -> str:
     """Return the line that exports PYTHONPATH with absolute paths, "" if it is not set."""
-    python_path = os.environ.get("PYTHONPATH")
-    if not python_path:
-        return ""
-    absolute = os.pathsep.join(map(os.path.abspath, python_path.split(os.pathsep)))
-    return f"export PYTHONPATH={shlex.quote(absolute)}\n"
+    path = search_path()
+    return f"export PYTHONPATH={shlex.quote(path)}\n" if path else ""

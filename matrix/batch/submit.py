@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from matrix.batch.campaign import Campaign
-from matrix.batch.packing import JobPack
+from matrix.batch.cost import Cost
 from matrix.batch.report_job import submit_report
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
@@ -54,10 +54,10 @@ def run_in_jobs(
         campaign.find()
         with SweepDisplay(console, len(prepared.selected)) as display:
             campaign.catch_up(display)
-            packs = campaign.packs()
-            _ask(prepared, packs, console, may_cost)
+            cost = campaign.cost()
+            _ask(prepared, cost, console, may_cost)
             if detach:
-                campaign.submit(packs)
+                campaign.submit(cost.packs)
             else:
                 campaign.follow(display)
         if detach and prepared.system.batch.report and campaign.news:
@@ -78,9 +78,9 @@ def write_jobs(prepared: PreparedSweep, folder: SweepFolder, console: Console, *
         record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
         campaign = Campaign(prepared, folder, record, own, console, max_runs=None, retry_failed=False)
         campaign.find()
-        packs = campaign.packs()
-        _estimate(packs, console)
-        return [job.script for job in campaign.write(packs)]
+        cost = campaign.cost()
+        _say(cost, console)
+        return [job.script for job in campaign.write(cost.packs)]
 
 
 def cancel(folder: SweepFolder) -> list[str]:
@@ -100,17 +100,15 @@ def cancel(folder: SweepFolder) -> list[str]:
     return ids
 
 
-def _estimate(packs: list[JobPack], console: Console) -> float:
-    hours = sum(each.node_hours for each in packs)
-    if packs:
-        runs = sum(len(each.runs) for each in packs)
-        console.print(f"{runs} runs in {len(packs)} jobs: at most {hours:.2f} node-hours", highlight=False)
-    return hours
+def _say(cost: Cost, console: Console) -> None:
+    if cost.packs:
+        console.print(str(cost), highlight=False)
 
 
-def _ask(prepared: PreparedSweep, packs: list[JobPack], console: Console, may_cost: Callable[[float], bool]) -> None:
+def _ask(prepared: PreparedSweep, cost: Cost, console: Console, may_cost: Callable[[float], bool]) -> None:
     """Raise InputError if the node-hours exceed the limit and are not confirmed."""
-    hours, limit = _estimate(packs, console), prepared.system.batch.confirm_node_hours
+    _say(cost, console)
+    hours, limit = cost.hours, prepared.system.batch.confirm_node_hours
     if limit is not None and hours > limit and not may_cost(hours):
         raise InputError(
             f"{prepared.system.scheduler}.confirm_node_hours: this may cost {hours:.2f} node-hours, and more than "

@@ -8,7 +8,6 @@ from bench.contract.outcomes import Outcome
 from bench.contract.result import Result
 from bench.contract.run import Run
 from matrix.config.settings.batch import BatchSettings
-from matrix.planning.order import by_nodes
 from matrix.runner.runner import Summary
 from matrix.schedulers.states import ENDS
 from matrix.store.jobs import JobFolder, JobOrder
@@ -72,9 +71,9 @@ class Wanted:
                 continue
             wanted.append(run)
         if self._max_runs is not None:
-            old = [run for run in wanted if run.id in self._taken]
-            new = [run for run in wanted if run.id not in self._taken]
-            wanted = by_nodes(old + new[: max(0, self._max_runs - len(self._taken))])
+            new = [run.id for run in wanted if run.id not in self._taken]
+            chosen = {*self._taken, *new[: max(0, self._max_runs - len(self._taken))]}
+            wanted = [run for run in wanted if run.id in chosen]
         return wanted
 
     def is_kept(self, run: Run, result: Result) -> bool:

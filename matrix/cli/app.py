@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +22,7 @@ from matrix.cli.image import app as image_app
 from matrix.cli.run import cancel, job, run
 from matrix.errors import InputError, LostHostError, SchedulerError
 from matrix.host.processes import StuckError
+from matrix.host.search_path import clean_search_path
 from matrix.store.claim import LostClaimError
 
 app = typer.Typer(
@@ -58,18 +61,36 @@ def options(
 
 
 @app.command()
-def plan(matrix: MatrixFile, system: SystemOption = None, only: Only = None, excepted: Except = None) -> None:
-    """Show which runs will be executed, and which are skipped or identical to others, and why."""
+def plan(
+    matrix: MatrixFile,
+    system: SystemOption = None,
+    only: Only = None,
+    excepted: Except = None,
+    results: Results = Path("results"),
+) -> None:
+    """Show which runs will be executed, and which are skipped or identical to others, and why; what they can show and
+    what they cost.
+    """
+    from matrix.cli.forecast import print_cost, print_power
     from matrix.cli.render import print_plan
     from matrix.planning.plan import check_data
     from matrix.planning.prepare import prepare
+    from matrix.store.sweep_folder import SweepFolder
 
-    prepared = prepare(matrix, system, only or [], excepted or [])
-    print_plan(prepared, Console())
-    try:
-        check_data(prepared.planned)
-    except InputError as error:  # planning needs no data
-        typer.echo(f"before it can run: {error}")
+    prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
+    print_plan(prepared, console)
+    folder = SweepFolder(results / prepared.sweep.name)
+    result = cache(folder.result if folder.path.exists() else lambda run_id: None)
+    parts: tuple[Callable[[], None], ...] = (
+        lambda: print_power(prepared, result, console),
+        lambda: print_cost(prepared, result, console),
+        lambda: check_data(prepared.planned),
+    )
+    for part in parts:
+        try:
+            part()
+        except InputError as error:  # planning needs no data
+            typer.echo(f"before it can run: {error}")
 
 
 app.command()(run)
@@ -132,6 +153,7 @@ def schema(kind: Kind) -> None:
 
 def main() -> None:
     """Run the command line. Bad input exits with status 2 and other expected errors with 1, each with one sentence."""
+    clean_search_path()
     try:
         app()
     except InputError as error:

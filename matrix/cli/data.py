@@ -78,7 +78,7 @@ def prepare(
     """Make a tokenised, packed data set from text; the same command resumes after a stop, and keeps a finished one."""
     import os
 
-    from bench.data.corpus.display import Display
+    from bench.data.corpus.display import CorpusDisplay
     from bench.data.corpus.errors import CorpusError, WorkerLostError
     from bench.data.corpus.prepare import Corpus
     from bench.data.corpus.prepare import prepare as prepare_corpus
@@ -97,7 +97,7 @@ def prepare(
         online=online,
     )
     try:
-        with Display(Console()) as display:
+        with CorpusDisplay(Console()) as display:
             prepared = prepare_corpus(path, asked, display)
     except CorpusError as error:
         raise InputError(str(error)) from error

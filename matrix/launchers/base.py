@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
+from matrix.store.judge import Process
 
 
 class LaunchError(RuntimeError):
@@ -25,8 +26,8 @@ class Launched(Protocol):
     def is_here(self) -> bool:
         """True if all processes are on this machine, so that its kernel's out-of-memory kills are conclusive."""
 
-    def statuses(self) -> dict[str, int]:
-        """Return the exit statuses of ended processes, by their name in messages; negative for a signal."""
+    def statuses(self) -> dict[Process, int]:
+        """Return the exit statuses of ended processes; negative for a signal."""
 
     def is_over(self) -> bool:
         """Return True if the whole run has ended by itself."""

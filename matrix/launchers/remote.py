@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from matrix.host.calls import call, complaint
 from matrix.host.processes import STUCK
+from matrix.host.search_path import search_path
 
 LIMIT = 40.0
 """Time limit in seconds of a command on a host; connecting may take ten, and ending processes ten."""
@@ -24,8 +24,8 @@ def module_call(python: Path, module: str, words: Sequence[str] = ()) -> str:
 
     With -P, files in the home folder there cannot shadow it.
     """
-    path = os.environ.get("PYTHONPATH")
-    variables = [f"PYTHONPATH={os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))}"] if path else []
+    path = search_path()
+    variables = [f"PYTHONPATH={path}"] if path else []
     return shlex.join(["env", *variables, str(python), "-P", "-m", module, *words])
 
 

@@ -23,8 +23,10 @@ from matrix.host.variables import environment, ownership_variables
 from matrix.image.image import Image
 from matrix.launchers.base import Launched, LaunchError, free_port, signalled
 from matrix.launchers.status_files import OF_NODE, kept
+from matrix.launchers.torchrun import statuses_by_agent
 from matrix.schedulers.slurm.header import cores_per_node
 from matrix.schedulers.slurm.states import out_of_memory_line
+from matrix.store.judge import Process
 
 STARTED = 120.0
 """Seconds for a step that ends processes: each node loads an interpreter from a busy file system."""
@@ -81,15 +83,15 @@ class Step:
         """False: out-of-memory kills are counted by the kernels of other hosts."""
         return False
 
-    def statuses(self) -> dict[str, int]:
+    def statuses(self) -> dict[Process, int]:
         """Return the exit statuses of agents, from their files, and of srun."""
         now = time.monotonic()
         if len(self._nodes) < self._total and now - self._looked >= LOOK_EVERY:
             self._looked = now
             self._nodes |= kept(self._attempt, OF_NODE, known=self._nodes)
-        found = {f"the agent of node {node}": signalled(status) for node, status in sorted(self._nodes.items())}
+        found = statuses_by_agent({node: signalled(status) for node, status in sorted(self._nodes.items())})
         if (ended := self._process.poll()) is not None:
-            found["srun"] = signalled(ended)
+            found[Process("srun")] = signalled(ended)
         return found
 
     def is_over(self) -> bool:

@@ -19,6 +19,7 @@ from matrix.host.variables import environment, ownership_variables
 from matrix.image.image import Image
 from matrix.launchers.base import Launched, LaunchError, free_port, signalled
 from matrix.schedulers.local import hosts
+from matrix.store.judge import Process
 
 
 def orders(run: Run, folder: RunFolder, attempt: AttemptFolder) -> list[AgentOrder]:
@@ -48,9 +49,9 @@ def agent_variables(run: Run, owner: str, commit: str) -> dict[str, str]:
     return {**os.environ, **environment(run.system, ownership_variables(owner, commit))}
 
 
-def statuses_by_agent(statuses: dict[int, int]) -> dict[str, int]:
-    """Return exit statuses by what people call an agent, from those by node."""
-    return {f"the agent of node {node}": status for node, status in statuses.items()}
+def statuses_by_agent(statuses: dict[int, int]) -> dict[Process, int]:
+    """Return exit statuses by agent, from those by node."""
+    return {Process(f"the agent of node {node}"): status for node, status in statuses.items()}
 
 
 def _ending_with_this(order: AgentOrder, prefix: list[str]) -> list[str]:
@@ -73,7 +74,7 @@ class _Agents:
         """Agents are children of this process, or of one of its children."""
         return True
 
-    def statuses(self) -> dict[str, int]:
+    def statuses(self) -> dict[Process, int]:
         """By node."""
         ended = {node: status for node, each in enumerate(self._processes) if (status := each.poll()) is not None}
         return statuses_by_agent({node: signalled(status) for node, status in ended.items()})

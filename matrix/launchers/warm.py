@@ -17,6 +17,7 @@ from bench.contract.run import Run
 from matrix.host.processes import ask_for_stacks, end_all
 from matrix.launchers.base import Launched, LaunchError, free_port
 from matrix.launchers.torchrun import agent_variables, orders, statuses_by_agent
+from matrix.store.judge import Process
 
 PATIENCE = 10.0
 """Seconds in which the warm process reports that its agents were killed."""
@@ -37,7 +38,7 @@ class _ForkedAgents:
         """True: agents are descendants of this process."""
         return True
 
-    def statuses(self) -> dict[str, int]:
+    def statuses(self) -> dict[Process, int]:
         """Return exit statuses by node. If the warm process has died, so have all its agents."""
         try:
             while (answer := self._answers.next(timeout=0.0)) is not None:

@@ -23,8 +23,9 @@ from matrix.launchers.remote import Hosts
 from matrix.launchers.status_files import OF_NODE, OF_RANK, kept
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import Site
+from matrix.store.judge import Process
 
-PROGRAM = "xffl exec"
+PROGRAM = Process("xffl exec")
 
 SUFFIX = "-xffl"
 """Owner suffix that separates this launcher's processes from the runner's warm process, which outlives its runs."""
@@ -56,16 +57,17 @@ class _Run:
         """True if all nodes are on this machine."""
         return self._launcher.is_loopback
 
-    def statuses(self) -> dict[str, int]:
+    def statuses(self) -> dict[Process, int]:
         """Return the statuses of ranks, written by their nodes' shells, of each node's ssh, and of `xffl exec`."""
         now = time.monotonic()
         if len(self._ranks) < self._world and now - self._looked >= LOOK_EVERY:
             self._looked = now
             self._ranks |= kept(self._attempt, OF_RANK, known=self._ranks)
             self._nodes |= kept(self._attempt, OF_NODE, known=self._nodes)
-        found = {f"rank {rank}": signalled(status) for rank, status in sorted(self._ranks.items())}
+        found = {Process.of_rank(rank): signalled(status) for rank, status in sorted(self._ranks.items())}
         if not self._attempt.heartbeat.exists():  # before all ranks have connected, a missing node is fatal
-            found |= {f"ssh to node {node} ({self._hosts[node]})": status for node, status in self._nodes.items()}
+            reached = {Process(f"ssh to node {node} ({self._hosts[node]})"): each for node, each in self._nodes.items()}
+            found |= reached
         if (ended := self._process.poll()) is not None:
             self._ended = self._ended or now
             found[PROGRAM] = ended

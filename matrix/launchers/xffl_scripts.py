@@ -21,6 +21,7 @@ from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
 from bench.host.provenance import allowed_environment, is_secret
 from matrix.host.processes import facility_name
+from matrix.host.search_path import search_path
 from matrix.host.template import filled
 from matrix.host.variables import environment
 from matrix.image.image import Image
@@ -28,7 +29,7 @@ from matrix.launchers.xffl_site import Site
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-_PASSED_ON = re.compile(r"(HF|TRANSFORMERS|WANDB)_\w+|XDG_CACHE_HOME|PYTHONPATH")
+_PASSED_ON = re.compile(r"(HF|TRANSFORMERS|WANDB)_\w+|XDG_CACHE_HOME")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
     a file, hence no secrets.
     """
     found = {name: value for name, value in variables.items() if _PASSED_ON.fullmatch(name) and not is_secret(name)}
-    return dict(sorted((allowed_environment(variables) | found).items()))
+    modules = {"PYTHONPATH": path} if (path := search_path(variables)) else {}
+    return dict(sorted((allowed_environment(variables) | found | modules).items()))
 
 
 def _exports(variables: Mapping[str, str]) -> str:

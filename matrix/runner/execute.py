@@ -8,7 +8,7 @@ from rich.console import Console
 
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
-from matrix.planning.order import by_nodes
+from matrix.planning.order import in_allocations
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.queued import at_work
 from matrix.runner.runner import Summary
@@ -46,7 +46,7 @@ def execute(
     system, runs = prepared.system, prepared.selected_runs
     if held is not None:
         system = system.on(held.allocation.hosts)
-        runs = by_nodes(runs)
+        runs = in_allocations(runs, nested=system.batch.nested)
         _check_size(prepared, held)
     site = site_of(system, folder, runs)
     runs = with_library(runs, site, prepared.image, console)

@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
+from bench.host.display import Display
 
 _STYLES = {Outcome.COMPLETED: "green", Outcome.INTERRUPTED: "yellow"}
 
 
-class SweepDisplay:
-    """Shows the progress of a sweep, as plain lines without a terminal. Use as a context manager."""
+class SweepDisplay(Display):
+    """Shows the progress of a sweep."""
 
     def __init__(self, console: Console, runs: int) -> None:
-        self._console = console
-        self._progress = Progress(
+        super().__init__(
+            console,
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
+            total=runs,
         )
-        self._task = self._progress.add_task("starting", total=runs)
         self._kept = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        super().__exit__(kind, error, trace)
         if self._kept:
             self._console.print(f"{self._kept} runs already had a result and were not repeated")
 

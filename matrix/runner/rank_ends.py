@@ -6,6 +6,7 @@ import time
 
 from pydantic import ValidationError
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import AttemptFolder
 from bench.contract.result import RankEnd
 
@@ -28,10 +29,14 @@ class FailedRanks:
         return any(self._has_failed(file.name) for file in self._attempt.ends.glob("rank*.json"))
 
     def _has_failed(self, name: str) -> bool:
+        """Return True if a record says that its rank failed; one that cannot be read says nothing.
+
+        A record of a newer xffl-bench, in an image, is refused when the attempt is judged, after its ranks have ended.
+        """
         if name in self._read:
             return False
         self._read.add(name)
         try:
-            return not RankEnd.model_validate_json((self._attempt.ends / name).read_text(encoding="utf-8")).completed
-        except (ValidationError, UnicodeDecodeError):  # damaged: its exit status will tell
+            return not read_document(self._attempt.ends / name, RankEnd).completed
+        except (ValidationError, NewerVersionError):
             return False

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
-from bench.contract.result import Allocation, Heartbeat, Result
+from bench.contract.result import Allocation, AttemptStart, Heartbeat, Result
 from bench.contract.run import Run
 from matrix.errors import LostHostError
 from matrix.host.processes import StuckError, oom_kills
@@ -67,6 +68,11 @@ def always(run: Run) -> str:
     return ""
 
 
+def nothing_slow(run: Run) -> list[str]:
+    """Know of no slow host."""
+    return []
+
+
 class SweepRunner:
     """Runs the unfinished runs of a sweep. The caller holds the claim on the sweep, or on the job with these runs.
 
@@ -77,6 +83,7 @@ class SweepRunner:
         observer: receives progress.
         allocation: the scheduler's allocation that this runner is in.
         hindrance: returns why a run must not start now, or "".
+        slow: returns what is known to be slow on the run's hosts, one sentence each.
 
     """
 
@@ -89,6 +96,7 @@ class SweepRunner:
         *,
         allocation: Allocation | None = None,
         hindrance: Callable[[Run], str] = always,
+        slow: Callable[[Run], list[str]] = nothing_slow,
     ) -> None:
         self._sweep = sweep
         self._launcher = launcher
@@ -96,7 +104,9 @@ class SweepRunner:
         self._observer = observer
         self._allocation = allocation
         self._hindrance = hindrance
+        self._slow = slow
         self._out_of_memory: list[Run] = []
+        self._positions = count(1)
         self._session = f"{f'job {allocation.job}, ' if allocation else ''}runner {claim.number}"
 
     def run_all(self, runs: Sequence[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
@@ -143,9 +153,9 @@ class SweepRunner:
         return result.outcome is Outcome.COMPLETED or (result.outcome.is_final and (before or not retry_failed))
 
     def _attempt(self, run: Run) -> Result:
-        folder, attempt = self._new_attempt(run)
+        folder, attempt, start = self._new_attempt(run)
         self._observer.started(run)
-        begin, started, kills = time.monotonic(), timestamp(), oom_kills()
+        begin, kills = time.monotonic(), oom_kills()
         fault: StuckError | LostHostError | KeyboardInterrupt | None = None
         try:
             launched = self._launcher.start(run, folder, attempt)
@@ -159,7 +169,7 @@ class SweepRunner:
             verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
         if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
-        result = self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)
+        result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
         if fault:
             raise fault
         return result
@@ -211,32 +221,32 @@ class SweepRunner:
                 return Ending.HANG
             time.sleep(POLL)
 
-    def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, started: str, seconds: float) -> Result:
-        result = write_result(
-            folder,
-            verdict,
-            attempt=attempt,
-            started=started,
-            seconds=seconds,
-            allocation=self._allocation,
-            session=self._session,
-        )
+    def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, start: AttemptStart, seconds: float) -> Result:
+        result = write_result(folder, verdict, attempt=attempt, start=start, seconds=seconds)
         self._observer.ended(result)
         return result
 
     def _without_running(self, run: Run, outcome: Outcome, reason: str) -> Result:
-        folder, attempt = self._new_attempt(run)
-        return self._write(folder, attempt.number, Verdict(outcome, reason), timestamp(), 0.0)
+        folder, attempt, start = self._new_attempt(run)
+        return self._write(folder, attempt.number, Verdict(outcome, reason), start, 0.0)
 
-    def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder]:
+    def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder, AttemptStart]:
         self._claim.check()
         folder = self._sweep.run(run.id)
         attempts = folder.attempts()
         attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
         attempt.create()
+        start = AttemptStart(
+            started=timestamp(),
+            session=self._session,
+            position=next(self._positions),
+            allocation=self._allocation,
+            slow_hosts=self._slow(run),
+        )
+        write_document(attempt.start, start)
         write_document(folder.run, run)
         set_aside(folder)  # last: an attempt without a result then belongs to a runner that died
-        return folder, attempt
+        return folder, attempt, start
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
         return next((tried for tried in self._out_of_memory if _needs_less(tried, run)), None)

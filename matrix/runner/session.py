@@ -24,7 +24,7 @@ from matrix.launchers.warm import WarmLauncher
 from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_site import Site, check_paths, find_site
 from matrix.runner.progress import SweepDisplay
-from matrix.runner.runner import Summary, SweepRunner, always
+from matrix.runner.runner import Summary, SweepRunner, always, nothing_slow
 from matrix.schedulers.base import HeldAllocation
 from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.claim import Claim
@@ -128,12 +128,14 @@ def run_here(
     retry_failed: bool = False,
     death: LostJob | None = None,
     hindrance: Callable[[Run], str] = always,
+    slow: Callable[[Run], list[str]] = nothing_slow,
 ) -> Summary:
     """Clean up after earlier runners, then execute the runs without a final result.
 
     Args:
         to_settle: ids of runs that a dead runner may have left without an outcome.
         death: how that runner's job ended, if known.
+        hindrance, slow: as `SweepRunner`.
 
     Raises:
         LostClaimError: another runner took the sweep.
@@ -156,6 +158,7 @@ def run_here(
                 display,
                 allocation=here.held.allocation if here.held else None,
                 hindrance=hindrance,
+                slow=slow,
             )
             return runner.run_all(runs, max_runs=max_runs, retry_failed=retry_failed)
     finally:

@@ -23,7 +23,7 @@ from bench.contract.files import write_document
 from bench.host.provenance import host, machine
 from matrix.errors import InputError
 from matrix.host.processes import start_time
-from matrix.store.sweep_folder import timestamp
+from matrix.store.sweep_folder import read_own, timestamp
 
 BEAT_EVERY = 20.0  # seconds
 LOST_AFTER = 120.0  # seconds without a beat after which a runner on another host is considered dead
@@ -114,7 +114,7 @@ def holder(folder: Path) -> Runner | None:
     """Return the runner that holds the sweep, or None if it is free.
 
     Raises:
-        InputError: the newest runner's file is damaged and too recent to ignore.
+        InputError: the newest runner's file is damaged, or of a newer xffl-bench, and too recent to ignore.
 
     """
     number = _newest(folder) if folder.exists() else 0
@@ -122,10 +122,12 @@ def holder(folder: Path) -> Runner | None:
     if number == 0 or file.with_suffix(".released").exists():
         return None
     try:
-        runner = Runner.model_validate_json(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        runner = read_own(file, Runner)
+    except (ValueError, InputError) as error:
         if not _beats(file):
             return None
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{file}: cannot be read, and is newer than {LOST_AFTER:g} s: wait, or delete it") from error
     if runner.was_restarted:
         return None

@@ -34,11 +34,33 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True)
+class Process:
+    """A process of an attempt.
+
+    Attributes:
+        name: what messages call it.
+        rank: its rank, None for an agent or a launcher.
+
+    """
+
+    name: str
+    rank: int | None = None
+
+    @classmethod
+    def of_rank(cls, rank: int) -> Process:
+        """Return the process of a rank."""
+        return cls(f"rank {rank}", rank)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Attempted:
     """What the runner observed of an attempt.
 
     Attributes:
-        statuses: exit statuses of processes that ended by themselves, by their name in messages; negative for a signal.
+        statuses: exit statuses of processes that ended by themselves; negative for a signal.
         oom_kills: out-of-memory kills by this machine's kernel during the attempt; None if the run used other machines
             too.
         memory_line: the scheduler's message that it killed a process for lack of memory, "" without one.
@@ -46,7 +68,7 @@ class Attempted:
     """
 
     ending: Ending
-    statuses: dict[str, int]
+    statuses: dict[Process, int]
     oom_kills: int | None
     memory_line: str = ""
 
@@ -120,7 +142,7 @@ def _failed(
 ) -> Verdict:
     killed = _killed(folder, attempted)
     if 9 in killed.values() and attempted.oom_kills:
-        which = ", ".join(name for name, number in killed.items() if number == 9)
+        which = ", ".join(str(process) for process, number in killed.items() if number == 9)
         return Verdict(Outcome.OOM, f"out of host memory: the kernel killed {which} {reached}", evidence)
     if line := attempted.memory_line:
         return Verdict(Outcome.OOM, f"out of host memory: the scheduler killed a process {reached}: {line}", evidence)
@@ -128,10 +150,10 @@ def _failed(
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 
 
-def _cause(ends: dict[int, RankEnd], killed: dict[str, int], attempted: Attempted) -> str:
+def _cause(ends: dict[int, RankEnd], killed: dict[Process, int], attempted: Attempted) -> str:
     if killed:  # errors of other ranks are the consequence
-        ranks = {name: number for name, number in killed.items() if name.startswith("rank ")}
-        which = ", ".join(f"{name} by signal {number}" for name, number in (ranks or killed).items())
+        ranks = {process: number for process, number in killed.items() if process.rank is not None}
+        which = ", ".join(f"{process} by signal {number}" for process, number in (ranks or killed).items())
         return f"killed: {which}" + " (the kernel counted no out-of-memory kill)" * bool(
             ranks and attempted.oom_kills == 0
         )
@@ -140,9 +162,9 @@ def _cause(ends: dict[int, RankEnd], killed: dict[str, int], attempted: Attempte
         first = failed[0]
         message = (first.error or "").splitlines()[0]
         return f"rank {first.rank} failed in {first.phase}: {message}"
-    bad = {name: status for name, status in attempted.statuses.items() if status != 0}
+    bad = {process: status for process, status in attempted.statuses.items() if status != 0}
     if bad:
-        return "; ".join(f"{name} ended with status {status}" for name, status in bad.items())
+        return "; ".join(f"{process} ended with status {status}" for process, status in bad.items())
     return "the ranks ended without a complete result"
 
 
@@ -180,16 +202,16 @@ def _steps_reached(folder: AttemptFolder, ends: dict[int, RankEnd]) -> int:
 _CHILD = re.compile(r"rank\s*: (\d+) \(local_rank: \d+\)\s+exitcode\s*: -(\d+)")
 
 
-def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[str, int]:
+def _killed(folder: AttemptFolder, attempted: Attempted) -> dict[Process, int]:
     """Return the processes killed by a signal before the launcher ended the rest, with the signal's number.
 
     Found by exit status and in the root cause that torchrun reports.
     """
-    killed: dict[str, int] = {}
+    killed: dict[Process, int] = {}
     for log in sorted(folder.logs.glob("node*.log")):
         report = log.read_text(encoding="utf-8", errors="replace").rpartition("Root Cause")[2]
-        killed |= {f"rank {rank}": int(number) for rank, number in _CHILD.findall(report) if number != "15"}
-    return killed | {name: -status for name, status in attempted.statuses.items() if status < 0}
+        killed |= {Process.of_rank(int(rank)): int(number) for rank, number in _CHILD.findall(report) if number != "15"}
+    return killed | {process: -status for process, status in attempted.statuses.items() if status < 0}
 
 
 def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attempted) -> list[str]:
@@ -199,7 +221,9 @@ def _evidence(folder: AttemptFolder, ends: dict[int, RankEnd], attempted: Attemp
         lines.append(
             f"last heartbeat of rank 0: {age:.1f} s ago, in {beat.phase}, step {beat.step + 1} of {beat.steps}"
         )
-    statuses = [f"{name} ended with status {status}" for name, status in attempted.statuses.items() if status != 0]
+    statuses = [
+        f"{process} ended with status {status}" for process, status in attempted.statuses.items() if status != 0
+    ]
     lines += statuses[:4]
     failed = next((end.rank for end in ends.values() if end.error), None)
     logs = [folder.rank_log(failed)] if failed is not None else sorted(folder.logs.glob("*.log"), key=_launcher_first)

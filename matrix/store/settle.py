@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bench.contract.files import RunFolder, write_document
+from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
-from bench.contract.result import Allocation, Result
+from bench.contract.result import AttemptStart, Result
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.sweep_folder import SweepFolder, read_own, timestamp
 
@@ -37,12 +37,13 @@ def write_result(
     verdict: Verdict,
     *,
     attempt: int,
-    started: str,
+    start: AttemptStart | None,
     seconds: float,
-    allocation: Allocation | None = None,
-    session: str | None = None,
 ) -> Result:
     """Write the result of a run.
+
+    Args:
+        start: start of the attempt, None if it is not recorded; the result then has the time of its writing.
 
     Raises:
         OSError: the result could not be written.
@@ -57,10 +58,12 @@ def write_result(
         outcome=verdict.outcome,
         reason=verdict.reason,
         evidence=verdict.evidence,
-        started=started,
+        started=start.started if start else timestamp(),
         seconds=seconds,
-        allocation=allocation,
-        session=session,
+        allocation=start.allocation if start else None,
+        session=start.session if start else None,
+        position=start.position if start else None,
+        slow_hosts=start.slow_hosts if start else [],
         lost_to=verdict.lost_to,
         job_end=verdict.job_end,
         measured=verdict.measured,
@@ -90,7 +93,20 @@ def _settled(sweep: SweepFolder, folder: RunFolder, lost_job: LostJob | None) ->
     attempt = folder.attempts()[-1]
     verdict = judge(sweep.requested_run(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
     verdict = blamed(folder, verdict, lost_job)
-    return write_result(folder, verdict, attempt=attempt.number, started=timestamp(), seconds=0.0)
+    return write_result(folder, verdict, attempt=attempt.number, start=_start(attempt), seconds=0.0)
+
+
+def _start(attempt: AttemptFolder) -> AttemptStart | None:
+    """Return the recorded start of an attempt; None in folders of xffl-bench 0.1.0, or if the record is damaged.
+
+    Raises:
+        InputError: a newer xffl-bench wrote it.
+
+    """
+    try:
+        return read_own(attempt.start, AttemptStart)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def blamed(folder: RunFolder, verdict: Verdict, lost_job: LostJob | None) -> Verdict:

@@ -37,11 +37,35 @@ Python = Path | InImage
 def installation(python: Python) -> Installation:
     """Return what is installed in the environment of an interpreter.
 
+    The answer has no version: an xffl-bench there that gives other keys cannot train this one's runs either.
+
     Raises:
         InputError: the interpreter cannot be queried.
 
     """
     return Installation.model_validate_json(ask(python, "bench.host.installation"))
+
+
+MISSING = 3
+"""Exit status of `_FIND` if the module does not exist; 1 and 2 are Python's own."""
+
+_FIND = f"""
+import sys
+from importlib.util import find_spec
+try:
+    found = find_spec(sys.argv[1])
+except ModuleNotFoundError:  # a package that it is in
+    found = None
+sys.exit(0 if found else {MISSING})
+"""
+
+
+def _is_missing(module: str, start: Sequence[str]) -> bool:
+    """Return True if a Python (the words `start` start it) reports that it does not have a module."""
+    try:
+        return call([*start, "-c", _FIND, module], limit=LIMIT).returncode == MISSING
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def ask(python: Python, module: str, words: Sequence[str] = (), *, log: Path | None = None) -> str:
@@ -54,7 +78,8 @@ def ask(python: Python, module: str, words: Sequence[str] = (), *, log: Path | N
         OSError: the log cannot be written.
 
     """
-    command = [*(python.words if isinstance(python, InImage) else [str(python)]), "-P", "-m", module, *words]
+    start = [*(python.words if isinstance(python, InImage) else [str(python)]), "-P"]
+    command = [*start, "-m", module, *words]
     try:
         done = call(command, limit=LIMIT)
     except OSError as error:
@@ -67,6 +92,6 @@ def ask(python: Python, module: str, words: Sequence[str] = (), *, log: Path | N
     if done.returncode == 0:
         return done.stdout.strip().rpartition("\n")[2]
     errors = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-    if "No module named 'bench" in errors[-1]:
+    if _is_missing(module, start):
         raise InputError(f"{python}: xffl-bench is not installed in this environment: ranks need it, install it there")
     raise InputError(f"{python}: {module} failed: {errors[-1]}" + (f" (full output: {log})" if log else ""))

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import write_document
 from bench.contract.run import Library, Run
 from bench.host.installation import Installation
@@ -118,11 +119,12 @@ def _path(found: Installation, xffl: XfflPackage, device: Device) -> Path:
 def _kept(path: Path, command: Path | None) -> Probe | None:
     """Return the cached findings, or None if unreadable, made with another program `xffl`, or incomplete.
 
-    Findings are incomplete if the machine had too few GPUs: the cache may be shared with one that has more.
+    Those of a newer xffl-bench, which may share the cache, count as unreadable. Findings are incomplete if the machine
+    had too few GPUs: the cache may also be shared with one that has more.
     """
     try:
-        found = Probe.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        found = read_document(path, Probe)
+    except (FileNotFoundError, ValueError, NewerVersionError):
         return None
     if found.device == "cuda" and "unknown" in (found.library.averaging, found.library.streams):
         return None

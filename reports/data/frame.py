@@ -95,10 +95,10 @@ def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: LoadedSweep)
         read.runs[identity] = run
     if run is not None and result is not None:
         read.results[identity] = result
-        status = replace(status, outcome=str(result.outcome), reason=result.reason)
+        cautions = ", ".join(result.cautions)
+        status = replace(status, outcome=str(result.outcome), reason=result.reason, cautions=cautions)
         row |= values(ATTEMPT, result, run.nodes)
         if result.measured is not None:
-            status = replace(status, cautions=", ".join(result.measured.cautions))
             row |= values(MEASURED, result.measured, run.world) | values(ORIGIN, result.measured.provenance)
     return values(STATUS, status) | row
 

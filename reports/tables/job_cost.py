@@ -9,18 +9,24 @@ from reports.data.words import counted
 
 
 def cost(sweep: LoadedSweep) -> str:
-    """Return a sentence: jobs that ended, their node-hours, the share spent on runs with a result, and failed jobs."""
+    """Return a sentence on the jobs that ended: their node-hours, the share spent on runs with a result, failed jobs.
+
+    Nodes of an allocation that a smaller run did not use are named beside the runs.
+    """
     hours = sum(job.node_hours for job in sweep.jobs)
     ids = {job.id for job in sweep.jobs}
-    used = sum(
-        sweep.runs[run].nodes * result.seconds / 3600
-        for run, result in sweep.results.items()
-        if result.allocation is not None and result.allocation.job in ids
-    )
+    used = idle = 0.0
+    for run, result in sweep.results.items():
+        if result.allocation is not None and result.allocation.job in ids:
+            nodes = sweep.runs[run].nodes
+            used += nodes * result.seconds / 3600
+            idle += (len(result.allocation.hosts) - nodes) * result.seconds / 3600
     share = f" ({used / hours:.0%})" if hours else ""
+    beside = f" and {idle:.3f} ({idle / hours:.0%}) in nodes idle beside them" if hours and idle > 0 else ""
     failed = Counter(job.state for job in sweep.jobs if job.state != "COMPLETED")
     states = ", ".join(f"{count} {state}" for state, count in failed.most_common())
     return (
         f"{counted(len(sweep.jobs), 'job')}: {hours:.3f} node-hours, of which {used:.3f}{share} in the runs above"
+        + beside
         + (f"; failed jobs: {states}" if failed else "")
     )

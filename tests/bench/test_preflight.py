@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
-from bench.measure.outliers import outliers
+from bench.measure.outliers import outliers, slow_hosts
 from bench.parallel.mesh import Position
 from bench.preflight import LARGE, QUICK, SMALL, TIMES, measure, rounds, timed
 from tests.support.agents import Agents
@@ -111,9 +111,29 @@ def test_what_is_slower_than_its_like_is_named() -> None:
         ("links", 3, {"bytes_per_s": slow.bytes_per_s}),
     ]:
         found = changed(found, part, index, **values)
-    assert outliers(found) == [
+    assert [outlier.sentence for outlier in outliers(found)] == [
         "rank 3 (host b, local rank 1): a matrix product runs at 79 % of the median for H200",
         "node 2 (c): the bandwidth among its ranks is 49 % of the median",
         "the link between a and b has 49 % of the median bandwidth",
         "the link between d and a has 49 % of the median bandwidth",
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "index", "values", "affected"),
+    [
+        ("devices", 3, {"matmul_flops": 7.9e11}, [2, 3, 4]),
+        ("nodes", 2, {"inside": Bandwidth(bytes_per_s=4.9e8, message_bytes=LARGE)}, [3, 4]),
+        ("links", 0, {"bytes_per_s": 4.9e8}, [2, 3, 4]),
+        ("links", 2, {"bytes_per_s": 4.9e8}, [4]),
+        ("links", 3, {"bytes_per_s": 4.9e8}, [4]),
+    ],
+)
+def test_an_outlier_affects_runs_that_use_all_of_its_hosts(
+    part: str, index: int, values: dict[str, object], affected: list[int]
+) -> None:
+    """Runs on the first nodes of four."""
+    found = changed(healthy(), part, index, **values)
+    (outlier,) = outliers(found)
+    assert [nodes for nodes in (1, 2, 3, 4) if slow_hosts(found, nodes)] == affected
+    assert slow_hosts(found, 4) == [outlier.sentence]

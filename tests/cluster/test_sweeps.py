@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.documents import read_document
+from bench.contract.outcomes import Caution, Outcome
+from bench.contract.preflight import Preflight
+from matrix.store.jobs import job_folders
 from tests.support.cluster import Cluster, alive
 from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import COMMAND
@@ -45,6 +48,43 @@ def test_both_node_counts_and_what_is_kept(cluster: Cluster, tmp_path: Path, dat
     assert again.returncode == 0
     assert "2 runs already had a result" in again.stdout
     assert len(sweep.ids) == 1
+    assert not sweep.left()
+
+
+def test_nested_runs_use_the_first_nodes_of_one_allocation(cluster: Cluster, tmp_path: Path, data: Path) -> None:
+    """The preflight measures all, and finds the slow links of one: a caution of the runs that use them."""
+    cluster.shape("100mbit", "node1")
+    nested = {"preflight": True, "allocations": 1, "nested": True}
+    sweep = ClusterSweep(cluster, tmp_path, data, nodes=4, slurm=nested)
+    sweep.write(["fsdp"], limits={"run_seconds": 60})
+    matrix = sweep.matrix.read_text(encoding="utf-8").replace("nodes: 4", "nodes: [1, 2, 4]")
+    matrix += "seed: 2\n"  # the largest run is not the first
+    sweep.matrix.write_text(matrix, encoding="utf-8")
+    done = sweep.call()
+    assert done.returncode == 0, done.stdout + done.stderr + sweep.logs()
+    assert "slurm.nested leaves nodes idle in" in done.stdout.replace("\n", " ")
+    results = sweep.found()
+    assert [result.outcome for result in results.values()] == [Outcome.COMPLETED] * 3
+    assert len({result.session for result in results.values()}) == 1
+    hosts = {
+        len(found.hosts): found.hosts
+        for each in results.values()
+        if each.measured
+        if (found := each.measured.provenance)
+    }
+    assert hosts == {count: cluster.nodes[:count] for count in (1, 2, 4)}
+    (job,) = job_folders(sweep.folder)
+    assert job.order().nodes == 4 > job.order().runs[0].nodes
+    assert [run.id for run in job.order().runs] == sweep.folder.plan().order
+    preflight = read_document(job.preflight, Preflight)
+    assert [node.host for node in preflight.nodes] == cluster.nodes
+    slow = {"node0 and node1", "node1 and node2"}
+    of_nodes: dict[int, set[str]] = {1: set(), 2: {"node0 and node1"}, 4: slow}
+    for run_id, result in results.items():
+        sentences = [each for each in result.slow_hosts if each.startswith("the link between ")]
+        nodes = sweep.folder.requested_run(run_id).nodes
+        assert {each.removeprefix("the link between ").partition(" has ")[0] for each in sentences} == of_nodes[nodes]
+        assert (Caution.SLOW_HOST in result.cautions) == bool(result.slow_hosts)
     assert not sweep.left()
 
 

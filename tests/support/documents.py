@@ -91,6 +91,7 @@ class SweepDocuments:
         measured: Measured | None = None,
         allocation: Allocation | None = None,
         session: str | None = None,
+        slow_hosts: Sequence[str] = (),
     ) -> None:
         result = Result(
             run=identity,
@@ -101,6 +102,7 @@ class SweepDocuments:
             seconds=12.5,
             allocation=allocation,
             session=session,
+            slow_hosts=list(slow_hosts),
             measured=measured,
         )
         write_document(self.folder(identity).result, result)

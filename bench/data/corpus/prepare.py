@@ -33,7 +33,7 @@ TOKENIZER_BYTES = 256 << 20
 
 
 class Watch(Protocol):
-    """Receiver of progress reports, such as `bench.data.corpus.display.Display`."""
+    """Receiver of progress reports, such as `bench.data.corpus.display.CorpusDisplay`."""
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage that processes `total` bytes."""

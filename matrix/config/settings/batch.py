@@ -13,6 +13,14 @@ class BatchSettings(Document):
     modules: list[str] = Field(default_factory=list, description="environment modules to load first in a job")
     setup: list[str] = Field(default_factory=list, description="shell commands to run first in a job")
     job_minutes: PositiveInt = Field(120, description="time limit of a job; runs are packed into jobs by it")
+    allocations: PositiveInt = Field(
+        3, description="smallest number of jobs that the repeats of a node count are divided over, if there are as many"
+    )
+    nested: bool = Field(
+        False,
+        description="run all node counts in jobs of the largest one, in random order, so that their ratios are pairs "
+        "too; nodes idle during smaller runs",
+    )
     warn_seconds: PositiveInt = Field(
         120, description="margin before the end of a job: no run starts that may not finish before it"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -81,8 +82,10 @@ class ShellScheduler:
     def held(self, environment: Mapping[str, str]) -> HeldAllocation | None:
         """Return the allocation of the job in XFFL_SHELL_JOB, if it is running."""
         number = environment.get("XFFL_SHELL_JOB", "")
+        if not re.fullmatch(r"[0-9]+", number):  # anything else would be a path out of the spool
+            return None
         spooled = SpooledJob(spool() / number)
-        job, started = spooled.job if number.isdigit() else None, spooled.started
+        job, started = spooled.job, spooled.started
         if job is None or started is None or spooled.ended is not None:
             return None
         first = ipaddress.IPv4Address("127.0.0.1")

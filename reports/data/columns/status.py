@@ -38,7 +38,7 @@ STATUS: tuple[Column[[Status]], ...] = (
     Column("repeat", "index of the repeat within its combination, from 0", lambda status: status.repeat),
     Column("outcome", "one of the outcomes below", lambda status: status.outcome),
     Column("reason", "why the run has this outcome; empty when it completed", lambda status: status.reason),
-    Column("cautions", "cautions that the run itself recorded, separated by commas", lambda status: status.cautions),
+    Column("cautions", "cautions that were recorded with the run, separated by commas", lambda status: status.cautions),
 )
 ATTEMPT: tuple[Column[[Result, int]], ...] = (
     Column("attempt", "index of the attempt that gave the result, from 0", lambda result, _: result.attempt),
@@ -62,6 +62,16 @@ ATTEMPT: tuple[Column[[Result, int]], ...] = (
         "session",
         "the allocation, or the local call of `run`, that it ran in; of older results the batch job only",
         lambda result, _: result.session or (result.allocation.job if result.allocation else None),
+    ),
+    Column(
+        "position",
+        "place of that attempt among those of its session, from 1, in the order in which they started",
+        lambda result, _: result.position,
+    ),
+    Column(
+        "slow_hosts",
+        "what the preflight of its job found slow among its hosts; none without a finding",
+        lambda result, _: "; ".join(result.slow_hosts) or None,
     ),
     Column(
         "switches",

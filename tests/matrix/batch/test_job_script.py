@@ -84,7 +84,7 @@ def test_the_script_of_the_report(workplace: Path) -> None:
 
 
 def test_a_job_finds_the_code_that_submitted_it(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "here:/elsewhere")
+    monkeypatch.setenv("PYTHONPATH", "here::/elsewhere:")  # an empty entry would be the working directory
     assert (
         f"export PYTHONPATH={workplace}/here:/elsewhere\n"
         in jobs(workplace, workplace / "plain.yaml")[0].script.read_text()
@@ -98,7 +98,7 @@ def test_a_second_dry_run_writes_the_same_jobs_anew(workplace: Path, monkeypatch
     monkeypatch.setenv("PATH", str(workplace))
     first = [job.path for job in jobs(workplace, workplace / "plain.yaml")]
     assert [job.path for job in jobs(workplace, workplace / "plain.yaml")] == first
-    assert [job.order().nodes for job in map(JobFolder, first)] == [2, 4]
+    assert [job.order().nodes for job in map(JobFolder, first)] == [2, 2, 2, 4, 4, 4]
 
 
 @pytest.mark.parametrize(

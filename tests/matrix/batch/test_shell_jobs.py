@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.contract.outcomes import Outcome
+from reports.data.frame import load
+from reports.stats.comparison import Comparison, Rule, Sample, ratio
 from tests.support.shell_sweeps import ShellSweep
 from tests.support.sweeps import wait_for
 
@@ -20,6 +24,23 @@ LONG = 1_000_000
 @pytest.fixture
 def shell_sweep(tmp_path: Path, data: Path) -> ShellSweep:
     return ShellSweep(tmp_path, data)
+
+
+def also_on_one_node(sweep: ShellSweep) -> None:
+    """Have a sweep of two nodes run on one as well."""
+    matrix = sweep.matrix.read_text(encoding="utf-8").replace("nodes: 2", "nodes: [1, 2]")
+    sweep.matrix.write_text(matrix, encoding="utf-8")
+
+
+def two_nodes_over_one(frame: pd.DataFrame) -> Comparison:
+    """Tokens/s of two nodes over those of one, as a report compares them."""
+    samples: dict[int, list[Sample]] = {}
+    for _, row in frame.iterrows():
+        sample = Sample(row["tokens_per_s"], row["session"], row["repeat"])
+        samples.setdefault(row["axis.nodes"], []).append(sample)
+    made = ratio(samples[2], samples[1])
+    assert made is not None
+    return made
 
 
 def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
@@ -95,6 +116,36 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(shell_sweep: ShellSweep) 
     shell_sweep.assert_nothing_left()
 
 
+def test_a_run_lost_in_one_job_and_done_in_another_is_no_partner_of_the_first(shell_sweep: ShellSweep) -> None:
+    shell_sweep.write(["fsdp", "ddp"], steps=200)
+    follower = shell_sweep.begin()
+    first = shell_sweep.training_run()
+    assert wait_for(lambda: shell_sweep.folder.result(first))
+    lost = shell_sweep.training_run(not_in=[first])
+    shell_sweep.kill_job_process()
+    output, _ = follower.communicate(timeout=100)
+    assert follower.returncode == 0, output
+    (kept,), (before, again) = shell_sweep.attempts_at(first), shell_sweep.attempts_at(lost)
+    one, two = (job.submitted.id for job in shell_sweep.jobs if job.submitted)
+    sessions = [each.session for each in (kept, before, again)]
+    assert sessions == [f"job {one}, runner 1", f"job {one}, runner 1", f"job {two}, runner 1"]
+    assert [each.position for each in (kept, before, again)] == [1, 2, 1]
+    assert before.outcome is Outcome.INTERRUPTED
+    assert before.allocation is not None
+    assert before.allocation.job == one
+    assert kept.started <= before.started < again.started, "when it started, not when its end was noticed"
+    began = datetime.fromisoformat(kept.started).timestamp() + kept.seconds
+    assert datetime.fromisoformat(before.started).timestamp() == pytest.approx(began, abs=2.0)
+    frame = load(shell_sweep.folder.path).frame.set_index("run")
+    samples = [
+        [Sample(row["tokens_per_s"], row["session"], row["repeat"])] for row in (frame.loc[first], frame.loc[lost])
+    ]
+    made = ratio(*samples)
+    assert made is not None
+    assert (made.rule, made.sessions) == (Rule.SESSIONS, (1, 1))
+    shell_sweep.assert_nothing_left()
+
+
 def test_a_killed_supervisor_takes_its_job_with_it(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["ddp"], steps=LONG)
     shell_sweep.run("--detach")
@@ -134,8 +185,7 @@ def test_the_end_of_a_jobs_time(tmp_path: Path, data: Path) -> None:
 def test_jobs_take_turns_and_the_report_comes_last(tmp_path: Path, data: Path) -> None:
     sweep = ShellSweep(tmp_path, data, nodes=2, shell={"report": True})
     sweep.write(["ddp"])
-    matrix = sweep.matrix.read_text(encoding="utf-8").replace("nodes: 2", "nodes: [1, 2]")
-    sweep.matrix.write_text(matrix, encoding="utf-8")
+    also_on_one_node(sweep)
     sweep.run("--detach")
     report = sweep.folder.path / "report" / "report.md"
     assert wait_for(report.exists, 100), list(sweep.folder.path.rglob("*.log"))
@@ -148,6 +198,39 @@ def test_jobs_take_turns_and_the_report_comes_last(tmp_path: Path, data: Path) -
     assert second.started.at >= first.started.at + first.ended.seconds - 0.2
     assert third.started.at >= second.started.at + second.ended.seconds - 0.2
     assert "2 completed" in report.read_text(encoding="utf-8")
+
+
+def test_nested_node_counts_are_pairs_in_one_job(tmp_path: Path, data: Path) -> None:
+    sweep = ShellSweep(tmp_path, data, nodes=2, shell={"allocations": 1, "nested": True, "job_minutes": 30})
+    sweep.write(["fsdp"], repeats=3)
+    also_on_one_node(sweep)
+    planned = sweep.call("plan", str(sweep.matrix), "--results", str(sweep.results)).stdout
+    assert "6 runs in 1 jobs: at most" in planned
+    assert "shell.nested leaves nodes idle in" in planned.replace("\n", " ")
+    said = sweep.run()
+    assert "shell.nested leaves nodes idle in" in said.replace("\n", " ")
+    (job,) = sweep.jobs
+    assert job.order().nodes == 2
+    plan, frame = sweep.folder.plan(), load(sweep.folder.path).frame
+    assert [run.id for run in job.order().runs] == plan.order
+    assert list(frame.sort_values("position")["run"]) == plan.order
+    assert frame["session"].nunique() == 1
+    made = two_nodes_over_one(frame)
+    assert (made.rule, made.count, made.estimate.is_interval) == (Rule.PAIRS, 3, True)
+    assert {len(result.allocation.hosts) for result in sweep.found().values() if result.allocation} == {2}
+    sweep.assert_nothing_left()
+
+
+def test_by_default_repeats_are_in_allocations_of_their_own(tmp_path: Path, data: Path) -> None:
+    """So that node counts, which share no session, are compared with an interval."""
+    sweep = ShellSweep(tmp_path, data, nodes=2)
+    sweep.write(["fsdp"], repeats=3)
+    also_on_one_node(sweep)
+    assert "6 runs in 6 jobs: at most" in sweep.run()
+    frame = load(sweep.folder.path).frame
+    assert frame["session"].nunique() == 6
+    made = two_nodes_over_one(frame)
+    assert (made.rule, made.sessions, made.estimate.is_interval) == (Rule.SESSIONS, (3, 3), True)
 
 
 def test_a_script_that_is_none_of_ours_is_refused(shell_sweep: ShellSweep, tmp_path: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from reports.data.frame import load
+from reports.stats.verdicts import smallest_ratio
 from tests.support.heavy_imports import IMPORTS
 from tests.support.sweeps import SmallSweep
 
@@ -43,6 +48,39 @@ def test_nothing_heavy_is_imported_on_a_login_node(written_sweep: SmallSweep) ->
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stderr.endswith("heavy: []\n"), (arguments, done.stderr)
+
+
+def planned(sweep: SmallSweep) -> str:
+    """What `plan` prints, which it does without importing what computes reports."""
+    program = (
+        f"import sys; sys.argv = ['xffl-bench', 'plan', {str(sweep.matrix)!r}, '--results', {str(sweep.results)!r}]\n"
+        "import matrix.cli.app\nmatrix.cli.app.app(standalone_mode=False)\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'numpy'} & sys.modules.keys()\nassert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_plan_says_what_its_repeats_can_show(written_sweep: SmallSweep) -> None:
+    assert "repeats: 1 gives no interval, so no difference can be shown: use 3 or more" in planned(written_sweep)
+    written_sweep.write(repeats=3)
+    usual = [f"{smallest_ratio(each * math.sqrt(2), 3) - 1:.1%}".replace("%", " %") for each in (0.02, 0.01, 0.05)]
+    assert (
+        f"3 pairs of runs show a difference of {usual[0]} (power 0.8) if runs vary by 2 %, {usual[1]} if by 1 %, "
+        f"{usual[2]} if by 5 %\n"
+    ) in planned(written_sweep)
+    written_sweep.run()
+    said = planned(written_sweep)
+    found = re.search(
+        r"difference of ([\d.]+) % \(power 0.8\) with the noise of 3 earlier pairs, ([\d.]+) % a run\n", said
+    )
+    assert found, said
+    shown, of_run = (float(each) / 100 for each in found.groups())
+    frame = load(written_sweep.folder.path).frame.pivot(index="repeat", columns="axis.strategy", values="tokens_per_s")
+    deviation = np.log(frame["ddp"] / frame["fsdp"]).std(ddof=1)
+    assert of_run * math.sqrt(2) == pytest.approx(deviation, abs=1e-4)
+    assert shown == pytest.approx(smallest_ratio(deviation, 3) - 1, abs=1e-3)
 
 
 def test_bad_input_is_a_sentence_and_status_2(tmp_path: Path, written_sweep: SmallSweep) -> None:

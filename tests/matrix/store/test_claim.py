@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -79,6 +80,16 @@ def test_a_runner_on_another_host_lives_while_it_beats(tmp_path: Path) -> None:
     file = tmp_path / "000001.json"
     write_document(file, Runner.this().model_copy(update={"host": "elsewhere"}))
     assert holder(tmp_path) is not None
+    past = time.time() - ownership.LOST_AFTER - 1
+    os.utime(file, (past, past))
+    assert holder(tmp_path) is None
+
+
+def test_a_claim_of_a_newer_version_is_held_until_it_is_old(tmp_path: Path) -> None:
+    file = tmp_path / "000001.json"
+    file.write_text(json.dumps(Runner.this().model_dump() | {"version": 2, "new": 1}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"000001\.json: written by a newer xffl-bench .*: use that xffl-bench"):
+        holder(tmp_path)
     past = time.time() - ownership.LOST_AFTER - 1
     os.utime(file, (past, past))
     assert holder(tmp_path) is None

@@ -11,11 +11,12 @@ from bench.contract.files import AttemptFolder, write_document
 from bench.contract.measured import Measured
 from bench.contract.result import Heartbeat, RankEnd
 from bench.contract.run import Run
-from matrix.store.judge import Attempted, Ending, judge
+from matrix.store.judge import Attempted, Ending, Process, judge
 from tests.support.documents import a_measurement
 
-CLEAN = Attempted(Ending.ITSELF, {"the agent of node 0": 0}, oom_kills=0)
-FAILED = Attempted(Ending.ITSELF, {"the agent of node 0": 1}, oom_kills=0)
+AGENT = Process("the agent of node 0")
+CLEAN = Attempted(Ending.ITSELF, {AGENT: 0}, oom_kills=0)
+FAILED = Attempted(Ending.ITSELF, {AGENT: 1}, oom_kills=0)
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_killed_rank_is_out_of_memory_only_if_the_kernel_says_so(
 ) -> None:
     write_document(attempt_folder.heartbeat, Heartbeat(phase="training", step=4, steps=20))
     attempt_folder.node_log(0).write_text(REPORT)
-    verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.ITSELF, {"the agent of node 0": 1}, oom_kills=kills))
+    verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.ITSELF, {AGENT: 1}, oom_kills=kills))
     assert verdict.outcome == outcome
     assert "after step 5 of 20" in verdict.reason
 
@@ -117,9 +118,17 @@ def test_out_of_memory_is_seen_behind_the_hang_it_caused(two_rank_run: Run, atte
 def test_what_a_scheduler_writes_of_memory_counts_where_no_kernel_is_asked(
     two_rank_run: Run, attempt_folder: AttemptFolder
 ) -> None:
-    ended = Attempted(Ending.ITSELF, {"srun": -9}, oom_kills=None)
+    ended = Attempted(Ending.ITSELF, {Process("srun"): -9}, oom_kills=None)
     assert judge(two_rank_run, attempt_folder, ended).outcome == "launch-failed"
     line = "srun: error: node0: task 0: Out Of Memory"
     verdict = judge(two_rank_run, attempt_folder, replace(ended, memory_line=line))
     assert verdict.outcome == "oom"
     assert line in verdict.reason
+
+
+def test_of_killed_processes_the_ranks_are_the_cause_whatever_they_are_called(
+    two_rank_run: Run, attempt_folder: AttemptFolder
+) -> None:
+    statuses = {Process("rank and file"): -15, Process("the second", rank=1): -11, AGENT: -9}
+    verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.ITSELF, statuses, oom_kills=None))
+    assert verdict.reason == "killed: the second by signal 11, before the first step"

@@ -29,12 +29,15 @@ def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_bad
     ids = sweep.run("fsdp", 2)
     sweep.end(ids[0], measured=a_measurement(1000.0, 2), allocation=IN_101)
     sweep.end(ids[1], measured=a_measurement(1000.0, 2))  # in no job
-    sweep.job(1, "COMPLETED", 50.0)
+    sweep.job(1, "COMPLETED", 50.0, nodes=4)
     for number in (2, 3):
         sweep.job(number, "NODE_FAIL", 25.0)
     sweep.job(4, "TIMEOUT", 0.0)
     written = write_report(sweep.write(), sweep.path / "report")
-    said = "4 jobs: 0.056 node-hours, of which 0.007 (12%) in the runs above; failed jobs: 2 NODE_FAIL, 1 TIMEOUT"
+    said = (
+        "4 jobs: 0.083 node-hours, of which 0.007 (8%) in the runs above and 0.007 (8%) in nodes idle beside them; "
+        "failed jobs: 2 NODE_FAIL, 1 TIMEOUT"
+    )
     assert written.summary.endswith(f". {said}")
     assert said in written.report.read_text()
 

@@ -6,7 +6,7 @@ from bench.contract.result import Result
 from bench.contract.run import Run
 from reports.data.frame import load
 from reports.tables.tables import tables
-from tests.support.documents import SweepDocuments
+from tests.support.documents import SweepDocuments, a_measurement
 
 
 def found(sweep: SweepDocuments) -> dict[Caution, str]:
@@ -20,6 +20,21 @@ def test_the_runs_own_cautions_name_where_they_apply_and_what_to_do(sweep: Sweep
     assert found(sweep) == {Caution.OVERSUBSCRIBED: "on 2 nodes", Caution.CPU_MEMORY: ""}
     (table,) = tables(load(sweep.path))
     assert Caution.OVERSUBSCRIBED.remedy in table.notices[0].text
+
+
+def test_slow_hosts_are_a_caution_of_the_runs_on_them(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0] * 3, cautions=[Caution.CPU_MEMORY])
+    ids = sweep.run("fsdp", 2)
+    for run in ids:
+        slow = ["the link between a and b has 49 % of the median bandwidth"] if run == ids[0] else []
+        measured = a_measurement(1000.0, 2, cautions=[Caution.CPU_MEMORY])
+        sweep.end(run, measured=measured, slow_hosts=slow)
+    assert found(sweep) == {Caution.SLOW_HOST: "on 2 nodes", Caution.CPU_MEMORY: ""}
+    frame = load(sweep.path).frame.set_index("run")
+    assert frame["slow_hosts"].dropna().to_dict() == {
+        ids[0]: "the link between a and b has 49 % of the median bandwidth"
+    }
+    assert frame["cautions"][ids[0]] == "cpu-memory, slow-host"
 
 
 def test_few_repeats(sweep: SweepDocuments) -> None:

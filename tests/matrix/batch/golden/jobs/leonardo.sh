@@ -4,7 +4,7 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=32
 #SBATCH --gres=gpu:4
-#SBATCH --time=64
+#SBATCH --time=24
 #SBATCH --signal=B:USR1@120
 #SBATCH --output=/FOLDER/results/nightly/jobs/0001/%j.log
 #SBATCH --open-mode=append
@@ -16,7 +16,7 @@
 #SBATCH --hint=nomultithread
 #SBATCH --mail-type=FAIL
 
-# 6 runs of sweep nightly on 2 nodes; `sbatch` this file to submit them by hand.
+# 2 runs of sweep nightly on 2 nodes; `sbatch` this file to submit them by hand.
 # job.json in this folder lists the runs; each result is written to the sweep's folder when its run ends.
 set -eo pipefail
 trap '' USR1  # the harness handles the warning before the time limit; bash would die of it

@@ -1,0 +1,65 @@
+"""What a plan says of the time after it: what its repeats can show, and what its jobs cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+
+from bench.contract.result import Result
+from matrix.batch.cost import cost_of
+from matrix.planning.noise import noise
+from matrix.planning.power import FEWEST, POWER, smallest_ratio
+from matrix.planning.prepare import PreparedSweep
+from matrix.schedulers.dispatch import scheduler_of
+from matrix.store.estimate import Expected
+
+USUAL = (0.02, 0.01, 0.05)
+"""Noise of a run in the forecast of a sweep without results."""
+
+
+def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None], console: Console) -> None:
+    """Print the smallest difference that the planned repeats can show, if there are runs to pair.
+
+    Args:
+        result: returns the earlier result of a run id, from which the noise of a run is estimated; None without one.
+
+    """
+    pairs = prepared.planned.plan.repeats
+    if len(prepared.selected) == pairs:
+        return
+    if pairs < FEWEST:
+        console.print(
+            f"repeats: {pairs} gives no interval, so no difference can be shown: use {FEWEST} or more", soft_wrap=True
+        )
+        return
+    known = noise(prepared.planned.plan, result)
+    shown = [known.deviation] if known else USUAL
+    first, *others = [f"{smallest_ratio(each, pairs) - 1:.1%}" for each in shown]
+    also = "".join(f", {ratio} if by {each:.0%}" for ratio, each in zip(others, shown[1:], strict=True))
+    if known:
+        why = f"with the noise of {known.pairs} earlier pairs, {known.deviation:.2%} a run"
+    else:
+        why = f"if runs vary by {shown[0]:.0%}"
+    console.print(
+        f"{pairs} pairs of runs show a difference of {first} (power {POWER:g}) {why}{also}".replace("%", " %"),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def print_cost(prepared: PreparedSweep, result: Callable[[str], Result | None], console: Console) -> None:
+    """Print how many jobs all selected runs take, and what they may cost, if the system has jobs.
+
+    Args:
+        result: returns the earlier result of a run id, None without one: repeats take as long as earlier ones.
+
+    Raises:
+        InputError: a run does not fit in a job.
+
+    """
+    if scheduler_of(prepared.system) is None:
+        return
+    runs, repeats = prepared.selected_runs, prepared.planned.plan.repeats
+    cost = cost_of(runs, repeats, Expected(result, runs).seconds, prepared.system)
+    console.print(str(cost), highlight=False, soft_wrap=True)

@@ -1,0 +1,69 @@
+"""The noise of a run, from earlier results of the same sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import variance
+
+from bench.contract.outcomes import Outcome
+from bench.contract.plan import Cell, Plan
+from bench.contract.result import Result
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of a run, pooled over comparisons of strategies with the reference's on the same nodes.
+
+    Attributes:
+        deviation: standard deviation of the logarithm of tokens/s, without what the runs of a pair share.
+        pairs: pairs that it is from.
+
+    """
+
+    deviation: float
+    pairs: int
+
+
+def noise(plan: Plan, result: Callable[[str], Result | None]) -> Noise | None:
+    """Return the noise of the runs that completed; None if no comparison has two pairs.
+
+    Args:
+        result: returns the result of a run id, None without one.
+
+    """
+    cells = {_key(cell.labels): cell for cell in plan.cells if cell.runs}
+    compared: dict[tuple[str, ...], list[float]] = {}
+    for cell in cells.values():
+        other = cells.get(_key(cell.labels | {"strategy": plan.reference["strategy"]}))
+        if other is not None and other.runs != cell.runs:
+            compared[tuple(cell.runs)] = _differences(cell, other, result)
+    several = [values for values in compared.values() if len(values) > 1]
+    if not several:
+        return None
+    squares = sum(variance(values) * (len(values) - 1) for values in several)
+    of_pairs = squares / sum(len(values) - 1 for values in several)
+    return Noise(math.sqrt(of_pairs / 2), sum(map(len, several)))
+
+
+def _key(labels: dict[str, bool | int | float | str]) -> str:
+    return repr(sorted(labels.items()))
+
+
+def _differences(one: Cell, other: Cell, result: Callable[[str], Result | None]) -> list[float]:
+    """Return the log-ratios of tokens/s of the pairs: the same repeat in the same session."""
+    found = []
+    for pair in zip(one.runs, other.runs, strict=True):
+        ours, theirs = map(result, pair)
+        if ours is None or theirs is None or _session(ours) != _session(theirs):
+            continue
+        if ours.measured is None or theirs.measured is None:
+            continue
+        if ours.outcome is theirs.outcome is Outcome.COMPLETED:
+            found.append(math.log(ours.measured.window.tokens_per_s / theirs.measured.window.tokens_per_s))
+    return found
+
+
+def _session(result: Result) -> str | None:
+    return result.session or (result.allocation.job if result.allocation else None)

@@ -23,7 +23,6 @@ from pathlib import Path
 if __name__ == "__main__" and sys.path[0] == str(Path(__file__).resolve().parent):
     del sys.path[0]  # started as a file: modules beside it must not shadow other packages
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -37,8 +36,9 @@ from bench.engines.dispatch import engine_of
 from bench.engines.loss import validate
 from bench.host import provenance
 from bench.host.affinity import bind, compact, own_cores
+from bench.host.matmul import measure_matmul
 from bench.host.memory import MemoryMeter
-from bench.host.speed import device_name, measure_matmul, published_peak, utilisation
+from bench.host.speed import device_name, published_peak, utilisation
 from bench.measure.progress import Progress
 from bench.measure.window import (
     RankRecord,
@@ -182,7 +182,6 @@ def account(
     rates = [learning_rate(run, data.order.first_step + step) for step in range(run.training.steps)]
     write_steps(folder.steps, step_table(run, steps, rates))
     measured_window = window(run, steps)
-    matmul = float(np.mean([record.matmul for record in records]))
     trained_tokens = int(steps.tokens.sum())
     tokens_per_step = measured_window.tokens // measured_window.steps
     distinct_samples = data.order.distinct
@@ -195,7 +194,9 @@ def account(
         distinct_tokens=trained_tokens * distinct_samples // samples,
         parameters=run.shape.parameters,
         memory=Memory.model_validate(largest_memory(records)),
-        utilisation=utilisation(run, measured_window.tokens_per_s, published_peak(run, device), matmul),
+        utilisation=utilisation(
+            run, measured_window.tokens_per_s, published_peak(run, device), [record.matmul for record in records]
+        ),
         loss=Loss(
             first=mean_loss(steps.losses[:, 0], steps.tokens[:, 0]),
             final=mean_loss(steps.losses[:, -run.block :], steps.tokens[:, -run.block :]),

@@ -58,7 +58,11 @@ class Utilisation(Document):
     peak_flops: PositiveFloat | None = Field(None, description="dense FLOP/s per device at the run's precision")
     mfu: float | None = None
     mfu_causal: float | None = None
-    matmul_flops: PositiveFloat = Field(description="FLOP/s per rank of a matrix product, all ranks at once")
+    matmul_flops: PositiveFloat = Field(
+        description="FLOP/s of a sustained matrix product with all ranks busy at once, mean over ranks"
+    )
+    matmul_flops_min: PositiveFloat | None = Field(None, description="the slowest rank's")
+    matmul_flops_max: PositiveFloat | None = Field(None, description="the fastest rank's")
     matmul_fraction: float = Field(description="the run's FLOP/s per rank (full attention) divided by matmul_flops")
 
 

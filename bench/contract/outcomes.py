@@ -58,6 +58,7 @@ class Caution(StrEnum):
     INERT_STREAMS = "inert-streams"
     IGNORED_STREAMS = "ignored-streams"
     CROSSING_SHARDS = "crossing-shards"
+    DEVICE_SPEED_CHANGED = "device-speed-changed"
     DETERMINISTIC = "deterministic"
     DEBUG_LEVEL = "debug-level"
     DIRTY_COMMIT = "dirty-commit"
@@ -122,6 +123,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.CROSSING_SHARDS: (
         "shard groups span several nodes, so every layer is gathered over the network",
         "choose a shard size that divides the ranks per node, or read the row as a measurement of the network too",
+    ),
+    Caution.DEVICE_SPEED_CHANGED: (
+        "the devices' speed in a matrix product was more than 20 % off that of the job's preflight",
+        "look for other work on the nodes, throttling, or a device that fails; then run it again",
     ),
     Caution.DETERMINISTIC: (
         "deterministic algorithms were forced, which costs speed",

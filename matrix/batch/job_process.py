@@ -75,7 +75,8 @@ def run_job(path: Path, console: Console) -> Summary:
             explained(folder, [run.id for run in order.runs], death)
         try:
             wants_preflight = here.has_steps and system.slurm.preflight
-            for sentence in look_before(here, folder, order.runs[0]) if wants_preflight else ():
+            preflight, sentences = look_before(here, folder, order.runs[0]) if wants_preflight else (None, [])
+            for sentence in sentences:
                 console.print(sentence, highlight=False)
             summary = run_here(
                 here,
@@ -84,6 +85,7 @@ def run_job(path: Path, console: Console) -> Summary:
                 to_settle=[run.id for run in order.runs],
                 retry_failed=order.retry_failed,
                 death=death,
+                preflight=preflight,
                 hindrance=_hindrance(folder, order, allocated, warned_at),
             )
         except LostHostError as error:

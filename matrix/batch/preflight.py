@@ -19,8 +19,8 @@ LIMIT = 300.0
 """Time limit in seconds; on GPUs importing torch from a busy file system takes most of it."""
 
 
-def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
-    """Measure the nodes, write jobs/<n>/preflight.json, and return lines for the job's log.
+def look_before(here: Here, job: JobFolder, run: Run) -> tuple[Preflight | None, list[str]]:
+    """Measure the nodes, write jobs/<n>/preflight.json, and return its content with lines for the job's log.
 
     The lines give a summary and the outliers, or why the measurement failed. A slow node is reported, not refused.
 
@@ -45,13 +45,13 @@ def look_before(here: Here, job: JobFolder, run: Run) -> list[str]:
             raise LostHostError(wrong[0])
         found = Preflight.model_validate_json((attempt.path / "preflight.json").read_text(encoding="utf-8"))
     except LaunchError as error:
-        return [f"preflight: {error}"]
+        return None, [f"preflight: {error}"]
     except (FileNotFoundError, ValidationError):
-        return [f"preflight: no measurement, see {attempt.logs}"]
+        return None, [f"preflight: no measurement, see {attempt.logs}"]
     finally:
         launcher.close()
     write_document(job.preflight, found)
-    return [_in_short(found), *(f"preflight: {sentence}" for sentence in outliers(found))]
+    return found, [_in_short(found), *(f"preflight: {sentence}" for sentence in outliers(found))]
 
 
 def _in_short(found: Preflight) -> str:

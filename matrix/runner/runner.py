@@ -10,8 +10,10 @@ from typing import Protocol
 
 from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
+from bench.contract.preflight import Preflight
 from bench.contract.result import Allocation, Heartbeat, Result
 from bench.contract.run import Run
+from bench.measure.outliers import compared
 from matrix.errors import LostHostError
 from matrix.host.processes import StuckError, oom_kills
 from matrix.launchers.base import Launched, Launcher, LaunchError, UncleanHostError
@@ -77,6 +79,7 @@ class SweepRunner:
         observer: receives progress.
         allocation: the scheduler's allocation that this runner is in.
         hindrance: returns why a run must not start now, or "".
+        preflight: speed of the devices before the runs, which those of a run are compared with.
 
     """
 
@@ -89,6 +92,7 @@ class SweepRunner:
         *,
         allocation: Allocation | None = None,
         hindrance: Callable[[Run], str] = always,
+        preflight: Preflight | None = None,
     ) -> None:
         self._sweep = sweep
         self._launcher = launcher
@@ -96,6 +100,7 @@ class SweepRunner:
         self._observer = observer
         self._allocation = allocation
         self._hindrance = hindrance
+        self._preflight = preflight
         self._out_of_memory: list[Run] = []
         self._session = f"{f'job {allocation.job}, ' if allocation else ''}runner {claim.number}"
 
@@ -157,6 +162,8 @@ class SweepRunner:
             oom = oom_kills() - kills if launched.is_here else None
             verdict = judge(run, attempt, replace(ended, oom_kills=oom, memory_line=launched.memory_line()))
             verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
+            if verdict.measured is not None and self._preflight is not None:
+                verdict = replace(verdict, measured=compared(run, verdict.measured, self._preflight))
         if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
         result = self._write(folder, attempt.number, verdict, started, time.monotonic() - begin)

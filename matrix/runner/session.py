@@ -12,6 +12,7 @@ from typing import Literal
 from rich.console import Console
 
 from bench.contract.base import LauncherName
+from bench.contract.preflight import Preflight
 from bench.contract.run import Library, Run
 from bench.host.provenance import commit_text
 from matrix.config.system import SystemFile
@@ -128,6 +129,7 @@ def run_here(
     max_runs: int | None = None,
     retry_failed: bool = False,
     death: LostJob | None = None,
+    preflight: Preflight | None = None,
     hindrance: Callable[[Run], str] = always,
 ) -> Summary:
     """Clean up after earlier runners, then execute the runs without a final result.
@@ -135,6 +137,7 @@ def run_here(
     Args:
         to_settle: ids of runs that a dead runner may have left without an outcome.
         death: how that runner's job ended, if known.
+        preflight: speed of this job's devices before its runs, if it was measured.
 
     Raises:
         LostClaimError: another runner took the sweep.
@@ -157,6 +160,7 @@ def run_here(
                 display,
                 allocation=here.held.allocation if here.held else None,
                 hindrance=hindrance,
+                preflight=preflight,
             )
             return runner.run_all(runs, max_runs=max_runs, retry_failed=retry_failed)
     finally:

@@ -135,9 +135,15 @@ UTILISATION: MeasuredColumns = (
     Column("mfu_causal", "the same with `flops_per_token_causal`", lambda found, _: found.utilisation.mfu_causal),
     Column(
         "matmul_flops",
-        "FLOP/s per rank of a matrix product measured in the same run, on all ranks at once",
+        "FLOP/s of a matrix product measured in the same run for half a second with all ranks busy, mean over ranks",
         lambda found, _: found.utilisation.matmul_flops,
     ),
+    Column(
+        "matmul_flops_min",
+        "the same of the slowest rank; with the fastest, the spread over ranks",
+        lambda found, _: found.utilisation.matmul_flops_min,
+    ),
+    Column("matmul_flops_max", "the same of the fastest rank", lambda found, _: found.utilisation.matmul_flops_max),
     Column(
         "matmul_fraction",
         "`tokens_per_s_per_device x flops_per_token / matmul_flops`: available on any processor",

@@ -1,0 +1,76 @@
+"""A rank's speed in a matrix product is what it keeps up beside the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import pytest
+import torch
+
+from bench.host.matmul import cpu_size, measure_matmul
+from bench.host.provenance import cores
+from bench.host.speed import utilisation
+from tests.support.ranks import RANKS, Ranks
+from tests.support.runs import CPU, make_run
+
+
+def flops_per_cpu_second(_: int) -> float:
+    """Speed by the time that this thread had a core for, whatever else runs on the machine."""
+    size = cpu_size(1)
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    left @ right
+    begin, count = time.thread_time(), 0
+    while time.thread_time() - begin < 0.3:
+        torch.matmul(left, right)
+        count += 1
+    return count * 2.0 * size**3 / (time.thread_time() - begin)
+
+
+def measured_and_share(_: int) -> tuple[float, float]:
+    """The figure of this rank, and the share of the time in which it had a core."""
+    wall, had = time.perf_counter(), time.process_time()
+    figure = measure_matmul("fp32", CPU)
+    return figure, (time.process_time() - had) / (time.perf_counter() - wall)
+
+
+@pytest.mark.alone
+def test_more_ranks_than_cores_do_not_multiply_what_the_cores_can_do(ranks: Ranks) -> None:
+    per_core = max(ranks(min(cores(), RANKS), flops_per_cpu_second))
+    answers = ranks(RANKS, measured_and_share)
+    total = sum(figure for figure, _ in answers)
+    assert total < 1.25 * cores() * per_core
+    assert total == pytest.approx(sum(share for _, share in answers) * per_core, rel=0.25)
+
+
+def late(rank: int) -> float:
+    """The first rank is late: the others would have finished before it begins, if they did not wait for it."""
+    time.sleep(0.8 if rank == 0 else 0)
+    return measure_matmul("fp32", CPU)
+
+
+def longer(rank: int) -> float:
+    """The first rank measures for longer than the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.host.matmul.SECONDS", 1.5 if rank == 0 else 0.5)
+        return measure_matmul("fp32", CPU)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("unequal", [late, longer])
+def test_no_rank_is_measured_beside_idle_ones(ranks: Ranks, unequal: Callable[[int], float]) -> None:
+    first, *others = ranks(RANKS, unequal)
+    assert first < 1.5 * median(others)
+
+
+@pytest.mark.parametrize(("threads", "size"), [(1, 384), (2, 512), (8, 768), (64, 1024)])
+def test_more_threads_multiply_larger_matrices(threads: int, size: int) -> None:
+    assert cpu_size(threads) == size
+
+
+def test_the_mean_over_ranks_and_the_spread_are_recorded(tmp_path: Path) -> None:
+    found = utilisation(make_run(tmp_path, (1, 1, 2)), 1000.0, None, [1e9, 4e9])
+    assert (found.matmul_flops, found.matmul_flops_min, found.matmul_flops_max) == (2.5e9, 1e9, 4e9)
+    assert found.matmul_fraction == pytest.approx(500 * found.flops_per_token / 2.5e9)

@@ -28,7 +28,20 @@ class Window(Document):
         description="quartiles of step times; a step takes as long as the slowest rank of its group"
     )
     aggregations: NonNegativeInt
-    aggregation_s_median: float | None
+    aggregation_s_median: float | None = Field(
+        description="time of an averaging on the rank that spent most, waiting for the last rank included: median over "
+        "averagings; None without one, or if the engine did not time it"
+    )
+    aggregation_wait_s_median: float | None = Field(
+        None,
+        description="part of an averaging from the first rank's arrival to the last one's, among ranks that hold the "
+        "same shard: the longest wait, median over averagings",
+    )
+    aggregation_transfer_s_median: float | None = Field(
+        None,
+        description="part of an averaging from the arrival of the last rank with the same shard to its end "
+        "on the rank that ends last: median over averagings",
+    )
 
     @property
     def tokens_per_s(self) -> float:

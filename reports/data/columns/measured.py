@@ -51,9 +51,20 @@ SPEED: MeasuredColumns = (
     Column("aggregations", "federated averagings in the window", lambda found, _: found.window.aggregations),
     Column(
         "aggregation_s_median",
-        "median time of a federated averaging (s); none with `engine: xffl`, which averages inside a step and does not "
-        "report the time",
+        "median time of a federated averaging on the rank that spent most, waiting included (s); none with "
+        "`engine: xffl`, which averages inside a step and does not report the time",
         lambda found, _: found.window.aggregation_s_median,
+    ),
+    Column(
+        "aggregation_wait_s_median",
+        "the part of it in which the first rank to arrive waited for the last one, among ranks that hold the same "
+        "shard (s): what unequal groups cost",
+        lambda found, _: found.window.aggregation_wait_s_median,
+    ),
+    Column(
+        "aggregation_transfer_s_median",
+        "the part of it after the last of these ranks arrived (s): what the averaging itself costs",
+        lambda found, _: found.window.aggregation_transfer_s_median,
     ),
     Column("tokens_per_step", "tokens of one step over the world", lambda found, _: found.tokens_per_step),
     Column(

@@ -60,7 +60,7 @@ def record(rank: int, cores: int, own: list[int], host: str = "a", machine: str 
         device="cpu",
         cores=cores,
         own_cores=own,
-        trained=Trained([], [], [], [], [], []),
+        trained=Trained([], [], [], [], [], [], []),
         memory={},
         startup=Startup(rendezvous=0, model=0, data=0, first_step=0),
         matmul=1.0,

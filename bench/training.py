@@ -112,15 +112,16 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         # 3. Model: built, sharded, initialised
         progress.enter("model")
         building = time.perf_counter()
-        engine.build(progress.alive)
+        watched = Watched(progress, meter)
+        engine.build(watched.alive)
         built = time.perf_counter()
         # 4. Data
         progress.enter("data")
-        data = engine.load(progress.alive)
+        data = engine.load(watched.alive)
         loaded = time.perf_counter()
         # 5. Training, with federated averaging
         progress.enter("training")
-        trained = engine.train(progress)
+        trained = engine.train(watched)
         # 6. Validation on the averaged model
         progress.enter("validation")
         memory = meter.read() | engine.memory()
@@ -157,6 +158,24 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         progress.enter("clean-up")
         del data
         engine.release()
+
+
+class Watched:
+    """Progress of a rank, each report of which is also a moment at which its memory is noted."""
+
+    def __init__(self, progress: Progress, meter: MemoryMeter) -> None:
+        self._progress = progress
+        self._meter = meter
+
+    def finished(self, step: int) -> None:
+        """Report that an optimizer step is done."""
+        self._progress.finished(step)
+        self._meter.note()
+
+    def alive(self) -> None:
+        """Report progress within a long phase."""
+        self._progress.alive()
+        self._meter.note()
 
 
 def set_up(run: Run, rank: int) -> None:

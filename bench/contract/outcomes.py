@@ -93,7 +93,7 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "raise `training.steps`",
     ),
     Caution.CPU_MEMORY: (
-        "the resident set of a CPU rank does not show sharding on small models",
+        "the peak memory of a CPU rank does not show sharding on small models",
         "do not rank strategies by it; compare the counted state",
     ),
     Caution.BF16_LOSS: (

@@ -86,8 +86,8 @@ SPEED: MeasuredColumns = (
 MEMORY: MeasuredColumns = (
     Column(
         "peak_memory_gib",
-        "maximum over ranks. GPU: peak of the allocator's active bytes; CPU: resident set beyond that of the "
-        "imports (GiB)",
+        "maximum over ranks. GPU: peak of the allocator's active bytes; CPU: peak of the process's anonymous memory "
+        "beyond that of the imports, without the pages of mapped files (GiB)",
         lambda found, _: gib(found.memory.peak),
     ),
     Column(

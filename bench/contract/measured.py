@@ -53,8 +53,8 @@ class Memory(Document):
     """Memory in bytes, maximum over ranks; None if the device has no such figure."""
 
     peak: NonNegativeInt = Field(
-        description="GPU: active_bytes.all.peak; CPU: peak of the anonymous memory minus that after the imports, off by "
-        "at most the pages of mapped files that come or go within one step or loaded tensor"
+        description="GPU: active_bytes.all.peak; CPU: peak of the anonymous memory minus that after the imports, off "
+        "by at most the pages of mapped files that come or go within one step or loaded tensor"
     )
     state: NonNegativeInt = Field(description="counted size of one rank's parameters, gradients and optimizer state")
     averaging_buffers: NonNegativeInt = Field(description="fp32 buffers of the federated averaging")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from bench.account import cautions
 from bench.contract.outcomes import Caution
 from bench.contract.run import Library
-from bench.training import cautions
 from tests.support.runs import make_run
 
 FOUND = Library(

@@ -15,6 +15,7 @@ from bench.data.dataset import RunData, entropy_rate
 from bench.host import provenance
 from bench.host.affinity import compact
 from bench.host.speed import published_peak, utilisation
+from bench.measure.machine import any_busy, machine_state
 from bench.measure.window import (
     RankRecord,
     Steps,
@@ -60,6 +61,7 @@ def account(
             entropy_rate=entropy_rate(Path(run.data)),
         ),
         startup=slowest_startup(records),
+        machine=machine_state([(record.machine, record.use) for record in records]),
         provenance=_provenance(run, records),
         cautions=cautions(run, records, measured_window.steps // run.block, distinct_samples < samples),
         invalid=averaging.fault(run.layout, run.training.held, [record.trained.averaged for record in records]),
@@ -80,6 +82,7 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
         hosts=[record.host for record in records[:: run.ranks_per_node]],
         cores=records[0].cores,
         devices=sorted({record.device for record in records}),
+        cpu_model=", ".join(sorted({record.cpu for record in records})),
         seats=[
             Seat(
                 rank=record.rank,
@@ -100,6 +103,8 @@ def cautions(run: Run, records: list[RankRecord], blocks: int, repeated: bool) -
     shared = run.layout.federation > 1 and run.training.federated_data == "share"
     found = {
         Caution.OVERSUBSCRIBED: run.system.device == "cpu" and oversubscribed(records, run.system.threads_per_rank),
+        Caution.BUSY_MACHINE: any_busy([(record.machine, record.use) for record in records]),
+        Caution.NO_WARM_UP: run.first_window_step == 0,
         Caution.FEW_BLOCKS: blocks < 3,
         Caution.CPU_MEMORY: run.system.device == "cpu",
         Caution.BF16_LOSS: run.training.precision == "bf16",

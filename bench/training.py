@@ -38,6 +38,7 @@ from bench.host.affinity import bind, own_cores
 from bench.host.matmul import measure_matmul
 from bench.host.memory import MemoryMeter
 from bench.host.speed import device_name
+from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
 from bench.measure.window import RankRecord
 from bench.parallel.mesh import Position, check_world
@@ -99,7 +100,8 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         # 3. Model: built, sharded, initialised
         progress.enter("model")
         building = time.perf_counter()
-        watched = Watched(progress, meter)
+        machine = MachineMeter(run.first_window_step, run.training.steps - 1)
+        watched = Watched(progress, meter, machine)
         engine.build(watched.alive)
         built = time.perf_counter()
         # 4. Data
@@ -108,6 +110,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         loaded = time.perf_counter()
         # 5. Training, with federated averaging
         progress.enter("training")
+        machine.finished(-1)  # without warm-up the window begins now
         trained = engine.train(watched)
         # 6. Validation on the averaged model
         progress.enter("validation")
@@ -123,12 +126,14 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
             device=device_name(device),
             cores=cores,
             own_cores=own_cores(),
+            cpu=provenance.cpu_model(),
             trained=trained,
             memory=memory,
             startup=Startup(
                 rendezvous=ready - begin, model=built - building, data=loaded - built, first_step=trained.first_step
             ),
             matmul=matmul,
+            use=machine.read(),
         )
         records: list[RankRecord | None] | None = [None] * run.world if position.rank == 0 else None
         dist.gather_object(record, records)
@@ -148,16 +153,21 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
 
 
 class Watched:
-    """Progress of a rank, each report of which is also a moment at which its memory is noted."""
+    """Progress of a rank, each report of which is also a moment at which its memory is noted.
 
-    def __init__(self, progress: Progress, meter: MemoryMeter) -> None:
+    The machine is read after the steps at which the window begins and ends.
+    """
+
+    def __init__(self, progress: Progress, meter: MemoryMeter, machine: MachineMeter) -> None:
         self._progress = progress
         self._meter = meter
+        self._machine = machine
 
     def finished(self, step: int) -> None:
         """Report that an optimizer step is done."""
         self._progress.finished(step)
         self._meter.note()
+        self._machine.finished(step)
 
     def alive(self) -> None:
         """Report progress within a long phase."""

@@ -64,6 +64,20 @@ class Memory(Document):
     allocator_ooms: NonNegativeInt | None = None
 
 
+class Machine(Document):
+    """State of a run's machines during the window, each figure of the machine with the largest."""
+
+    others: float = Field(
+        ge=0,
+        description="fraction of all cores' time that was used by others than this run's ranks: processes of the "
+        "machine, and other virtual machines (steal). Interrupts do not count. Off by some 0.05 core-seconds",
+    )
+    load: float = Field(description="load average over the minute before the window's end, the ranks included")
+    throttled_cores: NonNegativeInt | None = Field(
+        None, description="cores that were thermally throttled; None if the kernel does not count it"
+    )
+
+
 class Utilisation(Document):
     """FLOPs by both conventions, relative to the device's peak and to a matrix product measured in the same run."""
 
@@ -137,6 +151,7 @@ class Provenance(Document):
     hosts: list[str] = Field(description="host of every node, in rank order")
     cores: int = Field(description="CPU cores that the ranks of a host may use")
     devices: list[str]
+    cpu_model: str | None = Field(None, description="processors of the hosts by /proc/cpuinfo; None in older results")
     seats: list[Seat] = Field(default_factory=list, description="placement of each rank, in rank order")
     threads: int = Field(description="intra-op threads of a rank, as reported by torch")
     environment: dict[str, str]
@@ -155,6 +170,7 @@ class Measured(Document):
     utilisation: Utilisation
     loss: Loss
     startup: Startup
+    machine: Machine | None = Field(None, description="None in results of older versions")
     saved: Saved = Saved()
     provenance: Provenance
     cautions: list[Caution]

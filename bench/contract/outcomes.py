@@ -50,6 +50,8 @@ class Caution(StrEnum):
     OVERSUBSCRIBED = "oversubscribed"
     FEW_REPEATS = "few-repeats"
     FEW_BLOCKS = "few-blocks"
+    NO_WARM_UP = "no-warm-up"
+    BUSY_MACHINE = "busy-machine"
     CPU_MEMORY = "cpu-memory"
     BF16_LOSS = "bf16-loss"
     ALLOCATOR_RETRIES = "allocator-retries"
@@ -91,6 +93,14 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.FEW_BLOCKS: (
         "the window has fewer than 3 blocks, so the spread within a run is unknown",
         "raise `training.steps`",
+    ),
+    Caution.NO_WARM_UP: (
+        "the window holds the first step, in which memory is allocated and communicators are set up",
+        "set `training.warmup_steps` to 1 or more",
+    ),
+    Caution.BUSY_MACHINE: (
+        "others used more than 5 % of a machine's processor time during the window",
+        "reserve whole nodes, or stop what else runs there, and run it again",
     ),
     Caution.CPU_MEMORY: (
         "the peak memory of a CPU rank does not show sharding on small models",

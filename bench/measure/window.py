@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from bench.contract.measured import Startup, Window
 from bench.contract.run import Run
 from bench.measure.averaging import Floats, median_over_averagings, waits_and_transfers
+from bench.measure.machine import MachineUse
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class RankRecord:
         machine: id of the physical machine, which several hosts may share.
         cores: number of cores that the host's ranks may use together.
         own_cores: the cores that this rank may use.
+        cpu: model of the machine's processor.
+        use: use of the machine during the window.
 
     """
 
@@ -66,10 +69,12 @@ class RankRecord:
     device: str
     cores: int
     own_cores: list[int]
+    cpu: str
     trained: Trained
     memory: dict[str, int | None]
     startup: Startup
     matmul: float
+    use: MachineUse
 
 
 @dataclass(frozen=True)

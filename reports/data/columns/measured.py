@@ -161,6 +161,24 @@ UTILISATION: MeasuredColumns = (
         lambda found, _: found.utilisation.matmul_fraction,
     ),
 )
+MACHINE: MeasuredColumns = (
+    Column(
+        "others_cpu_fraction",
+        "processor time in the window that others than this run's ranks used, as a fraction of that of all cores; the "
+        "busiest machine",
+        lambda found, _: found.machine.others if found.machine else None,
+    ),
+    Column(
+        "load_average",
+        "load average over the minute before the window's end, the ranks included; the largest of the machines",
+        lambda found, _: found.machine.load if found.machine else None,
+    ),
+    Column(
+        "throttled_cores",
+        "cores that were thermally throttled in the window; none where the kernel does not count it",
+        lambda found, _: found.machine.throttled_cores if found.machine else None,
+    ),
+)
 LOSS: MeasuredColumns = (
     Column(
         "loss_first",
@@ -194,4 +212,4 @@ SAVING: MeasuredColumns = (
     ),
     Column("saved_checkpoint_gib", "size of its files (GiB)", lambda found, _: gib(found.saved.checkpoint_bytes)),
 )
-MEASURED: MeasuredColumns = (*SPEED, *MEMORY, *UTILISATION, *LOSS, *SAVING)
+MEASURED: MeasuredColumns = (*SPEED, *MEMORY, *UTILISATION, *MACHINE, *LOSS, *SAVING)

@@ -10,6 +10,7 @@ import torch
 
 from bench.contract.files import AttemptFolder
 from bench.host.memory import MemoryMeter
+from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
 from bench.training import Watched
 from tests.support.runs import CPU
@@ -63,7 +64,7 @@ def test_memory_that_was_freed_is_in_the_peak() -> None:
 def test_the_peak_beside_a_mapped_file(file: Path, order: str, tmp_path: Path) -> None:
     """A training reports every step, which divides what was allocated in one from what is read in the next."""
     meter = MemoryMeter(CPU)
-    watched = Watched(Progress(AttemptFolder(tmp_path), 1, 2), meter)
+    watched = Watched(Progress(AttemptFolder(tmp_path), 1, 2), meter, MachineMeter(0, 1))
     if order == "after":
         allocate_and_free()
         watched.finished(0)

@@ -60,3 +60,32 @@ def test_a_users_own_file_in_the_checkout_is_no_change_of_the_harness(tmp_path: 
     (tmp_path / "bench" / "new.py").unlink()
     (tmp_path / "bench" / "training.py").write_text("3\n")
     assert provenance.commit_of(tmp_path) == (head, True)
+
+
+X86 = """processor\t: 0
+vendor_id\t: AuthenticAMD
+model name\t: AMD EPYC 7763 64-Core Processor
+flags\t\t: fpu vme
+
+processor\t: 1
+model name\t: AMD EPYC 7763 64-Core Processor
+"""
+ARM = """processor\t: 0
+BogoMIPS\t: 2000.00
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU part\t: 0xd4f
+"""
+
+
+def test_the_processor_is_named_and_on_arm_by_its_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    file = tmp_path / "cpuinfo"
+    for text, model in (
+        (X86, "AMD EPYC 7763 64-Core Processor"),
+        (ARM, "aarch64 implementer 0x41 part 0xd4f"),
+        ("processor: 0\n", "aarch64"),
+    ):
+        file.write_text(text)
+        assert provenance.cpu_model(file) == model
+    assert provenance.cpu_model(), "of this machine"

@@ -58,3 +58,9 @@ def test_shard_groups_that_cross_nodes(layout: tuple[int, int, int], crosses: bo
     ]
     assert run.shard_groups_cross_nodes == any(len(nodes) > 1 for nodes in nodes_of) == crosses
     assert (Caution.CROSSING_SHARDS in cautions(run, [], blocks=4, repeated=False)) == warned
+
+
+@pytest.mark.parametrize(("warmup", "warned"), [(0, True), (4, False)])
+def test_a_window_with_the_first_step_is_told(warmup: int, warned: bool) -> None:
+    run = make_run(Path(), (1, 1, 2), warmup_steps=warmup)
+    assert (Caution.NO_WARM_UP in cautions(run, [], blocks=4, repeated=False)) == warned

@@ -179,3 +179,12 @@ def test_what_an_averaging_takes_is_shown_where_runs_average(sweep: SweepDocumen
     table = the_table(sweep)
     assert texts(table, "aggregation_wait_s") == {"fsdp": ["not measured"], "federated": ["1.25 s"]}
     assert texts(table, "aggregation_transfer_s")["federated"] == ["9.10 ms"]
+
+
+def test_the_caption_names_the_processor_where_there_is_no_other_device(sweep: SweepDocuments) -> None:
+    sweep.repeats = 1
+    (identity,) = sweep.run("fsdp", 1)
+    measured = a_measurement(1000.0, 1)
+    origin = measured.provenance.model_copy(update={"cpu_model": "EPYC 7763"})
+    sweep.end(identity, measured=measured.model_copy(update={"provenance": origin}))
+    assert "laptop: cpu (EPYC 7763), 4 ranks per node" in the_table(sweep).caption

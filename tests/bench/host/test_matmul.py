@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 import torch
 
-from bench.host.matmul import cpu_size, measure_matmul
+from bench.host import matmul
+from bench.host.matmul import cpu_size, done_within, measure_matmul
 from bench.host.provenance import cores
 from bench.host.speed import utilisation
 from tests.support.ranks import RANKS, Ranks
@@ -47,22 +49,36 @@ def test_more_ranks_than_cores_do_not_multiply_what_the_cores_can_do(ranks: Rank
 
 def late(rank: int) -> float:
     """The first rank is late: the others would have finished before it begins, if they did not wait for it."""
-    time.sleep(0.8 if rank == 0 else 0)
+    time.sleep(1.0 if rank == 0 else 0)
     return measure_matmul("fp32", CPU)
 
 
-def longer(rank: int) -> float:
-    """The first rank measures for longer than the others."""
+def stalled(rank: int) -> float:
+    """The first rank gets no core for most of the time in which the others count."""
+    whole = matmul._products
+
+    def products(*arguments: Any) -> Iterator[float]:
+        for count, finished in enumerate(whole(*arguments)):
+            yield finished
+            if rank == 0 and count == 0:
+                time.sleep(matmul.LEAD + matmul.SECONDS - 0.1)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.host.matmul.SECONDS", 1.5 if rank == 0 else 0.5)
+        patch.setattr(matmul, "_products", products)
         return measure_matmul("fp32", CPU)
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("unequal", [late, longer])
-def test_no_rank_is_measured_beside_idle_ones(ranks: Ranks, unequal: Callable[[int], float]) -> None:
+@pytest.mark.parametrize(("unequal", "most"), [(late, 1.5), (stalled, 0.9)])
+def test_no_rank_is_measured_beside_idle_ones(ranks: Ranks, unequal: Callable[[int], float], most: float) -> None:
     first, *others = ranks(RANKS, unequal)
-    assert first < 1.5 * median(others)
+    assert 0 < first < most * median(others)
+
+
+def test_a_product_that_is_under_way_counts_by_its_share() -> None:
+    assert done_within([0.0, 1.0, 2.0, 3.0], 0.5, 2.25) == pytest.approx(0.5 + 1 + 0.25)
+    assert done_within([0.0, 4.0], 1.0, 2.0) == pytest.approx(0.25), "longer than the measurement"
+    assert done_within([2.0, 3.0, 4.0], 1.0, 3.5) == pytest.approx(1.5), "begun late"
 
 
 @pytest.mark.parametrize(("threads", "size"), [(1, 384), (2, 512), (8, 768), (64, 1024)])

@@ -24,7 +24,8 @@ from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpee
 from bench.contract.run import Run
 from bench.host import provenance
 from bench.host.affinity import bind
-from bench.host.speed import device_name, measure_matmul
+from bench.host.matmul import measure_matmul
+from bench.host.speed import device_name
 from bench.parallel.mesh import Position, check_world, process_group
 
 SMALL, LARGE = 2**20, 2**24
@@ -80,6 +81,7 @@ def measure(position: Position, dtype: DType, device: torch.device) -> Preflight
     found = {pair: bandwidth for end in ends for pair, bandwidth in end.links.items()}
     return Preflight(
         seconds=time.perf_counter() - begin,
+        computation=dtype,
         devices=[each.speed for each in whole],
         nodes=[NodeSpeed(host=end.speed.host, inside=end.inside) for end in ends],
         between_nodes=ends[0].between,

@@ -24,37 +24,24 @@ from pathlib import Path
 if __name__ == "__main__" and sys.path[0] == str(Path(__file__).resolve().parent):
     del sys.path[0]  # started as a file: modules beside it must not shadow other packages
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
+from bench.account import account
 from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import AttemptFolder, write_document
-from bench.contract.measured import Loss, Measured, Memory, Provenance, Saved, Seat, Startup
-from bench.contract.outcomes import Caution
+from bench.contract.measured import Measured, Saved, Startup
 from bench.contract.run import Run
-from bench.data.dataset import RunData, entropy_rate
 from bench.engines.dispatch import engine_of
 from bench.engines.loss import validate
 from bench.host import provenance
-from bench.host.affinity import bind, compact, own_cores
-from bench.host.code_state import code_state
+from bench.host.affinity import bind, own_cores
+from bench.host.matmul import measure_matmul
 from bench.host.memory import MemoryMeter
-from bench.host.speed import device_name, measure_matmul, published_peak, utilisation
+from bench.host.speed import device_name
+from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
-from bench.measure.window import (
-    RankRecord,
-    Steps,
-    largest_memory,
-    mean_loss,
-    oversubscribed,
-    slowest_startup,
-    step_table,
-    window,
-    write_steps,
-)
-from bench.models.optim import learning_rate
-from bench.parallel import averaging_check as averaging
+from bench.measure.window import RankRecord
 from bench.parallel.mesh import Position, check_world
 from bench.saving.wandb import hand_over
 
@@ -114,15 +101,18 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         # 3. Model: built, sharded, initialised
         progress.enter("model")
         building = time.perf_counter()
-        engine.build(progress.alive)
+        machine = MachineMeter(run.first_window_step, run.training.steps - 1)
+        watched = Watched(progress, meter, machine)
+        engine.build(watched.alive)
         built = time.perf_counter()
         # 4. Data
         progress.enter("data")
-        data = engine.load(progress.alive)
+        data = engine.load(watched.alive)
         loaded = time.perf_counter()
         # 5. Training, with federated averaging
         progress.enter("training")
-        trained = engine.train(progress)
+        machine.finished(-1)  # without warm-up the window begins now
+        trained = engine.train(watched)
         # 6. Validation on the averaged model
         progress.enter("validation")
         memory = meter.read() | engine.memory()
@@ -137,12 +127,14 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
             device=device_name(device),
             cores=cores,
             own_cores=own_cores(),
+            cpu=provenance.cpu_model(),
             trained=trained,
             memory=memory,
             startup=Startup(
                 rendezvous=ready - begin, model=built - building, data=loaded - built, first_step=trained.first_step
             ),
             matmul=matmul,
+            use=machine.read(),
         )
         records: list[RankRecord | None] | None = [None] * run.world if position.rank == 0 else None
         dist.gather_object(record, records)
@@ -161,6 +153,29 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         engine.release()
 
 
+class Watched:
+    """Progress of a rank, each report of which is also a moment at which its memory is noted.
+
+    The machine is read after the steps at which the window begins and ends.
+    """
+
+    def __init__(self, progress: Progress, meter: MemoryMeter, machine: MachineMeter) -> None:
+        self._progress = progress
+        self._meter = meter
+        self._machine = machine
+
+    def finished(self, step: int) -> None:
+        """Report that an optimizer step is done."""
+        self._progress.finished(step)
+        self._meter.note()
+        self._machine.finished(step)
+
+    def alive(self) -> None:
+        """Report progress within a long phase."""
+        self._progress.alive()
+        self._meter.note()
+
+
 def set_up(run: Run, rank: int) -> None:
     """Set up logging, threads, seeds and, if the run asks for them, deterministic algorithms."""
     logging.basicConfig(
@@ -174,110 +189,6 @@ def set_up(run: Run, rank: int) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first call
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
-
-
-def account(
-    run: Run,
-    folder: AttemptFolder,
-    device: torch.device,
-    records: list[RankRecord],
-    data: RunData,
-    validation: float,
-    *,
-    slow_folder: bool,
-) -> Measured:
-    """Write `steps.parquet` and `measured.json` on rank 0, and return the latter's content."""
-    steps = Steps.of([record.trained for record in records])
-    rates = [learning_rate(run, data.order.first_step + step) for step in range(run.training.steps)]
-    write_steps(folder.steps, step_table(run, steps, rates))
-    measured_window = window(run, steps)
-    matmul = float(np.mean([record.matmul for record in records]))
-    trained_tokens = int(steps.tokens.sum())
-    tokens_per_step = measured_window.tokens // measured_window.steps
-    distinct_samples = data.order.distinct
-    samples = run.training.steps * run.step_sequences * run.world
-    made_by = _provenance(run, records)
-    measured = Measured(
-        window=measured_window,
-        tokens_per_step=tokens_per_step,
-        tokens_per_update=tokens_per_step / run.layout.federation,
-        trained_tokens=trained_tokens,
-        distinct_tokens=trained_tokens * distinct_samples // samples,
-        parameters=run.shape.parameters,
-        memory=Memory.model_validate(largest_memory(records)),
-        utilisation=utilisation(run, measured_window.tokens_per_s, published_peak(run, device), matmul),
-        loss=Loss(
-            first=mean_loss(steps.losses[:, 0], steps.tokens[:, 0]),
-            final=mean_loss(steps.losses[:, -run.block :], steps.tokens[:, -run.block :]),
-            validation=validation,
-            entropy_rate=entropy_rate(Path(run.data)),
-        ),
-        startup=slowest_startup(records),
-        provenance=made_by,
-        cautions=cautions(
-            run,
-            records,
-            blocks=measured_window.steps // run.block,
-            repeated=distinct_samples < samples,
-            slow_folder=slow_folder,
-            dirty=bool(made_by.dirty),
-        ),
-        invalid=averaging.fault(run.layout, run.training.held, [record.trained.averaged for record in records]),
-    )
-    write_document(folder.measured, measured)
-    return measured
-
-
-def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
-    code = code_state()
-    return Provenance(
-        python=provenance.python(),
-        packages=provenance.package_versions(),
-        commit=code.commit,
-        dirty=code.dirty,
-        diff=code.diff,
-        xffl=(run.library.commit or run.library.digest) if run.library else None,
-        image=provenance.image(),
-        hosts=[record.host for record in records[:: run.ranks_per_node]],
-        cores=records[0].cores,
-        devices=sorted({record.device for record in records}),
-        seats=[
-            Seat(
-                rank=record.rank,
-                host=record.host,
-                local_rank=record.local_rank,
-                device=record.device,
-                cores=compact(record.own_cores),
-            )
-            for record in records
-        ],
-        threads=torch.get_num_threads(),
-        environment=provenance.allowed_environment(os.environ),
-    )
-
-
-def cautions(
-    run: Run, records: list[RankRecord], *, blocks: int, repeated: bool, slow_folder: bool, dirty: bool
-) -> list[Caution]:
-    """Return the cautions of this run."""
-    shared = run.layout.federation > 1 and run.training.federated_data == "share"
-    found = {
-        Caution.OVERSUBSCRIBED: run.system.device == "cpu" and oversubscribed(records, run.system.threads_per_rank),
-        Caution.FEW_BLOCKS: blocks < 3,
-        Caution.CPU_MEMORY: run.system.device == "cpu",
-        Caution.BF16_LOSS: run.training.precision == "bf16",
-        Caution.ALLOCATOR_RETRIES: any(record.memory.get("allocator_retries") for record in records),
-        Caution.SHARED_DATA: shared,
-        Caution.REPEATED_DATA: repeated and not shared,
-        Caution.INERT_STREAMS: run.cuda_streams > 1 and run.system.device == "cpu",
-        Caution.IGNORED_STREAMS: run.cuda_streams > 1 and run.library is not None and run.library.streams == "inert",
-        Caution.CROSSING_SHARDS: run.crosses_by_size,
-        Caution.DETERMINISTIC: run.training.deterministic,
-        Caution.DEBUG_LEVEL: os.environ.get("TORCH_DISTRIBUTED_DEBUG", "OFF") not in ("", "OFF"),
-        Caution.DIRTY_COMMIT: dirty,
-        Caution.SLOW_FOLDER: slow_folder,
-    }
-    return [caution for caution, holds in found.items() if holds]
 
 
 def _as_configured() -> None:

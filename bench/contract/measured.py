@@ -28,7 +28,20 @@ class Window(Document):
         description="quartiles of step times; a step takes as long as the slowest rank of its group"
     )
     aggregations: NonNegativeInt
-    aggregation_s_median: float | None
+    aggregation_s_median: float | None = Field(
+        description="time of an averaging on the rank that spent most, waiting for the last rank included: median over "
+        "averagings; None without one, or if the engine did not time it"
+    )
+    aggregation_wait_s_median: float | None = Field(
+        None,
+        description="part of an averaging from the first rank's arrival to the last one's, among ranks that hold the "
+        "same shard: the longest wait, median over averagings",
+    )
+    aggregation_transfer_s_median: float | None = Field(
+        None,
+        description="part of an averaging from the arrival of the last rank with the same shard to its end "
+        "on the rank that ends last: median over averagings",
+    )
 
     @property
     def tokens_per_s(self) -> float:
@@ -40,7 +53,8 @@ class Memory(Document):
     """Memory in bytes, maximum over ranks; None if the device has no such figure."""
 
     peak: NonNegativeInt = Field(
-        description="GPU: active_bytes.all.peak; CPU: peak resident set minus that after the imports"
+        description="GPU: active_bytes.all.peak; CPU: peak of the anonymous memory minus that after the imports, off "
+        "by at most the pages of mapped files that come or go within one step or loaded tensor"
     )
     state: NonNegativeInt = Field(description="counted size of one rank's parameters, gradients and optimizer state")
     averaging_buffers: NonNegativeInt = Field(description="fp32 buffers of the federated averaging")
@@ -48,6 +62,20 @@ class Memory(Document):
     device_used_peak: NonNegativeInt | None = None
     allocator_retries: NonNegativeInt | None = None
     allocator_ooms: NonNegativeInt | None = None
+
+
+class Machine(Document):
+    """State of a run's machines during the window, each figure of the machine with the largest."""
+
+    others: float = Field(
+        ge=0,
+        description="fraction of all cores' time that was used by others than this run's ranks: processes of the "
+        "machine, and other virtual machines (steal). Interrupts do not count. Off by some 0.05 core-seconds",
+    )
+    load: float = Field(description="load average over the minute before the window's end, the ranks included")
+    throttled_cores: NonNegativeInt | None = Field(
+        None, description="cores that were thermally throttled; None if the kernel does not count it"
+    )
 
 
 class Utilisation(Document):
@@ -58,7 +86,11 @@ class Utilisation(Document):
     peak_flops: PositiveFloat | None = Field(None, description="dense FLOP/s per device at the run's precision")
     mfu: float | None = None
     mfu_causal: float | None = None
-    matmul_flops: PositiveFloat = Field(description="FLOP/s per rank of a matrix product, all ranks at once")
+    matmul_flops: PositiveFloat = Field(
+        description="FLOP/s of a sustained matrix product with all ranks busy at once, mean over ranks"
+    )
+    matmul_flops_min: PositiveFloat | None = Field(None, description="the slowest rank's")
+    matmul_flops_max: PositiveFloat | None = Field(None, description="the fastest rank's")
     matmul_fraction: float = Field(description="the run's FLOP/s per rank (full attention) divided by matmul_flops")
 
 
@@ -120,6 +152,7 @@ class Provenance(Document):
     hosts: list[str] = Field(description="host of every node, in rank order")
     cores: int = Field(description="CPU cores that the ranks of a host may use")
     devices: list[str]
+    cpu_model: str | None = Field(None, description="processors of the hosts by /proc/cpuinfo; None in older results")
     seats: list[Seat] = Field(default_factory=list, description="placement of each rank, in rank order")
     threads: int = Field(description="intra-op threads of a rank, as reported by torch")
     environment: dict[str, str]
@@ -138,6 +171,7 @@ class Measured(Document):
     utilisation: Utilisation
     loss: Loss
     startup: Startup
+    machine: Machine | None = Field(None, description="None in results of older versions")
     saved: Saved = Saved()
     provenance: Provenance
     cautions: list[Caution]

@@ -51,6 +51,8 @@ class Caution(StrEnum):
     SLOW_HOST = "slow-host"
     FEW_REPEATS = "few-repeats"
     FEW_BLOCKS = "few-blocks"
+    NO_WARM_UP = "no-warm-up"
+    BUSY_MACHINE = "busy-machine"
     CPU_MEMORY = "cpu-memory"
     BF16_LOSS = "bf16-loss"
     ALLOCATOR_RETRIES = "allocator-retries"
@@ -59,6 +61,7 @@ class Caution(StrEnum):
     INERT_STREAMS = "inert-streams"
     IGNORED_STREAMS = "ignored-streams"
     CROSSING_SHARDS = "crossing-shards"
+    DEVICE_SPEED_CHANGED = "device-speed-changed"
     DETERMINISTIC = "deterministic"
     DEBUG_LEVEL = "debug-level"
     DIRTY_COMMIT = "dirty-commit"
@@ -97,8 +100,16 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "the window has fewer than 3 blocks, so the spread within a run is unknown",
         "raise `training.steps`",
     ),
+    Caution.NO_WARM_UP: (
+        "the window holds the first step, in which memory is allocated and communicators are set up",
+        "set `training.warmup_steps` to 1 or more",
+    ),
+    Caution.BUSY_MACHINE: (
+        "others used more than 5 % of a machine's processor time during the window",
+        "reserve whole nodes, or stop what else runs there, and run it again",
+    ),
     Caution.CPU_MEMORY: (
-        "the resident set of a CPU rank does not show sharding on small models",
+        "the peak memory of a CPU rank does not show sharding on small models",
         "do not rank strategies by it; compare the counted state",
     ),
     Caution.BF16_LOSS: (
@@ -128,6 +139,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.CROSSING_SHARDS: (
         "shard groups span several nodes, so every layer is gathered over the network",
         "choose a shard size that divides the ranks per node, or read the row as a measurement of the network too",
+    ),
+    Caution.DEVICE_SPEED_CHANGED: (
+        "the devices' speed in a matrix product was more than 20 % off that of the job's preflight",
+        "look for other work on the nodes, throttling, or a device that fails; then run it again",
     ),
     Caution.DETERMINISTIC: (
         "deterministic algorithms were forced, which costs speed",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from bench.contract.base import Document
+from bench.contract.base import Document, DType
 
 
 class DeviceSpeed(Document):
@@ -44,6 +44,7 @@ class Preflight(Document):
 
     version: Literal[1] = 1
     seconds: PositiveFloat = Field(description="duration of the preflight, without the start of the ranks")
+    computation: DType | None = Field(None, description="type of the matrix product; None in older files")
     devices: list[DeviceSpeed] = Field(description="in rank order")
     nodes: list[NodeSpeed] = Field(description="in node order")
     between_nodes: Bandwidth | None = Field(

@@ -159,7 +159,7 @@ def train(
                 witness.after()
         clock.end()
         watcher.finished(step)
-    begins, ends, aggregations = clock.read()
+    begins, ends, arrivals, aggregations = clock.read()
     of_micro_batches = torch.stack(losses).double().view(training.steps, training.accumulation)
     labels = torch.stack(tokens).view(training.steps, training.accumulation)
     return Trained(
@@ -167,6 +167,7 @@ def train(
         tokens=labels.sum(1).tolist(),
         begins=begins,
         ends=ends,
+        arrivals=arrivals,
         aggregations=aggregations,
         averaged=witness.read() if witness else [],
     )

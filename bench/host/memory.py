@@ -1,19 +1,51 @@
-"""Peak memory of a rank, from the CUDA allocator or the process's resident set."""
+"""Peak memory of a rank, from the CUDA allocator or the process's anonymous memory."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import os
+import weakref
 
 import torch
 
 
-def _status_bytes(field: str) -> int:
-    text = Path("/proc/self/status").read_text(encoding="ascii")
-    match = re.search(rf"^{field}:\s+(\d+) kB$", text, re.MULTILINE)
-    if match is None:
-        raise RuntimeError(f"/proc/self/status has no {field}")
-    return int(match[1]) * 1024
+class AnonymousPeak:
+    """Peak of a process's anonymous memory (heap, stacks, tensors), without the pages of files that it has mapped.
+
+    Linux has a peak of the resident set only (VmHWM), which includes mapped files and which a write to clear_refs
+    resets. So `note` cuts the time into intervals: the anonymous peak of an interval is VmHWM less the mapped pages at
+    its begin or its end, whichever are more. That is exact as long as the mapped pages do not change. A file read in an
+    interval after the peak makes it too small by the file's pages, one mapped and unmapped within an interval makes it
+    too large. A call takes about 12 microseconds.
+    """
+
+    def __init__(self) -> None:
+        self._status = os.open("/proc/self/status", os.O_RDONLY)
+        self._reset = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        for file in (self._status, self._reset):
+            weakref.finalize(self, os.close, file)
+        self._peak = 0
+        self._mapped = 0
+        self.note()
+        self._peak = self._base = self._anonymous
+
+    def note(self) -> None:
+        """End an interval and begin the next one."""
+        status = os.pread(self._status, 8192, 0)
+        mapped = _bytes_of(status, b"RssFile:") + _bytes_of(status, b"RssShmem:")
+        self._anonymous = _bytes_of(status, b"RssAnon:")
+        at_least = _bytes_of(status, b"VmHWM:") - max(mapped, self._mapped)
+        self._peak, self._mapped = max(self._peak, self._anonymous, at_least), mapped
+        os.pwrite(self._reset, b"5", 0)  # sets VmHWM to the current resident set (proc(5))
+
+    @property
+    def growth(self) -> int:
+        """Bytes of the peak beyond what there was at the start."""
+        return self._peak - self._base
+
+
+def _bytes_of(status: bytes, field: bytes) -> int:
+    begin = status.index(field) + len(field)
+    return int(status[begin : status.index(b" kB", begin)]) * 1024
 
 
 class MemoryMeter:
@@ -21,18 +53,22 @@ class MemoryMeter:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._host = None if device.type == "cuda" else AnonymousPeak()
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
             torch.cuda.reset_accumulated_memory_stats(device)  # earlier retries and failures do not count
-            return
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak resident set (VmHWM)
-        self._base = _status_bytes("VmRSS")
+
+    def note(self) -> None:
+        """On a CPU, call this after every step and every loaded part: see `AnonymousPeak`."""
+        if self._host is not None:
+            self._host.note()
 
     def read(self) -> dict[str, int | None]:
         """Return this rank's fields of `bench.contract.measured.Memory`, in bytes."""
-        if self._device.type == "cpu":
-            return {"peak": max(0, _status_bytes("VmHWM") - self._base)}
+        if self._host is not None:
+            self._host.note()
+            return {"peak": self._host.growth}
         stats = torch.cuda.memory_stats(self._device)
         free, total = torch.cuda.mem_get_info(self._device)
         return {

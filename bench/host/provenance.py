@@ -68,6 +68,16 @@ def machine() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's model: its name, or on ARM, where Linux has none, the codes of its maker and part."""
+    lines = (line.partition(":") for line in cpuinfo.read_text(encoding="utf-8").splitlines())
+    fields = {name.strip(): value.strip() for name, _, value in lines}
+    if "model name" in fields:
+        return fields["model name"]
+    codes = [f"{field} {fields[f'CPU {field}']}" for field in ("implementer", "part") if f"CPU {field}" in fields]
+    return " ".join([platform.machine(), *codes])
+
+
 def cores() -> int:
     """Return the number of cores that this process may use: its affinity, or a smaller quota of its cgroup (v2)."""
     granted = len(os.sched_getaffinity(0))

@@ -1,16 +1,13 @@
-"""Speed of a device: its published peak, and a matrix product measured in the same run."""
+"""Speed of a device, and how much of it a run used."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
 
-from bench.contract.base import DType
 from bench.contract.measured import Utilisation
 from bench.contract.run import Run
-from bench.host.dtypes import DTYPES
 
 PEAK_BF16 = {
     "NVIDIA A100-SXM4-40GB": 312e12,
@@ -36,39 +33,23 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def measure_matmul(dtype: DType, device: torch.device) -> float:
-    """Return this rank's FLOP/s in a square matrix product in `dtype`, with all ranks busy at once.
+def utilisation(run: Run, tokens_per_s: float, peak: float | None, matmul: Sequence[float]) -> Utilisation:
+    """Return MFU by both conventions: FLOP/s per device over the peak. Recomputed activations never count.
 
-    The median of five, so that one interruption does not count. Collective: all ranks must call it.
+    `matmul` has each rank's FLOP/s in a matrix product.
     """
-    size = 8192 if device.type == "cuda" else 384
-    left = torch.randn(size, size, device=device).to(DTYPES[dtype])
-    right = torch.randn(size, size, device=device).to(DTYPES[dtype])
-    product = left @ right
-    times = []
-    for _ in range(5):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        dist.barrier()
-        begin = time.perf_counter()
-        torch.matmul(left, right, out=product)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - begin)
-    return 2.0 * size**3 / sorted(times)[2]
-
-
-def utilisation(run: Run, tokens_per_s: float, peak: float | None, matmul: float) -> Utilisation:
-    """Return MFU by both conventions: FLOP/s per device over the peak. Recomputed activations never count."""
     length = run.training.sequence_length
     full, causal = run.shape.flops_per_token(length), run.shape.flops_per_token(length, causal=True)
     per_device = tokens_per_s / run.world
+    mean = sum(matmul) / len(matmul)
     return Utilisation(
         flops_per_token=full,
         flops_per_token_causal=causal,
         peak_flops=peak,
         mfu=None if peak is None else per_device * full / peak,
         mfu_causal=None if peak is None else per_device * causal / peak,
-        matmul_flops=matmul,
-        matmul_fraction=per_device * full / matmul,
+        matmul_flops=mean,
+        matmul_flops_min=min(matmul),
+        matmul_flops_max=max(matmul),
+        matmul_fraction=per_device * full / mean,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import nan
 from typing import Protocol
 
 import torch
@@ -100,12 +101,16 @@ class StepClock:
         aggregate()
         self._aggregations[len(self._begins) - 1] = (before, self._mark())
 
-    def read(self) -> tuple[list[float], list[float], list[float]]:
-        """Return (begin, end, aggregation) of every step in seconds; the first two count from `align`."""
+    def read(self) -> tuple[list[float], list[float], list[float], list[float]]:
+        """Return (begin, end, arrival, aggregation) of every step in seconds; the first three count from `align`.
+
+        Without an averaging, the arrival at it is NaN and the aggregation 0.
+        """
         seconds = self._marks.seconds(self._origin)
         spans = [self._aggregations.get(step) for step in range(len(self._begins))]
         return (
             [seconds[mark] for mark in self._begins],
             [seconds[mark] for mark in self._ends],
+            [nan if span is None else seconds[span[0]] for span in spans],
             [0.0 if span is None else seconds[span[1]] - seconds[span[0]] for span in spans],
         )

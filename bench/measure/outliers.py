@@ -1,4 +1,4 @@
-"""Outliers of a preflight: devices, nodes and links that are slower than their peers. No torch."""
+"""Outliers of a preflight, and runs whose devices were faster or slower than in it. No torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median_high
 
+from bench.contract.measured import Measured, Utilisation
+from bench.contract.outcomes import Caution
 from bench.contract.preflight import DeviceSpeed, Preflight
+from bench.contract.run import Run
 
 SLOW_DEVICE, SLOW_LINK = 0.8, 0.5
 """Fractions of the median below which a value is an outlier; links vary more than devices because of their load."""
+
+CHANGED = 0.2
+"""Difference from the preflight's speed, as a fraction of it, beyond which a run gets a caution."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,28 @@ def slow_hosts(found: Preflight, nodes: int) -> list[str]:
     """Return the sentences of the outliers that affect a run on the first `nodes` nodes of the allocation."""
     used = {node.host for node in found.nodes[:nodes]}
     return [outlier.sentence for outlier in outliers(found) if outlier.hosts <= used]
+
+
+def compared(run: Run, measured: Measured, found: Preflight) -> Measured:
+    """Return the figures of a run with a caution if its devices had another speed than in the preflight.
+
+    Compares the mean over ranks, which every rank's change of speed moves, and the slowest rank, which a single failing
+    device moves however many others there are. Not compared: runs of another type, whose product is another one, or
+    with ranks that the preflight did not have.
+    """
+    speeds = {(each.host, each.local_rank): each.matmul_flops for each in found.devices}
+    seats = [(seat.host, seat.local_rank) for seat in measured.provenance.seats]
+    if found.computation != run.training.computation or not seats or not speeds.keys() >= set(seats):
+        return measured
+    before = [speeds[seat] for seat in seats]
+    if not _differs(measured.utilisation, sum(before) / len(before), min(before)):
+        return measured
+    return measured.model_copy(update={"cautions": [*measured.cautions, Caution.DEVICE_SPEED_CHANGED]})
+
+
+def _differs(during: Utilisation, mean: float, slowest: float) -> bool:
+    pairs = [(during.matmul_flops, mean), (during.matmul_flops_min or slowest, slowest)]
+    return any(abs(now / before - 1) > CHANGED for now, before in pairs)
 
 
 def _devices(found: Preflight) -> Iterator[Outlier]:

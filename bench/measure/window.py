@@ -12,14 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.contract.measured import Startup, Window
 from bench.contract.run import Run
-
-Floats = npt.NDArray[np.float64]
+from bench.measure.averaging import Floats, median_over_averagings, waits_and_transfers
+from bench.measure.machine import MachineUse
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Trained:
         losses: mean loss over the rank's own labels in every step, nats per token.
         tokens: labels trained on in every step.
         begins, ends: seconds from the start of the window.
+        arrivals: begin of the averaging in every step, in seconds from the start of the window: NaN if none was timed.
         aggregations: seconds of averaging in every step: 0 without one, NaN if it was not timed.
         averaged: [before, after] of a few elements for every averaging (see `bench.parallel.averaging_check`).
 
@@ -39,6 +39,7 @@ class Trained:
     tokens: list[int]
     begins: list[float]
     ends: list[float]
+    arrivals: list[float]
     aggregations: list[float]
     averaged: list[list[list[float]]]
 
@@ -56,6 +57,8 @@ class RankRecord:
         machine: id of the physical machine, which several hosts may share.
         cores: number of cores that the host's ranks may use together.
         own_cores: the cores that this rank may use.
+        cpu: model of the machine's processor.
+        use: use of the machine during the window.
 
     """
 
@@ -66,10 +69,12 @@ class RankRecord:
     device: str
     cores: int
     own_cores: list[int]
+    cpu: str
     trained: Trained
     memory: dict[str, int | None]
     startup: Startup
     matmul: float
+    use: MachineUse
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Steps:
 
     begins: Floats
     ends: Floats
+    arrivals: Floats
     aggregations: Floats
     losses: Floats
     tokens: Floats
@@ -88,7 +94,7 @@ class Steps:
         return cls(
             *(
                 np.array([getattr(rank, name) for rank in ranks], dtype=np.float64)
-                for name in ("begins", "ends", "aggregations", "losses", "tokens")
+                for name in ("begins", "ends", "arrivals", "aggregations", "losses", "tokens")
             )
         )
 
@@ -106,8 +112,9 @@ def window(run: Run, steps: Steps) -> Window:
     block_tokens = tokens.reshape(len(tokens), -1, block).sum(axis=(0, 2))
     groups = [_slowest(run, steps, group)[first:] for group in range(run.layout.federation)]
     quartiles = np.percentile(np.concatenate(groups), [25, 50, 75])
-    averaging = steps.aggregations[:, first:].max(axis=0)
-    averaging = averaging[averaging != 0]  # NaN: an averaging that was not timed
+    averages = (steps.aggregations != 0).any(axis=0)  # NaN: an averaging that was not timed
+    averages[:first] = False
+    waits, transfers = waits_and_transfers(run.layout, steps.arrivals, steps.aggregations)
     return Window(
         first_step=first,
         steps=run.window_steps,
@@ -116,14 +123,11 @@ def window(run: Run, steps: Steps) -> Window:
         tokens=int(tokens.sum()),
         block_tokens_per_s=[float(rate) for rate in block_tokens / np.diff(ends)],
         step_s_quartiles=(float(quartiles[0]), float(quartiles[1]), float(quartiles[2])),
-        aggregations=len(averaging),
-        aggregation_s_median=_median(averaging),
+        aggregations=int(averages.sum()),
+        aggregation_s_median=median_over_averagings(steps.aggregations, averages),
+        aggregation_wait_s_median=median_over_averagings(waits, averages),
+        aggregation_transfer_s_median=median_over_averagings(transfers, averages),
     )
-
-
-def _median(seconds: Floats) -> float | None:
-    """Return the median; None if empty or not timed."""
-    return float(np.median(seconds)) if len(seconds) and np.isfinite(seconds).all() else None
 
 
 def _members(run: Run, group: int) -> slice:
@@ -143,14 +147,22 @@ def mean_loss(losses: Floats, tokens: Floats) -> float:
 
 
 def step_table(run: Run, steps: Steps, rates: Sequence[float]) -> pa.Table:
-    """Return a table with one row per step and federated group; `rates` are the learning rates of the steps."""
+    """Return a table with one row per step and federated group; `rates` are the learning rates of the steps.
+
+    Times of the averaging are those of the group's rank with the longest.
+    """
+    waits, transfers = waits_and_transfers(run.layout, steps.arrivals, steps.aggregations)
 
     def rows() -> Iterator[dict[str, object]]:
         for group in range(run.layout.federation):
             members = _members(run, group)
             slowest = _slowest(run, steps, group)
             tokens, losses = steps.tokens[members], steps.losses[members]
-            averaging = steps.aggregations[members].max(axis=0)
+            averaging = {
+                "aggregation_s": steps.aggregations[members].max(axis=0),
+                "aggregation_wait_s": waits[members].max(axis=0),
+                "aggregation_transfer_s": transfers[members].max(axis=0),
+            }
             for step in range(run.training.steps):
                 yield {
                     "step": step,
@@ -159,7 +171,7 @@ def step_table(run: Run, steps: Steps, rates: Sequence[float]) -> pa.Table:
                     "tokens": int(tokens[:, step].sum()),
                     "loss": mean_loss(losses[:, step], tokens[:, step]),
                     "learning_rate": rates[step],
-                    "aggregation_s": float(averaging[step]),
+                    **{name: float(seconds[step]) for name, seconds in averaging.items()},
                     "in_window": step >= run.first_window_step,
                 }
 

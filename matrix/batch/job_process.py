@@ -16,7 +16,6 @@ from rich.console import Console
 
 from bench.contract.result import JobEnd
 from bench.contract.run import Run
-from bench.measure.outliers import slow_hosts
 from matrix.batch.closing import explained
 from matrix.batch.preflight import look_before
 from matrix.errors import InputError, LostHostError, SchedulerError
@@ -87,7 +86,7 @@ def run_job(path: Path, console: Console) -> Summary:
                 to_settle=[run.id for run in order.runs],
                 retry_failed=order.retry_failed,
                 death=death,
-                slow=lambda run: slow_hosts(preflight, run.nodes) if preflight else [],
+                preflight=preflight,
                 hindrance=_hindrance(folder, order, allocated, warned_at),
             )
         except LostHostError as error:

@@ -11,8 +11,10 @@ from typing import Protocol
 
 from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
+from bench.contract.preflight import Preflight
 from bench.contract.result import Allocation, AttemptStart, Heartbeat, Result
 from bench.contract.run import Run
+from bench.measure.outliers import compared, slow_hosts
 from matrix.errors import LostHostError
 from matrix.host.processes import StuckError, oom_kills
 from matrix.launchers.base import Launched, Launcher, LaunchError, UncleanHostError
@@ -68,11 +70,6 @@ def always(run: Run) -> str:
     return ""
 
 
-def nothing_slow(run: Run) -> list[str]:
-    """Know of no slow host."""
-    return []
-
-
 class SweepRunner:
     """Runs the unfinished runs of a sweep. The caller holds the claim on the sweep, or on the job with these runs.
 
@@ -83,7 +80,7 @@ class SweepRunner:
         observer: receives progress.
         allocation: the scheduler's allocation that this runner is in.
         hindrance: returns why a run must not start now, or "".
-        slow: returns what is known to be slow on the run's hosts, one sentence each.
+        preflight: speed of the devices, nodes and links before the runs, which those of a run are compared with.
 
     """
 
@@ -96,7 +93,7 @@ class SweepRunner:
         *,
         allocation: Allocation | None = None,
         hindrance: Callable[[Run], str] = always,
-        slow: Callable[[Run], list[str]] = nothing_slow,
+        preflight: Preflight | None = None,
     ) -> None:
         self._sweep = sweep
         self._launcher = launcher
@@ -104,7 +101,7 @@ class SweepRunner:
         self._observer = observer
         self._allocation = allocation
         self._hindrance = hindrance
-        self._slow = slow
+        self._preflight = preflight
         self._out_of_memory: list[Run] = []
         self._positions = count(1)
         self._session = f"{f'job {allocation.job}, ' if allocation else ''}runner {claim.number}"
@@ -167,6 +164,8 @@ class SweepRunner:
             oom = oom_kills() - kills if launched.is_here else None
             verdict = judge(run, attempt, replace(ended, oom_kills=oom, memory_line=launched.memory_line()))
             verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
+            if verdict.measured is not None and self._preflight is not None:
+                verdict = replace(verdict, measured=compared(run, verdict.measured, self._preflight))
         if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
         result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
@@ -241,7 +240,7 @@ class SweepRunner:
             session=self._session,
             position=next(self._positions),
             allocation=self._allocation,
-            slow_hosts=self._slow(run),
+            slow_hosts=slow_hosts(self._preflight, run.nodes) if self._preflight else [],
         )
         write_document(attempt.start, start)
         write_document(folder.run, run)

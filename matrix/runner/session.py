@@ -12,6 +12,7 @@ from typing import Literal
 from rich.console import Console
 
 from bench.contract.base import LauncherName
+from bench.contract.preflight import Preflight
 from bench.contract.run import Library, Run
 from matrix.config.system import SystemFile
 from matrix.host.processes import end_all
@@ -24,7 +25,7 @@ from matrix.launchers.warm import WarmLauncher
 from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_site import Site, check_paths, find_site
 from matrix.runner.progress import SweepDisplay
-from matrix.runner.runner import Summary, SweepRunner, always, nothing_slow
+from matrix.runner.runner import Summary, SweepRunner, always
 from matrix.schedulers.base import HeldAllocation
 from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.claim import Claim
@@ -127,15 +128,16 @@ def run_here(
     max_runs: int | None = None,
     retry_failed: bool = False,
     death: LostJob | None = None,
+    preflight: Preflight | None = None,
     hindrance: Callable[[Run], str] = always,
-    slow: Callable[[Run], list[str]] = nothing_slow,
 ) -> Summary:
     """Clean up after earlier runners, then execute the runs without a final result.
 
     Args:
         to_settle: ids of runs that a dead runner may have left without an outcome.
         death: how that runner's job ended, if known.
-        hindrance, slow: as `SweepRunner`.
+        preflight: what was measured of this job's nodes before its runs, if it was.
+        hindrance: as `SweepRunner`.
 
     Raises:
         LostClaimError: another runner took the sweep.
@@ -158,7 +160,7 @@ def run_here(
                 display,
                 allocation=here.held.allocation if here.held else None,
                 hindrance=hindrance,
-                slow=slow,
+                preflight=preflight,
             )
             return runner.run_all(runs, max_runs=max_runs, retry_failed=retry_failed)
     finally:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.contract.outcomes import Caution
 from reports.data.columns.base import Column
-from reports.data.columns.measured import LOSS, MEMORY, SAVING, SPEED, UTILISATION
+from reports.data.columns.measured import LOSS, MACHINE, MEMORY, SAVING, SPEED, UTILISATION
 from reports.data.columns.origin import ORIGIN
 from reports.data.columns.settings import CELL, LAYOUT, PREDICTED, SETTINGS
 from reports.data.columns.status import ATTEMPT, STATUS
@@ -27,6 +27,7 @@ _COLUMNS: dict[str, tuple[Column[Any], ...]] = {
     "speed": SPEED,
     "memory": MEMORY,
     "utilisation": UTILISATION,
+    "machine": MACHINE,
     "loss": LOSS,
     "saving": SAVING,
     "origin": ORIGIN,

@@ -61,6 +61,8 @@ def _hardware(runs: list[Run], found: list[Measured]) -> str:
     names = dict.fromkeys(
         device for measured in found for device in measured.provenance.devices if device not in ("cpu", "cuda")
     )
+    if not names:
+        names = dict.fromkeys(measured.provenance.cpu_model for measured in found if measured.provenance.cpu_model)
     devices = f" ({', '.join(names)})" if names else ""
     cores = _agreed(found, lambda measured: measured.provenance.cores)
     return (

@@ -58,6 +58,12 @@ def _ratio(_: float) -> Style:
     return Style(1, 3)
 
 
+def _seconds(value: float) -> Style:
+    if value >= 1:
+        return Style(1, _significant(value, 3), " s")
+    return Style(1000, _significant(1000 * value, 3), " ms")
+
+
 def _loss(_: float) -> Style:
     return Style(1, 4)
 
@@ -150,6 +156,22 @@ METRICS: tuple[Metric, ...] = (
         _percent,
         optional=True,
         meaning="mean over repeats; left out where no device's peak is known",
+    ),
+    Metric(
+        "aggregation_wait_s",
+        "wait at an averaging, first rank",
+        "aggregation_wait_s_median",
+        _seconds,
+        optional=True,
+        meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
+    ),
+    Metric(
+        "aggregation_transfer_s",
+        "transfer of an averaging",
+        "aggregation_transfer_s_median",
+        _seconds,
+        optional=True,
+        meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
     ),
     Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent),
     Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss),

@@ -11,11 +11,14 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from bench.contract.measured import Measured, Seat
+from bench.contract.outcomes import Caution
 from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
-from bench.measure.outliers import outliers, slow_hosts
+from bench.measure.outliers import compared, outliers, slow_hosts
 from bench.parallel.mesh import Position
 from bench.preflight import LARGE, QUICK, SMALL, TIMES, measure, rounds, timed
 from tests.support.agents import Agents
+from tests.support.documents import a_measurement
 from tests.support.ranks import Ranks
 from tests.support.runs import CPU, make_run
 
@@ -31,6 +34,7 @@ def test_ranks_measure_their_devices_nodes_and_the_links_between_them(ranks: Ran
     assert [(each.rank, each.local_rank, each.host, each.device) for each in found.devices] == [
         (rank, rank % 2, here, "cpu") for rank in range(6)
     ]
+    assert found.computation == "fp32"
     assert [node.host for node in found.nodes] == [here] * 3
     assert len(found.links) == 3
     for bandwidth in [*(node.inside for node in found.nodes), found.between_nodes, *found.links]:
@@ -82,6 +86,7 @@ def healthy() -> Preflight:
     speed = Bandwidth(bytes_per_s=1e9, message_bytes=LARGE)
     return Preflight(
         seconds=1.0,
+        computation="fp32",
         devices=[
             DeviceSpeed(rank=rank, host=hosts[rank // 2], local_rank=rank % 2, device="H200", matmul_flops=1e12)
             for rank in range(8)
@@ -137,3 +142,47 @@ def test_an_outlier_affects_runs_that_use_all_of_its_hosts(
     (outlier,) = outliers(found)
     assert [nodes for nodes in (1, 2, 3, 4) if slow_hosts(found, nodes)] == affected
     assert slow_hosts(found, 4) == [outlier.sentence]
+
+
+def a_run_at(mean: float, slowest: float | None, seats: list[tuple[str, int]]) -> Measured:
+    """A run whose ranks, on those hosts and local ranks, were this fast in a matrix product."""
+    measured = a_measurement(1000.0, 2)
+    speeds = {"matmul_flops": mean, "matmul_flops_min": slowest}
+    placed = [
+        Seat(rank=rank, host=host, local_rank=local, device="H200", cores="0")
+        for rank, (host, local) in enumerate(seats)
+    ]
+    return measured.model_copy(
+        update={
+            "utilisation": measured.utilisation.model_copy(update=speeds),
+            "provenance": measured.provenance.model_copy(update={"seats": placed}),
+        }
+    )
+
+
+SEATS = [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+
+
+@pytest.mark.parametrize(
+    ("mean", "slowest", "seats", "precision", "warned"),
+    [
+        (1e12, 1e12, SEATS, "fp32", False),
+        (0.85e12, 0.85e12, SEATS, "fp32", False),
+        (0.75e12, 0.75e12, SEATS, "fp32", True),
+        (1.25e12, 1.25e12, SEATS, "fp32", True),
+        (0.9e12, 0.5e12, SEATS, "fp32", True),  # one device of several
+        (0.5e12, None, SEATS, "fp32", True),  # measured before the slowest rank was recorded
+        (0.5e12, 0.5e12, SEATS, "bf16", False),  # another product
+        (0.5e12, 0.5e12, [*SEATS, ("elsewhere", 0)], "fp32", False),
+        (0.5e12, 0.5e12, [], "fp32", False),
+    ],
+)
+def test_a_run_on_devices_that_changed_their_speed_has_a_caution(
+    tmp_path: Path, mean: float, slowest: float | None, seats: list[tuple[str, int]], precision: str, warned: bool
+) -> None:
+    run = make_run(tmp_path, (1, 1, 4), precision=precision)
+    found = compared(run, a_run_at(mean, slowest, seats), healthy())
+    assert (found.cautions == [Caution.DEVICE_SPEED_CHANGED]) == warned
+    assert bool(found.cautions) == warned
+    earlier = healthy().model_copy(update={"computation": None})
+    assert compared(run, a_run_at(mean, slowest, seats), earlier).cautions == []

@@ -104,7 +104,7 @@ class Recorder:
         training = self._run.training
         if self._clock is None or self._steps != training.steps:
             raise RuntimeError(f"xFFL took {self._steps} steps, but the run has {training.steps}")
-        begins, ends, _ = self._clock.read()
+        begins, ends, arrivals, _ = self._clock.read()
         losses = torch.tensor(self._losses, dtype=torch.float64).view(training.steps, training.accumulation)
         labels = torch.stack(self._tokens).cpu().view(training.steps, training.accumulation)
         federated = self._witness is not None
@@ -113,7 +113,8 @@ class Recorder:
             tokens=labels.sum(1).tolist(),
             begins=begins,
             ends=ends,
-            # xFFL averages within a step and does not report the time.
+            # xFFL averages within a step and does not report the time, so there are no arrivals either.
+            arrivals=arrivals,
             aggregations=[float("nan") if federated and self._averages(s) else 0.0 for s in range(training.steps)],
             averaged=self._witness.read() if self._witness else [],
         )

@@ -51,9 +51,20 @@ SPEED: MeasuredColumns = (
     Column("aggregations", "federated averagings in the window", lambda found, _: found.window.aggregations),
     Column(
         "aggregation_s_median",
-        "median time of a federated averaging (s); none with `engine: xffl`, which averages inside a step and does not "
-        "report the time",
+        "median time of a federated averaging on the rank that spent most, waiting included (s); none with "
+        "`engine: xffl`, which averages inside a step and does not report the time",
         lambda found, _: found.window.aggregation_s_median,
+    ),
+    Column(
+        "aggregation_wait_s_median",
+        "the part of it in which the first rank to arrive waited for the last one, among ranks that hold the same "
+        "shard (s): what unequal groups cost",
+        lambda found, _: found.window.aggregation_wait_s_median,
+    ),
+    Column(
+        "aggregation_transfer_s_median",
+        "the part of it after the last of these ranks arrived (s): what the averaging itself costs",
+        lambda found, _: found.window.aggregation_transfer_s_median,
     ),
     Column("tokens_per_step", "tokens of one step over the world", lambda found, _: found.tokens_per_step),
     Column(
@@ -75,8 +86,8 @@ SPEED: MeasuredColumns = (
 MEMORY: MeasuredColumns = (
     Column(
         "peak_memory_gib",
-        "maximum over ranks. GPU: peak of the allocator's active bytes; CPU: resident set beyond that of the "
-        "imports (GiB)",
+        "maximum over ranks. GPU: peak of the allocator's active bytes; CPU: peak of the process's anonymous memory "
+        "beyond that of the imports, without the pages of mapped files (GiB)",
         lambda found, _: gib(found.memory.peak),
     ),
     Column(
@@ -135,13 +146,37 @@ UTILISATION: MeasuredColumns = (
     Column("mfu_causal", "the same with `flops_per_token_causal`", lambda found, _: found.utilisation.mfu_causal),
     Column(
         "matmul_flops",
-        "FLOP/s per rank of a matrix product measured in the same run, on all ranks at once",
+        "FLOP/s of a matrix product measured in the same run for half a second with all ranks busy, mean over ranks",
         lambda found, _: found.utilisation.matmul_flops,
     ),
+    Column(
+        "matmul_flops_min",
+        "the same of the slowest rank; with the fastest, the spread over ranks",
+        lambda found, _: found.utilisation.matmul_flops_min,
+    ),
+    Column("matmul_flops_max", "the same of the fastest rank", lambda found, _: found.utilisation.matmul_flops_max),
     Column(
         "matmul_fraction",
         "`tokens_per_s_per_device x flops_per_token / matmul_flops`: available on any processor",
         lambda found, _: found.utilisation.matmul_fraction,
+    ),
+)
+MACHINE: MeasuredColumns = (
+    Column(
+        "others_cpu_fraction",
+        "processor time in the window that others than this run's ranks used, as a fraction of that of all cores; the "
+        "busiest machine",
+        lambda found, _: found.machine.others if found.machine else None,
+    ),
+    Column(
+        "load_average",
+        "load average over the minute before the window's end, the ranks included; the largest of the machines",
+        lambda found, _: found.machine.load if found.machine else None,
+    ),
+    Column(
+        "throttled_cores",
+        "cores that were thermally throttled in the window; none where the kernel does not count it",
+        lambda found, _: found.machine.throttled_cores if found.machine else None,
     ),
 )
 LOSS: MeasuredColumns = (
@@ -177,4 +212,4 @@ SAVING: MeasuredColumns = (
     ),
     Column("saved_checkpoint_gib", "size of its files (GiB)", lambda found, _: gib(found.saved.checkpoint_bytes)),
 )
-MEASURED: MeasuredColumns = (*SPEED, *MEMORY, *UTILISATION, *LOSS, *SAVING)
+MEASURED: MeasuredColumns = (*SPEED, *MEMORY, *UTILISATION, *MACHINE, *LOSS, *SAVING)

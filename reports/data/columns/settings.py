@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.contract.layout import Layout
 from bench.contract.plan import Cell
 from bench.contract.run import Run
-from bench.contract.traffic import Placed, placed, predict
+from bench.contract.traffic import Backend, Placed, placed, predict
 from reports.data.columns.base import Column, Scalar, values
 
 CELL: tuple[Column[[Cell]], ...] = (
@@ -75,7 +75,8 @@ PREDICTED: tuple[Column[[Placed]], ...] = (
     Column(
         "predicted_inside_nodes_bytes",
         "bytes that a rank sends per step, on average, in collectives over ranks of one node, by the formulas of "
-        "`bench/contract/traffic.py`; the rank that sends most",
+        "`bench/contract/traffic.py` for NCCL on GPUs and for gloo on CPUs, whose reduce-scatter sends as much as an "
+        "all-reduce; the rank that sends most",
         lambda traffic: traffic.inside,
     ),
     Column("predicted_between_nodes_bytes", "the same over ranks on several nodes", lambda traffic: traffic.between),
@@ -90,5 +91,7 @@ PREDICTED: tuple[Column[[Placed]], ...] = (
 
 def asked(run: Run) -> dict[str, Scalar]:
     """Return the columns of a run's settings, and of the traffic that they predict."""
-    traffic = placed(predict(run.shape, run.layout, run.every, run.training), run.layout, run.ranks_per_node)
+    backend: Backend = "nccl" if run.system.device == "cuda" else "gloo"
+    collectives = predict(run.shape, run.layout, run.every, run.training, backend)
+    traffic = placed(collectives, run.layout, run.ranks_per_node)
     return values(SETTINGS, run) | values(PREDICTED, traffic)

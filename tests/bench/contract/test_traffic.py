@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +78,13 @@ def collectives_of_a_step(rank: int, run: Run) -> Counted:
 
 def predicted_for(run: Run) -> Counted:
     predicted: Counter[tuple[str, int]] = Counter()
-    for traffic in predict(run.shape, run.layout, run.every, run.training):
+    for traffic in predict(run.shape, run.layout, run.every, run.training, "gloo"):
         predicted[traffic.kind, traffic.ranks] += traffic.bytes
     return dict(predicted)
 
+
+WIDE = STOCK["llama-tiny"].model_copy(update={"hidden_size": 240, "intermediate_size": 480, "vocab_size": 480})
+"""Divided by 3 and 4, so that FSDP2 pads nothing."""
 
 BRIEF = {"every": 1, "block": 1, "steps": 3, "warmup_steps": 0}
 
@@ -117,12 +124,84 @@ def test_published_shapes() -> None:
     shape = STOCK["llama3.1-8b"]
     sent = {
         (each.kind, each.over): each.sent_per_step / 1e9
-        for each in predict(shape, Layout(federation=4, replicate=1, shard=32), 8, Training(precision="bf16"))
+        for each in predict(shape, Layout(federation=4, replicate=1, shard=32), 8, Training(precision="bf16"), "nccl")
     }
     assert sent["all-gather", "shard"] == pytest.approx(2 * 15.559 - 2.036, abs=0.01)
     assert sent["reduce-scatter", "shard"] == pytest.approx(15.559, abs=0.01)
     # P x 4 bytes / 32 shards over 4 groups: 2 x 1.0038 GB x 3/4, every 8 steps
     assert sent["all-reduce", "federation"] == pytest.approx(0.1882, abs=0.001)
+
+
+def bytes_sent() -> int:
+    """Bytes that this process has sent over its open TCP connections, as the kernel counts them, without headers."""
+    total = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        if not descriptor.is_socket():
+            continue
+        with socket.socket(fileno=os.dup(int(descriptor.name))) as connection:
+            if connection.family in (socket.AF_INET, socket.AF_INET6) and connection.type == socket.SOCK_STREAM:
+                found = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+                total += int.from_bytes(found[200:208], sys.byteorder)  # tcpi_bytes_sent in linux/tcp.h
+    return total
+
+
+ELEMENTS = 3 * 2**18
+"""Divided by 2, 3 and 4: 3 MiB in fp32, against which the heads of messages are nothing."""
+
+
+def sent_in_collectives(rank: int) -> dict[str, int]:
+    whole = torch.ones(ELEMENTS)
+    part = torch.ones(ELEMENTS // dist.get_world_size())
+    collectives: dict[str, Callable[[], object]] = {
+        "all-gather": lambda: dist.all_gather_into_tensor(whole, part),
+        "reduce-scatter": lambda: dist.reduce_scatter_tensor(part, whole),
+        "all-reduce": lambda: dist.all_reduce(whole),
+    }
+    found = {}
+    for kind, collective in collectives.items():
+        before = bytes_sent()
+        collective()
+        found[kind] = bytes_sent() - before
+    return found
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_gloo_sends_the_predicted_bytes(ranks: Ranks, world: int) -> None:
+    for found in ranks(world, sent_in_collectives):
+        for kind, sent in found.items():
+            predicted = Traffic(kind, "shard", world, 4 * ELEMENTS, backend="gloo").sent_per_step
+            assert sent == pytest.approx(predicted, rel=0.05), kind
+
+
+class SentInLastStep(NoProgress):
+    """Counts from the end of the last step but one to the end of the last."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+        self.counts: list[int] = []
+
+    def finished(self, step: int) -> None:
+        if step + 2 >= self._steps:
+            dist.barrier()  # nothing of the step is on its way
+            self.counts.append(bytes_sent())
+
+
+def sent_in_a_step(rank: int, run: Run) -> int:
+    watcher = SentInLastStep(run.training.steps)
+    train_rank(run, rank, watcher=watcher)
+    before, after = watcher.counts
+    return after - before
+
+
+@pytest.mark.parametrize("layout", [(1, 1, 3), (1, 1, 4), (1, 2, 2), (2, 1, 2), (1, 4, 1)])
+def test_a_rank_sends_the_predicted_bytes_in_a_step(ranks: Ranks, data: Path, layout: tuple[int, int, int]) -> None:
+    run = make_run(data, layout, clip_norm=0.0, **BRIEF).model_copy(update={"shape": WIDE})
+    predicted = sum(
+        each.sent_per_step for each in predict(run.shape, run.layout, run.every, run.training, backend="gloo")
+    )
+    for sent in ranks(run.world, sent_in_a_step, run):
+        assert sent == pytest.approx(predicted, rel=0.05)
 
 
 @pytest.mark.parametrize(

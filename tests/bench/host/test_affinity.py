@@ -10,6 +10,7 @@ import pytest
 
 from bench.contract.measured import Startup
 from bench.host.affinity import compact, own_cores, share
+from bench.measure.machine import MachineUse
 from bench.measure.window import RankRecord, Trained, oversubscribed
 
 TWO_THREADS = """
@@ -60,10 +61,12 @@ def record(rank: int, cores: int, own: list[int], host: str = "a", machine: str 
         device="cpu",
         cores=cores,
         own_cores=own,
-        trained=Trained([], [], [], [], [], []),
+        cpu="processor",
+        trained=Trained([], [], [], [], [], [], []),
         memory={},
         startup=Startup(rendezvous=0, model=0, data=0, first_step=0),
         matmul=1.0,
+        use=MachineUse(cores=2, seconds=1.0, idle=1.0, own=1.0, load=1.0, throttled=None),
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from bench.account import cautions
 from bench.contract.outcomes import Caution
 from bench.contract.run import Library
-from bench.training import cautions
 from tests.support.runs import make_run
 
 FOUND = Library(
@@ -62,3 +62,9 @@ def test_shard_groups_that_cross_nodes(layout: tuple[int, int, int], crosses: bo
     assert (
         Caution.CROSSING_SHARDS in cautions(run, [], blocks=4, repeated=False, slow_folder=False, dirty=False)
     ) == warned
+
+
+@pytest.mark.parametrize(("warmup", "warned"), [(0, True), (4, False)])
+def test_a_window_with_the_first_step_is_told(warmup: int, warned: bool) -> None:
+    run = make_run(Path(), (1, 1, 2), warmup_steps=warmup)
+    assert (Caution.NO_WARM_UP in cautions(run, [], blocks=4, repeated=False, slow_folder=False, dirty=False)) == warned

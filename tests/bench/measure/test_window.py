@@ -30,6 +30,7 @@ def by_hand(run: Run, durations: np.ndarray, aggregation: float = 0.0) -> Steps:
     return Steps(
         begins=ends - durations - zero,
         ends=ends - zero,
+        arrivals=np.where(averaging == 0, np.nan, ends - zero - averaging),
         aggregations=averaging,
         losses=np.ones_like(durations),
         tokens=np.full_like(durations, 64.0),
@@ -73,6 +74,47 @@ def test_a_slow_rank_counts_from_first_start_to_last_end(data: Path) -> None:
 
 def test_loss_is_weighted_by_tokens() -> None:
     assert mean_loss(np.array([1.0, 4.0]), np.array([30.0, 10.0])) == pytest.approx(1.75)
+
+
+def unequal(run: Run) -> Steps:
+    """4 ranks in 2 groups of 2 shards: rank 0 arrives at its averagings 0.5 s after rank 2, rank 3 0.2 s after rank 1.
+
+    All end 0.03 s after the last one with their shard has arrived.
+    """
+    steps = by_hand(run, np.full((4, 20), STEP))
+    averaging = np.s_[:, run.every - 1 :: run.every]
+    late = np.array([0.5, 0.0, 0.0, 0.2])[:, np.newaxis]
+    last = np.array([0.5, 0.2, 0.5, 0.2])[:, np.newaxis]
+    steps.arrivals[averaging] = steps.begins[averaging].max() + late
+    steps.aggregations[averaging] = last + 0.03 - late
+    return steps
+
+
+def test_an_averaging_is_wait_and_transfer_among_the_ranks_with_the_same_shard(data: Path) -> None:
+    run = make_run(data, (2, 1, 2))
+    found = window(run, unequal(run))
+    assert found.aggregations == 4
+    assert found.aggregation_s_median == pytest.approx(0.53)
+    assert found.aggregation_wait_s_median == pytest.approx(0.5), "of rank 2"
+    assert found.aggregation_transfer_s_median == pytest.approx(0.03)
+    table = step_table(run, unequal(run), [1e-3] * 20).to_pandas().set_index(["group", "step"])
+    assert table.loc[0, 3]["aggregation_wait_s"] == pytest.approx(0.2), "of rank 1, the first group's to wait longest"
+    assert table.loc[1, 3]["aggregation_wait_s"] == pytest.approx(0.5)
+    assert table.loc[0, 3]["aggregation_transfer_s"] == pytest.approx(0.03)
+    assert table.loc[0, 3]["aggregation_s"] == pytest.approx(0.23)
+    assert tuple(table.loc[0, 4][["aggregation_wait_s", "aggregation_transfer_s"]]) == (0, 0), "no averaging"
+
+
+def test_an_averaging_that_the_engine_did_not_time_has_no_parts(data: Path) -> None:
+    run = make_run(data, (2, 1, 2))
+    steps = by_hand(run, np.full((4, 20), STEP), aggregation=np.nan)
+    steps.arrivals[:] = np.nan
+    found = window(run, steps)
+    assert found.aggregations == 4
+    assert found.aggregation_s_median is None
+    assert (found.aggregation_wait_s_median, found.aggregation_transfer_s_median) == (None, None)
+    unfederated = window(make_run(data, (1, 1, 4)), by_hand(make_run(data, (2, 1, 2)), np.full((4, 20), STEP)))
+    assert (unfederated.aggregations, unfederated.aggregation_wait_s_median) == (0, None)
 
 
 def test_step_table_has_a_row_per_step_and_group(data: Path) -> None:
@@ -153,3 +195,14 @@ def test_delays_move_throughput_by_what_they_last(ranks: Ranks, data: Path) -> N
     # one group sleeps between its steps (7 times inside the window), the other waits for it at the aggregations
     assert group - plain == pytest.approx(7 * 0.3, rel=0.25)
     assert group == pytest.approx(outside, rel=0.3)
+
+
+@pytest.mark.alone
+def test_waiting_for_a_slow_group_is_not_transfer(ranks: Ranks, data: Path) -> None:
+    """The first group sleeps after each of its steps: 4 times between two averagings."""
+    run = make_run(data, (2, 1, 2), steps=20)
+    found = window(run, Steps.of([trained for trained, _ in ranks(4, watched, run, 0.0, 0.1)]))
+    assert found.aggregation_wait_s_median is not None
+    assert found.aggregation_transfer_s_median is not None
+    assert found.aggregation_wait_s_median == pytest.approx(4 * 0.1, rel=0.25)
+    assert found.aggregation_transfer_s_median < found.aggregation_wait_s_median / 5

@@ -163,3 +163,28 @@ def test_three_jobs_of_each_node_count_give_an_interval(sweep: SweepDocuments) -
     shown = texts(the_table(sweep), "efficiency")["fsdp"][1]
     assert shown.startswith("90.2 % [")
     assert shown.endswith("(of different sessions: 3 and 3)")
+
+
+def test_what_an_averaging_takes_is_shown_where_runs_average(sweep: SweepDocuments) -> None:
+    sweep.repeats = 1
+    sweep.run("fsdp", 1, speeds=[1000.0])
+    assert not {"aggregation_wait_s", "aggregation_transfer_s"} & {
+        block.metric.key for block in the_table(sweep).blocks
+    }
+    (identity,) = sweep.run("federated", 1)
+    measured = a_measurement(1000.0, 1)
+    parts = {"aggregation_wait_s_median": 1.25, "aggregation_transfer_s_median": 0.0091}
+    measured = measured.model_copy(update={"window": measured.window.model_copy(update=parts)})
+    sweep.end(identity, Outcome.COMPLETED, measured=measured)
+    table = the_table(sweep)
+    assert texts(table, "aggregation_wait_s") == {"fsdp": ["not measured"], "federated": ["1.25 s"]}
+    assert texts(table, "aggregation_transfer_s")["federated"] == ["9.10 ms"]
+
+
+def test_the_caption_names_the_processor_where_there_is_no_other_device(sweep: SweepDocuments) -> None:
+    sweep.repeats = 1
+    (identity,) = sweep.run("fsdp", 1)
+    measured = a_measurement(1000.0, 1)
+    origin = measured.provenance.model_copy(update={"cpu_model": "EPYC 7763"})
+    sweep.end(identity, measured=measured.model_copy(update={"provenance": origin}))
+    assert "laptop: cpu (EPYC 7763), 4 ranks per node" in the_table(sweep).caption

@@ -1,0 +1,141 @@
+"""State of the machines during the window: what else used their cores, and whether cores were throttled. Linux.
+
+Read twice per rank, before the window's first step and after its last, so the window itself has no readings.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.contract.measured import Machine
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_THROTTLES = "cpu[0-9]*/thermal_throttle/*_throttle_count"
+
+
+@dataclass(frozen=True)
+class MachineUse:
+    """What a rank read of its machine.
+
+    Attributes:
+        cores: number of the machine's cores.
+        seconds: time between the two readings.
+        idle: seconds of all cores without work, or with interrupts, between the readings.
+        own: CPU seconds of this rank and its finished children between the readings.
+        load: load average over the last minute.
+        throttled: cores whose counts of thermal throttling rose; None if the machine has no such counts.
+
+    """
+
+    cores: int
+    seconds: float
+    idle: float
+    own: float
+    load: float
+    throttled: int | None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    seconds: float
+    idle: float
+    own: float
+    throttles: dict[str, int]
+
+    @classmethod
+    def now(cls) -> _Reading:
+        """Read the counters.
+
+        Interrupts count as idle: kernels differ in whether a process's time includes those that it handles, such as
+        the packets of a collective.
+        """
+        columns = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=8)  # cpu user nice system idle ...
+        idle = sum(int(columns[place]) for place in (4, 5, 6, 7)) / _TICKS  # idle, iowait, irq, softirq: proc(5)
+        folder = Path("/sys/devices/system/cpu")
+        throttles = {str(file): int(file.read_text(encoding="ascii")) for file in folder.glob(_THROTTLES)}
+        return cls(time.perf_counter(), idle, sum(os.times()[:4]), throttles)
+
+
+class MachineMeter:
+    """Use of the machine by this rank and by others in the window.
+
+    Args:
+        first: index of the window's first step.
+        last: index of its last step.
+
+    """
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first, self._last = first, last
+        self._before = self._after = _Reading.now()
+
+    def finished(self, step: int) -> None:
+        """Read the counters if the window begins or ends after this step."""
+        if step == self._first - 1:
+            self._before = _Reading.now()
+        if step == self._last:
+            self._after = _Reading.now()
+
+    def read(self) -> MachineUse:
+        """Return what was used between the readings."""
+        before, after = self._before, self._after
+        risen = {
+            Path(file).parents[1].name for file, count in after.throttles.items() if count > before.throttles[file]
+        }
+        return MachineUse(
+            cores=os.sysconf("SC_NPROCESSORS_ONLN"),
+            seconds=after.seconds - before.seconds,
+            idle=after.idle - before.idle,
+            own=after.own - before.own,
+            load=os.getloadavg()[0],
+            throttled=len(risen) if after.throttles else None,
+        )
+
+
+BUSY, RESOLUTION = 0.05, 0.1
+"""Fraction of a machine's CPU time beyond which others disturb a run, and the least core-seconds that are told from the
+kernel's rounding to ticks of 10 ms and from readings of ranks at different moments."""
+
+Uses = Sequence[tuple[str, MachineUse]]
+"""The machine's id and the use of every rank. Ranks that share a machine, also as other hosts, are all of this run."""
+
+
+def machine_state(uses: Uses) -> Machine:
+    """Return each figure of the machine that has the largest."""
+    throttled = [use.throttled for _, use in uses if use.throttled is not None]
+    return Machine(
+        others=max(_others(ranks) for ranks in _machines(uses)),
+        load=max(use.load for _, use in uses),
+        throttled_cores=max(throttled, default=None),
+    )
+
+
+def any_busy(uses: Uses) -> bool:
+    """Return True if others used more than BUSY of some machine's CPU time."""
+    return any(
+        (others := _others(ranks)) > BUSY and others * ranks[0].cores * ranks[0].seconds > RESOLUTION
+        for ranks in _machines(uses)
+    )
+
+
+def _machines(uses: Uses) -> list[list[MachineUse]]:
+    ranks = defaultdict[str, list[MachineUse]](list)
+    for machine, use in uses:
+        ranks[machine].append(use)
+    return list(ranks.values())
+
+
+def _others(ranks: Sequence[MachineUse]) -> float:
+    """Return the fraction of a machine's CPU time that others than these ranks used.
+
+    Rates, because the readings of ranks are not simultaneous: the mean of what they saw of the machine, and the sum of
+    what each used itself.
+    """
+    busy = sum(1 - use.idle / (use.cores * use.seconds) for use in ranks) / len(ranks)
+    own = sum(use.own / (use.cores * use.seconds) for use in ranks)
+    return max(0.0, busy - own)

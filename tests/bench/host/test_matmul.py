@@ -1,0 +1,103 @@
+"""A rank's speed in a matrix product is what it keeps up beside the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import torch
+
+from bench.host import matmul
+from bench.host.matmul import cpu_size, done_within, measure_matmul
+from bench.host.provenance import cores
+from bench.host.speed import utilisation
+from tests.support.ranks import RANKS, Ranks
+from tests.support.runs import CPU, make_run
+
+
+def flops_per_cpu_second(_: int) -> float:
+    """Speed by the time that this thread had a core for, whatever else runs on the machine."""
+    size = cpu_size(1)
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    left @ right
+    begin, count = time.thread_time(), 0
+    while time.thread_time() - begin < 0.3:
+        torch.matmul(left, right)
+        count += 1
+    return count * 2.0 * size**3 / (time.thread_time() - begin)
+
+
+def measured_and_share(_: int) -> tuple[float, float]:
+    """The figure of this rank, and the share of the time in which it had a core."""
+    wall, had = time.perf_counter(), time.process_time()
+    figure = measure_matmul("fp32", CPU)
+    return figure, (time.process_time() - had) / (time.perf_counter() - wall)
+
+
+@pytest.mark.alone
+def test_more_ranks_than_cores_do_not_multiply_what_the_cores_can_do(ranks: Ranks) -> None:
+    per_core = max(ranks(min(cores(), RANKS), flops_per_cpu_second))
+    answers = ranks(RANKS, measured_and_share)
+    total = sum(figure for figure, _ in answers)
+    assert total < 1.25 * cores() * per_core
+    assert total == pytest.approx(sum(share for _, share in answers) * per_core, rel=0.25)
+
+
+LATE = 2.0
+"""Seconds."""
+
+
+def late(rank: int) -> float:
+    """When this rank has measured; the first one comes late."""
+    time.sleep(LATE if rank == 0 else 0)
+    measure_matmul("fp32", CPU)
+    return time.perf_counter()
+
+
+@pytest.mark.alone
+def test_a_late_rank_is_waited_for(ranks: Ranks) -> None:
+    """Without that it would be measured beside idle ranks, which had finished when it came."""
+    moments = ranks(RANKS, late)
+    assert max(moments) - min(moments) < LATE / 2
+
+
+def stalled(rank: int) -> float:
+    """The first rank gets no core in the time in which the others count."""
+    whole = matmul._products
+
+    def products(*arguments: Any) -> Iterator[float]:
+        for count, finished in enumerate(whole(*arguments)):
+            yield finished
+            if rank == 0 and count == 0:
+                time.sleep(matmul.LEAD + matmul.SECONDS + 0.1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matmul, "_products", products)
+        return measure_matmul("fp32", CPU)
+
+
+@pytest.mark.alone
+def test_a_rank_without_a_core_is_not_measured_when_it_has_one_again(ranks: Ranks) -> None:
+    first, *others = ranks(RANKS, stalled)
+    assert 0 < first < median(others) / 2
+
+
+def test_a_product_that_is_under_way_counts_by_its_share() -> None:
+    assert done_within([0.0, 1.0, 2.0, 3.0], 0.5, 2.25) == pytest.approx(0.5 + 1 + 0.25)
+    assert done_within([0.0, 4.0], 1.0, 2.0) == pytest.approx(0.25), "longer than the measurement"
+    assert done_within([2.0, 3.0, 4.0], 1.0, 3.5) == pytest.approx(1.5), "begun late"
+
+
+@pytest.mark.parametrize(("threads", "size"), [(1, 384), (2, 512), (8, 768), (64, 1024)])
+def test_more_threads_multiply_larger_matrices(threads: int, size: int) -> None:
+    assert cpu_size(threads) == size
+
+
+def test_the_mean_over_ranks_and_the_spread_are_recorded(tmp_path: Path) -> None:
+    found = utilisation(make_run(tmp_path, (1, 1, 2)), 1000.0, None, [1e9, 4e9])
+    assert (found.matmul_flops, found.matmul_flops_min, found.matmul_flops_max) == (2.5e9, 1e9, 4e9)
+    assert found.matmul_fraction == pytest.approx(500 * found.flops_per_token / 2.5e9)

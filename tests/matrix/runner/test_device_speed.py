@@ -1,0 +1,43 @@
+"""The runner compares the devices of its runs with the preflight of their job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.contract.outcomes import Caution
+from bench.contract.preflight import Preflight
+from bench.host import provenance
+from matrix.planning.prepare import prepare
+from matrix.runner.execute import waiting_at
+from matrix.runner.session import Here, run_here
+from matrix.store.claim import claim
+from tests.support.sweeps import SmallSweep
+
+
+def cautions(sweep: SmallSweep, speed: float) -> list[Caution]:
+    """Cautions of a run whose ranks had `speed` FLOP/s each in the preflight."""
+    prepared, console, folder = prepare(sweep.matrix, None, [], []), Console(), sweep.folder
+    device = {"host": provenance.host(), "device": "cpu", "matmul_flops": speed}
+    preflight = Preflight(
+        seconds=1.0,
+        computation="fp32",
+        devices=[{"rank": rank, "local_rank": rank, **device} for rank in range(2)],
+        nodes=[],
+        between_nodes=None,
+        links=[],
+    )
+    with claim(folder.runners, waiting_at(folder, console)) as own:
+        record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=False)
+        here = Here(folder, record, prepared.system, None, own, folder.owner(record), None, console)
+        run_here(here, prepared.selected_runs, None, to_settle=[], preflight=preflight)
+    (result,) = sweep.found().values()
+    assert result.measured is not None
+    return result.measured.cautions
+
+
+def test_a_run_is_compared_with_the_preflight_of_its_job(tmp_path: Path, data: Path) -> None:
+    sweep = SmallSweep(tmp_path, data)
+    sweep.write(["fsdp"])
+    assert Caution.DEVICE_SPEED_CHANGED in cautions(sweep, speed=1e15)

@@ -63,6 +63,7 @@ class Caution(StrEnum):
     DIRTY_COMMIT = "dirty-commit"
     WANDB_FAILED = "wandb-failed"
     NOT_COMPARABLE = "not-comparable"
+    UNEQUAL_TOKENS = "unequal-tokens"
     FEW_PAIRS = "few-pairs"
     NO_REFERENCE = "no-reference"
     DAMAGED_RESULT = "damaged-result"
@@ -142,6 +143,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.NOT_COMPARABLE: (
         "rows differ in an attribute that must agree",
         "make the named attribute agree and run them again before comparing them",
+    ),
+    Caution.UNEQUAL_TOKENS: (
+        "losses of one row or column are after different numbers of trained tokens",
+        "read each loss with its trained tokens; for equal ones over node counts, use `regime: global-batch`",
     ),
     Caution.FEW_PAIRS: (
         "a ratio has fewer than 3 pairs of runs of one session, or compares fewer than 3 sessions with others, so it "

@@ -9,7 +9,7 @@ from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
-from reports.stats.comparison import Comparison, Rule, ratio
+from reports.stats.comparison import Comparison, Rule, difference, ratio
 from reports.stats.intervals import Estimate, mean
 from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
@@ -46,19 +46,19 @@ def _row_of(grid: Grid, strategy: str) -> Row | None:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a cell shows: an estimate and, if it is a ratio, how it was made."""
+    """What a cell shows: an estimate and, if it compares cells, how it was made."""
 
     estimate: Estimate
     comparison: Comparison | None = None
 
     @property
     def lacks_interval(self) -> bool:
-        """True for a ratio of too few pairs or sessions."""
+        """True for a comparison of too few pairs or sessions."""
         made = self.comparison
         return made is not None and made.rule is not Rule.ITSELF and not made.estimate.is_interval
 
     def note(self, repeats: int) -> str:
-        """Return how a ratio was made, if not from a pair of each of `repeats` repeats: `1 pair`."""
+        """Return how a comparison was made, if not from a pair of each of `repeats` repeats: `1 pair`."""
         made = self.comparison
         if made is None or made.rule is Rule.ITSELF:
             return ""
@@ -77,7 +77,8 @@ def figure_of(metric: Metric, grid: Grid, row: Row, nodes: int, reference: Table
         found = mean(list(cell.figures(metric.column).values()))
         return None if found is None else Figure(found)
     other = _other(metric, grid, row, nodes, reference)
-    made = None if other is None else ratio(cell.samples(metric.column), other.samples(metric.column))
+    compare = ratio if metric.compared == "ratio" else difference
+    made = None if other is None else compare(cell.samples(metric.column), other.samples(metric.column))
     return None if made is None else Figure(made.estimate, made)
 
 

@@ -13,6 +13,7 @@ from reports.data.frame import LoadedSweep
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.figures import TableReference, damaged
 from reports.tables.grid import CellRuns, Grid
+from reports.tables.trained_tokens import UnequalTokens
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,14 @@ class Notice:
         return f"{self.caution}{where}: {self.caution.meaning}; {self.caution.remedy}."
 
 
-def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference, few_pairs: Sequence[str] = ()) -> list[Notice]:
+def notices(
+    grid: Grid, sweep: LoadedSweep, reference: TableReference, unequal: UnequalTokens, few_pairs: Sequence[str] = ()
+) -> list[Notice]:
     """Return all cautions of a table, in the order of `Caution`.
 
     Args:
-        few_pairs: cells with enough repeats of which some ratio has no interval all the same.
+        unequal: rows and columns whose losses are after different numbers of trained tokens.
+        few_pairs: cells with enough repeats of which some comparison has no interval all the same.
 
     """
     found = [
@@ -42,6 +46,7 @@ def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference, few_pairs
         *_few_repeats(grid),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
         *_not_comparable(grid, sweep),
+        *([Notice(Caution.UNEQUAL_TOKENS, places)] if (places := unequal.places(grid)) else []),
         *([] if reference.completed else [Notice(Caution.NO_REFERENCE, str(reference))]),
         *_damaged(grid),
     ]

@@ -25,6 +25,7 @@ from reports.tables.findings import findings
 from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
+from reports.tables.trained_tokens import unequal_tokens
 
 LAYOUT = "layout: federation x replicate x shard"
 """Title of the first block of every table."""
@@ -77,20 +78,27 @@ def tables(sweep: LoadedSweep) -> list[Table]:
 def _table(grid: Grid, sweep: LoadedSweep) -> Table:
     reference = reference_of(grid, sweep.plan)
     footnotes: dict[str, int] = {}
+    unequal = unequal_tokens(grid)
     blocks = []
     for metric in METRICS:
         title = metric.title.format(reference=reference, strategy=reference.strategy)
         cells = [
             [
-                _cell(metric, row.cells.get(nodes), figure_of(metric, grid, row, nodes, reference), footnotes)
+                _cell(
+                    metric,
+                    cell := row.cells.get(nodes),
+                    figure_of(metric, grid, row, nodes, reference),
+                    unequal.note(index, nodes, cell) if cell and metric.at_tokens else "",
+                    footnotes,
+                )
                 for nodes in grid.nodes
             ]
-            for row in grid.rows
+            for index, row in enumerate(grid.rows)
         ]
         if not metric.optional or any(cell.figure for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
-    cautions = notices(grid, sweep, reference, _with_few_pairs(grid, blocks))
+    cautions = notices(grid, sweep, reference, unequal, _with_few_pairs(grid, blocks))
     return Table(
         grid,
         caption(grid, sweep),
@@ -104,7 +112,7 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
 
 
 def _with_few_pairs(grid: Grid, blocks: list[Block]) -> list[str]:
-    """Return the cells with enough repeats of which some ratio has no interval all the same, row by row."""
+    """Return the cells with enough repeats of which some comparison has no interval all the same, row by row."""
     return [
         f"{row.label} on {nodes}"
         for place, row in enumerate(grid.rows)
@@ -120,14 +128,16 @@ def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:
     return [
         (f"{row.label} on {counted(nodes, 'node')}", cell.figure.comparison)
         for block in blocks
-        if block.metric.against == "same nodes"
+        if block.metric.key == "ratio"
         for row, cells in zip(grid.rows, block.cells, strict=True)
         for nodes, cell in zip(grid.nodes, cells, strict=True)
         if not cell.same_as and cell.figure is not None and cell.figure.comparison is not None
     ]
 
 
-def _cell(metric: Metric, cell: CellRuns | None, figure: Figure | None, footnotes: dict[str, int]) -> TableCell:
+def _cell(
+    metric: Metric, cell: CellRuns | None, figure: Figure | None, tokens: str, footnotes: dict[str, int]
+) -> TableCell:
     marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(cell))
     same_as = same_as_text(cell) if cell else ""
     if cell is None or not cell.completed:
@@ -135,7 +145,7 @@ def _cell(metric: Metric, cell: CellRuns | None, figure: Figure | None, footnote
     if figure is None:
         missing = "not measured" if metric.against is None else "no reference"
         return TableCell(_with(missing, same_as), None, missing, same_as)
-    notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed))) if note)
+    notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed)), tokens) if note)
     return TableCell(_with(metric.text(figure.estimate), notes) + marks, figure, "completed", same_as)
 
 
@@ -155,7 +165,8 @@ def long_form(made: list[Table]) -> pd.DataFrame:
 
     Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
     low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
-    ratio: `pairs` of runs of one session, which `count` counts, or means of different `sessions`).
+    comparison: `pairs` of runs of one session or pairs of one of the `seeds`, which `count` counts, or means of
+    different `sessions`).
     """
     rows = []
     for table in made:

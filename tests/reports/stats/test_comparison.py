@@ -67,6 +67,17 @@ def test_a_difference_of_losses_is_paired_by_seed() -> None:
     found = known(difference(samples(ours), samples(theirs)))
     expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
     assert (found.estimate.low, found.estimate.high) == pytest.approx((expected.low, expected.high))
+    assert (found.rule, found.count) == (Rule.SEEDS, 3)
+    assert found.p_value == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
+
+
+def test_losses_of_one_seed_are_a_pair_whatever_their_sessions() -> None:
+    ours, theirs = [4.82, 4.86, 4.79], [4.79, 4.82, 4.76]
+    here, elsewhere = samples(theirs), [Sample(value, f"call {r}", r) for r, value in enumerate(theirs)]
+    assert known(difference(samples(ours), elsewhere)).estimate == known(difference(samples(ours), here)).estimate
+    two = known(difference(samples(ours), elsewhere[:2]))
+    assert (two.count, two.p_value) == (2, None)
+    assert difference(samples(ours)[:1], elsewhere[1:]) is None, "no seed has both"
 
 
 def test_nothing_positive_gives_no_ratio() -> None:

@@ -5,18 +5,13 @@ import pytest
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
 from reports.tables.tables import Table, long_form, tables
+from tests.reports.tables.texts import texts
 from tests.support.documents import SweepDocuments, a_measurement
 
 
 def the_table(sweep: SweepDocuments) -> Table:
     (table,) = tables(load(sweep.write()))
     return table
-
-
-def texts(table: Table, key: str) -> dict[str, list[str]]:
-    """Row label -> the texts of a figure's row."""
-    (block,) = [block for block in table.blocks if block.metric.key == key]
-    return {row.label: [cell.text for cell in cells] for row, cells in zip(table.grid.rows, block.cells, strict=True)}
 
 
 def test_figures_by_hand(sweep: SweepDocuments) -> None:

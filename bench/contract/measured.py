@@ -118,6 +118,7 @@ class Provenance(Document):
     image: str | None = Field(None, description="SHA-256 of the container image, None without one")
     hosts: list[str] = Field(description="host of every node, in rank order")
     cores: int = Field(description="CPU cores that the ranks of a host may use")
+    cpu_model: str | None = Field(None, description="model of the hosts' CPUs; None if unknown")
     devices: list[str]
     seats: list[Seat] = Field(default_factory=list, description="placement of each rank, in rank order")
     threads: int = Field(description="intra-op threads of a rank, as reported by torch")

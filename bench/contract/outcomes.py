@@ -141,7 +141,7 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "see the log of rank 0; upload the files under `wandb` with `wandb sync --include-online`",
     ),
     Caution.NOT_COMPARABLE: (
-        "rows differ in an attribute that must agree",
+        "cells that are compared differ in an attribute that must agree",
         "make the named attribute agree and run them again before comparing them",
     ),
     Caution.UNEQUAL_TOKENS: (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
@@ -11,6 +11,7 @@ from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
 from reports.stats.intervals import Estimate, mean
+from reports.tables.comparability import Comparability, kind_of, named
 from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
 
@@ -50,6 +51,8 @@ class Figure:
 
     estimate: Estimate
     comparison: Comparison | None = None
+    differing: list[str] = field(default_factory=list)
+    """Attributes that should agree between the compared cells and do not, with their values."""
 
     @property
     def lacks_interval(self) -> bool:
@@ -58,8 +61,10 @@ class Figure:
         return made is not None and made.rule is not Rule.ITSELF and not made.estimate.is_interval
 
     def note(self, repeats: int) -> str:
-        """Return how a comparison was made, if not from a pair of each of `repeats` repeats: `1 pair`."""
+        """Return why cells are not comparable, else how they were compared if not by a pair of each of `repeats`."""
         made = self.comparison
+        if self.differing:
+            return named(self.differing)
         if made is None or made.rule is Rule.ITSELF:
             return ""
         if made.rule is Rule.SESSIONS:
@@ -68,7 +73,9 @@ class Figure:
         return counted(made.count, "pair") if made.count < repeats else ""
 
 
-def figure_of(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> Figure | None:
+def figure_of(
+    metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference, comparability: Comparability
+) -> Figure | None:
     """Return the figure of one cell; None where a run that it needs did not complete."""
     cell = row.cells.get(nodes)
     if cell is None:
@@ -76,19 +83,24 @@ def figure_of(metric: Metric, grid: Grid, row: Row, nodes: int, reference: Table
     if metric.against is None:
         found = mean(list(cell.figures(metric.column).values()))
         return None if found is None else Figure(found)
-    other = _other(metric, grid, row, nodes, reference)
+    on, other = _other(metric, grid, row, nodes, reference)
     compare = ratio if metric.compared == "ratio" else difference
     made = None if other is None else compare(cell.samples(metric.column), other.samples(metric.column))
-    return None if made is None else Figure(made.estimate, made)
+    if made is None or other is None:
+        return None
+    kind = "losses" if metric.at_tokens else kind_of(nodes, on)
+    return Figure(made.estimate, made, comparability.differences(kind, cell, other))
 
 
-def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> CellRuns | None:
+def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> tuple[int, CellRuns | None]:
+    """Return the node count and the cell that a cell is compared with."""
     if metric.against == "reference":
-        return reference.cell
+        return reference.nodes, reference.cell
     if metric.against == "own smallest":
-        return next((row.cells[n] for n in grid.nodes if n in row.cells and row.cells[n].completed), None)
+        own = ((n, row.cells[n]) for n in grid.nodes if n in row.cells and row.cells[n].completed)
+        return next(own, (nodes, None))
     base = _row_of(grid, reference.strategy)
-    return base.cells.get(nodes) if base else None
+    return nodes, base.cells.get(nodes) if base else None
 
 
 def ending(cell: CellRuns | None) -> str:

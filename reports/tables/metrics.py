@@ -176,6 +176,7 @@ METRICS: tuple[Metric, ...] = (
         _loss_difference,
         against="same nodes",
         compared="difference",
+        at_tokens=True,
         headline=True,
         meaning="validation loss minus that of the reference's strategy on the same nodes: mean over pairs of one seed "
         "(the same repeat), whatever their sessions",

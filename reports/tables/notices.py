@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
-from bench.contract.run import Run
-from reports.data.comparable import Kind, differences
-from reports.data.frame import LoadedSweep
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
+from reports.tables.comparability import Comparability, not_comparable
 from reports.tables.figures import TableReference, damaged
-from reports.tables.grid import CellRuns, Grid
+from reports.tables.grid import Grid
 from reports.tables.trained_tokens import UnequalTokens
 
 
@@ -32,7 +29,11 @@ class Notice:
 
 
 def notices(
-    grid: Grid, sweep: LoadedSweep, reference: TableReference, unequal: UnequalTokens, few_pairs: Sequence[str] = ()
+    grid: Grid,
+    comparability: Comparability,
+    reference: TableReference,
+    unequal: UnequalTokens,
+    few_pairs: Sequence[str] = (),
 ) -> list[Notice]:
     """Return all cautions of a table, in the order of `Caution`.
 
@@ -45,7 +46,10 @@ def notices(
         *_measured(grid),
         *_few_repeats(grid),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
-        *_not_comparable(grid, sweep),
+        *(
+            Notice(Caution.NOT_COMPARABLE, text)
+            for text in not_comparable(grid, comparability, reference.cell, reference.strategy)
+        ),
         *([Notice(Caution.UNEQUAL_TOKENS, places)] if (places := unequal.places(grid)) else []),
         *([] if reference.completed else [Notice(Caution.NO_REFERENCE, str(reference))]),
         *_damaged(grid),
@@ -92,24 +96,3 @@ def _damaged(grid: Grid) -> list[Notice]:
         if record["outcome"] == "damaged"
     )
     return [Notice(Caution.DAMAGED_RESULT, ", ".join(runs))] if runs else []
-
-
-def _not_comparable(grid: Grid, sweep: LoadedSweep) -> list[Notice]:
-    """Return a notice for each attribute that differs along a column (strategies) or a row (node counts)."""
-    columns = [[row.cells[nodes] for row in grid.rows if nodes in row.cells] for nodes in grid.nodes]
-    rows = [list(row.cells.values()) for row in grid.rows]
-    found: dict[str, None] = {}
-    lines: list[tuple[Kind, list[CellRuns]]] = [("across-strategies", cells) for cells in columns]
-    lines += [("across-nodes", cells) for cells in rows]
-    for kind, cells in lines:
-        found |= dict.fromkeys(differences(kind, _documents(cells, sweep)))
-    return [Notice(Caution.NOT_COMPARABLE, attribute) for attribute in found]
-
-
-def _documents(cells: list[CellRuns], sweep: LoadedSweep) -> list[tuple[Run, Measured]]:
-    documents = []
-    for identity in dict.fromkeys(record["run"] for cell in cells for record in cell.completed):
-        measured = sweep.results[identity].measured
-        if measured is not None:
-            documents.append((sweep.runs[identity], measured))
-    return documents

@@ -11,6 +11,7 @@ from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.caption import caption
+from reports.tables.comparability import Comparability
 from reports.tables.figures import (
     Figure,
     TableReference,
@@ -72,10 +73,11 @@ class Table:
 
 def tables(sweep: LoadedSweep) -> list[Table]:
     """Return all scaling tables of a sweep, in the order of its plan."""
-    return [_table(grid, sweep) for grid in grids(sweep)]
+    comparability = Comparability(sweep)
+    return [_table(grid, sweep, comparability) for grid in grids(sweep)]
 
 
-def _table(grid: Grid, sweep: LoadedSweep) -> Table:
+def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Table:
     reference = reference_of(grid, sweep.plan)
     footnotes: dict[str, int] = {}
     unequal = unequal_tokens(grid)
@@ -87,8 +89,8 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
                 _cell(
                     metric,
                     cell := row.cells.get(nodes),
-                    figure_of(metric, grid, row, nodes, reference),
-                    unequal.note(index, nodes, cell) if cell and metric.at_tokens else "",
+                    figure_of(metric, grid, row, nodes, reference, comparability),
+                    unequal.note(index, nodes, cell) if cell and metric.at_tokens and metric.against is None else "",
                     footnotes,
                 )
                 for nodes in grid.nodes
@@ -98,7 +100,7 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
         if not metric.optional or any(cell.figure for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
-    cautions = notices(grid, sweep, reference, unequal, _with_few_pairs(grid, blocks))
+    cautions = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
     return Table(
         grid,
         caption(grid, sweep),
@@ -124,14 +126,19 @@ def _with_few_pairs(grid: Grid, blocks: list[Block]) -> list[str]:
 
 
 def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:
-    """Return the ratios to the reference's strategy on the same nodes, each cell that shows its own runs once."""
+    """Return the ratios to the reference's strategy on the same nodes of comparable cells, each that shows its own
+    runs once.
+    """
     return [
         (f"{row.label} on {counted(nodes, 'node')}", cell.figure.comparison)
         for block in blocks
         if block.metric.key == "ratio"
         for row, cells in zip(grid.rows, block.cells, strict=True)
         for nodes, cell in zip(grid.nodes, cells, strict=True)
-        if not cell.same_as and cell.figure is not None and cell.figure.comparison is not None
+        if not cell.same_as
+        and cell.figure is not None
+        and cell.figure.comparison is not None
+        and not cell.figure.differing
     ]
 
 
@@ -166,7 +173,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
     low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
     comparison: `pairs` of runs of one session or pairs of one of the `seeds`, which `count` counts, or means of
-    different `sessions`).
+    different `sessions`), not_comparable (attributes that should agree between the compared cells and do not).
     """
     rows = []
     for table in made:
@@ -193,6 +200,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                             "count": figure.count if figure else 0,
                             "interval": figure.is_interval if figure else False,
                             "rule": str(comparison.rule) if comparison and comparison.rule is not Rule.ITSELF else "",
+                            "not_comparable": "; ".join(cell.figure.differing) if cell.figure else "",
                         }
                     )
     return pd.DataFrame(rows)

@@ -158,7 +158,7 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "run it (`run`, with `--retry-failed` if it failed), or declare another one",
     ),
     Caution.DAMAGED_RESULT: (
-        "a result file could not be read and was left out",
-        "delete the named run's folder and run the sweep again",
+        "a run's files could not be read, or contradict each other, and were left out",
+        "copy the named run's whole folder again, or delete it and run the sweep again",
     ),
 }

@@ -1,4 +1,4 @@
-"""Means and ratios over repeats, each with its uncertainty. The unit of every comparison is the run.
+"""Means over repeats, each with its uncertainty. The unit is the run, or the mean of an allocation's runs.
 
 From 3 repeats on, a 95 % interval of Student's t; with 2, the range; with 1, the bare number. With so few
 repeats a percentile bootstrap, unlike the t-interval, covers far less than its nominal level.
@@ -48,3 +48,15 @@ def mean(values: Sequence[float]) -> Estimate | None:
         return Estimate(centre, min(values), max(values), count)
     half_width = _t(count) * float(np.std(values, ddof=1)) / math.sqrt(count)
     return Estimate(centre, centre - half_width, centre + half_width, count)
+
+
+def geometric_mean(values: Sequence[float]) -> Estimate | None:
+    """Return the geometric mean of positive values, with exp of the t-interval of the logarithms' mean.
+
+    For rates: noise multiplies them, so they are skewed and never negative. An arithmetic interval of 900, 1,000 and
+    9,000 tokens/s would begin below 0.
+    """
+    of_logs = mean([math.log(value) for value in values])
+    if of_logs is None:
+        return None
+    return Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)

@@ -10,7 +10,7 @@ from bench.contract.plan import Plan
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
-from reports.stats.intervals import Estimate, mean
+from reports.stats.intervals import Estimate, geometric_mean, mean
 from reports.tables.comparability import Comparability, kind_of, named
 from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
@@ -81,7 +81,7 @@ def figure_of(
     if cell is None:
         return None
     if metric.against is None:
-        found = mean(list(cell.figures(metric.column).values()))
+        found = mean_of(metric, cell)
         return None if found is None else Figure(found)
     on, other = _other(metric, grid, row, nodes, reference)
     compare = ratio if metric.compared == "ratio" else difference
@@ -90,6 +90,12 @@ def figure_of(
         return None
     kind = "losses" if metric.at_tokens else kind_of(nodes, on)
     return Figure(made.estimate, made, comparability.differences(kind, cell, other))
+
+
+def mean_of(metric: Metric, cell: CellRuns) -> Estimate | None:
+    """Return the mean of a cell's completed runs; None without one that has the figure."""
+    average = geometric_mean if metric.rate else mean
+    return average(list(cell.figures(metric.column).values()))
 
 
 def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> tuple[int, CellRuns | None]:

@@ -88,6 +88,8 @@ class Metric:
     against: Against | None = None
     compared: Literal["ratio", "difference"] = "ratio"
     """How it relates to what it is compared with."""
+    rate: bool = False
+    """True for a speed, whose noise multiplies it: its mean is geometric, with the interval of the logarithms."""
     at_tokens: bool = False
     """True for a loss: read beside others only at the same number of trained tokens."""
     headline: bool = False
@@ -104,14 +106,16 @@ class Metric:
         low, high = style.number(estimate.low), style.number(estimate.high)
         if not estimate.is_interval:
             return f"{value}{unit} ({low} .. {high})"
-        if self.against is not None:
+        if self.rate or self.against is not None:
             return f"{value}{unit} [{low}, {high}]"
         return f"{value} ± {style.number((estimate.high - estimate.low) / 2)}{unit}"
 
 
+_GEOMETRIC = "geometric mean over repeats"
+
 METRICS: tuple[Metric, ...] = (
-    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, headline=True),
-    Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate),
+    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, _GEOMETRIC, rate=True, headline=True),
+    Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate, _GEOMETRIC, rate=True),
     Metric(
         "speed_up",
         "speed-up over {reference}",
@@ -154,18 +158,20 @@ METRICS: tuple[Metric, ...] = (
         "MFU, full attention",
         "mfu",
         _percent,
+        rate=True,
         optional=True,
-        meaning="mean over repeats; left out where no device's peak is known",
+        meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
     ),
     Metric(
         "mfu_causal",
         "MFU, causal attention",
         "mfu_causal",
         _percent,
+        rate=True,
         optional=True,
-        meaning="mean over repeats; left out where no device's peak is known",
+        meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
     ),
-    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent),
+    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent, _GEOMETRIC, rate=True),
     Metric("trained_tokens", "trained tokens", "trained_tokens", _count),
     Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss, at_tokens=True),
     Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, at_tokens=True, headline=True),

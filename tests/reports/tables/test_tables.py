@@ -15,19 +15,35 @@ def the_table(sweep: SweepDocuments) -> Table:
 
 
 def test_figures_by_hand(sweep: SweepDocuments) -> None:
-    # fsdp: 1000, 2000, 3000 -> mean 2000, half-width 1000 * 4.302653 / sqrt(3) = 2484.1
+    # fsdp: 1000, 2000, 3000 -> geometric mean 1817.1; the logarithms' deviation is 0.55553, so the interval is a factor
+    # of exp(0.55553 * 4.302653 / sqrt(3)) = 3.975 wide on both sides
     sweep.run("fsdp", 1, speeds=[1000.0, 2000.0, 3000.0])
     # federated on 2 nodes is 1.5 times as fast in every pair, so on twice the devices 75 % as efficient
     sweep.run("federated", 2, speeds=[1500.0, 3000.0, 4500.0])
     table = the_table(sweep)
-    assert texts(table, "tokens_per_s")["fsdp"] == ["2,000 ± 2,484", "not in the matrix"]
-    assert texts(table, "tokens_per_s_per_device")["fsdp"][0].startswith("500 ±")
+    assert texts(table, "tokens_per_s")["fsdp"] == ["1,817 [457, 7,223]", "not in the matrix"]
+    assert texts(table, "tokens_per_s_per_device")["fsdp"][0].startswith("454 [")
     assert texts(table, "speed_up")["federated"][1] == "1.50"
     assert texts(table, "efficiency")["federated"][1] == "75.0 %"
     assert texts(table, "efficiency_own")["federated"][1] == "100.0 %"
     assert texts(table, "loss_validation")["fsdp"][0] == "2.6000"
     assert texts(table, "state_gib")["fsdp"][0] == "1.00 MiB"
     assert [line[-1] for line in table.layouts] == ["not in the matrix", "2 x 1 x 4"]
+
+
+def test_a_repeat_three_times_as_slow_leaves_no_interval_below_zero(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[9980.0, 10_020.0, 3300.0])
+    shown = texts(the_table(sweep), "tokens_per_s")["fsdp"][0]
+    assert shown == "6,910 [1,409, 33,889]"
+    assert texts(the_table(sweep), "loss_validation")["fsdp"][0] == "2.6000"
+
+
+def test_a_ratio_is_that_of_the_printed_means(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0, 2000.0, 1500.0])
+    sweep.run("federated", 1, speeds=[1200.0, 2100.0, 2500.0])
+    frame = long_form([the_table(sweep)]).set_index(["metric", "strategy", "nodes"])["value"]
+    ratio = frame["tokens_per_s", "federated", 1] / frame["tokens_per_s", "fsdp", 1]
+    assert frame["ratio", "federated", 1] == pytest.approx(ratio)
 
 
 def test_the_efficiency_reference_is_the_same_for_all_rows(sweep: SweepDocuments) -> None:
@@ -118,7 +134,7 @@ def test_the_long_form_has_raw_numbers(sweep: SweepDocuments) -> None:
     sweep.same("hsdp", 1, "fsdp")
     found = long_form([the_table(sweep)]).query("metric == 'tokens_per_s'").set_index("strategy")
     assert tuple(found.loc["hsdp", ["value", "low", "high", "count", "interval", "same_as"]]) == pytest.approx(
-        (1500, 1000, 2000, 2, False, "fsdp")
+        (1000 * 2**0.5, 1000, 2000, 2, False, "fsdp")
     )
 
 

@@ -64,6 +64,7 @@ class Caution(StrEnum):
     WANDB_FAILED = "wandb-failed"
     NOT_COMPARABLE = "not-comparable"
     UNEQUAL_TOKENS = "unequal-tokens"
+    NOISY_REPEATS = "noisy-repeats"
     FEW_PAIRS = "few-pairs"
     NO_REFERENCE = "no-reference"
     DAMAGED_RESULT = "damaged-result"
@@ -147,6 +148,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.UNEQUAL_TOKENS: (
         "losses of one row or column are after different numbers of trained tokens",
         "read each loss with its trained tokens; for equal ones over node counts, use `regime: global-batch`",
+    ),
+    Caution.NOISY_REPEATS: (
+        "repeats differ by 5 % or more, and by more than the spread of the blocks within them explains",
+        "look for other work on the nodes, or for hosts that differ (`hosts`, `started` in runs.csv); run them again",
     ),
     Caution.FEW_PAIRS: (
         "a ratio has fewer than 3 pairs of runs of one session, or compares fewer than 3 sessions with others, so it "

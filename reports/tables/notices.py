@@ -10,6 +10,7 @@ from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.comparability import Comparability, not_comparable
 from reports.tables.figures import TableReference, damaged
 from reports.tables.grid import Grid
+from reports.tables.spread import Cells, completed_cells, noisy
 from reports.tables.trained_tokens import UnequalTokens
 
 
@@ -42,9 +43,11 @@ def notices(
         few_pairs: cells with enough repeats of which some comparison has no interval all the same.
 
     """
+    everywhere = {(label, count) for label, count, _ in completed_cells(grid)}
     found = [
-        *_measured(grid),
+        *_measured(grid, everywhere),
         *_few_repeats(grid),
+        *_of_cells(Caution.NOISY_REPEATS, noisy(grid, comparability.sweep), everywhere),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
         *(
             Notice(Caution.NOT_COMPARABLE, text)
@@ -57,21 +60,21 @@ def notices(
     return sorted(found, key=lambda notice: list(Caution).index(notice.caution))
 
 
-def _measured(grid: Grid) -> list[Notice]:
+def _measured(grid: Grid, everywhere: Cells) -> list[Notice]:
     """Return the cautions recorded by the runs; one that not all completed cells have names its rows and nodes."""
-    places: dict[str, set[tuple[str, int]]] = {}
-    everywhere = set()
-    for row in grid.rows:
-        for nodes, cell in row.cells.items():
-            if cell.completed:
-                everywhere.add((row.label, nodes))
-            for record in cell.completed:
-                for caution in filter(None, record["cautions"].split(", ")):
-                    places.setdefault(caution, set()).add((row.label, nodes))
-    return [Notice(Caution(caution), _where(touched, everywhere)) for caution, touched in places.items()]
+    places: dict[str, Cells] = {}
+    for label, nodes, cell in completed_cells(grid):
+        for record in cell.completed:
+            for caution in filter(None, record["cautions"].split(", ")):
+                places.setdefault(caution, set()).add((label, nodes))
+    return [notice for name, touched in places.items() for notice in _of_cells(Caution(name), touched, everywhere)]
 
 
-def _where(touched: set[tuple[str, int]], everywhere: set[tuple[str, int]]) -> str:
+def _of_cells(caution: Caution, touched: Cells, everywhere: Cells) -> list[Notice]:
+    return [Notice(caution, _where(touched, everywhere))] if touched else []
+
+
+def _where(touched: Cells, everywhere: Cells) -> str:
     if touched == everywhere:
         return ""
     rows, nodes = {row for row, _ in touched}, {count for _, count in touched}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from bench.contract.outcomes import Caution
 from reports.data.frame import load
 from reports.tables.tables import tables
-from tests.support.documents import SweepDocuments
+from tests.support.documents import SweepDocuments, a_measurement
 
 
 def found(sweep: SweepDocuments) -> dict[Caution, str]:
@@ -29,3 +29,22 @@ def test_a_damaged_result_is_a_caution_of_its_table(sweep: SweepDocuments) -> No
     ids = sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     sweep.folder(ids[2]).result.write_text("{")
     assert found(sweep)[Caution.DAMAGED_RESULT] == ids[2]
+
+
+def with_blocks(sweep: SweepDocuments, nodes: int, blocks: list[list[float]]) -> None:
+    """Add a cell of fsdp whose repeats have these throughputs of blocks."""
+    for identity, of_run in zip(sweep.run("fsdp", nodes), blocks, strict=True):
+        measured = a_measurement(sum(of_run) / len(of_run), nodes)
+        window = measured.window.model_copy(update={"block_tokens_per_s": of_run})
+        sweep.end(identity, measured=measured.model_copy(update={"window": window}))
+
+
+def test_repeats_that_differ_more_than_their_blocks_are_named(sweep: SweepDocuments) -> None:
+    with_blocks(sweep, 1, [[1000, 1010, 990], [1005, 995, 1000], [1000, 1020, 990]])
+    with_blocks(sweep, 2, [[1000, 1010, 990], [1005, 995, 1000], [333, 340, 335]])
+    assert found(sweep)[Caution.NOISY_REPEATS] == "on 2 nodes"
+
+
+def test_repeats_like_their_blocks_carry_no_caution(sweep: SweepDocuments) -> None:
+    with_blocks(sweep, 1, [[1000, 1210, 890], [1105, 895, 1100], [900, 1120, 990]])
+    assert Caution.NOISY_REPEATS not in found(sweep)

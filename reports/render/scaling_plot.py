@@ -28,7 +28,7 @@ def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
     drawn: list[float] = []
     for place, row in enumerate(table.grid.rows):
         speeds = {nodes: mean_of(_SPEED, cell) for nodes, cell in row.cells.items()}
-        found = [(nodes, speed) for nodes, speed in sorted(speeds.items()) if speed is not None]
+        found = [(nodes, speed.estimate) for nodes, speed in sorted(speeds.items()) if speed is not None]
         if not found:
             continue
         values = [speed.value for _, speed in found]
@@ -58,7 +58,7 @@ def _ideal(axes: Axes, table: Table) -> list[float]:
     if start is None:
         return []
     nodes = table.grid.nodes
-    values = [start.value * count / reference.nodes for count in nodes]
+    values = [start.estimate.value * count / reference.nodes for count in nodes]
     axes.plot(nodes, values, label=f"ideal from {reference}", gid="ideal", **REFERENCE_LINE)
     return values
 
@@ -92,7 +92,10 @@ def _bars(grid: Grid) -> list[str]:
         return []
     if most < FEWEST_FOR_INTERVAL:
         return ["Error bars: range of 2 repeats."]
-    return ["Error bars: 95 % interval of the geometric mean over repeats (of 2 repeats: their range)."]
+    return [
+        "Error bars: 95 % interval of the geometric mean over repeats, or over sessions with several repeats (of 2: "
+        "the range)."
+    ]
 
 
 def _not_shown(grid: Grid) -> list[str]:

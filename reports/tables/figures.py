@@ -50,6 +50,8 @@ class Figure:
     """What a cell shows: an estimate and, if it compares cells, how it was made."""
 
     estimate: Estimate
+    sessions: int = 0
+    """Allocations of which it is the mean; 0 if it is the mean of runs, or compares cells."""
     comparison: Comparison | None = None
     differing: list[str] = field(default_factory=list)
     """Attributes that should agree between the compared cells and do not, with their values."""
@@ -65,6 +67,8 @@ class Figure:
         made = self.comparison
         if self.differing:
             return named(self.differing)
+        if self.sessions:
+            return f"of {self.sessions} sessions"
         if made is None or made.rule is Rule.ITSELF:
             return ""
         if made.rule is Rule.SESSIONS:
@@ -81,21 +85,29 @@ def figure_of(
     if cell is None:
         return None
     if metric.against is None:
-        found = mean_of(metric, cell)
-        return None if found is None else Figure(found)
+        return mean_of(metric, cell)
     on, other = _other(metric, grid, row, nodes, reference)
     compare = ratio if metric.compared == "ratio" else difference
     made = None if other is None else compare(cell.samples(metric.column), other.samples(metric.column))
     if made is None or other is None:
         return None
     kind = "losses" if metric.at_tokens else kind_of(nodes, on)
-    return Figure(made.estimate, made, comparability.differences(kind, cell, other))
+    return Figure(made.estimate, comparison=made, differing=comparability.differences(kind, cell, other))
 
 
-def mean_of(metric: Metric, cell: CellRuns) -> Estimate | None:
-    """Return the mean of a cell's completed runs; None without one that has the figure."""
+def mean_of(metric: Metric, cell: CellRuns) -> Figure | None:
+    """Return the mean of a cell's completed runs; None without one that has the figure.
+
+    Rates of several allocations, some with several runs, are the mean of the allocations' means: runs of one share its
+    nodes, so they say little about how another one would have been. The machine has no part in other figures.
+    """
     average = geometric_mean if metric.rate else mean
-    return average(list(cell.figures(metric.column).values()))
+    allocations = cell.by_allocation(metric.column)
+    if metric.rate and len(allocations) > 1 and max(map(len, allocations)) > 1:
+        found = average([each.value for values in allocations if (each := average(values)) is not None])
+        return None if found is None else Figure(found, sessions=len(allocations))
+    found = average(list(cell.figures(metric.column).values()))
+    return None if found is None else Figure(found)
 
 
 def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> tuple[int, CellRuns | None]:

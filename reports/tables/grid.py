@@ -42,6 +42,14 @@ class CellRuns:
             if record.get(column) is not None and record[column] == record[column]  # not NaN
         }
 
+    def by_allocation(self, column: str) -> list[list[float]]:
+        """Return the same, divided by the allocation that runs were in; all outside batch jobs are in one."""
+        place = {int(record["repeat"]): record["session"] if record.get("job") else None for record in self.completed}
+        divided: dict[str | None, list[float]] = {}
+        for repeat, value in self.figures(column).items():
+            divided.setdefault(place[repeat], []).append(value)
+        return list(divided.values())
+
     def samples(self, column: str) -> list[Sample]:
         """Return the same with their sessions; results that name none are of one session."""
         sessions = {int(record["repeat"]): str(record.get("session") or "") for record in self.completed}

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.contract.outcomes import Caution
+from reports.data.words import counted
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.comparability import Comparability, not_comparable
 from reports.tables.figures import TableReference, damaged
 from reports.tables.grid import Grid
-from reports.tables.spread import Cells, completed_cells, noisy
+from reports.tables.spread import Cells, completed_cells, noisy, of_one_allocation
 from reports.tables.trained_tokens import UnequalTokens
 
 
@@ -48,6 +49,7 @@ def notices(
         *_measured(grid, everywhere),
         *_few_repeats(grid),
         *_of_cells(Caution.NOISY_REPEATS, noisy(grid, comparability.sweep), everywhere),
+        *_of_cells(Caution.ONE_SESSION, of_one_allocation(grid), everywhere),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
         *(
             Notice(Caution.NOT_COMPARABLE, text)
@@ -79,7 +81,7 @@ def _where(touched: Cells, everywhere: Cells) -> str:
         return ""
     rows, nodes = {row for row, _ in touched}, {count for _, count in touched}
     if touched == {place for place in everywhere if place[1] in nodes}:
-        return f"on {', '.join(str(count) for count in sorted(nodes))} nodes"
+        return f"on {counted(', '.join(str(count) for count in sorted(nodes)), 'node')}"
     if touched == {place for place in everywhere if place[0] in rows}:
         return ", ".join(sorted(rows))
     return ", ".join(f"{row} on {count}" for row, count in sorted(touched))

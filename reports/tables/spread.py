@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reports.data.frame import LoadedSweep
+from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.stats.spread import differ_beyond_blocks
 from reports.tables.grid import CellRuns, Grid
 
@@ -18,6 +19,17 @@ def completed_cells(grid: Grid) -> Iterator[tuple[str, int, CellRuns]]:
         for nodes, cell in row.cells.items():
             if cell.completed:
                 yield row.label, nodes, cell
+
+
+def of_one_allocation(grid: Grid) -> Cells:
+    """Return the cells with an interval of tokens/s over repeats of one batch job, without the allocations' part."""
+    found = set()
+    for label, nodes, cell in completed_cells(grid):
+        allocations = cell.by_allocation("tokens_per_s")
+        in_jobs = all(record.get("job") for record in cell.completed)
+        if in_jobs and len(allocations) == 1 and len(allocations[0]) >= FEWEST_FOR_INTERVAL:
+            found.add((label, nodes))
+    return found
 
 
 def noisy(grid: Grid, sweep: LoadedSweep) -> Cells:

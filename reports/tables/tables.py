@@ -167,13 +167,22 @@ def _layout(cell: CellRuns | None) -> str:
     return f"{layout.federation} x {layout.replicate} x {layout.shard}"
 
 
+def _rule(figure: Figure | None) -> str:
+    if figure is None or (figure.comparison is not None and figure.comparison.rule is Rule.ITSELF):
+        return ""
+    if figure.comparison is None:
+        return str(Rule.SESSIONS) if figure.sessions else ""
+    return str(figure.comparison.rule)
+
+
 def long_form(made: list[Table]) -> pd.DataFrame:
     """Return every cell of every table as a row with raw numbers: the content of tables.csv.
 
     Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
     low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
-    comparison: `pairs` of runs of one session or pairs of one of the `seeds`, which `count` counts, or means of
-    different `sessions`), not_comparable (attributes that should agree between the compared cells and do not).
+    comparison: `pairs` of runs of one session or of one of the `seeds`, which `count` counts, or means of different
+    `sessions`; of a mean: `sessions` if these are its units), not_comparable (attributes that should agree between the
+    compared cells and do not).
     """
     rows = []
     for table in made:
@@ -182,7 +191,6 @@ def long_form(made: list[Table]) -> pd.DataFrame:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
                     figure = cell.figure.estimate if cell.figure else None
-                    comparison = cell.figure.comparison if cell.figure else None
                     rows.append(
                         {
                             "table": table.grid.title,
@@ -199,7 +207,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                             "high": figure.high if figure else None,
                             "count": figure.count if figure else 0,
                             "interval": figure.is_interval if figure else False,
-                            "rule": str(comparison.rule) if comparison and comparison.rule is not Rule.ITSELF else "",
+                            "rule": _rule(cell.figure),
                             "not_comparable": "; ".join(cell.figure.differing) if cell.figure else "",
                         }
                     )

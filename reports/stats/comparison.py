@@ -1,7 +1,8 @@
 """Ratios and differences of two groups of runs, by the one rule that the way they were run allows.
 
 For throughput: runs of one session (one allocation of a batch job, or one local call of `run`) share its machines and
-its drift, so their ratio is taken in pairs: the same repeat of both, in the same session. Runs of different sessions
+its drift, so their ratio is taken in pairs: the same repeat of both, in the same session and in its time: what was
+retried after a later repeat had started has no partner, because the machine has moved on. Runs of different sessions
 share nothing; there the unit is the session: the means of its logarithms are compared by Welch's t (B. L. Welch, "The
 generalization of Student's problem when several different population variances are involved", Biometrika 34, 1947).
 
@@ -33,11 +34,19 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run's figure, with the session and the repeat that it belongs to; repeats of one number share a seed."""
+    """One run's figure, with the session and the repeat that it belongs to; repeats of one number share a seed.
+
+    Attributes:
+        started: seconds since the epoch; None if unknown.
+        late: True if a later repeat of the session had started before: a retry, at another time than its repeat.
+
+    """
 
     value: float
     session: str
     repeat: int
+    started: float | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Comparison:
         p_value: two-sided, of the ratio being 1 (the difference being 0); None without an interval.
         deviation: standard deviation of the paired differences (for a ratio, of the log-ratios); None without an
             interval of pairs.
+        gap: largest difference between the starts of a pair's runs, in seconds; None if unknown or without such pairs.
 
     """
 
@@ -59,6 +69,7 @@ class Comparison:
     sessions: tuple[int, int]
     p_value: float | None = None
     deviation: float | None = None
+    gap: float | None = None
 
     @property
     def count(self) -> int:
@@ -73,7 +84,7 @@ def ratio(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Compa
         return None
     of_logs = made.estimate
     estimate = Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)
-    return Comparison(estimate, made.rule, made.sessions, made.p_value, made.deviation)
+    return replace(made, estimate=estimate)
 
 
 def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Comparison | None:
@@ -85,7 +96,7 @@ def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Com
 
 
 def _logarithms(samples: Sequence[Sample]) -> list[Sample]:
-    return [Sample(math.log(each.value), each.session, each.repeat) for each in samples if each.value > 0]
+    return [replace(each, value=math.log(each.value)) for each in samples if each.value > 0]
 
 
 def _of_sessions(first: Sequence[Sample], second: Sequence[Sample]) -> Comparison | None:
@@ -93,12 +104,25 @@ def _of_sessions(first: Sequence[Sample], second: Sequence[Sample]) -> Compariso
         return None
     if list(first) == list(second):
         return _itself(first)
-    pairs = _pairs(first, second, lambda each: (each.session, each.repeat))
+    pairs = _pairs(_in_time(first), _in_time(second), lambda each: (each.session, each.repeat))
     means = _session_means(first), _session_means(second)
     fewest = min(len(side) for side in means)
     if len(pairs) < FEWEST_FOR_INTERVAL <= fewest or not pairs:
         return _by_sessions(*means)
-    return _by_pairs(pairs, Rule.PAIRS)
+    return replace(_by_pairs(pairs, Rule.PAIRS), gap=_gap(pairs))
+
+
+def _in_time(samples: Sequence[Sample]) -> list[Sample]:
+    return [each for each in samples if not each.late]
+
+
+def _gap(pairs: Sequence[tuple[Sample, Sample]]) -> float | None:
+    apart = [
+        abs(one.started - other.started)
+        for one, other in pairs
+        if one.started is not None and other.started is not None
+    ]
+    return max(apart) if len(apart) == len(pairs) else None
 
 
 def _itself(samples: Sequence[Sample]) -> Comparison:

@@ -181,7 +181,8 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
     low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
     comparison: `pairs` of runs of one session or of one of the `seeds`, which `count` counts, or means of different
-    `sessions`; of a mean: `sessions` if these are its units), not_comparable (attributes that should agree between the
+    `sessions`; of a mean: `sessions` if these are its units), pair_gap_s (largest difference between the starts of the
+    runs of one of the `pairs`, seconds), not_comparable (attributes that should agree between the
     compared cells and do not).
     """
     rows = []
@@ -191,6 +192,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
                     figure = cell.figure.estimate if cell.figure else None
+                    comparison = cell.figure.comparison if cell.figure else None
                     rows.append(
                         {
                             "table": table.grid.title,
@@ -208,6 +210,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                             "count": figure.count if figure else 0,
                             "interval": figure.is_interval if figure else False,
                             "rule": _rule(cell.figure),
+                            "pair_gap_s": comparison.gap if comparison else None,
                             "not_comparable": "; ".join(cell.figure.differing) if cell.figure else "",
                         }
                     )

@@ -22,6 +22,7 @@ from bench.contract.training import Training
 RANKS_PER_NODE = 4
 BLOCK = 8
 STATE_BYTES = 2**20
+START = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 STRATEGIES = {
     "fsdp": StrategySettings(),
     "hsdp": StrategySettings(shard="node"),
@@ -46,7 +47,7 @@ class SweepDocuments:
         }
         self.cells: list[Cell] = []
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
-        self._started = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+        self._ended = 0
 
     def labels(
         self, strategy: str, nodes: int, streams: int = 1, batch: int = 4, model: str = "llama-tiny"
@@ -93,20 +94,26 @@ class SweepDocuments:
         measured: Measured | None = None,
         allocation: Allocation | None = None,
         session: str | None = None,
+        started: datetime | None = None,
     ) -> None:
-        self._started += timedelta(minutes=1)
+        """Write a result; its attempt started in the time of its repeat if nothing else is said."""
+        self._ended += 1
         result = Result(
             run=identity,
             attempt=0,
             outcome=outcome,
             reason=reason,
-            started=self._started.isoformat(timespec="seconds"),
+            started=(started or self._in_order(identity)).isoformat(timespec="seconds"),
             seconds=12.5 if measured is None else max(12.5, measured.window.seconds + 1),
             allocation=allocation,
             session=session,
             measured=measured,
         )
         write_document(self.folder(identity).result, result)
+
+    def _in_order(self, identity: str) -> datetime:
+        """Return a start repeat after repeat, a day for each, and no two the same."""
+        return START + timedelta(days=int(identity.rsplit("r", 1)[1]), minutes=self._ended)
 
     def job(self, number: int, state: str, seconds: float, nodes: int = 2) -> Path:
         """A batch job that has ended."""

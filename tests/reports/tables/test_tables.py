@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import math
+from datetime import timedelta
+
 import pytest
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
 from reports.tables.tables import Table, long_form, tables
 from tests.reports.tables.texts import texts
-from tests.support.documents import SweepDocuments, a_measurement
+from tests.support.documents import START, SweepDocuments, a_measurement
 
 
 def the_table(sweep: SweepDocuments) -> Table:
@@ -166,6 +169,41 @@ def test_a_late_retry_is_no_partner(sweep: SweepDocuments) -> None:
     table = the_table(sweep)
     assert texts(table, "ratio")["federated"][0] == "1.190 (1 pair)"
     assert Caution.FEW_PAIRS in [notice.caution for notice in table.notices]
+
+
+def test_a_retry_after_a_later_repeat_of_its_own_session_is_no_partner(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0, 1010.0, 990.0])
+    ids = sweep.run("federated", 1)
+    speeds = [700.0, 1110.0, 1090.0]
+    for repeat, (identity, speed) in enumerate(zip(ids, speeds, strict=True)):
+        start = START + timedelta(days=repeat if repeat else 5, hours=2)
+        sweep.end(identity, measured=a_measurement(speed, 1), started=start)
+    table = the_table(sweep)
+    assert texts(table, "ratio")["federated"][0].endswith("(2 pairs)")
+    assert texts(table, "tokens_per_s")["federated"][0].startswith("946 ["), "its throughput counts all the same"
+    assert texts(table, "loss_difference")["federated"][0].startswith("+0.0000"), "a seed is a partner at any time"
+
+
+def test_a_run_of_an_earlier_repeat_that_started_last_in_its_repeat_is_in_time(sweep: SweepDocuments) -> None:
+    for strategy, hours in (("fsdp", 0), ("federated", 23)):
+        for repeat, identity in enumerate(sweep.run(strategy, 1)):
+            start = START + timedelta(days=repeat, hours=hours)
+            sweep.end(identity, measured=a_measurement(1000.0 + repeat + hours, 1), started=start)
+    frame = long_form([the_table(sweep)]).set_index(["metric", "strategy", "nodes"])
+    row = frame.loc[("ratio", "federated", 1)]
+    assert (row["rule"], row["count"]) == ("pairs", 3)
+    assert row["pair_gap_s"] == 23 * 3600
+
+
+def test_the_gap_of_pairs_is_that_of_the_farthest(sweep: SweepDocuments) -> None:
+    for strategy, minutes in (("fsdp", [0, 0, 0]), ("federated", [3, 40, 7])):
+        for repeat, identity in enumerate(sweep.run(strategy, 1)):
+            start = START + timedelta(days=repeat, minutes=minutes[repeat])
+            sweep.end(identity, measured=a_measurement(1000.0 + repeat + minutes[repeat], 1), started=start)
+    frame = long_form([the_table(sweep)]).set_index(["metric", "strategy", "nodes"])["pair_gap_s"]
+    assert frame["ratio", "federated", 1] == 40 * 60
+    assert math.isnan(frame["tokens_per_s", "federated", 1])
+    assert math.isnan(frame["loss_difference", "federated", 1])
 
 
 def test_three_jobs_of_each_node_count_give_an_interval(sweep: SweepDocuments) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from reports.stats.intervals import CONFIDENCE, FEWEST_FOR_INTERVAL, Estimate
 
@@ -177,7 +177,7 @@ def _by_sessions(first: list[float], second: list[float]) -> Comparison:
 def _with_interval(
     centre: float, error: float, freedom: float, count: int, rule: Rule, sessions: tuple[int, int]
 ) -> Comparison:
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * error
+    half = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
     distance = abs(centre) / error if error else math.inf if centre else 0.0
-    p_value = float(2 * stats.t.sf(distance, freedom))
+    p_value = float(2 * special.stdtr(freedom, -distance))
     return Comparison(Estimate(centre, centre - half, centre + half, count), rule, sessions, p_value)

@@ -10,7 +10,7 @@ from bench.contract.plan import Plan
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
-from reports.stats.intervals import Estimate, geometric_mean, mean
+from reports.stats.intervals import Estimate, geometric_mean, mean, over_allocations
 from reports.tables.comparability import Comparability, kind_of, named
 from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
@@ -98,16 +98,14 @@ def figure_of(
 def mean_of(metric: Metric, cell: CellRuns) -> Figure | None:
     """Return the mean of a cell's completed runs; None without one that has the figure.
 
-    Rates of several allocations, some with several runs, are the mean of the allocations' means: runs of one share its
-    nodes, so they say little about how another one would have been. The machine has no part in other figures.
+    The machine has a part in rates only, so only these depend on the allocation.
     """
-    average = geometric_mean if metric.rate else mean
     allocations = cell.by_allocation(metric.column)
-    if metric.rate and len(allocations) > 1 and max(map(len, allocations)) > 1:
-        found = average([each.value for values in allocations if (each := average(values)) is not None])
-        return None if found is None else Figure(found, sessions=len(allocations))
-    found = average(list(cell.figures(metric.column).values()))
-    return None if found is None else Figure(found)
+    if metric.rate:
+        found, are_units = over_allocations(geometric_mean, allocations)
+    else:
+        found, are_units = mean([value for values in allocations for value in values]), False
+    return None if found is None else Figure(found, sessions=len(allocations) if are_units else 0)
 
 
 def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> tuple[int, CellRuns | None]:

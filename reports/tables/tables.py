@@ -22,7 +22,7 @@ from reports.tables.figures import (
     same_as_text,
     shortfall,
 )
-from reports.tables.findings import findings
+from reports.tables.findings import PLAIN, findings
 from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
@@ -42,6 +42,11 @@ class TableCell:
     """`completed` where there is an estimate, else the reason why there is none."""
     same_as: str
     """`= fsdp` where the runs are those of another combination, else empty."""
+
+    @property
+    def has_interval(self) -> bool:
+        """True if the text has a confidence interval."""
+        return self.figure is not None and self.figure.estimate.is_interval
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Table:
     """Why runs failed or combinations are impossible; cells refer to them as `[1]`, `[2]`, ..."""
     notices: list[Notice]
     findings: list[str]
-    """What the comparisons of strategies on the same nodes show, in sentences."""
+    """What the comparisons of strategies on the same nodes show, in sentences, and how to take the intervals."""
 
 
 def tables(sweep: LoadedSweep) -> list[Table]:
@@ -109,7 +114,10 @@ def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Tabl
         blocks,
         list(footnotes),
         cautions,
-        findings(_compared(grid, blocks), reference.strategy, cautions),
+        [
+            *findings(_compared(grid, blocks), reference.strategy, cautions),
+            *([PLAIN] if any(cell.has_interval for block in blocks for line in block.cells for cell in line) else []),
+        ],
     )
 
 

@@ -118,8 +118,8 @@ class Provenance(Document):
     image: str | None = Field(None, description="SHA-256 of the container image, None without one")
     hosts: list[str] = Field(description="host of every node, in rank order")
     cores: int = Field(description="CPU cores that the ranks of a host may use")
-    cpu_model: str | None = Field(None, description="model of the hosts' CPUs; None if unknown")
     devices: list[str]
+    cpu_model: str | None = Field(None, description="processors of the hosts by /proc/cpuinfo; None in older results")
     seats: list[Seat] = Field(default_factory=list, description="placement of each rank, in rank order")
     threads: int = Field(description="intra-op threads of a rank, as reported by torch")
     environment: dict[str, str]

@@ -16,7 +16,7 @@ ORIGIN: tuple[Column[[Provenance]], ...] = (
     Column("image", "SHA-256 of the container image, where ranks ran in one", lambda origin: origin.image),
     Column("hosts", "host of every node, in rank order", lambda origin: ", ".join(origin.hosts)),
     Column("cores", "processor cores that a host's ranks may use", lambda origin: origin.cores),
-    Column("cpu_model", "model of the hosts' CPUs; none if unknown", lambda origin: origin.cpu_model),
+    Column("cpu_model", "model of the hosts' processors", lambda origin: origin.cpu_model),
     Column("devices", "names of the devices", lambda origin: ", ".join(origin.devices)),
     Column(
         "seats",

@@ -45,7 +45,7 @@ def account(
     """Write `steps.parquet` and `measured.json` on rank 0, and return the latter's content."""
     steps = Steps.of([record.trained for record in records])
     rates = [learning_rate(run, data.order.first_step + step) for step in range(run.training.steps)]
-    write_steps(folder.steps, step_table(run, steps, rates))
+    digest = write_steps(folder.steps, step_table(run, steps, rates))
     measured_window = window(run, steps)
     trained_tokens = int(steps.tokens.sum())
     tokens_per_step = measured_window.tokens // measured_window.steps
@@ -80,6 +80,7 @@ def account(
             slow_folder=slow_folder,
             dirty=bool(made_by.dirty),
         ),
+        steps_digest=digest,
         invalid=averaging.fault(run.layout, run.training.held, [record.trained.averaged for record in records]),
     )
     write_document(folder.measured, measured)

@@ -175,4 +175,5 @@ class Measured(Document):
     saved: Saved = Saved()
     provenance: Provenance
     cautions: list[Caution]
+    steps_digest: str | None = Field(None, description="SHA-256 of steps.parquet")
     invalid: str = Field("", description="reason why the figures are meaningless; empty if they are valid")

@@ -68,6 +68,9 @@ class Caution(StrEnum):
     SLOW_FOLDER = "slow-folder"
     WANDB_FAILED = "wandb-failed"
     NOT_COMPARABLE = "not-comparable"
+    UNEQUAL_TOKENS = "unequal-tokens"
+    NOISY_REPEATS = "noisy-repeats"
+    ONE_SESSION = "one-session"
     FEW_PAIRS = "few-pairs"
     NO_REFERENCE = "no-reference"
     DAMAGED_RESULT = "damaged-result"
@@ -165,8 +168,20 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "see the log of rank 0; upload the files under `wandb` with `wandb sync --include-online`",
     ),
     Caution.NOT_COMPARABLE: (
-        "rows differ in an attribute that must agree",
+        "cells that are compared differ in an attribute that must agree",
         "make the named attribute agree and run them again before comparing them",
+    ),
+    Caution.UNEQUAL_TOKENS: (
+        "losses of one row or column are after different numbers of trained tokens",
+        "read each loss with its trained tokens; for equal ones over node counts, use `regime: global-batch`",
+    ),
+    Caution.NOISY_REPEATS: (
+        "repeats differ by 5 % or more, and by more than the spread of the blocks within them explains",
+        "look for other work on the nodes, or for hosts that differ (`hosts`, `started` in runs.csv); run them again",
+    ),
+    Caution.ONE_SESSION: (
+        "the repeats of a cell ran in one allocation, so its interval of tokens/s leaves out how allocations differ",
+        "read it as that of this allocation's nodes, or divide the repeats over 3 jobs or more (`allocations`)",
     ),
     Caution.FEW_PAIRS: (
         "a ratio has fewer than 3 pairs of runs of one session, or compares fewer than 3 sessions with others, so it "
@@ -179,7 +194,7 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "run it (`run`, with `--retry-failed` if it failed), or declare another one",
     ),
     Caution.DAMAGED_RESULT: (
-        "a result file could not be read and was left out",
-        "delete the named run's folder and run the sweep again",
+        "a run's files could not be read, or contradict each other, and were left out",
+        "copy the named run's whole folder again, or delete it and run the sweep again",
     ),
 }

@@ -5,6 +5,7 @@ Runs on rank 0 after the training. Imports no torch, so that the definitions can
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -178,15 +179,19 @@ def step_table(run: Run, steps: Steps, rates: Sequence[float]) -> pa.Table:
     return pa.Table.from_pylist(sorted(rows(), key=lambda row: (row["step"], row["group"])))
 
 
-def write_steps(path: Path, table: pa.Table) -> None:
-    """Write the step table atomically."""
+def write_steps(path: Path, table: pa.Table) -> str:
+    """Write the step table atomically; return the SHA-256 of the file."""
     beside = path.with_name(f".{path.name}.part")
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content)
+    whole = content.getvalue().to_pybytes()
     try:
-        pq.write_table(table, beside)
+        beside.write_bytes(whole)
         beside.replace(path)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+    return hashlib.sha256(whole).hexdigest()
 
 
 def oversubscribed(records: Sequence[RankRecord], threads: int) -> bool:

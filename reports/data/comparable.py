@@ -15,7 +15,8 @@ from bench.contract.run import Run
 from bench.contract.shapes import Shape
 from bench.contract.training import Training
 
-Kind = Literal["across-strategies", "across-nodes"]
+Kind = Literal["across-strategies", "across-nodes", "losses"]
+"""Cells on the same nodes; cells on different nodes, of one strategy or of two; losses on the same nodes."""
 
 _OUTSIDE_THE_WINDOW = {"epochs", "preload", "save_model", "save_checkpoint"}
 """Settings of training without effect on the measurement (`epochs` is redundant with `steps`)."""
@@ -44,15 +45,21 @@ _OF_MEASURED = (
     "provenance.image",
     "provenance.threads",
     "provenance.cores",
+    "provenance.cpu_model",
+    "provenance.devices",
     "provenance.environment",
 )
 
 ATTRIBUTES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "across-strategies": ((*_OF_RUN, "nodes"), (*_OF_MEASURED, "tokens_per_step", "provenance.devices")),
+    "across-strategies": ((*_OF_RUN, "nodes"), (*_OF_MEASURED, "tokens_per_step")),
     "across-nodes": (_OF_RUN, _OF_MEASURED),
+    "losses": ((*_OF_RUN, "nodes"), (*_OF_MEASURED, "tokens_per_step", "trained_tokens")),
 }
-"""(paths into Run, paths into Measured) for each kind. Across node counts, the nodes, the devices and the
-tokens per step, which follow from the regime, may differ."""
+"""(paths into Run, paths into Measured) for each kind. Across node counts, the nodes and the tokens per step, which
+follow from the regime, may differ; the number of steps may not (`epochs` derives another one for each)."""
+
+_SETS = ("provenance.devices",)
+"""Lists that agree if they have the same members, however many of each."""
 
 
 def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]]) -> list[str]:
@@ -60,9 +67,12 @@ def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]]) -> list[st
     of_run, of_measured = ATTRIBUTES[kind]
     names = of_run + of_measured
     get_asked, get_measured = attrgetter(*of_run), attrgetter(*of_measured)
-    rows = [get_asked(run) + get_measured(measured) for run, measured in compared]
+    rows = [list(get_asked(run) + get_measured(measured)) for run, measured in compared]
     if not rows:
         return []
+    for index in map(names.index, _SETS):
+        for row in rows:
+            row[index] = sorted(set(row[index]))
     found = []
     for index, name in enumerate(names):
         first = rows[0][index]

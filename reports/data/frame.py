@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import RunFolder
-from bench.contract.plan import Cell, Plan
+from bench.contract.plan import Plan
 from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
+from reports.data.agreement import Documents, copies, disagreement
 from reports.data.columns.base import Scalar, values
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
@@ -56,11 +57,13 @@ class LoadedSweep:
     jobs: list[JobEnd] = field(default_factory=list)
     """Batch jobs that ended."""
     problems: list[str] = field(default_factory=list)
-    """One sentence for each file that is damaged, or that a newer xffl-bench wrote."""
+    """One sentence for each file that is damaged or contradicts another, or that a newer xffl-bench wrote."""
 
 
 def load(sweep: Path) -> LoadedSweep:
-    """Return the sweep in a folder. Damaged and newer files of single runs are named in `problems` and left out.
+    """Return the sweep in a folder.
+
+    Runs with damaged, contradictory or newer files are named in `problems` and left out.
 
     Raises:
         ReportError: the folder is not a sweep, or its plan cannot be read.
@@ -69,28 +72,43 @@ def load(sweep: Path) -> LoadedSweep:
     plan = _read_plan(sweep)
     read = LoadedSweep(plan, pd.DataFrame())
     _read_jobs(sweep, read)
-    rows = [_row(identity, repeat, cell, sweep, read) for identity, repeat, cell in _planned(plan)]
+    every = [_documents(planned, plan.sweep) for planned in _planned(plan, sweep)]
+    same = copies(found for found, fault in every if fault is None)
+    rows = [
+        _row(found, ReportError(same[found.identity]) if found.identity in same else fault, read)
+        for found, fault in every
+    ]
     return replace(read, frame=_typed(rows))
 
 
-def _row(identity: str, repeat: int, cell: Cell, sweep: Path, read: LoadedSweep) -> dict[str, Scalar]:
+def _documents(planned: Documents, sweep: str) -> tuple[Documents, ReportError | None]:
+    """Return a planned run with its documents, and what is wrong with them."""
+    found, folder = planned, planned.folder
+    try:
+        found = replace(found, run=_read(folder.run, Run))
+        found = replace(found, result=_read(folder.result, Result))
+        if found.run is None and found.result is not None:
+            raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
+        if fault := disagreement(sweep, found):
+            raise ReportError(fault)
+    except ReportError as error:
+        return found, error
+    return found, None
+
+
+def _row(found: Documents, fault: ReportError | None, read: LoadedSweep) -> dict[str, Scalar]:
     """Return a run's row of the frame, and add its documents, or what is wrong with them, to `read`."""
-    status = Status(identity, repeat)
+    identity, cell, run, result = found.identity, found.cell, found.run, found.result
+    status = Status(identity, found.repeat)
     row: dict[str, Scalar] = {AXIS + name: label for name, label in cell.labels.items()}
     row |= values(CELL, cell)
     if cell.layout is not None:
         row |= values(LAYOUT, cell.layout)
-    folder = RunFolder(sweep / "runs" / identity)
-    try:
-        run = _read(folder.run, Run)
-        if run is not None:
-            row |= asked(run)
-        result = _read(folder.result, Result)
-        if run is None and result is not None:
-            raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
-    except ReportError as error:
-        read.problems.append(str(error))
-        return values(STATUS, replace(status, outcome=error.outcome, reason=str(error))) | row
+    if run is not None:
+        row |= asked(run)
+    if fault is not None:
+        read.problems.append(str(fault))
+        return values(STATUS, replace(status, outcome=fault.outcome, reason=str(fault))) | row
     if run is not None:
         read.runs[identity] = run
     if run is not None and result is not None:
@@ -131,12 +149,12 @@ def _read_plan(sweep: Path) -> Plan:
     return plan
 
 
-def _planned(plan: Plan) -> Iterator[tuple[str, int, Cell]]:
-    """Yield (run id, repeat, cell) of every run; a `same` cell has no runs of its own."""
+def _planned(plan: Plan, sweep: Path) -> Iterator[Documents]:
+    """Yield every run, without its documents; a `same` cell has no runs of its own."""
     for cell in plan.cells:
         if cell.status == "run":
             for repeat, identity in enumerate(cell.runs):
-                yield identity, repeat, cell
+                yield Documents(identity, repeat, cell, RunFolder(sweep / "runs" / identity))
 
 
 def _read(path: Path, kind: type[Doc]) -> Doc | None:

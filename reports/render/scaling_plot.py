@@ -11,10 +11,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from reports.data.words import counted
 from reports.render.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
 from reports.render.style import Look
-from reports.stats.intervals import FEWEST_FOR_INTERVAL, mean
-from reports.tables.figures import ending
+from reports.stats.intervals import FEWEST_FOR_INTERVAL
+from reports.tables.figures import ending, mean_of
 from reports.tables.grid import Grid
+from reports.tables.metrics import METRICS
 from reports.tables.tables import Table
+
+_SPEED = next(metric for metric in METRICS if metric.key == "tokens_per_s")
+_FARTHEST = 2.0
+"""Factor between a value and the end of its error bar that the axes show at most."""
 
 
 def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
@@ -22,18 +27,19 @@ def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
     figure, axes = new_figure(f"Scaling: {table.grid.title}")
     drawn: list[float] = []
     for place, row in enumerate(table.grid.rows):
-        speeds = {nodes: mean(list(cell.figures("tokens_per_s").values())) for nodes, cell in row.cells.items()}
-        found = [(nodes, speed) for nodes, speed in sorted(speeds.items()) if speed is not None]
+        speeds = {nodes: mean_of(_SPEED, cell) for nodes, cell in row.cells.items()}
+        found = [(nodes, speed.estimate) for nodes, speed in sorted(speeds.items()) if speed is not None]
         if not found:
             continue
         values = [speed.value for _, speed in found]
-        below = [max(0.0, speed.value - speed.low) for _, speed in found]
+        below = [max(0.0, speed.value - speed.low) for _, speed in found]  # rounding may put a bound beyond its value
         above = [max(0.0, speed.high - speed.value) for _, speed in found]
         # the first row is on top with the smallest marker, so that points that coincide all show
         line = row_line(table, row, looks) | {"markersize": min(10, 5 + 1.5 * place), "zorder": 3 - place / 100}
         axes.errorbar([nodes for nodes, _ in found], values, yerr=[below, above], capsize=3, **line)
-        # a log axis cannot show a low end of 0 or less, nor is it worth decades of the axis
-        drawn += [bound for _, speed in found for bound in (max(speed.low, speed.value / 2), speed.high)]
+        # the end of a bar far from its value is not worth decades of the axis
+        drawn += [max(speed.low, speed.value / _FARTHEST) for _, speed in found]
+        drawn += [min(speed.high, speed.value * _FARTHEST) for _, speed in found]
     if not drawn:
         return None
     drawn += _ideal(axes, table)
@@ -48,11 +54,11 @@ def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
 def _ideal(axes: Axes, table: Table) -> list[float]:
     """Draw the line of ideal scaling and return its values; none where the reference did not complete."""
     reference = table.reference
-    start = mean(list(reference.cell.figures("tokens_per_s").values())) if reference.cell else None
+    start = mean_of(_SPEED, reference.cell) if reference.cell else None
     if start is None:
         return []
     nodes = table.grid.nodes
-    values = [start.value * count / reference.nodes for count in nodes]
+    values = [start.estimate.value * count / reference.nodes for count in nodes]
     axes.plot(nodes, values, label=f"ideal from {reference}", gid="ideal", **REFERENCE_LINE)
     return values
 
@@ -86,7 +92,10 @@ def _bars(grid: Grid) -> list[str]:
         return []
     if most < FEWEST_FOR_INTERVAL:
         return ["Error bars: range of 2 repeats."]
-    return ["Error bars: 95 % interval of the mean over repeats (of 2 repeats: their range)."]
+    return [
+        "Error bars: 95 % interval of the geometric mean over repeats, or over sessions with several repeats (of 2: "
+        "the range)."
+    ]
 
 
 def _not_shown(grid: Grid) -> list[str]:

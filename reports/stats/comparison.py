@@ -1,20 +1,24 @@
-"""Ratios of two groups of runs, by the one rule that the way they were run allows.
+"""Ratios and differences of two groups of runs, by the one rule that the way they were run allows.
 
-Runs of one session (one allocation of a batch job, or one local call of `run`) share its machines and its drift, so
-their ratio is taken in pairs: the same repeat of both, in the same session. Runs of different sessions share nothing;
-there the unit is the session: the means of its logarithms are compared by Welch's t (B. L. Welch, "The generalization
-of Student's problem when several different population variances are involved", Biometrika 34, 1947).
+For throughput: runs of one session (one allocation of a batch job, or one local call of `run`) share its machines and
+its drift, so their ratio is taken in pairs: the same repeat of both, in the same session and in its time: what was
+retried after a later repeat had started has no partner, because the machine has moved on. Runs of different sessions
+share nothing; there the unit is the session: the means of its logarithms are compared by Welch's t (B. L. Welch, "The
+generalization of Student's problem when several different population variances are involved", Biometrika 34, 1947).
+
+For losses: repeat r of every strategy starts from the same seed, and so from the same weights and the same order of
+samples. The machine has no part in a loss, so differences are taken between runs of one seed, whatever their sessions.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from reports.stats.intervals import CONFIDENCE, FEWEST_FOR_INTERVAL, Estimate
 
@@ -24,16 +28,25 @@ class Rule(StrEnum):
 
     PAIRS = "pairs"
     SESSIONS = "sessions"
+    SEEDS = "seeds"
     ITSELF = "itself"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One run's figure, with the session and the repeat that it belongs to."""
+    """One run's figure, with the session and the repeat that it belongs to; repeats of one number share a seed.
+
+    Attributes:
+        started: seconds since the epoch; None if unknown.
+        late: True if a later repeat of the session had started before: a retry, at another time than its repeat.
+
+    """
 
     value: float
     session: str
     repeat: int
+    started: float | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,10 +55,12 @@ class Comparison:
 
     Attributes:
         estimate: value with interval or range; its count is that of the pairs, or of the smaller side's sessions.
+        rule: pairs of one session, means of sessions, or (for losses) pairs of one seed.
         sessions: sessions of the numerator and of the denominator that took part.
         p_value: two-sided, of the ratio being 1 (the difference being 0); None without an interval.
         deviation: standard deviation of the paired differences (for a ratio, of the log-ratios); None without an
             interval of pairs.
+        gap: largest difference between the starts of a pair's runs, in seconds; None if unknown or without such pairs.
 
     """
 
@@ -54,6 +69,7 @@ class Comparison:
     sessions: tuple[int, int]
     p_value: float | None = None
     deviation: float | None = None
+    gap: float | None = None
 
     @property
     def count(self) -> int:
@@ -63,42 +79,67 @@ class Comparison:
 
 def ratio(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Comparison | None:
     """Return the ratio of geometric means; None if either side has no positive figure to compare."""
-    made = _compared(_logarithms(numerators), _logarithms(denominators))
+    made = _of_sessions(_logarithms(numerators), _logarithms(denominators))
     if made is None:
         return None
     of_logs = made.estimate
     estimate = Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)
-    return Comparison(estimate, made.rule, made.sessions, made.p_value, made.deviation)
+    return replace(made, estimate=estimate)
 
 
 def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Comparison | None:
-    """Return the difference of means, by the same rules; None if either side is empty."""
-    return _compared(minuends, subtrahends)
+    """Return the mean difference between runs of one seed (the same repeat); None if no seed has both."""
+    if minuends and list(minuends) == list(subtrahends):
+        return _itself(minuends)
+    pairs = _pairs(minuends, subtrahends, lambda each: each.repeat)
+    return _by_pairs(pairs, Rule.SEEDS) if pairs else None
 
 
 def _logarithms(samples: Sequence[Sample]) -> list[Sample]:
-    return [Sample(math.log(each.value), each.session, each.repeat) for each in samples if each.value > 0]
+    return [replace(each, value=math.log(each.value)) for each in samples if each.value > 0]
 
 
-def _compared(first: Sequence[Sample], second: Sequence[Sample]) -> Comparison | None:
+def _of_sessions(first: Sequence[Sample], second: Sequence[Sample]) -> Comparison | None:
     if not first or not second:
         return None
     if list(first) == list(second):
-        centre = first[0].value - second[0].value  # exactly 0, whatever the runs were
-        sessions = len({each.session for each in first})
-        return Comparison(Estimate(centre, centre, centre, len(first)), Rule.ITSELF, (sessions, sessions))
-    pairs, means = _pairs(first, second), (_session_means(first), _session_means(second))
+        return _itself(first)
+    pairs = _pairs(_in_time(first), _in_time(second), lambda each: (each.session, each.repeat))
+    means = _session_means(first), _session_means(second)
     fewest = min(len(side) for side in means)
     if len(pairs) < FEWEST_FOR_INTERVAL <= fewest or not pairs:
         return _by_sessions(*means)
-    return _by_pairs(pairs)
+    return replace(_by_pairs(pairs, Rule.PAIRS), gap=_gap(pairs))
 
 
-def _pairs(first: Sequence[Sample], second: Sequence[Sample]) -> dict[tuple[str, int], float]:
-    """Return the difference of each pair: the same repeat in the same session."""
-    others = {(each.session, each.repeat): each.value for each in second}
-    places = {(each.session, each.repeat): each.value for each in first}
-    return {place: value - others[place] for place, value in places.items() if place in others}
+def _in_time(samples: Sequence[Sample]) -> list[Sample]:
+    return [each for each in samples if not each.late]
+
+
+def _gap(pairs: Sequence[tuple[Sample, Sample]]) -> float | None:
+    apart = [
+        abs(one.started - other.started)
+        for one, other in pairs
+        if one.started is not None and other.started is not None
+    ]
+    return max(apart) if len(apart) == len(pairs) else None
+
+
+def _itself(samples: Sequence[Sample]) -> Comparison:
+    sessions = _sessions(samples)
+    return Comparison(Estimate(0.0, 0.0, 0.0, len(samples)), Rule.ITSELF, (sessions, sessions))
+
+
+def _sessions(samples: Sequence[Sample]) -> int:
+    return len({each.session for each in samples})
+
+
+def _pairs(
+    first: Sequence[Sample], second: Sequence[Sample], key: Callable[[Sample], Hashable]
+) -> list[tuple[Sample, Sample]]:
+    """Return the runs of both sides that agree in the key, which no two runs of one side share."""
+    others = {key(each): each for each in second}
+    return [(each, others[key(each)]) for each in first if key(each) in others]
 
 
 def _session_means(samples: Sequence[Sample]) -> list[float]:
@@ -108,14 +149,14 @@ def _session_means(samples: Sequence[Sample]) -> list[float]:
     return [float(np.mean(values)) for values in by_session.values()]
 
 
-def _by_pairs(pairs: dict[tuple[str, int], float]) -> Comparison:
-    values = np.array(list(pairs.values()))
-    sessions = len({session for session, _ in pairs})
+def _by_pairs(pairs: Sequence[tuple[Sample, Sample]], rule: Rule) -> Comparison:
+    values = np.array([one.value - other.value for one, other in pairs])
+    sessions = _sessions([one for one, _ in pairs]), _sessions([other for _, other in pairs])
     centre, count = float(values.mean()), len(values)
     if count < FEWEST_FOR_INTERVAL:
-        return Comparison(Estimate(centre, values.min(), values.max(), count), Rule.PAIRS, (sessions, sessions))
+        return Comparison(Estimate(centre, float(values.min()), float(values.max()), count), rule, sessions)
     deviation = float(values.std(ddof=1))
-    made = _with_interval(centre, deviation / math.sqrt(count), count - 1.0, count, Rule.PAIRS, (sessions, sessions))
+    made = _with_interval(centre, deviation / math.sqrt(count), count - 1.0, count, rule, sessions)
     return replace(made, deviation=deviation)
 
 
@@ -136,7 +177,7 @@ def _by_sessions(first: list[float], second: list[float]) -> Comparison:
 def _with_interval(
     centre: float, error: float, freedom: float, count: int, rule: Rule, sessions: tuple[int, int]
 ) -> Comparison:
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * error
+    half = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
     distance = abs(centre) / error if error else math.inf if centre else 0.0
-    p_value = float(2 * stats.t.sf(distance, freedom))
+    p_value = float(2 * special.stdtr(freedom, -distance))
     return Comparison(Estimate(centre, centre - half, centre + half, count), rule, sessions, p_value)

@@ -1,4 +1,4 @@
-"""Means and ratios over repeats, each with its uncertainty. The unit of every comparison is the run.
+"""Means over repeats, each with its uncertainty. The unit is the run, or the mean of an allocation's runs.
 
 From 3 repeats on, a 95 % interval of Student's t; with 2, the range; with 1, the bare number. With so few
 repeats a percentile bootstrap, unlike the t-interval, covers far less than its nominal level.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 3
@@ -33,9 +33,11 @@ class Estimate:
         return self.count >= FEWEST_FOR_INTERVAL
 
 
-@lru_cache
-def _t(count: int) -> float:
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1))
+class Average(Protocol):
+    """A mean with its interval: `mean`, or `geometric_mean` for rates."""
+
+    def __call__(self, values: Sequence[float]) -> Estimate | None:
+        """Return the mean and its t-interval; None without values."""
 
 
 def mean(values: Sequence[float]) -> Estimate | None:
@@ -46,5 +48,30 @@ def mean(values: Sequence[float]) -> Estimate | None:
     centre = float(np.mean(values))
     if count < FEWEST_FOR_INTERVAL:
         return Estimate(centre, min(values), max(values), count)
-    half_width = _t(count) * float(np.std(values, ddof=1)) / math.sqrt(count)
+    half_width = (
+        float(special.stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * float(np.std(values, ddof=1)) / math.sqrt(count)
+    )
     return Estimate(centre, centre - half_width, centre + half_width, count)
+
+
+def geometric_mean(values: Sequence[float]) -> Estimate | None:
+    """Return the geometric mean of positive values, with exp of the t-interval of the logarithms' mean.
+
+    For rates: noise multiplies them, so they are skewed and never negative. An arithmetic interval of 900, 1,000 and
+    9,000 tokens/s would begin below 0.
+    """
+    of_logs = mean([math.log(value) for value in values])
+    if of_logs is None:
+        return None
+    return Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)
+
+
+def over_allocations(average: Average, allocations: Sequence[Sequence[float]]) -> tuple[Estimate | None, bool]:
+    """Return the mean of all values, and whether its units are the allocations rather than the runs.
+
+    Runs of one allocation share its nodes, so they say little about how another one would have been: the units are the
+    allocations' means if there are several and some have several runs.
+    """
+    if len(allocations) < 2 or max(map(len, allocations)) == 1:
+        return average([value for values in allocations for value in values]), False
+    return average([each.value for values in allocations if (each := average(values)) is not None]), True

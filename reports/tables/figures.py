@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
-from reports.stats.comparison import Comparison, Rule, ratio
-from reports.stats.intervals import Estimate, mean
+from reports.stats.comparison import Comparison, Rule, difference, ratio
+from reports.stats.intervals import Estimate, geometric_mean, mean, over_allocations
+from reports.tables.comparability import Comparability, kind_of, named
 from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
 
@@ -46,20 +47,28 @@ def _row_of(grid: Grid, strategy: str) -> Row | None:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a cell shows: an estimate and, if it is a ratio, how it was made."""
+    """What a cell shows: an estimate and, if it compares cells, how it was made."""
 
     estimate: Estimate
+    sessions: int = 0
+    """Allocations of which it is the mean; 0 if it is the mean of runs, or compares cells."""
     comparison: Comparison | None = None
+    differing: list[str] = field(default_factory=list)
+    """Attributes that should agree between the compared cells and do not, with their values."""
 
     @property
     def lacks_interval(self) -> bool:
-        """True for a ratio of too few pairs or sessions."""
+        """True for a comparison of too few pairs or sessions."""
         made = self.comparison
         return made is not None and made.rule is not Rule.ITSELF and not made.estimate.is_interval
 
     def note(self, repeats: int) -> str:
-        """Return how a ratio was made, if not from a pair of each of `repeats` repeats: `1 pair`."""
+        """Return why cells are not comparable, else how they were compared if not by a pair of each of `repeats`."""
         made = self.comparison
+        if self.differing:
+            return named(self.differing)
+        if self.sessions:
+            return f"of {self.sessions} sessions"
         if made is None or made.rule is Rule.ITSELF:
             return ""
         if made.rule is Rule.SESSIONS:
@@ -68,26 +77,46 @@ class Figure:
         return counted(made.count, "pair") if made.count < repeats else ""
 
 
-def figure_of(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> Figure | None:
+def figure_of(
+    metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference, comparability: Comparability
+) -> Figure | None:
     """Return the figure of one cell; None where a run that it needs did not complete."""
     cell = row.cells.get(nodes)
     if cell is None:
         return None
     if metric.against is None:
-        found = mean(list(cell.figures(metric.column).values()))
-        return None if found is None else Figure(found)
-    other = _other(metric, grid, row, nodes, reference)
-    made = None if other is None else ratio(cell.samples(metric.column), other.samples(metric.column))
-    return None if made is None else Figure(made.estimate, made)
+        return mean_of(metric, cell)
+    on, other = _other(metric, grid, row, nodes, reference)
+    compare = ratio if metric.compared == "ratio" else difference
+    made = None if other is None else compare(cell.samples(metric.column), other.samples(metric.column))
+    if made is None or other is None:
+        return None
+    kind = "losses" if metric.at_tokens else kind_of(nodes, on)
+    return Figure(made.estimate, comparison=made, differing=comparability.differences(kind, cell, other))
 
 
-def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> CellRuns | None:
+def mean_of(metric: Metric, cell: CellRuns) -> Figure | None:
+    """Return the mean of a cell's completed runs; None without one that has the figure.
+
+    The machine has a part in rates only, so only these depend on the allocation.
+    """
+    allocations = cell.by_allocation(metric.column)
+    if metric.rate:
+        found, are_units = over_allocations(geometric_mean, allocations)
+    else:
+        found, are_units = mean([value for values in allocations for value in values]), False
+    return None if found is None else Figure(found, sessions=len(allocations) if are_units else 0)
+
+
+def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableReference) -> tuple[int, CellRuns | None]:
+    """Return the node count and the cell that a cell is compared with."""
     if metric.against == "reference":
-        return reference.cell
+        return reference.nodes, reference.cell
     if metric.against == "own smallest":
-        return next((row.cells[n] for n in grid.nodes if n in row.cells and row.cells[n].completed), None)
+        own = ((n, row.cells[n]) for n in grid.nodes if n in row.cells and row.cells[n].completed)
+        return next(own, (nodes, None))
     base = _row_of(grid, reference.strategy)
-    return base.cells.get(nodes) if base else None
+    return nodes, base.cells.get(nodes) if base else None
 
 
 def ending(cell: CellRuns | None) -> str:

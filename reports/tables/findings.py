@@ -11,6 +11,9 @@ from reports.stats.comparison import Comparison, Rule
 from reports.stats.verdicts import ALPHA, POWER, Verdict, smallest_ratio, verdicts
 from reports.tables.notices import Notice
 
+PLAIN = "Intervals in the cells are plain: 95 % each, not adjusted for their number."
+"""Stands under every table with an interval."""
+
 Named = tuple[str, Comparison]
 """A cell for people, `hsdp on 2 nodes`, and its ratio to the reference's strategy on the same nodes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bench.contract.base import AxisValue
@@ -42,10 +43,22 @@ class CellRuns:
             if record.get(column) is not None and record[column] == record[column]  # not NaN
         }
 
+    def by_allocation(self, column: str) -> list[list[float]]:
+        """Return the same, divided by the allocation that runs were in; all outside batch jobs are in one."""
+        place = {int(record["repeat"]): record["session"] if record.get("job") else None for record in self.completed}
+        divided: dict[str | None, list[float]] = {}
+        for repeat, value in self.figures(column).items():
+            divided.setdefault(place[repeat], []).append(value)
+        return list(divided.values())
+
     def samples(self, column: str) -> list[Sample]:
-        """Return the same with their sessions; results that name none are of one session."""
-        sessions = {int(record["repeat"]): str(record.get("session") or "") for record in self.completed}
-        return [Sample(value, sessions[repeat], repeat) for repeat, value in self.figures(column).items()]
+        """Return the same with their sessions and starts; results that name no session are of one."""
+        records = {int(record["repeat"]): record for record in self.completed}
+        return [
+            Sample(value, _session(record), repeat, _started(record), late=record[_LATE])
+            for repeat, value in self.figures(column).items()
+            if (record := records[repeat])
+        ]
 
 
 @dataclass(frozen=True)
@@ -88,9 +101,33 @@ def grids(sweep: LoadedSweep) -> list[Grid]:
     return [_grid(dict(outside), cells, sweep.plan) for outside, cells in by_labels.items()]
 
 
+_LATE = "late"
+"""Key of a record: True if a later repeat of its session had started before it."""
+
+
 def _records(sweep: LoadedSweep) -> list[Record]:
     frame = sweep.frame.astype(object)
-    return frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
+    records: list[Record] = frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
+    firsts: dict[str, dict[int, float]] = {}
+    for record in records:
+        if (started := _started(record)) is not None:
+            of_session = firsts.setdefault(_session(record), {})
+            repeat = int(record["repeat"])
+            of_session[repeat] = min(started, of_session.get(repeat, started))
+    for record in records:
+        started, repeat = _started(record), int(record["repeat"])
+        later = [first for other, first in firsts.get(_session(record), {}).items() if other > repeat]
+        record[_LATE] = started is not None and any(first < started for first in later)
+    return records
+
+
+def _session(record: Record) -> str:
+    return str(record.get("session") or "")
+
+
+def _started(record: Record) -> float | None:
+    """Return the start of the attempt in seconds since the epoch; None before it has a result."""
+    return datetime.fromisoformat(record["started"]).timestamp() if record.get("started") else None
 
 
 def _grid(labels: Labels, cells: list[CellRuns], plan: Plan) -> Grid:

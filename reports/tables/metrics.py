@@ -10,8 +10,8 @@ from typing import Literal
 from reports.stats.intervals import Estimate
 
 Against = Literal["reference", "own smallest", "same nodes"]
-"""The denominator of a ratio: the sweep's one reference, the row's own smallest node count that completed, or the
-reference's strategy on the same nodes."""
+"""The denominator of a ratio (the subtrahend of a difference): the sweep's one reference, the row's own smallest node
+count that completed, or the reference's strategy on the same nodes."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,12 @@ class Style:
     factor: float
     decimals: int
     unit: str = ""
+    sign: Literal["-", "+"] = "-"
+    """Which values have a sign: negative ones (`-`) or all (`+`)."""
 
     def number(self, value: float) -> str:
         """Return the value without its unit."""
-        return f"{value * self.factor:,.{self.decimals}f}"
+        return f"{value * self.factor:{self.sign},.{self.decimals}f}"
 
 
 StyleFor = Callable[[float], Style]
@@ -68,6 +70,14 @@ def _loss(_: float) -> Style:
     return Style(1, 4)
 
 
+def _loss_difference(_: float) -> Style:
+    return Style(1, 4, sign="+")
+
+
+def _count(_: float) -> Style:
+    return Style(1, 0)
+
+
 @dataclass(frozen=True)
 class Metric:
     """One metric of a scaling table."""
@@ -82,6 +92,12 @@ class Metric:
     meaning: str = "mean over repeats"
     """Markdown for docs/reference/metrics.md, which is generated from it."""
     against: Against | None = None
+    compared: Literal["ratio", "difference"] = "ratio"
+    """How it relates to what it is compared with."""
+    rate: bool = False
+    """True for a speed, whose noise multiplies it: its mean is geometric, with the interval of the logarithms."""
+    at_tokens: bool = False
+    """True for a loss: read beside others only at the same number of trained tokens."""
     headline: bool = False
     """True if the terminal shows it too."""
     optional: bool = False
@@ -96,14 +112,16 @@ class Metric:
         low, high = style.number(estimate.low), style.number(estimate.high)
         if not estimate.is_interval:
             return f"{value}{unit} ({low} .. {high})"
-        if self.against is not None:
+        if self.rate or self.against is not None:
             return f"{value}{unit} [{low}, {high}]"
         return f"{value} ± {style.number((estimate.high - estimate.low) / 2)}{unit}"
 
 
+_GEOMETRIC = "geometric mean over repeats"
+
 METRICS: tuple[Metric, ...] = (
-    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, headline=True),
-    Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate),
+    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, _GEOMETRIC, rate=True, headline=True),
+    Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate, _GEOMETRIC, rate=True),
     Metric(
         "speed_up",
         "speed-up over {reference}",
@@ -146,16 +164,18 @@ METRICS: tuple[Metric, ...] = (
         "MFU, full attention",
         "mfu",
         _percent,
+        rate=True,
         optional=True,
-        meaning="mean over repeats; left out where no device's peak is known",
+        meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
     ),
     Metric(
         "mfu_causal",
         "MFU, causal attention",
         "mfu_causal",
         _percent,
+        rate=True,
         optional=True,
-        meaning="mean over repeats; left out where no device's peak is known",
+        meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
     ),
     Metric(
         "aggregation_wait_s",
@@ -173,7 +193,20 @@ METRICS: tuple[Metric, ...] = (
         optional=True,
         meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
     ),
-    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent),
-    Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss),
-    Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, headline=True),
+    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent, _GEOMETRIC, rate=True),
+    Metric("trained_tokens", "trained tokens", "trained_tokens", _count),
+    Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss, at_tokens=True),
+    Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, at_tokens=True, headline=True),
+    Metric(
+        "loss_difference",
+        "validation loss minus {strategy}'s",
+        "loss_validation",
+        _loss_difference,
+        against="same nodes",
+        compared="difference",
+        at_tokens=True,
+        headline=True,
+        meaning="validation loss minus that of the reference's strategy on the same nodes: mean over pairs of one seed "
+        "(the same repeat), whatever their sessions",
+    ),
 )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
-from bench.contract.run import Run
-from reports.data.comparable import Kind, differences
-from reports.data.frame import LoadedSweep
+from reports.data.words import counted
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
+from reports.tables.comparability import Comparability, not_comparable
 from reports.tables.figures import TableReference, damaged
-from reports.tables.grid import CellRuns, Grid
+from reports.tables.grid import Grid
+from reports.tables.spread import Cells, completed_cells, noisy, of_one_allocation
+from reports.tables.trained_tokens import UnequalTokens
 
 
 @dataclass(frozen=True)
@@ -30,44 +30,58 @@ class Notice:
         return f"{self.caution}{where}: {self.caution.meaning}; {self.caution.remedy}."
 
 
-def notices(grid: Grid, sweep: LoadedSweep, reference: TableReference, few_pairs: Sequence[str] = ()) -> list[Notice]:
+def notices(
+    grid: Grid,
+    comparability: Comparability,
+    reference: TableReference,
+    unequal: UnequalTokens,
+    few_pairs: Sequence[str] = (),
+) -> list[Notice]:
     """Return all cautions of a table, in the order of `Caution`.
 
     Args:
-        few_pairs: cells with enough repeats of which some ratio has no interval all the same.
+        unequal: rows and columns whose losses are after different numbers of trained tokens.
+        few_pairs: cells with enough repeats of which some comparison has no interval all the same.
 
     """
+    everywhere = {(label, count) for label, count, _ in completed_cells(grid)}
     found = [
-        *_measured(grid),
+        *_measured(grid, everywhere),
         *_few_repeats(grid),
+        *_of_cells(Caution.NOISY_REPEATS, noisy(grid, comparability.sweep), everywhere),
+        *_of_cells(Caution.ONE_SESSION, of_one_allocation(grid), everywhere),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
-        *_not_comparable(grid, sweep),
+        *(
+            Notice(Caution.NOT_COMPARABLE, text)
+            for text in not_comparable(grid, comparability, reference.cell, reference.strategy)
+        ),
+        *([Notice(Caution.UNEQUAL_TOKENS, places)] if (places := unequal.places(grid)) else []),
         *([] if reference.completed else [Notice(Caution.NO_REFERENCE, str(reference))]),
         *_damaged(grid),
     ]
     return sorted(found, key=lambda notice: list(Caution).index(notice.caution))
 
 
-def _measured(grid: Grid) -> list[Notice]:
+def _measured(grid: Grid, everywhere: Cells) -> list[Notice]:
     """Return the cautions recorded by the runs; one that not all completed cells have names its rows and nodes."""
-    places: dict[str, set[tuple[str, int]]] = {}
-    everywhere = set()
-    for row in grid.rows:
-        for nodes, cell in row.cells.items():
-            if cell.completed:
-                everywhere.add((row.label, nodes))
-            for record in cell.completed:
-                for caution in filter(None, record["cautions"].split(", ")):
-                    places.setdefault(caution, set()).add((row.label, nodes))
-    return [Notice(Caution(caution), _where(touched, everywhere)) for caution, touched in places.items()]
+    places: dict[str, Cells] = {}
+    for label, nodes, cell in completed_cells(grid):
+        for record in cell.completed:
+            for caution in filter(None, record["cautions"].split(", ")):
+                places.setdefault(caution, set()).add((label, nodes))
+    return [notice for name, touched in places.items() for notice in _of_cells(Caution(name), touched, everywhere)]
 
 
-def _where(touched: set[tuple[str, int]], everywhere: set[tuple[str, int]]) -> str:
+def _of_cells(caution: Caution, touched: Cells, everywhere: Cells) -> list[Notice]:
+    return [Notice(caution, _where(touched, everywhere))] if touched else []
+
+
+def _where(touched: Cells, everywhere: Cells) -> str:
     if touched == everywhere:
         return ""
     rows, nodes = {row for row, _ in touched}, {count for _, count in touched}
     if touched == {place for place in everywhere if place[1] in nodes}:
-        return f"on {', '.join(str(count) for count in sorted(nodes))} nodes"
+        return f"on {counted(', '.join(str(count) for count in sorted(nodes)), 'node')}"
     if touched == {place for place in everywhere if place[0] in rows}:
         return ", ".join(sorted(rows))
     return ", ".join(f"{row} on {count}" for row, count in sorted(touched))
@@ -87,24 +101,3 @@ def _damaged(grid: Grid) -> list[Notice]:
         if record["outcome"] == "damaged"
     )
     return [Notice(Caution.DAMAGED_RESULT, ", ".join(runs))] if runs else []
-
-
-def _not_comparable(grid: Grid, sweep: LoadedSweep) -> list[Notice]:
-    """Return a notice for each attribute that differs along a column (strategies) or a row (node counts)."""
-    columns = [[row.cells[nodes] for row in grid.rows if nodes in row.cells] for nodes in grid.nodes]
-    rows = [list(row.cells.values()) for row in grid.rows]
-    found: dict[str, None] = {}
-    lines: list[tuple[Kind, list[CellRuns]]] = [("across-strategies", cells) for cells in columns]
-    lines += [("across-nodes", cells) for cells in rows]
-    for kind, cells in lines:
-        found |= dict.fromkeys(differences(kind, _documents(cells, sweep)))
-    return [Notice(Caution.NOT_COMPARABLE, attribute) for attribute in found]
-
-
-def _documents(cells: list[CellRuns], sweep: LoadedSweep) -> list[tuple[Run, Measured]]:
-    documents = []
-    for identity in dict.fromkeys(record["run"] for cell in cells for record in cell.completed):
-        measured = sweep.results[identity].measured
-        if measured is not None:
-            documents.append((sweep.runs[identity], measured))
-    return documents

@@ -11,6 +11,7 @@ from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.caption import caption
+from reports.tables.comparability import Comparability
 from reports.tables.figures import (
     Figure,
     TableReference,
@@ -21,10 +22,11 @@ from reports.tables.figures import (
     same_as_text,
     shortfall,
 )
-from reports.tables.findings import findings
+from reports.tables.findings import PLAIN, findings
 from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
+from reports.tables.trained_tokens import unequal_tokens
 
 LAYOUT = "layout: federation x replicate x shard"
 """Title of the first block of every table."""
@@ -40,6 +42,11 @@ class TableCell:
     """`completed` where there is an estimate, else the reason why there is none."""
     same_as: str
     """`= fsdp` where the runs are those of another combination, else empty."""
+
+    @property
+    def has_interval(self) -> bool:
+        """True if the text has a confidence interval."""
+        return self.figure is not None and self.figure.estimate.is_interval
 
 
 @dataclass(frozen=True)
@@ -66,31 +73,39 @@ class Table:
     """Why runs failed or combinations are impossible; cells refer to them as `[1]`, `[2]`, ..."""
     notices: list[Notice]
     findings: list[str]
-    """What the comparisons of strategies on the same nodes show, in sentences."""
+    """What the comparisons of strategies on the same nodes show, in sentences, and how to take the intervals."""
 
 
 def tables(sweep: LoadedSweep) -> list[Table]:
     """Return all scaling tables of a sweep, in the order of its plan."""
-    return [_table(grid, sweep) for grid in grids(sweep)]
+    comparability = Comparability(sweep)
+    return [_table(grid, sweep, comparability) for grid in grids(sweep)]
 
 
-def _table(grid: Grid, sweep: LoadedSweep) -> Table:
+def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Table:
     reference = reference_of(grid, sweep.plan)
     footnotes: dict[str, int] = {}
+    unequal = unequal_tokens(grid)
     blocks = []
     for metric in METRICS:
         title = metric.title.format(reference=reference, strategy=reference.strategy)
         cells = [
             [
-                _cell(metric, row.cells.get(nodes), figure_of(metric, grid, row, nodes, reference), footnotes)
+                _cell(
+                    metric,
+                    cell := row.cells.get(nodes),
+                    figure_of(metric, grid, row, nodes, reference, comparability),
+                    unequal.note(index, nodes, cell) if cell and metric.at_tokens and metric.against is None else "",
+                    footnotes,
+                )
                 for nodes in grid.nodes
             ]
-            for row in grid.rows
+            for index, row in enumerate(grid.rows)
         ]
         if not metric.optional or any(cell.figure for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
-    cautions = notices(grid, sweep, reference, _with_few_pairs(grid, blocks))
+    cautions = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
     return Table(
         grid,
         caption(grid, sweep),
@@ -99,12 +114,15 @@ def _table(grid: Grid, sweep: LoadedSweep) -> Table:
         blocks,
         list(footnotes),
         cautions,
-        findings(_compared(grid, blocks), reference.strategy, cautions),
+        [
+            *findings(_compared(grid, blocks), reference.strategy, cautions),
+            *([PLAIN] if any(cell.has_interval for block in blocks for line in block.cells for cell in line) else []),
+        ],
     )
 
 
 def _with_few_pairs(grid: Grid, blocks: list[Block]) -> list[str]:
-    """Return the cells with enough repeats of which some ratio has no interval all the same, row by row."""
+    """Return the cells with enough repeats of which some comparison has no interval all the same, row by row."""
     return [
         f"{row.label} on {nodes}"
         for place, row in enumerate(grid.rows)
@@ -116,18 +134,25 @@ def _with_few_pairs(grid: Grid, blocks: list[Block]) -> list[str]:
 
 
 def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:
-    """Return the ratios to the reference's strategy on the same nodes, each cell that shows its own runs once."""
+    """Return the ratios to the reference's strategy on the same nodes of comparable cells, each that shows its own
+    runs once.
+    """
     return [
         (f"{row.label} on {counted(nodes, 'node')}", cell.figure.comparison)
         for block in blocks
-        if block.metric.against == "same nodes"
+        if block.metric.key == "ratio"
         for row, cells in zip(grid.rows, block.cells, strict=True)
         for nodes, cell in zip(grid.nodes, cells, strict=True)
-        if not cell.same_as and cell.figure is not None and cell.figure.comparison is not None
+        if not cell.same_as
+        and cell.figure is not None
+        and cell.figure.comparison is not None
+        and not cell.figure.differing
     ]
 
 
-def _cell(metric: Metric, cell: CellRuns | None, figure: Figure | None, footnotes: dict[str, int]) -> TableCell:
+def _cell(
+    metric: Metric, cell: CellRuns | None, figure: Figure | None, tokens: str, footnotes: dict[str, int]
+) -> TableCell:
     marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(cell))
     same_as = same_as_text(cell) if cell else ""
     if cell is None or not cell.completed:
@@ -135,7 +160,7 @@ def _cell(metric: Metric, cell: CellRuns | None, figure: Figure | None, footnote
     if figure is None:
         missing = "not measured" if metric.against is None else "no reference"
         return TableCell(_with(missing, same_as), None, missing, same_as)
-    notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed))) if note)
+    notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed)), tokens) if note)
     return TableCell(_with(metric.text(figure.estimate), notes) + marks, figure, "completed", same_as)
 
 
@@ -150,12 +175,23 @@ def _layout(cell: CellRuns | None) -> str:
     return f"{layout.federation} x {layout.replicate} x {layout.shard}"
 
 
+def _rule(figure: Figure | None) -> str:
+    if figure is None or (figure.comparison is not None and figure.comparison.rule is Rule.ITSELF):
+        return ""
+    if figure.comparison is None:
+        return str(Rule.SESSIONS) if figure.sessions else ""
+    return str(figure.comparison.rule)
+
+
 def long_form(made: list[Table]) -> pd.DataFrame:
     """Return every cell of every table as a row with raw numbers: the content of tables.csv.
 
     Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
     low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
-    ratio: `pairs` of runs of one session, which `count` counts, or means of different `sessions`).
+    comparison: `pairs` of runs of one session or of one of the `seeds`, which `count` counts, or means of different
+    `sessions`; of a mean: `sessions` if these are its units), pair_gap_s (largest difference between the starts of the
+    runs of one of the `pairs`, seconds), not_comparable (attributes that should agree between the
+    compared cells and do not).
     """
     rows = []
     for table in made:
@@ -181,7 +217,9 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                             "high": figure.high if figure else None,
                             "count": figure.count if figure else 0,
                             "interval": figure.is_interval if figure else False,
-                            "rule": str(comparison.rule) if comparison and comparison.rule is not Rule.ITSELF else "",
+                            "rule": _rule(cell.figure),
+                            "pair_gap_s": comparison.gap if comparison else None,
+                            "not_comparable": "; ".join(cell.figure.differing) if cell.figure else "",
                         }
                     )
     return pd.DataFrame(rows)

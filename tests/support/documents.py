@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bench.contract.training import Training
 RANKS_PER_NODE = 4
 BLOCK = 8
 STATE_BYTES = 2**20
+START = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 STRATEGIES = {
     "fsdp": StrategySettings(),
     "hsdp": StrategySettings(shard="node"),
@@ -45,6 +47,7 @@ class SweepDocuments:
         }
         self.cells: list[Cell] = []
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
+        self._ended = 0
 
     def labels(
         self, strategy: str, nodes: int, streams: int = 1, batch: int = 4, model: str = "llama-tiny"
@@ -92,20 +95,27 @@ class SweepDocuments:
         allocation: Allocation | None = None,
         session: str | None = None,
         slow_hosts: Sequence[str] = (),
+        started: datetime | None = None,
     ) -> None:
+        """Write a result; its attempt started in the time of its repeat if nothing else is said."""
+        self._ended += 1
         result = Result(
             run=identity,
             attempt=0,
             outcome=outcome,
             reason=reason,
-            started="2030-01-02T03:04:05+00:00",
-            seconds=12.5,
+            started=(started or self._in_order(identity)).isoformat(timespec="seconds"),
+            seconds=12.5 if measured is None else max(12.5, measured.window.seconds + 1),
             allocation=allocation,
             session=session,
             slow_hosts=list(slow_hosts),
             measured=measured,
         )
         write_document(self.folder(identity).result, result)
+
+    def _in_order(self, identity: str) -> datetime:
+        """Return a start repeat after repeat, a day for each, and no two the same."""
+        return START + timedelta(days=int(identity.rsplit("r", 1)[1]), minutes=self._ended)
 
     def job(self, number: int, state: str, seconds: float, nodes: int = 2) -> Path:
         """A batch job that has ended."""
@@ -115,13 +125,42 @@ class SweepDocuments:
         return path
 
     def steps(self, identity: str, losses: Sequence[Sequence[float]], tokens: Sequence[int]) -> None:
-        """`losses[group][step]`, with `tokens[group]` per step."""
+        """Write `losses[group][step]`, the last one until the end, with `tokens[group]` per step; the result agrees."""
+        folder = self.folder(identity)
+        run = Run.model_validate_json(folder.run.read_text())
+        result = Result.model_validate_json(folder.result.read_text())
         rows = [
-            {"step": step, "group": group, "seconds": 0.1, "tokens": tokens[group], "loss": loss, "in_window": True}
+            {
+                "step": step,
+                "group": group,
+                "seconds": 0.1,
+                "tokens": tokens[group],
+                "loss": of_group[min(step, len(of_group) - 1)],
+                "in_window": step >= run.first_window_step,
+            }
+            for step in range(run.training.steps)
             for group, of_group in enumerate(losses)
-            for step, loss in enumerate(of_group)
         ]
-        pd.DataFrame(rows).to_parquet(self.folder(identity).steps)
+        pd.DataFrame(rows).to_parquet(folder.steps)
+        measured = result.measured
+        assert measured is not None
+        total, pairs = sum(tokens), list(zip(losses, tokens, strict=True))
+        window = measured.window.model_copy(
+            update={
+                "tokens": total * run.window_steps,
+                "seconds": total * run.window_steps / measured.window.tokens_per_s,
+                "step_s_quartiles": (0.1, 0.1, 0.1),
+            }
+        )
+        loss = measured.loss.model_copy(
+            update={
+                "first": sum(of_group[0] * count for of_group, count in pairs) / total,
+                "final": sum(of_group[-1] * count for of_group, count in pairs) / total,
+            }
+        )
+        trained = total * run.training.steps
+        agreeing = {"window": window, "loss": loss, "trained_tokens": trained, "distinct_tokens": trained}
+        write_document(folder.result, result.model_copy(update={"measured": measured.model_copy(update=agreeing)}))
 
     def folder(self, identity: str) -> RunFolder:
         return RunFolder(self.path / "runs" / identity)

@@ -10,8 +10,8 @@ from reports.data.columns.base import Column
 NOT_RUN = "not-run"
 DAMAGED = "damaged"
 NEWER = "newer-version"
-"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, a file that cannot be read, and one
-that a newer xffl-bench wrote.
+"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, files that cannot be read or that
+contradict each other, and one that a newer xffl-bench wrote.
 """
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from reports.stats.intervals import mean
+from reports.stats.intervals import geometric_mean, mean
 
 
 def test_three_repeats_give_the_t_interval_of_scipy() -> None:
@@ -26,3 +26,20 @@ def test_two_repeats_give_their_range_and_one_none() -> None:
     assert (two.value, two.low, two.high, two.is_interval) == (5, 4, 6, False)
     assert (one.value, one.low, one.high, one.is_interval) == (4, 4, 4, False)
     assert mean([]) is None
+
+
+def test_a_geometric_mean_has_the_interval_of_its_logarithms() -> None:
+    values = [9980.0, 10_020.0, 3300.0]
+    logs = [math.log(value) for value in values]
+    expected = stats.t.interval(0.95, df=2, loc=sum(logs) / 3, scale=stats.sem(logs))
+    found = geometric_mean(values)
+    assert found.value == pytest.approx(stats.gmean(values))
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx(expected)
+    assert mean(values).low < 0 < found.low
+
+
+def test_a_geometric_mean_of_two_has_their_range() -> None:
+    two = geometric_mean([4.0, 9.0])
+    assert (two.value, two.low, two.high) == pytest.approx((6, 4, 9))
+    assert not two.is_interval
+    assert geometric_mean([]) is None

@@ -15,8 +15,8 @@ IN_101 = Allocation(job="101", hosts=HOSTS, switches={"node0": "s0", "node2": "s
 
 def test_a_run_has_its_node_hours_job_and_the_switches_over_its_own_hosts(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 2)
-    sweep.end(ids[0], measured=a_measurement(1000.0, 2), allocation=IN_101)
-    sweep.end(ids[1], measured=a_measurement(1000.0, 2))
+    sweep.end(ids[0], measured=a_measurement(10_000.0, 2), allocation=IN_101)
+    sweep.end(ids[1], measured=a_measurement(10_000.0, 2))
     frame = load(sweep.write()).frame.set_index("run")
     inside, outside = frame.loc[ids[0]], frame.loc[ids[1]]
     assert inside["node_hours"] == outside["node_hours"] == pytest.approx(2 * 12.5 / 3600)
@@ -27,8 +27,8 @@ def test_a_run_has_its_node_hours_job_and_the_switches_over_its_own_hosts(sweep:
 
 def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_badly(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 2)
-    sweep.end(ids[0], measured=a_measurement(1000.0, 2), allocation=IN_101)
-    sweep.end(ids[1], measured=a_measurement(1000.0, 2))  # in no job
+    sweep.end(ids[0], measured=a_measurement(10_000.0, 2), allocation=IN_101)
+    sweep.end(ids[1], measured=a_measurement(10_000.0, 2))  # in no job
     sweep.job(1, "COMPLETED", 50.0, nodes=4)
     for number in (2, 3):
         sweep.job(number, "NODE_FAIL", 25.0)

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-from bench.contract.files import write_document
 from bench.contract.outcomes import Caution
-from bench.contract.result import Result
-from bench.contract.run import Run
 from reports.data.frame import load
 from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments, a_measurement
@@ -17,7 +14,8 @@ def found(sweep: SweepDocuments) -> dict[Caution, str]:
 def test_the_runs_own_cautions_name_where_they_apply_and_what_to_do(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0] * 3, cautions=[Caution.CPU_MEMORY])
     sweep.run("fsdp", 2, speeds=[1000.0] * 3, cautions=[Caution.CPU_MEMORY, Caution.OVERSUBSCRIBED])
-    assert found(sweep) == {Caution.OVERSUBSCRIBED: "on 2 nodes", Caution.CPU_MEMORY: ""}
+    cautions = found(sweep)
+    assert (cautions[Caution.OVERSUBSCRIBED], cautions[Caution.CPU_MEMORY]) == ("on 2 nodes", "")
     (table,) = tables(load(sweep.path))
     assert Caution.OVERSUBSCRIBED.remedy in table.notices[0].text
 
@@ -42,49 +40,26 @@ def test_few_repeats(sweep: SweepDocuments) -> None:
     assert Caution.FEW_REPEATS in found(sweep)
 
 
-def test_strategies_that_differ_in_precision_are_not_comparable(sweep: SweepDocuments) -> None:
-    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
-    sweep.run("federated", 1, speeds=[1000.0] * 3, training={"precision": "bf16"})
-    assert found(sweep) == {Caution.NOT_COMPARABLE: "training.precision: bf16, fp32"}
-
-
-def test_strategies_that_start_from_other_weights_are_not_comparable(sweep: SweepDocuments) -> None:
-    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
-    for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
-        file = sweep.folder(run_id).run
-        write_document(file, Run.model_validate_json(file.read_text()).model_copy(update={"weights": "elsewhere"}))
-    assert found(sweep) == {Caution.NOT_COMPARABLE: "weights: None, elsewhere"}
-
-
-def test_ranks_on_their_own_cores_are_not_comparable_with_others(sweep: SweepDocuments) -> None:
-    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
-    for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
-        file = sweep.folder(run_id).run
-        run = Run.model_validate_json(file.read_text())
-        system = run.system.model_copy(update={"affinity": "cores"})
-        write_document(file, run.model_copy(update={"system": system}))
-    assert found(sweep) == {Caution.NOT_COMPARABLE: "system.affinity: cores, none"}
-
-
-def test_node_counts_that_differ_in_software_are_not_comparable_and_the_package_is_named(sweep: SweepDocuments) -> None:
-    sweep.run("fsdp", 1, speeds=[1000.0] * 3, packages={"torch": "2.8.0", "numpy": "2.0"})
-    sweep.run("fsdp", 2, speeds=[1000.0] * 3, packages={"torch": "2.9.0", "numpy": "2.0"})
-    assert found(sweep) == {Caution.NOT_COMPARABLE: "provenance.packages.torch: 2.8.0, 2.9.0"}
-
-
-def test_strategies_that_ran_in_other_images_are_not_comparable(sweep: SweepDocuments) -> None:
-    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
-    for run_id in sweep.run("federated", 1, speeds=[1000.0] * 3):
-        file = sweep.folder(run_id).result
-        result = Result.model_validate_json(file.read_text()).model_dump()
-        result["measured"]["provenance"]["image"] = "ab12"
-        write_document(file, Result.model_validate(result))
-    assert found(sweep) == {Caution.NOT_COMPARABLE: "provenance.image: None, ab12"}
-    frame = load(sweep.path).frame
-    assert set(frame.loc[frame["axis.strategy"] == "federated", "image"]) == {"ab12"}
-
-
 def test_a_damaged_result_is_a_caution_of_its_table(sweep: SweepDocuments) -> None:
     ids = sweep.run("fsdp", 1, speeds=[1000.0] * 3)
     sweep.folder(ids[2]).result.write_text("{")
     assert found(sweep)[Caution.DAMAGED_RESULT] == ids[2]
+
+
+def with_blocks(sweep: SweepDocuments, nodes: int, blocks: list[list[float]]) -> None:
+    """Add a cell of fsdp whose repeats have these throughputs of blocks."""
+    for identity, of_run in zip(sweep.run("fsdp", nodes), blocks, strict=True):
+        measured = a_measurement(sum(of_run) / len(of_run), nodes)
+        window = measured.window.model_copy(update={"block_tokens_per_s": of_run})
+        sweep.end(identity, measured=measured.model_copy(update={"window": window}))
+
+
+def test_repeats_that_differ_more_than_their_blocks_are_named(sweep: SweepDocuments) -> None:
+    with_blocks(sweep, 1, [[1000, 1010, 990], [1005, 995, 1000], [1000, 1020, 990]])
+    with_blocks(sweep, 2, [[1000, 1010, 990], [1005, 995, 1000], [333, 340, 335]])
+    assert found(sweep)[Caution.NOISY_REPEATS] == "on 2 nodes"
+
+
+def test_repeats_like_their_blocks_carry_no_caution(sweep: SweepDocuments) -> None:
+    with_blocks(sweep, 1, [[1000, 1210, 890], [1105, 895, 1100], [900, 1120, 990]])
+    assert Caution.NOISY_REPEATS not in found(sweep)

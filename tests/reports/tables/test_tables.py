@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import math
+from datetime import timedelta
+
 import pytest
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
 from reports.tables.tables import Table, long_form, tables
-from tests.support.documents import SweepDocuments, a_measurement
+from tests.reports.tables.texts import texts
+from tests.support.documents import START, SweepDocuments, a_measurement
 
 
 def the_table(sweep: SweepDocuments) -> Table:
@@ -13,26 +17,36 @@ def the_table(sweep: SweepDocuments) -> Table:
     return table
 
 
-def texts(table: Table, key: str) -> dict[str, list[str]]:
-    """Row label -> the texts of a figure's row."""
-    (block,) = [block for block in table.blocks if block.metric.key == key]
-    return {row.label: [cell.text for cell in cells] for row, cells in zip(table.grid.rows, block.cells, strict=True)}
-
-
 def test_figures_by_hand(sweep: SweepDocuments) -> None:
-    # fsdp: 1000, 2000, 3000 -> mean 2000, half-width 1000 * 4.302653 / sqrt(3) = 2484.1
+    # fsdp: 1000, 2000, 3000 -> geometric mean 1817.1; the logarithms' deviation is 0.55553, so the interval is a factor
+    # of exp(0.55553 * 4.302653 / sqrt(3)) = 3.975 wide on both sides
     sweep.run("fsdp", 1, speeds=[1000.0, 2000.0, 3000.0])
     # federated on 2 nodes is 1.5 times as fast in every pair, so on twice the devices 75 % as efficient
     sweep.run("federated", 2, speeds=[1500.0, 3000.0, 4500.0])
     table = the_table(sweep)
-    assert texts(table, "tokens_per_s")["fsdp"] == ["2,000 ± 2,484", "not in the matrix"]
-    assert texts(table, "tokens_per_s_per_device")["fsdp"][0].startswith("500 ±")
+    assert texts(table, "tokens_per_s")["fsdp"] == ["1,817 [457, 7,223]", "not in the matrix"]
+    assert texts(table, "tokens_per_s_per_device")["fsdp"][0].startswith("454 [")
     assert texts(table, "speed_up")["federated"][1] == "1.50"
     assert texts(table, "efficiency")["federated"][1] == "75.0 %"
     assert texts(table, "efficiency_own")["federated"][1] == "100.0 %"
     assert texts(table, "loss_validation")["fsdp"][0] == "2.6000"
     assert texts(table, "state_gib")["fsdp"][0] == "1.00 MiB"
     assert [line[-1] for line in table.layouts] == ["not in the matrix", "2 x 1 x 4"]
+
+
+def test_a_repeat_three_times_as_slow_leaves_no_interval_below_zero(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[9980.0, 10_020.0, 3300.0])
+    shown = texts(the_table(sweep), "tokens_per_s")["fsdp"][0]
+    assert shown == "6,910 [1,409, 33,889]"
+    assert texts(the_table(sweep), "loss_validation")["fsdp"][0] == "2.6000"
+
+
+def test_a_ratio_is_that_of_the_printed_means(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0, 2000.0, 1500.0])
+    sweep.run("federated", 1, speeds=[1200.0, 2100.0, 2500.0])
+    frame = long_form([the_table(sweep)]).set_index(["metric", "strategy", "nodes"])["value"]
+    ratio = frame["tokens_per_s", "federated", 1] / frame["tokens_per_s", "fsdp", 1]
+    assert frame["ratio", "federated", 1] == pytest.approx(ratio)
 
 
 def test_the_efficiency_reference_is_the_same_for_all_rows(sweep: SweepDocuments) -> None:
@@ -123,7 +137,7 @@ def test_the_long_form_has_raw_numbers(sweep: SweepDocuments) -> None:
     sweep.same("hsdp", 1, "fsdp")
     found = long_form([the_table(sweep)]).query("metric == 'tokens_per_s'").set_index("strategy")
     assert tuple(found.loc["hsdp", ["value", "low", "high", "count", "interval", "same_as"]]) == pytest.approx(
-        (1500, 1000, 2000, 2, False, "fsdp")
+        (1000 * 2**0.5, 1000, 2000, 2, False, "fsdp")
     )
 
 
@@ -155,6 +169,41 @@ def test_a_late_retry_is_no_partner(sweep: SweepDocuments) -> None:
     table = the_table(sweep)
     assert texts(table, "ratio")["federated"][0] == "1.190 (1 pair)"
     assert Caution.FEW_PAIRS in [notice.caution for notice in table.notices]
+
+
+def test_a_retry_after_a_later_repeat_of_its_own_session_is_no_partner(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0, 1010.0, 990.0])
+    ids = sweep.run("federated", 1)
+    speeds = [700.0, 1110.0, 1090.0]
+    for repeat, (identity, speed) in enumerate(zip(ids, speeds, strict=True)):
+        start = START + timedelta(days=repeat if repeat else 5, hours=2)
+        sweep.end(identity, measured=a_measurement(speed, 1), started=start)
+    table = the_table(sweep)
+    assert texts(table, "ratio")["federated"][0].endswith("(2 pairs)")
+    assert texts(table, "tokens_per_s")["federated"][0].startswith("946 ["), "its throughput counts all the same"
+    assert texts(table, "loss_difference")["federated"][0].startswith("+0.0000"), "a seed is a partner at any time"
+
+
+def test_a_run_of_an_earlier_repeat_that_started_last_in_its_repeat_is_in_time(sweep: SweepDocuments) -> None:
+    for strategy, hours in (("fsdp", 0), ("federated", 23)):
+        for repeat, identity in enumerate(sweep.run(strategy, 1)):
+            start = START + timedelta(days=repeat, hours=hours)
+            sweep.end(identity, measured=a_measurement(1000.0 + repeat + hours, 1), started=start)
+    frame = long_form([the_table(sweep)]).set_index(["metric", "strategy", "nodes"])
+    row = frame.loc[("ratio", "federated", 1)]
+    assert (row["rule"], row["count"]) == ("pairs", 3)
+    assert row["pair_gap_s"] == 23 * 3600
+
+
+def test_the_gap_of_pairs_is_that_of_the_farthest(sweep: SweepDocuments) -> None:
+    for strategy, minutes in (("fsdp", [0, 0, 0]), ("federated", [3, 40, 7])):
+        for repeat, identity in enumerate(sweep.run(strategy, 1)):
+            start = START + timedelta(days=repeat, minutes=minutes[repeat])
+            sweep.end(identity, measured=a_measurement(1000.0 + repeat + minutes[repeat], 1), started=start)
+    frame = long_form([the_table(sweep)]).set_index(["metric", "strategy", "nodes"])["pair_gap_s"]
+    assert frame["ratio", "federated", 1] == 40 * 60
+    assert math.isnan(frame["tokens_per_s", "federated", 1])
+    assert math.isnan(frame["loss_difference", "federated", 1])
 
 
 def test_three_jobs_of_each_node_count_give_an_interval(sweep: SweepDocuments) -> None:

@@ -1,0 +1,106 @@
+"""Whether the documents of a run agree: a mistaken copy or a half-synchronised folder does not.
+
+run.json is checked against plan.json, result.json against run.json, and what result.json says of the steps is computed
+again from steps.parquet. A result written before `steps_digest` may be without its steps.parquet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bench.contract.files import RunFolder
+from bench.contract.measured import Measured
+from bench.contract.plan import Cell
+from bench.contract.result import Result
+from bench.contract.run import Run
+from reports.data.plausible import implausible
+from reports.data.steps import differences_from_steps
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The documents of one planned run, as far as they could be read."""
+
+    identity: str
+    repeat: int
+    cell: Cell
+    folder: RunFolder
+    run: Run | None = None
+    result: Result | None = None
+
+
+def disagreement(sweep: str, found: Documents) -> str | None:
+    """Return what is wrong first, with the file: `runs/a/run.json: repeat: should be 0, not 1`; None if all agree."""
+    return next(_disagreements(sweep, found), None)
+
+
+def copies(every: Iterable[Documents]) -> dict[str, str]:
+    """Return what is wrong with results that are one measurement in several folders, by run id.
+
+    Two measurements do not start in the same second and take the same time to the last of about 16 digits.
+    """
+    places = defaultdict[tuple[str, float], list[Documents]](list)
+    for found in every:
+        if found.result is not None and found.result.measured is not None:
+            places[found.result.started, found.result.measured.window.seconds].append(found)
+    return {
+        found.identity: f"{found.folder.result}: the same measurement as in {_others(found, same)}: run both again"
+        for same in places.values()
+        if len(same) > 1
+        for found in same
+    }
+
+
+def _others(found: Documents, same: list[Documents]) -> str:
+    return ", ".join(str(other.folder.result) for other in same if other is not found)
+
+
+def _disagreements(sweep: str, found: Documents) -> Iterator[str]:
+    run, result = found.run, found.result
+    if run is None:
+        return
+    yield from _of_plan(sweep, found, run)
+    if result is None:
+        return
+    if result.run != run.id:
+        yield f"{found.folder.result}: run: should be {run.id!r}, not {result.run!r}"
+    if result.measured is not None:
+        place = f"{found.folder.result}: measured."
+        yield from _of_run(place, run, result.measured)
+        yield from (f"{place}{sentence}" for sentence in implausible(run, result, result.measured))
+        yield from differences_from_steps(found.folder, run, result.measured)
+
+
+def _of_plan(sweep: str, found: Documents, run: Run) -> Iterator[str]:
+    """Yield differences between run.json and plan.json. Axes that only one of them has came or went with a resume."""
+    labels = {name: label for name, label in found.cell.labels.items() if name in run.labels}
+    compared: tuple[tuple[str, object, object], ...] = (
+        ("id", found.identity, run.id),
+        ("sweep", sweep, run.sweep),
+        ("repeat", found.repeat, run.repeat),
+        ("labels", labels, {name: run.labels[name] for name in labels}),
+        ("layout", str(found.cell.layout), str(run.layout)),
+    )
+    yield from _unequal(f"{found.folder.run}: ", compared)
+
+
+def _unequal(place: str, compared: Iterable[tuple[str, object, object]]) -> Iterator[str]:
+    for name, right, value in compared:
+        if value != right:
+            yield f"{place}{name}: should be {right!r}, not {value!r}"
+
+
+def _of_run(place: str, run: Run, measured: Measured) -> Iterator[str]:
+    """Yield differences between result.json and run.json."""
+    window = measured.window
+    yield from _unequal(
+        place,
+        (
+            ("parameters", run.shape.parameters, measured.parameters),
+            ("window.first_step", run.first_window_step, window.first_step),
+            ("window.steps", run.window_steps, window.steps),
+            ("window.block", run.block, window.block),
+        ),
+    )

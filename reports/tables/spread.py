@@ -1,0 +1,44 @@
+"""Cells whose repeats differ more than they should, or whose intervals leave out a part of the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reports.data.frame import LoadedSweep
+from reports.stats.intervals import FEWEST_FOR_INTERVAL
+from reports.stats.spread import differ_beyond_blocks
+from reports.tables.grid import CellRuns, Grid
+
+Cells = set[tuple[str, int]]
+"""Cells as (row label, node count)."""
+
+
+def completed_cells(grid: Grid) -> Iterator[tuple[str, int, CellRuns]]:
+    """Yield (row label, node count, cell) of the cells with a completed run."""
+    for row in grid.rows:
+        for nodes, cell in row.cells.items():
+            if cell.completed:
+                yield row.label, nodes, cell
+
+
+def of_one_allocation(grid: Grid) -> Cells:
+    """Return the cells with an interval of tokens/s over repeats of one batch job, without the allocations' part."""
+    found = set()
+    for label, nodes, cell in completed_cells(grid):
+        allocations = cell.by_allocation("tokens_per_s")
+        in_jobs = all(record.get("job") for record in cell.completed)
+        if in_jobs and len(allocations) == 1 and len(allocations[0]) >= FEWEST_FOR_INTERVAL:
+            found.add((label, nodes))
+    return found
+
+
+def noisy(grid: Grid, sweep: LoadedSweep) -> Cells:
+    """Return the cells whose repeats differ more than their blocks explain."""
+    return {
+        (label, nodes) for label, nodes, cell in completed_cells(grid) if differ_beyond_blocks(_blocks(cell, sweep))
+    }
+
+
+def _blocks(cell: CellRuns, sweep: LoadedSweep) -> list[list[float]]:
+    measured = (sweep.results[record["run"]].measured for record in cell.completed)
+    return [found.window.block_tokens_per_s for found in measured if found is not None]

@@ -69,7 +69,15 @@ def _measured(grid: Grid, everywhere: Cells) -> list[Notice]:
         for record in cell.completed:
             for caution in filter(None, record["cautions"].split(", ")):
                 places.setdefault(caution, set()).add((label, nodes))
-    return [notice for name, touched in places.items() for notice in _of_cells(Caution(name), touched, everywhere)]
+    found = [notice for name, touched in places.items() for notice in _of_cells(Caution(name), touched, everywhere)]
+    return [_with_changes(grid, notice) if notice.caution is Caution.DIRTY_COMMIT else notice for notice in found]
+
+
+def _with_changes(grid: Grid, notice: Notice) -> Notice:
+    """Name the digests of the uncommitted changes, by which a reader finds out whether two tables are of one code."""
+    digests = {record["diff"] or "" for _, _, cell in completed_cells(grid) for record in cell.completed} - {""}
+    changes = f"changes {', '.join(sorted(digest[:12] for digest in digests))}" if digests else ""
+    return Notice(notice.caution, "; ".join(filter(None, (notice.detail, changes))))
 
 
 def _of_cells(caution: Caution, touched: Cells, everywhere: Cells) -> list[Notice]:

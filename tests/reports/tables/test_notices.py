@@ -27,12 +27,22 @@ def test_slow_hosts_are_a_caution_of_the_runs_on_them(sweep: SweepDocuments) -> 
         slow = ["the link between a and b has 49 % of the median bandwidth"] if run == ids[0] else []
         measured = a_measurement(1000.0, 2, cautions=[Caution.CPU_MEMORY])
         sweep.end(run, measured=measured, slow_hosts=slow)
-    assert found(sweep) == {Caution.SLOW_HOST: "on 2 nodes", Caution.CPU_MEMORY: ""}
+    cautions = found(sweep)
+    assert (cautions[Caution.SLOW_HOST], cautions[Caution.CPU_MEMORY]) == ("on 2 nodes", "")
     frame = load(sweep.path).frame.set_index("run")
     assert frame["slow_hosts"].dropna().to_dict() == {
         ids[0]: "the link between a and b has 49 % of the median bandwidth"
     }
     assert frame["cautions"][ids[0]] == "cpu-memory, slow-host"
+
+
+def test_uncommitted_changes_are_named_by_their_digests(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0] * 3)
+    for run, digest in zip(sweep.run("fsdp", 2), ["0123456789abcdef", "fedcba9876543210", None], strict=True):
+        measured = a_measurement(1000.0, 2, cautions=[Caution.DIRTY_COMMIT] if digest else [])
+        made_by = measured.provenance.model_copy(update={"diff": digest, "dirty": bool(digest)})
+        sweep.end(run, measured=measured.model_copy(update={"provenance": made_by}))
+    assert found(sweep)[Caution.DIRTY_COMMIT] == "on 2 nodes; changes 0123456789ab, fedcba987654"
 
 
 def test_few_repeats(sweep: SweepDocuments) -> None:

@@ -1,14 +1,12 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
-test-bench := tests/bench
-test-rest := --ignore=tests/bench
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers
 cluster-test-slurm := tests/cluster $(addprefix --ignore=,$(cluster-test-image))
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test test-bench test-rest test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
+.PHONY: demo demo-cluster demo-xffl test test-rest test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -36,11 +34,11 @@ demo-xffl: $(VENV)/.installed $(VENV)/.installed-slurm ## the same, with `xffl e
 	$(BIN)/xffl-bench report results/xffl/nightly
 
 test: $(VENV)/.installed-test ## everything that checks the project, but for what takes long
-	$(MAKE) -j2 test-bench test-rest test-style # where one waits the other works
+	$(MAKE) -j2 test-rest test-style # where one waits the other works
 	$(BIN)/pytest -m alone
 
-test-bench test-rest: test-%: $(VENV)/.installed-test
-	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(test-$*)
+test-rest: $(VENV)/.installed-test
+	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" -n 2 --dist loadgroup
 
 test-style: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -42,7 +42,13 @@ def test_ranks_measure_their_devices_nodes_and_the_links_between_them(ranks: Ran
         assert 1e6 < bandwidth.bytes_per_s < 1e12
 
 
-@pytest.mark.parametrize("options", [lambda _: [], lambda agents: agents.forking], ids=["exec", "fork"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(lambda _: [], id="exec", marks=pytest.mark.soak),
+        pytest.param(lambda agents: agents.forking, id="fork"),
+    ],
+)
 def test_an_agent_starts_it_in_place_of_the_training(options: Callable[[Agents], list[str]], tmp_path: Path) -> None:
     agents = Agents(make_run(tmp_path / "no-data", (1, 1, 2)), tmp_path / "preflight")
     agent = agents.start("--node", "0", "--preflight", *options(agents))

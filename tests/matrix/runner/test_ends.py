@@ -138,6 +138,7 @@ def test_a_run_over_its_time_is_a_timeout(small_sweep: SmallSweep) -> None:
     small_sweep.assert_nothing_left()
 
 
+@pytest.mark.soak
 def test_a_stopped_warm_process_is_ended(small_sweep: SmallSweep) -> None:
     """By a debugger or a SIGSTOP: it does not report that its agents were killed."""
     small_sweep.write(["fsdp"], limits={"run_seconds": 8.0}, **LONG)

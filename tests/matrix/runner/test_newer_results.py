@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,21 @@ from matrix.store.sweep_folder import SweepRecord
 from tests.support.sweeps import SmallSweep
 
 
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """Results of a sweep of two runs, of which one has completed: to be copied, as a start of ranks takes seconds."""
+    sweep = SmallSweep(tmp_path_factory.mktemp("half-done"), data)
+    sweep.write(["fsdp"], repeats=2)
+    sweep.run("--max-runs", "1")
+    return sweep.results
+
+
 @pytest.fixture
-def small_sweep(tmp_path: Path, data: Path) -> SmallSweep:
+def small_sweep(half_done: Path, tmp_path: Path, data: Path) -> SmallSweep:
     """A sweep of two runs, of which one has completed."""
     sweep = SmallSweep(tmp_path, data)
     sweep.write(["fsdp"], repeats=2)
-    sweep.run("--max-runs", "1")
+    shutil.copytree(half_done, sweep.results)
     return sweep
 
 

@@ -33,7 +33,7 @@ def hostile(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("start", ["warm", "exec"])
+@pytest.mark.parametrize("start", ["warm", pytest.param("exec", marks=pytest.mark.soak)])
 def test_a_sweep_imports_nothing_from_where_it_is_called(tmp_path: Path, data: Path, start: str) -> None:
     """Also not W&B's process; and TMPDIR is as it was."""
     temporary = tmp_path / "tmp"
@@ -53,7 +53,7 @@ def test_a_sweep_imports_nothing_from_where_it_is_called(tmp_path: Path, data: P
     assert "-P -m bench.start agent" in sweep.run("--dry-run")
 
 
-@pytest.mark.parametrize("start", ["warm", "exec"])
+@pytest.mark.parametrize("start", ["warm", pytest.param("exec", marks=pytest.mark.soak)])
 def test_a_killed_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path: Path, data: Path, start: str) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

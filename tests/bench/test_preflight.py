@@ -42,10 +42,11 @@ def test_ranks_measure_their_devices_nodes_and_the_links_between_them(ranks: Ran
         assert 1e6 < bandwidth.bytes_per_s < 1e12
 
 
+@pytest.mark.soak  # on a virtual cluster CI does it in every job
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param(lambda _: [], id="exec", marks=pytest.mark.soak),
+        pytest.param(lambda _: [], id="exec"),
         pytest.param(lambda agents: agents.forking, id="fork"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from bench.contract.files import AttemptFolder
 from bench.contract.measured import Measured, Seat
+from bench.contract.outcomes import Caution
 from bench.host.affinity import compact, own_cores, share
 from bench.host.provenance import cores
 from bench.start import node_among
@@ -32,7 +34,14 @@ def test_the_same_command_on_every_node_trains_and_leaves_each_nodes_status(data
     assert [node.returncode for node in nodes] == [0, 0], said
     attempt = AttemptFolder(agents.folder)
     assert kept(attempt, OF_NODE, known={}) == {0: 0, 1: 0}
-    origin = Measured.model_validate_json(attempt.measured.read_bytes()).provenance
+    measured = Measured.model_validate_json(attempt.measured.read_bytes())
+    assert measured.steps_digest == hashlib.sha256(attempt.steps.read_bytes()).hexdigest()
+    assert measured.machine is not None
+    assert 0 <= measured.machine.others < 1
+    assert measured.machine.load > 0
+    assert Caution.NO_WARM_UP in measured.cautions
+    origin = measured.provenance
+    assert origin.cpu_model
     assert origin.cores == cores(), "those of the host, not of rank 0"
     assert origin.seats == [
         Seat(

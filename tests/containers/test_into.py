@@ -256,6 +256,7 @@ def test_a_record_tells_images_apart() -> None:
     assert none.changes(one) == [f"the image: none -> {'1' * 12}"]
 
 
+@pytest.mark.soak  # with a real image: make cluster-test
 def test_a_sweep_s_agents_start_inside_and_another_image_is_refused(tmp_path: Path, data: Path, image: Path) -> None:
     block = {"path": str(image), "program": str(STANDIN), "scratch": str(tmp_path), "code": str(ROOT)}
     sweep = SmallSweep(tmp_path, data, start="auto", nodes=2, ranks_per_node=1, system={"image": block})

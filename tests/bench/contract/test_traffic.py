@@ -89,7 +89,9 @@ WIDE = STOCK["llama-tiny"].model_copy(update={"hidden_size": 240, "intermediate_
 BRIEF = {"every": 1, "block": 1, "steps": 3, "warmup_steps": 0}
 
 
-@pytest.mark.parametrize(("model", "precision"), [("llama-tiny", "bf16"), ("mixtral-tiny", "fp32")])
+@pytest.mark.parametrize(
+    ("model", "precision"), [pytest.param("llama-tiny", "bf16", marks=pytest.mark.soak), ("mixtral-tiny", "fp32")]
+)
 def test_collectives_are_the_predicted_ones(ranks: Ranks, data: Path, model: str, precision: str) -> None:
     for layout in [(1, 1, 4), (1, 1, 8), (1, 2, 4), (1, 4, 1), (2, 1, 4), (2, 2, 2), (4, 1, 1)]:
         run = make_run(data, layout, model=model, precision=precision, **BRIEF)

@@ -173,7 +173,7 @@ def experts_met(rank: int, run: Run) -> tuple[set[int], list[float]]:
     return met, losses_of(rank, run)
 
 
-@pytest.mark.parametrize("experts", ["eager", "grouped_mm"])
+@pytest.mark.parametrize("experts", [pytest.param("eager", marks=pytest.mark.soak), "grouped_mm"])
 def test_experts_that_some_ranks_do_not_use(ranks: Ranks, data: Path, experts: str) -> None:
     """Ranks whose few tokens meet different experts still take part in every collective."""
     many = make_run(data, (1, 1, 1), model="mixtral-tiny").shape.model_copy(update={"experts": 16})

@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Caution
 from bench.measure.machine import MachineMeter, MachineUse, any_busy, machine_state
-from tests.support.runs import make_run
-from tests.support.torchrun import trained
 
 
 def use(
@@ -83,13 +80,3 @@ def test_what_others_use_is_seen_and_what_the_rank_uses_is_not_theirs() -> None:
     assert seen > 0.8 * theirs > 0
     assert seen <= found.cores * found.seconds - own + 0.1, "the time of the rank is not that of others"
     assert any_busy([("m", found)])
-
-
-def test_a_run_records_it(tmp_path: Path, data: Path) -> None:
-    run = make_run(data, (1, 1, 2), steps=8, warmup_steps=0)
-    _, measured = trained(run, tmp_path / "run")
-    assert measured.machine is not None
-    assert 0 <= measured.machine.others < 1
-    assert measured.machine.load > 0
-    assert measured.provenance.cpu_model
-    assert Caution.NO_WARM_UP in measured.cautions

@@ -43,6 +43,7 @@ def two_nodes_over_one(frame: pd.DataFrame) -> Comparison:
     return made
 
 
+@pytest.mark.soak
 def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["fsdp", "ddp"])
     said = shell_sweep.run()
@@ -117,6 +118,7 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(shell_sweep: ShellSweep) 
     shell_sweep.assert_nothing_left()
 
 
+@pytest.mark.soak
 def test_a_run_lost_in_one_job_and_done_in_another_is_no_partner_of_the_first(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["fsdp", "ddp"], steps=200)
     follower = shell_sweep.begin()
@@ -203,6 +205,7 @@ def test_jobs_take_turns_and_the_report_comes_last(tmp_path: Path, data: Path) -
     assert "2 completed" in report.read_text(encoding="utf-8")
 
 
+@pytest.mark.soak
 def test_nested_node_counts_are_pairs_in_one_job(tmp_path: Path, data: Path) -> None:
     sweep = ShellSweep(tmp_path, data, nodes=2, shell={"allocations": 1, "nested": True, "job_minutes": 30})
     sweep.write(["fsdp"], repeats=3)
@@ -224,6 +227,7 @@ def test_nested_node_counts_are_pairs_in_one_job(tmp_path: Path, data: Path) -> 
     sweep.assert_nothing_left()
 
 
+@pytest.mark.soak
 def test_by_default_repeats_are_in_allocations_of_their_own(tmp_path: Path, data: Path) -> None:
     """So that node counts, which share no session, are compared with an interval."""
     sweep = ShellSweep(tmp_path, data, nodes=2)

@@ -199,6 +199,7 @@ def test_a_run_over_ssh_is_repeated_by_hand(tmp_path: Path, data: Path, over_ssh
     assert before == {file: file.read_bytes() for file in folder.glob("attempts/**/*") if file.is_file()}
 
 
+@pytest.mark.soak
 def test_a_node_that_starts_no_ranks_is_a_failed_launch(tmp_path: Path, data: Path, nearby: Place) -> None:
     """Seen at once: `xffl exec` waits for the first node, whose rank waits for the second node's."""
     script = tmp_path / "site.sh"

@@ -161,6 +161,7 @@ def test_ranks_that_cannot_begin_are_a_failed_launch(data: Path, tmp_path: Path)
     assert "nonsense" in result.reason
 
 
+@pytest.mark.soak  # on a virtual cluster CI fills disks, too
 def test_a_full_disk_keeps_what_was_measured(small_sweep: SmallSweep) -> None:
     small_sweep.write(["fsdp"], repeats=2)
     small_sweep.run("--max-runs", "1")
@@ -181,6 +182,7 @@ def test_a_full_disk_keeps_what_was_measured(small_sweep: SmallSweep) -> None:
     assert list(small_sweep.outcomes().values()) == ["completed"] * 2
 
 
+@pytest.mark.soak
 def test_two_runners_run_every_run_once(small_sweep: SmallSweep) -> None:
     small_sweep.write(["fsdp", "ddp"], repeats=2)
     runners = [small_sweep.begin(), small_sweep.begin()]

@@ -80,6 +80,7 @@ def test_a_forked_rank_that_fails_leaves_nothing_there_and_says_why(tmp_path: Pa
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.soak
 def test_a_result_names_the_commit_of_the_code_that_trained(tmp_path: Path, data: Path) -> None:
     """A copy of the packages, first in PYTHONPATH, that is told the commit of another folder."""
     copy = tmp_path / "copy"

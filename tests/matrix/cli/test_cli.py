@@ -70,6 +70,11 @@ def test_a_plan_says_what_its_repeats_can_show(written_sweep: SmallSweep) -> Non
         f"3 pairs of runs show a difference of {usual[0]} (power 0.8) if runs vary by 2 %, {usual[1]} if by 1 %, "
         f"{usual[2]} if by 5 %\n"
     ) in planned(written_sweep)
+
+
+@pytest.mark.soak
+def test_a_plan_takes_the_noise_of_earlier_results(written_sweep: SmallSweep) -> None:
+    written_sweep.write(repeats=3)
     written_sweep.run()
     said = planned(written_sweep)
     found = re.search(

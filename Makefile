@@ -38,7 +38,8 @@ test: $(VENV)/.installed-test ## everything that checks the project, but for wha
 	$(BIN)/pytest -m alone
 
 test-rest: $(VENV)/.installed-test
-	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" -n 2 --dist loadgroup
+	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" -n 2 \
+	  --dist loadfile --no-loadscope-reorder # what is made once for a file is made once; the short files come last
 
 test-style: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -11,13 +11,6 @@ if TYPE_CHECKING:
     from tests.support.ranks import Ranks
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests with ranks in one of xdist's workers: a pool of ranks is eight processes with torch."""
-    for item in items:
-        if "ranks" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("ranks"))
-
-
 VOCABULARY = 256
 LENGTH = 32
 

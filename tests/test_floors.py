@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("floors")  # what is made once for all tests is made by one worker
-
 ROOT = Path(__file__).parents[1]
 
 PLANTED = {

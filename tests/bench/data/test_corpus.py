@@ -24,8 +24,6 @@ from tests.support.corpora import SEPARATOR, Sentences, corpus, files, stories, 
 from tests.support.needs import missing
 from tests.support.runs import make_run
 
-pytestmark = pytest.mark.xdist_group("corpus")  # what is made once for all tests is made by one worker
-
 FORTUNES = Path("/usr/share/games/fortunes/it")
 
 

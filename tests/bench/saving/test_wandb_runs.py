@@ -27,8 +27,6 @@ from bench.saving.wandb import hand_over, step_metrics
 from matrix.host.processes import end_all, owned
 from tests.support.runs import make_run
 
-pytestmark = pytest.mark.xdist_group("wandb runs")  # what is made once for all tests is made by one worker
-
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
 

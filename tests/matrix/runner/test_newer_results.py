@@ -11,8 +11,6 @@ import pytest
 from matrix.store.sweep_folder import SweepRecord
 from tests.support.sweeps import SmallSweep
 
-pytestmark = pytest.mark.xdist_group("newer results")  # what is made once for all tests is made by one worker
-
 
 @pytest.fixture(scope="module")
 def half_done(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:

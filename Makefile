@@ -1,12 +1,15 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
+# Two halves of about the same length; the first has all tests of the pool of ranks, of which one is enough.
+test-ranks := tests/bench tests/reports
+test-sweeps := $(addprefix --ignore=,$(test-ranks))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers
 cluster-test-slurm := tests/cluster $(addprefix --ignore=,$(cluster-test-image))
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test test-rest test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
+.PHONY: demo demo-cluster demo-xffl test test-ranks test-sweeps test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -34,12 +37,11 @@ demo-xffl: $(VENV)/.installed $(VENV)/.installed-slurm ## the same, with `xffl e
 	$(BIN)/xffl-bench report results/xffl/nightly
 
 test: $(VENV)/.installed-test ## everything that checks the project, but for what takes long
-	$(MAKE) -j2 test-rest test-style # where one waits the other works
+	$(MAKE) -j2 test-ranks test-sweeps test-style # where one waits the other works
 	$(BIN)/pytest -m alone
 
-test-rest: $(VENV)/.installed-test
-	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" -n 2 \
-	  --dist loadfile --no-loadscope-reorder # what is made once for a file is made once; the short files come last
+test-ranks test-sweeps: test-%: $(VENV)/.installed-test
+	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(test-$*)
 
 test-style: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -70,7 +70,7 @@ class Caution(StrEnum):
     NOT_COMPARABLE = "not-comparable"
     UNEQUAL_TOKENS = "unequal-tokens"
     NOISY_REPEATS = "noisy-repeats"
-    ONE_SESSION = "one-session"
+    FEW_SESSIONS = "few-sessions"
     FEW_PAIRS = "few-pairs"
     NO_REFERENCE = "no-reference"
     DAMAGED_RESULT = "damaged-result"
@@ -179,8 +179,9 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "repeats differ by 5 % or more, and by more than the spread of the blocks within them explains",
         "look for other work on the nodes, or for hosts that differ (`hosts`, `started` in runs.csv); run them again",
     ),
-    Caution.ONE_SESSION: (
-        "the repeats of a cell ran in one allocation, so its interval of tokens/s leaves out how allocations differ",
+    Caution.FEW_SESSIONS: (
+        "the repeats of a cell ran in fewer than 3 allocations: with one, its interval of tokens/s leaves out how "
+        "allocations differ; with two, it has none",
         "read it as that of this allocation's nodes, or divide the repeats over 3 jobs or more (`allocations`)",
     ),
     Caution.FEW_PAIRS: (

@@ -46,8 +46,10 @@ def measure_matmul(dtype: DType, device: torch.device) -> float:
 def _moment_of_all() -> float:
     """Return a moment at which all ranks have come here, the same one for all ranks of a machine.
 
-    By `time.perf_counter`, which on Linux is CLOCK_MONOTONIC: one clock for all processes of a machine.
+    By `time.perf_counter`, which on Linux is CLOCK_MONOTONIC: one clock for all processes of a machine. Each machine
+    has its own, so ranks tell their times only once all have come, and none counts while it waits for another machine.
     """
+    dist.barrier()
     own = (provenance.machine(), time.perf_counter())
     arrivals = [own] * dist.get_world_size()
     dist.all_gather_object(arrivals, own)

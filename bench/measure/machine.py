@@ -5,12 +5,15 @@ Read twice per rank, before the window's first step and after its last, so the w
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from bench.contract.measured import Machine
 
@@ -26,8 +29,8 @@ class MachineUse:
         cores: number of the machine's cores.
         seconds: time between the two readings.
         idle: seconds of all cores without work, or with interrupts, between the readings.
-        own: CPU seconds of this rank and its finished children between the readings.
-        load: load average over the last minute.
+        own: CPU seconds of this rank and the processes that load its data between the readings.
+        load: load average over the minute before the second reading.
         throttled: cores whose counts of thermal throttling rose; None if the machine has no such counts.
 
     """
@@ -45,6 +48,7 @@ class _Reading:
     seconds: float
     idle: float
     own: float
+    load: float
     throttles: dict[str, int]
 
     @classmethod
@@ -58,7 +62,13 @@ class _Reading:
         idle = sum(int(columns[place]) for place in (4, 5, 6, 7)) / _TICKS  # idle, iowait, irq, softirq: proc(5)
         folder = Path("/sys/devices/system/cpu")
         throttles = {str(file): int(file.read_text(encoding="ascii")) for file in folder.glob(_THROTTLES)}
-        return cls(time.perf_counter(), idle, sum(os.times()[:4]), throttles)
+        return cls(time.perf_counter(), idle, _own_seconds(), os.getloadavg()[0], throttles)
+
+
+def _own_seconds() -> float:
+    """Return the CPU seconds of this process, its finished children and those that load its data."""
+    loading = (psutil.Process(child.pid).cpu_times() for child in multiprocessing.active_children())
+    return sum(os.times()[:4]) + sum(times.user + times.system for times in loading)
 
 
 class MachineMeter:
@@ -85,14 +95,16 @@ class MachineMeter:
         """Return what was used between the readings."""
         before, after = self._before, self._after
         risen = {
-            Path(file).parents[1].name for file, count in after.throttles.items() if count > before.throttles[file]
+            Path(file).parents[1].name
+            for file, count in after.throttles.items()
+            if count > before.throttles.get(file, count)
         }
         return MachineUse(
             cores=os.sysconf("SC_NPROCESSORS_ONLN"),
             seconds=after.seconds - before.seconds,
             idle=after.idle - before.idle,
             own=after.own - before.own,
-            load=os.getloadavg()[0],
+            load=after.load,
             throttled=len(risen) if after.throttles else None,
         )
 

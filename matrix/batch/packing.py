@@ -54,7 +54,8 @@ def pack(
 
     Args:
         repeats: repeats of the sweep, whether or not runs of all are left: a repeat's job follows from its index, so
-            that runs that are left, or submitted later, are divided as all would be.
+            that runs that are left, or submitted later, are divided as all would be, unless only fewer of them fit in
+            `allocations` jobs.
         seconds: estimated wall time of a run.
         block: block of the system file that the settings are in, for messages.
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.contract.result import Result
 from matrix.batch.cost import cost_of
-from matrix.planning.noise import noise
+from matrix.planning.noise import has_pairs, noise
 from matrix.planning.power import FEWEST, POWER, smallest_ratio
 from matrix.planning.prepare import PreparedSweep
 from matrix.schedulers.dispatch import scheduler_of
@@ -25,8 +25,10 @@ def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None],
         result: returns the earlier result of a run id, from which the noise of a run is estimated; None without one.
 
     """
-    pairs = prepared.planned.plan.repeats
-    if len(prepared.selected) == pairs:
+    plan = prepared.planned.plan
+    pairs = plan.repeats
+    alone = scheduler_of(prepared.system) is not None and not prepared.system.batch.nested
+    if not has_pairs(plan, set(prepared.selected), across_nodes=not alone):
         return
     if pairs < FEWEST:
         console.print(

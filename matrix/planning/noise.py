@@ -47,12 +47,35 @@ def noise(plan: Plan, result: Callable[[str], Result | None]) -> Noise | None:
     return Noise(math.sqrt(of_pairs / 2), sum(map(len, several)))
 
 
+def has_pairs(plan: Plan, selected: set[str], *, across_nodes: bool) -> bool:
+    """Return whether selected runs are compared in pairs: with those of the reference's strategy on the same nodes.
+
+    Args:
+        across_nodes: whether runs of different node counts share sessions, and so are pairs, too.
+
+    """
+    cells = [cell for cell in plan.cells if not selected.isdisjoint(cell.runs)]
+    inside = {"strategy", "nodes", "cuda_streams"} if across_nodes else {"strategy", "cuda_streams"}
+    tables: dict[str, list[Cell]] = {}
+    for cell in cells:
+        tables.setdefault(_key({name: label for name, label in cell.labels.items() if name not in inside}), []).append(
+            cell
+        )
+    return any(
+        cell.runs != other.runs
+        for same in tables.values()
+        for other in same
+        if other.labels["strategy"] == plan.reference["strategy"]
+        for cell in same
+    )
+
+
 def _key(labels: dict[str, bool | int | float | str]) -> str:
     return repr(sorted(labels.items()))
 
 
 def _differences(one: Cell, other: Cell, result: Callable[[str], Result | None]) -> list[float]:
-    """Return the log-ratios of tokens/s of the pairs: the same repeat in the same session."""
+    """Return the log-ratios of tokens/s of the pairs: the same repeat in the same session, late retries included."""
     found = []
     for pair in zip(one.runs, other.runs, strict=True):
         ours, theirs = map(result, pair)

@@ -35,7 +35,7 @@ def _too_fast(run: Run, measured: Measured) -> Iterator[str]:
     if used.peak_flops is not None and causal > used.peak_flops:
         yield (
             f"window: {rate:,.0f} tokens/s per device are {causal:.3g} FLOP/s, more than the device's peak of "
-            f"{used.peak_flops:.3g} FLOP/s"
+            f"{used.peak_flops:.3g} FLOP/s (published, or `peak_flops` of the system file, which is in FLOP/s)"
         )
     if full > _FASTEST * used.matmul_flops:
         yield (

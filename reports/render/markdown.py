@@ -11,7 +11,8 @@ from reports.tables.tables import LAYOUT, Table
 REPORT = "report.md"
 
 HOW_TO_READ = """\
-A value is the mean over the completed repeats, of rates (tokens/s, utilisation) the geometric mean. A ratio is exp of \
+A value is the mean over the completed repeats, of rates (tokens/s, utilisation) the geometric mean; where \
+several of them ran in each of several allocations, the mean over the allocations' means. A ratio is exp of \
 the mean log-ratio over pairs: the same repeat of both in one session, which is one allocation or one local call of \
 `run`. Runs of different sessions are no pairs: there the means of sessions are compared (Welch), and the cell says \
 so. A difference of losses is the mean over pairs of one seed (the same repeat), whatever their sessions. `a ± b` and \

@@ -1,10 +1,11 @@
 """Ratios and differences of two groups of runs, by the one rule that the way they were run allows.
 
 For throughput: runs of one session (one allocation of a batch job, or one local call of `run`) share its machines and
-its drift, so their ratio is taken in pairs: the same repeat of both, in the same session and in its time: what was
-retried after a later repeat had started has no partner, because the machine has moved on. Runs of different sessions
-share nothing; there the unit is the session: the means of its logarithms are compared by Welch's t (B. L. Welch, "The
-generalization of Student's problem when several different population variances are involved", Biometrika 34, 1947).
+its drift, so their ratio is taken in pairs: the same repeat of both, in the same session and in its time: what started
+after a later repeat of the two had has no partner, because the machine has moved on. Runs of different sessions share
+nothing; there the unit is the session, or the allocation if it had several: the means of its logarithms are compared by
+Welch's t (B. L. Welch, "The generalization of Student's problem when several different population variances are
+involved", Biometrika 34, 1947).
 
 For losses: repeat r of every strategy starts from the same seed, and so from the same weights and the same order of
 samples. The machine has no part in a loss, so differences are taken between runs of one seed, whatever their sessions.
@@ -38,7 +39,7 @@ class Sample:
 
     Attributes:
         started: seconds since the epoch; None if unknown.
-        late: True if a later repeat of the session had started before: a retry, at another time than its repeat.
+        allocation: what sessions share the nodes of, such as a batch job; a session without one is its own.
 
     """
 
@@ -46,7 +47,7 @@ class Sample:
     session: str
     repeat: int
     started: float | None = None
-    late: bool = False
+    allocation: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def _of_sessions(first: Sequence[Sample], second: Sequence[Sample]) -> Compariso
         return None
     if list(first) == list(second):
         return _itself(first)
-    pairs = _pairs(_in_time(first), _in_time(second), lambda each: (each.session, each.repeat))
+    late = _late([*first, *second])
+    in_time = ([each for each in side if each not in late] for side in (first, second))
+    pairs = _pairs(*in_time, lambda each: (each.session, each.repeat))
     means = _session_means(first), _session_means(second)
     fewest = min(len(side) for side in means)
     if len(pairs) < FEWEST_FOR_INTERVAL <= fewest or not pairs:
@@ -112,8 +115,15 @@ def _of_sessions(first: Sequence[Sample], second: Sequence[Sample]) -> Compariso
     return replace(_by_pairs(pairs, Rule.PAIRS), gap=_gap(pairs))
 
 
-def _in_time(samples: Sequence[Sample]) -> list[Sample]:
-    return [each for each in samples if not each.late]
+def _late(samples: Sequence[Sample]) -> set[Sample]:
+    """Return the samples before which a later repeat of their session had started, of either side."""
+    return {
+        each
+        for each in samples
+        for other in samples
+        if other.session == each.session and other.repeat > each.repeat
+        if each.started is not None and other.started is not None and other.started < each.started
+    }
 
 
 def _gap(pairs: Sequence[tuple[Sample, Sample]]) -> float | None:
@@ -145,7 +155,7 @@ def _pairs(
 def _session_means(samples: Sequence[Sample]) -> list[float]:
     by_session: dict[str, list[float]] = {}
     for each in samples:
-        by_session.setdefault(each.session, []).append(each.value)
+        by_session.setdefault(each.allocation or each.session, []).append(each.value)
     return [float(np.mean(values)) for values in by_session.values()]
 
 

@@ -67,7 +67,7 @@ def geometric_mean(values: Sequence[float]) -> Estimate | None:
 
 
 def over_allocations(average: Average, allocations: Sequence[Sequence[float]]) -> tuple[Estimate | None, bool]:
-    """Return the mean of all values, and whether its units are the allocations rather than the runs.
+    """Return the mean of the runs or of the allocations' means, and whether these are its units.
 
     Runs of one allocation share its nodes, so they say little about how another one would have been: the units are the
     allocations' means if there are several and some have several runs.

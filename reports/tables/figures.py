@@ -98,11 +98,11 @@ def figure_of(
 def mean_of(metric: Metric, cell: CellRuns) -> Figure | None:
     """Return the mean of a cell's completed runs; None without one that has the figure.
 
-    The machine has a part in rates only, so only these depend on the allocation.
+    The machine has a part in rates and times only, so only these depend on the allocation.
     """
     allocations = cell.by_allocation(metric.column)
-    if metric.rate:
-        found, are_units = over_allocations(geometric_mean, allocations)
+    if metric.rate or metric.of_machine:
+        found, are_units = over_allocations(geometric_mean if metric.rate else mean, allocations)
     else:
         found, are_units = mean([value for values in allocations for value in values]), False
     return None if found is None else Figure(found, sessions=len(allocations) if are_units else 0)

@@ -45,8 +45,8 @@ class CellRuns:
 
     def by_allocation(self, column: str) -> list[list[float]]:
         """Return the same, divided by the allocation that runs were in; all outside batch jobs are in one."""
-        place = {int(record["repeat"]): record["session"] if record.get("job") else None for record in self.completed}
-        divided: dict[str | None, list[float]] = {}
+        place = {int(record["repeat"]): _allocation(record) for record in self.completed}
+        divided: dict[str, list[float]] = {}
         for repeat, value in self.figures(column).items():
             divided.setdefault(place[repeat], []).append(value)
         return list(divided.values())
@@ -55,7 +55,7 @@ class CellRuns:
         """Return the same with their sessions and starts; results that name no session are of one."""
         records = {int(record["repeat"]): record for record in self.completed}
         return [
-            Sample(value, _session(record), repeat, _started(record), late=record[_LATE])
+            Sample(value, _session(record), repeat, _started(record), _allocation(record))
             for repeat, value in self.figures(column).items()
             if (record := records[repeat])
         ]
@@ -101,24 +101,18 @@ def grids(sweep: LoadedSweep) -> list[Grid]:
     return [_grid(dict(outside), cells, sweep.plan) for outside, cells in by_labels.items()]
 
 
-_LATE = "late"
-"""Key of a record: True if a later repeat of its session had started before it."""
-
-
 def _records(sweep: LoadedSweep) -> list[Record]:
     frame = sweep.frame.astype(object)
     records: list[Record] = frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
-    firsts: dict[str, dict[int, float]] = {}
-    for record in records:
-        if (started := _started(record)) is not None:
-            of_session = firsts.setdefault(_session(record), {})
-            repeat = int(record["repeat"])
-            of_session[repeat] = min(started, of_session.get(repeat, started))
-    for record in records:
-        started, repeat = _started(record), int(record["repeat"])
-        later = [first for other, first in firsts.get(_session(record), {}).items() if other > repeat]
-        record[_LATE] = started is not None and any(first < started for first in later)
     return records
+
+
+def _allocation(record: Record) -> str:
+    """Return the batch job and the nodes that a run had, also where `run` was called several times in one; "" in none.
+
+    A job that Slurm starts again keeps its id and may get other nodes.
+    """
+    return f"{record['job']} on {record['hosts']}" if record.get("job") else ""
 
 
 def _session(record: Record) -> str:

@@ -96,6 +96,8 @@ class Metric:
     """How it relates to what it is compared with."""
     rate: bool = False
     """True for a speed, whose noise multiplies it: its mean is geometric, with the interval of the logarithms."""
+    of_machine: bool = False
+    """True for a time, in which the machine has a part, as it has in every speed."""
     at_tokens: bool = False
     """True for a loss: read beside others only at the same number of trained tokens."""
     headline: bool = False
@@ -182,6 +184,7 @@ METRICS: tuple[Metric, ...] = (
         "wait at an averaging, first rank",
         "aggregation_wait_s_median",
         _seconds,
+        of_machine=True,
         optional=True,
         meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
     ),
@@ -190,6 +193,7 @@ METRICS: tuple[Metric, ...] = (
         "transfer of an averaging",
         "aggregation_transfer_s_median",
         _seconds,
+        of_machine=True,
         optional=True,
         meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
     ),

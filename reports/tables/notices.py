@@ -11,7 +11,7 @@ from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.comparability import Comparability, not_comparable
 from reports.tables.figures import TableReference, damaged
 from reports.tables.grid import Grid
-from reports.tables.spread import Cells, completed_cells, noisy, of_one_allocation
+from reports.tables.spread import Cells, completed_cells, noisy, of_few_allocations
 from reports.tables.trained_tokens import UnequalTokens
 
 
@@ -49,7 +49,7 @@ def notices(
         *_measured(grid, everywhere),
         *_few_repeats(grid),
         *_of_cells(Caution.NOISY_REPEATS, noisy(grid, comparability.sweep), everywhere),
-        *_of_cells(Caution.ONE_SESSION, of_one_allocation(grid), everywhere),
+        *_of_cells(Caution.FEW_SESSIONS, of_few_allocations(grid), everywhere),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
         *(
             Notice(Caution.NOT_COMPARABLE, text)

@@ -21,13 +21,12 @@ def completed_cells(grid: Grid) -> Iterator[tuple[str, int, CellRuns]]:
                 yield row.label, nodes, cell
 
 
-def of_one_allocation(grid: Grid) -> Cells:
-    """Return the cells with an interval of tokens/s over repeats of one batch job, without the allocations' part."""
+def of_few_allocations(grid: Grid) -> Cells:
+    """Return the cells with repeats enough in batch jobs, but of too few jobs to know how allocations differ."""
     found = set()
     for label, nodes, cell in completed_cells(grid):
-        allocations = cell.by_allocation("tokens_per_s")
         in_jobs = all(record.get("job") for record in cell.completed)
-        if in_jobs and len(allocations) == 1 and len(allocations[0]) >= FEWEST_FOR_INTERVAL:
+        if in_jobs and len(cell.by_allocation("tokens_per_s")) < FEWEST_FOR_INTERVAL <= len(cell.completed):
             found.add((label, nodes))
     return found
 

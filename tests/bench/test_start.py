@@ -55,11 +55,18 @@ def test_the_same_command_on_every_node_trains_and_leaves_each_nodes_status(data
     ]
 
 
-def test_ranks_that_fail_leave_the_status_of_their_agent(tmp_path: Path) -> None:
+def test_ranks_that_fail_leave_the_status_of_their_agent_and_say_why(tmp_path: Path) -> None:
+    """And nothing in the folder for temporary files."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     agents = Agents(make_run(tmp_path / "no-data", (1, 1, 1)), tmp_path / "attempt")
-    said, _ = (agent := agents.start("--node", "0", *agents.forking)).communicate(timeout=200)
+    agent = agents.start("--node", "0", *agents.forking, TMPDIR=str(temporary))
+    said, _ = agent.communicate(timeout=200)
     assert agent.returncode == 1, said
-    assert kept(AttemptFolder(agents.folder), OF_NODE, known={}) == {0: 1}
+    attempt = AttemptFolder(agents.folder)
+    assert kept(attempt, OF_NODE, known={}) == {0: 1}
+    assert "FileNotFoundError" in attempt.rank_log(0).read_text(encoding="utf-8")
+    assert list(temporary.iterdir()) == []
 
 
 def until(holds: Callable[[], bool]) -> None:

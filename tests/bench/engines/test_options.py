@@ -51,7 +51,7 @@ def types_of(rank: int, run: Run) -> tuple[set[torch.dtype], set[torch.dtype], l
     return held, computed, losses_of(rank, run)
 
 
-@pytest.mark.parametrize("layout", [(1, 1, 2), (1, 2, 1), (2, 1, 1)])
+@pytest.mark.parametrize("layout", [(1, 1, 2), (1, 2, 1), pytest.param((2, 1, 1), marks=pytest.mark.soak)])
 def test_bf16_mixed_computes_in_bf16_and_keeps_fp32(ranks: Ranks, data: Path, layout: tuple[int, int, int]) -> None:
     held, computed, _ = ranks(2, types_of, make_run(data, layout, precision="bf16-mixed"))[0]
     assert (held, computed) == ({torch.float32}, {torch.bfloat16})
@@ -61,7 +61,7 @@ def test_bf16_mixed_computes_in_bf16_and_keeps_fp32(ranks: Ranks, data: Path, la
     assert exact[-1] < exact[0] - 0.2
 
 
-@pytest.mark.parametrize("layout", [(1, 1, 2), (1, 2, 1), (1, 2, 2), (2, 1, 2)])
+@pytest.mark.parametrize("layout", [(1, 1, 2), (1, 2, 1), pytest.param((1, 2, 2), marks=pytest.mark.soak), (2, 1, 2)])
 def test_accumulation_equals_the_larger_batch(ranks: Ranks, data: Path, layout: tuple[int, int, int]) -> None:
     large = curve(ranks, make_run(data, layout, batch_size=4, steps=8))
     small = curve(ranks, make_run(data, layout, batch_size=2, accumulation=2, steps=8))

@@ -58,6 +58,20 @@ def late(rank: int) -> float:
     return time.perf_counter()
 
 
+def late_machine(rank: int) -> float:
+    """The speed of ranks each of which has a machine of its own; the first one comes late."""
+    time.sleep(LATE if rank == 0 else 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matmul.provenance, "machine", lambda: f"machine {rank}")
+        return measure_matmul("fp32", CPU)
+
+
+@pytest.mark.alone
+def test_a_wait_for_another_machine_is_no_part_of_the_measurement(ranks: Ranks) -> None:
+    speeds = ranks(4, late_machine)
+    assert min(speeds) > max(speeds) / 4
+
+
 @pytest.mark.alone
 def test_a_late_rank_is_waited_for(ranks: Ranks) -> None:
     """Without that it would be measured beside idle ranks, which had finished when it came."""

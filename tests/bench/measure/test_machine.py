@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -57,6 +58,24 @@ def spin(seconds: float) -> None:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
+
+
+def test_processes_that_load_data_are_the_ranks_own() -> None:
+    loader = multiprocessing.get_context("spawn").Process(target=spin, args=(60.0,), daemon=True)
+    loader.start()
+    assert loader.pid is not None
+    while cpu_seconds(loader.pid) < 0.5:  # it imports this module first
+        time.sleep(0.05)
+    meter = MachineMeter(1, 2)
+    meter.finished(0)
+    before = cpu_seconds(loader.pid)
+    time.sleep(1.0)
+    theirs = cpu_seconds(loader.pid) - before
+    meter.finished(2)
+    loader.kill()
+    loader.join()
+    assert meter.read().own == pytest.approx(theirs, abs=0.1)
+    assert theirs > 0.2
 
 
 def test_what_others_use_is_seen_and_what_the_rank_uses_is_not_theirs() -> None:

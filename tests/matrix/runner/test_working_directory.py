@@ -69,17 +69,6 @@ def test_a_killed_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path:
     assert list(temporary.iterdir()) == []
 
 
-def test_a_forked_rank_that_fails_leaves_nothing_there_and_says_why(tmp_path: Path) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    agents = Agents(make_run(tmp_path / "no-data", (1, 1, 1)), tmp_path / "attempt")
-    agent = agents.start("--node", "0", *agents.forking, TMPDIR=str(temporary))
-    agent.communicate(timeout=200)
-    assert agent.returncode == 1
-    assert "FileNotFoundError" in AttemptFolder(agents.folder).rank_log(0).read_text(encoding="utf-8")
-    assert list(temporary.iterdir()) == []
-
-
 @pytest.mark.soak
 def test_a_result_names_the_commit_of_the_code_that_trained(tmp_path: Path, data: Path) -> None:
     """A copy of the packages, first in PYTHONPATH, that is told the commit of another folder."""
@@ -110,6 +99,7 @@ def test_a_result_names_the_commit_of_the_code_that_trained(tmp_path: Path, data
         assert (found.commit, found.dirty) == (commit, False)
 
 
+@pytest.mark.soak
 def test_the_module_and_what_it_starts_are_of_one_checkout(tmp_path: Path, data: Path) -> None:
     """`python -m matrix` in the folder of a checkout that is not the one that is installed."""
     copy = tmp_path / "copy"

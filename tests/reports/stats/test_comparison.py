@@ -90,12 +90,30 @@ def test_a_cell_over_itself_is_one_and_no_finding() -> None:
 
 
 def test_a_late_retry_is_no_partner_and_the_gap_is_of_pairs_only() -> None:
-    ours = [Sample(2.0, "a", 0, 0.0), Sample(2.0, "a", 1, 100.0), Sample(9.0, "a", 2, 900.0, late=True)]
+    ours = [Sample(2.0, "a", 2, 190.0), Sample(2.0, "a", 1, 100.0), Sample(9.0, "a", 0, 900.0)]
     theirs = [Sample(1.0, "a", 0, 40.0), Sample(1.0, "a", 1, 110.0), Sample(1.0, "a", 2, 200.0)]
     found = known(ratio(ours, theirs))
-    assert (found.rule, found.count, found.gap) == (Rule.PAIRS, 2, 40.0)
+    assert (found.rule, found.count, found.gap) == (Rule.PAIRS, 2, 10.0)
     assert found.estimate.value == pytest.approx(2)
     assert known(difference(ours, theirs)).count == 3, "a seed is a partner at any time"
+
+
+def test_late_is_what_starts_after_a_later_repeat_of_the_two_that_are_compared() -> None:
+    """In an allocation of one's own all repeats of a node count may precede those of the next one."""
+    before = [Sample(1.0, "a", repeat, 10.0 * repeat) for repeat in range(5)]
+    fsdp, hsdp = (
+        [Sample(value, "a", repeat, 100.0 + 10 * repeat + later) for repeat in range(5)]
+        for value, later in ((2.0, 0), (4.0, 5))
+    )
+    assert known(ratio(hsdp, fsdp)).count == 5
+    assert known(ratio(fsdp, before)).count == 1
+
+
+def test_several_calls_in_one_allocation_are_one_unit() -> None:
+    ours = [Sample(2.0 + call / 100, f"job 7, runner {call}", call, allocation="7") for call in range(3)]
+    theirs = [Sample(1.0 + call / 100, f"job 8, runner {call}", call, allocation="8") for call in range(3)]
+    found = known(ratio(ours, theirs))
+    assert (found.rule, found.sessions, found.p_value) == (Rule.SESSIONS, (1, 1), None)
 
 
 def test_an_unknown_start_leaves_the_gap_unknown() -> None:

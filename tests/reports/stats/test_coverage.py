@@ -116,7 +116,7 @@ def test_a_mean_under_drift_is_that_of_its_time(name: str, repeats: int) -> None
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("effect", "most"), [("1%", [0.93, 0.88, 0.76, 0.60]), ("5%", [0.58, 0.37, 0.24, 0.16])])
 def test_a_mean_of_one_allocation_leaves_out_the_others(effect: str, most: list[float]) -> None:
-    """Hence the caution one-session."""
+    """Hence the caution few-sessions."""
     world = WORLDS[f"1 allocations that differ by {effect}"]
     found = [coverage(world, of_rate, repeats=repeats, simulations=10_000)[0] for repeats in REPEATS]
     assert all(share < bound for share, bound in zip(found, most, strict=True))

@@ -51,7 +51,7 @@ def test_the_unit_of_a_mean_over_several_allocations_is_the_allocation(sweep: Sw
     assert (row["count"], row["rule"], row["interval"]) == (3, "sessions", True)
     assert texts(table, "tokens_per_s")["fsdp"] == [f"997 [{math.exp(low):.0f}, {math.exp(high):,.0f}] (of 3 sessions)"]
     assert "sessions" not in texts(table, "loss_final")["fsdp"][0], "the machine has no part in a loss"
-    assert Caution.ONE_SESSION not in cautions(table)
+    assert Caution.FEW_SESSIONS not in cautions(table)
 
 
 def test_error_bars_are_those_of_the_table(sweep: SweepDocuments) -> None:
@@ -67,14 +67,16 @@ def test_error_bars_are_those_of_the_table(sweep: SweepDocuments) -> None:
 def test_two_allocations_give_the_range_of_their_means(sweep: SweepDocuments) -> None:
     sweep.repeats = 4
     in_jobs(sweep, "fsdp", 1, [1000.0, 1000.0, 1210.0, 1210.0], ["1", "1", "2", "2"])
-    assert texts(the_table(sweep), "tokens_per_s")["fsdp"] == ["1,100 (1,000 .. 1,210) (of 2 sessions)"]
+    table = the_table(sweep)
+    assert texts(table, "tokens_per_s")["fsdp"] == ["1,100 (1,000 .. 1,210) (of 2 sessions)"]
+    assert Caution.FEW_SESSIONS in cautions(table), "four repeats, and no interval"
 
 
 def test_one_run_of_each_allocation_is_its_own_unit(sweep: SweepDocuments) -> None:
     in_jobs(sweep, "fsdp", 1, [1000.0, 1010.0, 990.0], ["1", "2", "3"])
     table = the_table(sweep)
     assert "sessions" not in texts(table, "tokens_per_s")["fsdp"][0]
-    assert Caution.ONE_SESSION not in cautions(table)
+    assert Caution.FEW_SESSIONS not in cautions(table)
 
 
 def test_repeats_of_one_allocation_say_so_once(sweep: SweepDocuments) -> None:
@@ -82,12 +84,12 @@ def test_repeats_of_one_allocation_say_so_once(sweep: SweepDocuments) -> None:
     in_jobs(sweep, "federated", 1, [1000.0, 1010.0, 991.0], ["1"] * 3)
     in_jobs(sweep, "fsdp", 2, [1900.0, 1910.0, 1890.0], ["2", "3", "4"])
     table = the_table(sweep)
-    assert [notice.detail for notice in table.notices if notice.caution is Caution.ONE_SESSION] == ["on 1 node"]
+    assert [notice.detail for notice in table.notices if notice.caution is Caution.FEW_SESSIONS] == ["on 1 node"]
 
 
 def test_a_local_sweep_has_one_machine_by_nature(sweep: SweepDocuments) -> None:
     in_jobs(sweep, "fsdp", 1, [1000.0, 1010.0, 990.0], [""] * 3)
-    assert Caution.ONE_SESSION not in cautions(the_table(sweep))
+    assert Caution.FEW_SESSIONS not in cautions(the_table(sweep))
 
 
 def test_calls_of_a_local_sweep_are_no_allocations(sweep: SweepDocuments) -> None:

@@ -106,8 +106,8 @@ def _of_sessions(first: Sequence[Sample], second: Sequence[Sample]) -> Compariso
     if list(first) == list(second):
         return _itself(first)
     late = _late([*first, *second])
-    in_time = ([each for each in side if each not in late] for side in (first, second))
-    pairs = _pairs(*in_time, lambda each: (each.session, each.repeat))
+    ours, theirs = ([each for each in side if each not in late] for side in (first, second))
+    pairs = _pairs(ours, theirs, lambda each: (each.session, each.repeat))
     means = _session_means(first), _session_means(second)
     fewest = min(len(side) for side in means)
     if len(pairs) < FEWEST_FOR_INTERVAL <= fewest or not pairs:

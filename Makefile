@@ -1,8 +1,8 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
-# Two halves of about the same length; the first has all tests of the pool of ranks, of which one is enough.
-test-ranks := tests/bench tests/reports
+# Two halves that take about as long; the first has all tests of the pool of ranks, of which one is enough.
+test-ranks := tests/bench tests/reports tests/containers tests/matrix/config tests/matrix/planning tests/matrix/check
 test-sweeps := $(addprefix --ignore=,$(test-ranks))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers

@@ -60,6 +60,7 @@ def spin(seconds: float) -> None:
         pass
 
 
+@pytest.mark.alone
 def test_processes_that_load_data_are_the_ranks_own() -> None:
     loader = multiprocessing.get_context("spawn").Process(target=spin, args=(60.0,), daemon=True)
     loader.start()
@@ -74,10 +75,12 @@ def test_processes_that_load_data_are_the_ranks_own() -> None:
     meter.finished(2)
     loader.kill()
     loader.join()
-    assert meter.read().own == pytest.approx(theirs, abs=0.1)
-    assert theirs > 0.2
+    own = meter.read().own
+    assert own - 0.2 < theirs < own + 0.05, "theirs was read between the meter's readings"
+    assert theirs > 0.5
 
 
+@pytest.mark.alone
 def test_what_others_use_is_seen_and_what_the_rank_uses_is_not_theirs() -> None:
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:

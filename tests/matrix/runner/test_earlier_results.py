@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.data.dataset import SyntheticData, make_synthetic
 from matrix.store.jobs import job_folders
 from matrix.store.sweep_folder import SweepFolder
 from reports.data.frame import load
@@ -28,8 +29,9 @@ def earlier_study(tmp_path: Path) -> Path:
     (tmp_path / "earlier").rename(tmp_path / "results" / "earlier")
     for runner in (tmp_path / "results" / "earlier" / "runners").iterdir():
         os.utime(runner, (0, 0))  # a runner on another host counts as alive for two minutes
-    sizes = {"--sequence-length": "32", "--train-samples": "256", "--val-samples": "16"}
-    _xffl_bench(tmp_path, "data", "synthetic", "data", *(word for size in sizes.items() for word in size))
+    make_synthetic(
+        tmp_path / "data", SyntheticData(vocab_size=256, sequence_length=32, train_samples=256, val_samples=16)
+    )
     return tmp_path
 
 

@@ -22,11 +22,12 @@ class Style:
     decimals: int
     unit: str = ""
     sign: Literal["-", "+"] = "-"
-    """Which values have a sign: negative ones (`-`) or all (`+`)."""
+    """Which values have a sign: negative ones (`-`) or all (`+`), but never one that is shown as 0."""
 
     def number(self, value: float) -> str:
         """Return the value without its unit."""
-        return f"{value * self.factor:{self.sign},.{self.decimals}f}"
+        shown = f"{value * self.factor:{self.sign},.{self.decimals}f}"
+        return shown.lstrip("+-") if float(shown.replace(",", "")) == 0 else shown
 
 
 StyleFor = Callable[[float], Style]

@@ -41,7 +41,7 @@ def test_a_difference_of_losses_is_paired_by_seed_although_the_sessions_differ(s
     expected = stats.ttest_rel(OURS, THEIRS)
     low, high = expected.confidence_interval(0.95)
     assert texts(table, "loss_validation")["federated"][0].startswith("4.8540 ± 0.08"), "the seeds' spread hides it"
-    assert texts(table, "loss_difference") == {"fsdp": ["+0.0000"], "federated": [f"+0.0334 [{low:+.4f}, {high:+.4f}]"]}
+    assert texts(table, "loss_difference") == {"fsdp": ["0.0000"], "federated": [f"+0.0334 [{low:+.4f}, {high:+.4f}]"]}
     assert low > 0
     (row,) = long_form([table]).query("metric == 'loss_difference' and strategy == 'federated'").to_dict("records")
     assert (row["value"], row["low"], row["high"]) == pytest.approx((0.0334, low, high), abs=1e-6)
@@ -51,7 +51,7 @@ def test_a_difference_of_losses_is_paired_by_seed_although_the_sessions_differ(s
 def test_two_seeds_give_the_range_of_their_differences(sweep: SweepDocuments) -> None:
     with_losses(sweep, "fsdp", [2.5, 2.75, 2.6], "runner 1")
     with_losses(sweep, "federated", [2.75, 2.75], "runner 1")
-    assert texts(the_table(sweep), "loss_difference")["federated"][0].startswith("+0.1250 (+0.0000 .. +0.2500)")
+    assert texts(the_table(sweep), "loss_difference")["federated"][0].startswith("+0.1250 (0.0000 .. +0.2500)")
 
 
 def test_verdicts_are_about_speed_only(sweep: SweepDocuments) -> None:
@@ -92,3 +92,10 @@ def test_losses_of_a_row_after_other_tokens_say_so_in_the_report(sweep: SweepDoc
     text = write_report(sweep.write(), sweep.path / "report").report.read_text()
     assert "unequal-tokens (fsdp over node counts; on 2 nodes)" in text
     assert "| | hsdp | 2.5000 | 2.5000 (at 49,152 tokens) |" in text.replace("|  |", "| |")
+
+
+def test_a_difference_that_is_shown_as_zero_has_no_sign(sweep: SweepDocuments) -> None:
+    """hsdp differs from fsdp by the order of sums only."""
+    with_losses(sweep, "fsdp", [4.1, 4.2, 4.3], "a")
+    with_losses(sweep, "hsdp", [4.1 - 3e-7, 4.2 - 2e-7, 4.3 - 4e-7], "a")
+    assert texts(the_table(sweep), "loss_difference")["hsdp"] == ["0.0000 [0.0000, 0.0000]"]

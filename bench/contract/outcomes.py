@@ -53,6 +53,7 @@ class Caution(StrEnum):
     FEW_BLOCKS = "few-blocks"
     NO_WARM_UP = "no-warm-up"
     BUSY_MACHINE = "busy-machine"
+    THROTTLED = "throttled"
     CPU_MEMORY = "cpu-memory"
     BF16_LOSS = "bf16-loss"
     ALLOCATOR_RETRIES = "allocator-retries"
@@ -106,6 +107,10 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
     Caution.NO_WARM_UP: (
         "the window holds the first step, in which memory is allocated and communicators are set up",
         "set `training.warmup_steps` to 1 or more",
+    ),
+    Caution.THROTTLED: (
+        "processor cores were throttled because of their temperature during the window",
+        "find the hosts (`throttled_cores`, `hosts` in runs.csv), look after their cooling, and run it again",
     ),
     Caution.BUSY_MACHINE: (
         "others used more than 5 % of a machine's processor time during the window",

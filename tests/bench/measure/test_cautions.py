@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from bench.account import cautions
 from bench.contract.outcomes import Caution
 from bench.contract.run import Library
+from tests.bench.host.test_affinity import record
 from tests.support.runs import make_run
 
 FOUND = Library(
@@ -68,3 +70,11 @@ def test_shard_groups_that_cross_nodes(layout: tuple[int, int, int], crosses: bo
 def test_a_window_with_the_first_step_is_told(warmup: int, warned: bool) -> None:
     run = make_run(Path(), (1, 1, 2), warmup_steps=warmup)
     assert (Caution.NO_WARM_UP in cautions(run, [], blocks=4, repeated=False, slow_folder=False, dirty=False)) == warned
+
+
+@pytest.mark.parametrize(("throttled", "warned"), [(2, True), (0, False), (None, False)])
+def test_throttled_cores_are_told(throttled: int | None, warned: bool) -> None:
+    ranks = [record(rank, 2, [rank]) for rank in range(2)]
+    ranks[1] = replace(ranks[1], use=replace(ranks[1].use, throttled=throttled))
+    found = cautions(make_run(Path(), (1, 1, 2)), ranks, blocks=4, repeated=False, slow_folder=False, dirty=False)
+    assert (Caution.THROTTLED in found) == warned

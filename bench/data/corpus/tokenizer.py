@@ -78,11 +78,15 @@ def existing(name: str, online: bool) -> PreTrainedTokenizerFast:
 
     folder = Path(name).is_dir()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=folder or not online)
+        tokenizer = AutoTokenizer.from_pretrained(
+            name,
+            local_files_only=folder or not online,
+            trust_remote_code=False,  # else a person at a terminal is asked whether to run it
+        )
     except (OSError, ValueError) as error:
         if folder:
             raise CorpusError(
-                f"--tokenizer {name}: the folder contains no tokenizer that transformers can read"
+                f"--tokenizer {name}: the folder contains no tokenizer that transformers can read without running code"
             ) from error
         remedy = "it could not be downloaded" if online else "--online downloads it"
         raise CorpusError(

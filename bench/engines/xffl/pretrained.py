@@ -23,7 +23,7 @@ def from_folder(config: Any, state: Any) -> nn.Module:  # noqa: ANN401
             str(info.path), use_cache=False, device_map=state.init_device, **common
         )
         return loaded
-    settings = AutoConfig.from_pretrained(str(info.path), use_cache=False, **common)
+    settings = AutoConfig.from_pretrained(str(info.path), use_cache=False, trust_remote_code=False, **common)
     torch.manual_seed(config.seed or 0)  # the same values on every rank
     with state.init_device:
         made: nn.Module = info.model_type._from_config(settings, dtype=torch.bfloat16)

@@ -15,7 +15,7 @@ from tests.support.standin.places import STANDINS
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", "xffl"])
+@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("xffl", marks=pytest.mark.soak)])
 def test_a_sweep_in_the_image(cluster: Cluster, built: Built, tmp_path: Path, data: Path, launcher: str) -> None:
     image = {"path": str(built.image), "program": built.program}
     xffl = {"command": str(STANDINS / "xffl"), "interface": "eth0"} if launcher == "xffl" else {}

@@ -21,6 +21,7 @@ LONG = 300
 """Steps of a run that something is to happen to: a few seconds, in which it is stopped."""
 
 
+@pytest.mark.soak  # with the scheduler shell: make test
 def test_a_run_that_takes_two_jobs_with_it_is_given_up(cluster_sweep: ClusterSweep) -> None:
     """Here by their time limit; the others of its sweep are not."""
     cluster_sweep.write(["ddp", "federated"], steps=LONG)

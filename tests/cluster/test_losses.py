@@ -15,7 +15,7 @@ from tests.support.cluster import Cluster, need_parts
 from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 LONG = 300
 """Steps of a run that something is to happen to: a few seconds, in which it is stopped."""
@@ -30,7 +30,7 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(cluster_sweep: ClusterSwe
         cluster_sweep.cluster.say("scontrol", "update", f"jobid={cluster_sweep.ids[0]}", "EndTime=now")
         assert cluster_sweep.stopped_run(attempt=1) == first
         cluster_sweep.cluster.say("scontrol", "update", f"jobid={cluster_sweep.ids[1]}", "EndTime=now")
-        output, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert [end and end.state for end in cluster_sweep.ends] == ["TIMEOUT", "TIMEOUT", "COMPLETED"]
     earlier, given_up = cluster_sweep.attempts(first)
@@ -54,7 +54,7 @@ def test_a_host_that_does_not_answer(cluster_sweep: ClusterSweep) -> None:
             for rank in cluster_sweep.ranks():
                 os.kill(rank, signal.SIGKILL)
             cluster_sweep.go_on()
-            output, _ = process.communicate(timeout=200)
+            output, _ = process.communicate(timeout=300)
     finally:
         cluster_sweep.cluster.plug("node1")
         cluster_sweep.cluster.configure(SlurmdTimeout=10)
@@ -86,7 +86,7 @@ def test_a_host_that_does_not_answer_before_the_first_run(cluster: Cluster, tmp_
         with sweep.following() as process:
             assert wait_for(began.exists)
             cluster.unplug("node1")
-            output, _ = process.communicate(timeout=200)
+            output, _ = process.communicate(timeout=300)
     finally:
         cluster.plug("node1")
         cluster.configure(SlurmdTimeout=10)
@@ -104,7 +104,7 @@ def test_a_job_that_was_warned_begins_nothing_more(cluster_sweep: ClusterSweep) 
         run_id = cluster_sweep.stopped_run()
         cluster_sweep.cluster.say("scancel", "--batch", "--signal=USR1", str(cluster_sweep.ids[0]))
         cluster_sweep.go_on()
-        output, _ = process.communicate(timeout=150)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output + cluster_sweep.logs()
     assert "it may take 100 s, and the job ends in" in cluster_sweep.logs(), (
         "Slurm's own word is that there are minutes"
@@ -183,7 +183,7 @@ def test_a_full_file_system(small_disk: Path, tmp_path: Path, data: Path) -> Non
                 with pytest.raises(OSError, match="No space left"):
                     fill(filler)
                 sweep.go_on()
-                output, _ = process.communicate(timeout=100)
+                output, _ = process.communicate(timeout=300)
             assert process.returncode == 1, output
             assert f"{small_disk}" in output
             assert "No space left on device; finished runs are kept" in output

@@ -14,7 +14,7 @@ from tests.support.cluster import Cluster, need_memory_groups
 from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 MEMORY = ["--mem=1500M"]
 
@@ -55,7 +55,7 @@ def test_a_job_whose_own_process_is_killed_for_memory(strict: Cluster, tmp_path:
             now.touch()
             assert wait_for(lambda count=attempt + 1: sum(end is not None for end in sweep.ends) == count)
             now.unlink()
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert [end and end.state for end in sweep.ends] == ["OUT_OF_MEMORY"] * 2, output
     result = sweep.folder.result(run_id)

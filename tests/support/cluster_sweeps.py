@@ -58,7 +58,7 @@ class ClusterSweep(SmallSweep):
 
     def call(self, *options: str) -> subprocess.CompletedProcess[str]:
         """The same to its end."""
-        return self.cluster.run(self.command(*options), env=self.variables, timeout=150)
+        return self.cluster.run(self.command(*options), env=self.variables, timeout=300)
 
     def stopped_run(self, attempt: int = 0) -> str:
         """Wait until an attempt at a run trains, and stop its agents and ranks where they are; returns its id."""

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from tests.support.built import Built
     from tests.support.ranks import Ranks
 
-
 VOCABULARY = 256
 LENGTH = 32
 

@@ -97,6 +97,11 @@ class Result(Document):
     measured: Measured | None = None
 
     @property
+    def ran_in(self) -> str | None:
+        """The session; of results of version 0.1.0, which name none, the batch job, and None without one."""
+        return self.session or (self.allocation.job if self.allocation else None)
+
+    @property
     def cautions(self) -> list[Caution]:
         """Cautions of the ranks, and those that only the runner knows."""
         of_ranks = self.measured.cautions if self.measured is not None else []

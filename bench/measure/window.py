@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.contract.atomic import write_whole
 from bench.contract.measured import Startup, Window
 from bench.contract.run import Run
 from bench.measure.averaging import Floats, median_over_averagings, waits_and_transfers
@@ -181,17 +182,11 @@ def step_table(run: Run, steps: Steps, rates: Sequence[float]) -> pa.Table:
 
 def write_steps(path: Path, table: pa.Table) -> str:
     """Write the step table atomically; return the SHA-256 of the file."""
-    beside = path.with_name(f".{path.name}.part")
-    content = pa.BufferOutputStream()
-    pq.write_table(table, content)
-    whole = content.getvalue().to_pybytes()
-    try:
-        beside.write_bytes(whole)
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    return hashlib.sha256(whole).hexdigest()
+    stream = pa.BufferOutputStream()
+    pq.write_table(table, stream)
+    content = stream.getvalue().to_pybytes()
+    write_whole(path, content, durable=False)
+    return hashlib.sha256(content).hexdigest()
 
 
 def oversubscribed(records: Sequence[RankRecord], threads: int) -> bool:

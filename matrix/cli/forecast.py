@@ -27,15 +27,15 @@ def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None],
     """
     plan = prepared.planned.plan
     pairs = plan.repeats
-    alone = scheduler_of(prepared.system) is not None and not prepared.system.batch.nested
-    if not has_pairs(plan, set(prepared.selected), across_nodes=not alone):
+    together = scheduler_of(prepared.system) is None or prepared.system.batch.nested
+    if not has_pairs(plan, set(prepared.selected), across_nodes=together):
         return
     if pairs < FEWEST:
         console.print(
             f"repeats: {pairs} gives no interval, so no difference can be shown: use {FEWEST} or more", soft_wrap=True
         )
         return
-    known = noise(prepared.planned.plan, result)
+    known = noise(plan, result)
     shown = [known.deviation] if known else USUAL
     first, *others = [f"{smallest_ratio(each, pairs) - 1:.1%}" for each in shown]
     also = "".join(f", {ratio} if by {each:.0%}" for ratio, each in zip(others, shown[1:], strict=True))

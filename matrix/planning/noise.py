@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import variance
@@ -56,11 +57,9 @@ def has_pairs(plan: Plan, selected: set[str], *, across_nodes: bool) -> bool:
     """
     cells = [cell for cell in plan.cells if not selected.isdisjoint(cell.runs)]
     inside = {"strategy", "nodes", "cuda_streams"} if across_nodes else {"strategy", "cuda_streams"}
-    tables: dict[str, list[Cell]] = {}
+    tables = defaultdict[str, list[Cell]](list)
     for cell in cells:
-        tables.setdefault(_key({name: label for name, label in cell.labels.items() if name not in inside}), []).append(
-            cell
-        )
+        tables[_key({name: label for name, label in cell.labels.items() if name not in inside})].append(cell)
     return any(
         cell.runs != other.runs
         for same in tables.values()
@@ -79,14 +78,10 @@ def _differences(one: Cell, other: Cell, result: Callable[[str], Result | None])
     found = []
     for pair in zip(one.runs, other.runs, strict=True):
         ours, theirs = map(result, pair)
-        if ours is None or theirs is None or _session(ours) != _session(theirs):
+        if ours is None or theirs is None or ours.ran_in != theirs.ran_in:
             continue
         if ours.measured is None or theirs.measured is None:
             continue
         if ours.outcome is theirs.outcome is Outcome.COMPLETED:
             found.append(math.log(ours.measured.window.tokens_per_s / theirs.measured.window.tokens_per_s))
     return found
-
-
-def _session(result: Result) -> str | None:
-    return result.session or (result.allocation.job if result.allocation else None)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from bench.contract.files import RunFolder
 from bench.contract.measured import Measured
 from bench.contract.run import Run
+from bench.measure.window import mean_loss
 
 _ROUNDING = 1e-9
 """Relative difference of the same sum in another order; times and losses have about 16 digits."""
@@ -104,9 +105,5 @@ def _recomputed(steps: _Steps, measured: Measured) -> Iterator[tuple[str, float 
         yield "window.block_tokens_per_s", float(len(window.block_tokens_per_s)), float(len(blocks))
     quartiles = np.percentile(steps.column("seconds")[inside], [25, 50, 75])
     yield "window.step_s_quartiles", list(window.step_s_quartiles), [float(value) for value in quartiles]
-    yield "loss.first", measured.loss.first, _mean(losses[:1], tokens[:1])
-    yield "loss.final", measured.loss.final, _mean(losses[-run.block :], tokens[-run.block :])
-
-
-def _mean(losses: npt.NDArray[np.float64], tokens: npt.NDArray[np.float64]) -> float:
-    return float((losses * tokens).sum() / tokens.sum())
+    yield "loss.first", measured.loss.first, mean_loss(losses[:1], tokens[:1])
+    yield "loss.final", measured.loss.final, mean_loss(losses[-run.block :], tokens[-run.block :])

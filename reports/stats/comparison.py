@@ -21,7 +21,7 @@ from enum import StrEnum
 import numpy as np
 from scipy import special
 
-from reports.stats.intervals import CONFIDENCE, FEWEST_FOR_INTERVAL, Estimate
+from reports.stats.intervals import FEWEST_FOR_INTERVAL, Estimate, half_width, mean
 
 
 class Rule(StrEnum):
@@ -81,11 +81,7 @@ class Comparison:
 def ratio(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Comparison | None:
     """Return the ratio of geometric means; None if either side has no positive figure to compare."""
     made = _of_sessions(_logarithms(numerators), _logarithms(denominators))
-    if made is None:
-        return None
-    of_logs = made.estimate
-    estimate = Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)
-    return replace(made, estimate=estimate)
+    return None if made is None else replace(made, estimate=made.estimate.exp())
 
 
 def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Comparison | None:
@@ -160,14 +156,15 @@ def _session_means(samples: Sequence[Sample]) -> list[float]:
 
 
 def _by_pairs(pairs: Sequence[tuple[Sample, Sample]], rule: Rule) -> Comparison:
-    values = np.array([one.value - other.value for one, other in pairs])
+    differences = [one.value - other.value for one, other in pairs]
     sessions = _sessions([one for one, _ in pairs]), _sessions([other for _, other in pairs])
-    centre, count = float(values.mean()), len(values)
-    if count < FEWEST_FOR_INTERVAL:
-        return Comparison(Estimate(centre, float(values.min()), float(values.max()), count), rule, sessions)
-    deviation = float(values.std(ddof=1))
-    made = _with_interval(centre, deviation / math.sqrt(count), count - 1.0, count, rule, sessions)
-    return replace(made, deviation=deviation)
+    estimate, count = mean(differences), len(pairs)
+    assert estimate is not None, "there are pairs"
+    if not estimate.is_interval:
+        return Comparison(estimate, rule, sessions)
+    deviation = float(np.std(differences, ddof=1))
+    p_value = _p_value(estimate.value, deviation / math.sqrt(count), count - 1)
+    return Comparison(estimate, rule, sessions, p_value, deviation)
 
 
 def _by_sessions(first: list[float], second: list[float]) -> Comparison:
@@ -181,13 +178,13 @@ def _by_sessions(first: list[float], second: list[float]) -> Comparison:
     total = sum(variances)
     parts = sum(part**2 / (count - 1) for part, count in zip(variances, counts, strict=True))
     freedom = total**2 / parts if parts else float(sum(counts) - 2)
-    return _with_interval(centre, math.sqrt(total), freedom, fewest, Rule.SESSIONS, counts)
+    error = math.sqrt(total)
+    half = half_width(error, freedom)
+    estimate = Estimate(centre, centre - half, centre + half, fewest)
+    return Comparison(estimate, Rule.SESSIONS, counts, _p_value(centre, error, freedom))
 
 
-def _with_interval(
-    centre: float, error: float, freedom: float, count: int, rule: Rule, sessions: tuple[int, int]
-) -> Comparison:
-    half = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
+def _p_value(centre: float, error: float, freedom: float) -> float:
+    """Return the two-sided p-value of a value with this standard error being 0."""
     distance = abs(centre) / error if error else math.inf if centre else 0.0
-    p_value = float(2 * special.stdtr(freedom, -distance))
-    return Comparison(Estimate(centre, centre - half, centre + half, count), rule, sessions, p_value)
+    return float(2 * special.stdtr(freedom, -distance))

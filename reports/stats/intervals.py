@@ -32,12 +32,21 @@ class Estimate:
         """Whether low and high bound a confidence interval rather than the observed values."""
         return self.count >= FEWEST_FOR_INTERVAL
 
+    def exp(self) -> Estimate:
+        """Return the estimate of which this one is the logarithm."""
+        return Estimate(math.exp(self.value), math.exp(self.low), math.exp(self.high), self.count)
+
 
 class Average(Protocol):
     """A mean with its interval: `mean`, or `geometric_mean` for rates."""
 
     def __call__(self, values: Sequence[float]) -> Estimate | None:
         """Return the mean and its t-interval; None without values."""
+
+
+def half_width(error: float, freedom: float) -> float:
+    """Return half of the t-interval of a value with this standard error."""
+    return float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
 
 
 def mean(values: Sequence[float]) -> Estimate | None:
@@ -48,10 +57,8 @@ def mean(values: Sequence[float]) -> Estimate | None:
     centre = float(np.mean(values))
     if count < FEWEST_FOR_INTERVAL:
         return Estimate(centre, min(values), max(values), count)
-    half_width = (
-        float(special.stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * float(np.std(values, ddof=1)) / math.sqrt(count)
-    )
-    return Estimate(centre, centre - half_width, centre + half_width, count)
+    half = half_width(float(np.std(values, ddof=1)) / math.sqrt(count), count - 1)
+    return Estimate(centre, centre - half, centre + half, count)
 
 
 def geometric_mean(values: Sequence[float]) -> Estimate | None:
@@ -61,9 +68,7 @@ def geometric_mean(values: Sequence[float]) -> Estimate | None:
     9,000 tokens/s would begin below 0.
     """
     of_logs = mean([math.log(value) for value in values])
-    if of_logs is None:
-        return None
-    return Estimate(math.exp(of_logs.value), math.exp(of_logs.low), math.exp(of_logs.high), of_logs.count)
+    return None if of_logs is None else of_logs.exp()
 
 
 def over_allocations(average: Average, allocations: Sequence[Sequence[float]]) -> tuple[Estimate | None, bool]:

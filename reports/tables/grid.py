@@ -103,8 +103,7 @@ def grids(sweep: LoadedSweep) -> list[Grid]:
 
 def _records(sweep: LoadedSweep) -> list[Record]:
     frame = sweep.frame.astype(object)
-    records: list[Record] = frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
-    return records
+    return frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
 
 
 def _allocation(record: Record) -> str:

@@ -61,7 +61,7 @@ ATTEMPT: tuple[Column[[Result, int]], ...] = (
     Column(
         "session",
         "the allocation, or the local call of `run`, that it ran in; of older results the batch job only",
-        lambda result, _: result.session or (result.allocation.job if result.allocation else None),
+        lambda result, _: result.ran_in,
     ),
     Column(
         "position",

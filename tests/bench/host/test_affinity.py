@@ -8,10 +8,9 @@ import sys
 
 import pytest
 
-from bench.contract.measured import Startup
 from bench.host.affinity import compact, own_cores, share
-from bench.measure.machine import MachineUse
-from bench.measure.window import RankRecord, Trained, oversubscribed
+from bench.measure.window import oversubscribed
+from tests.support.rank_records import record
 
 TWO_THREADS = """
 import json, os, sys, threading
@@ -50,24 +49,6 @@ def test_all_threads_of_a_rank_are_bound_where_that_is_asked_for(affinity: str) 
     done = subprocess.run([sys.executable, "-c", TWO_THREADS, affinity], capture_output=True, text=True, check=True)
     expected = own_cores() if affinity == "none" else share(own_cores(), 1, 2)
     assert json.loads(done.stdout) == [expected] * 2
-
-
-def record(rank: int, cores: int, own: list[int], host: str = "a", machine: str = "m") -> RankRecord:
-    return RankRecord(
-        rank=rank,
-        host=host,
-        machine=machine,
-        local_rank=rank,
-        device="cpu",
-        cores=cores,
-        own_cores=own,
-        cpu="processor",
-        trained=Trained([], [], [], [], [], [], []),
-        memory={},
-        startup=Startup(rendezvous=0, model=0, data=0, first_step=0),
-        matmul=1.0,
-        use=MachineUse(cores=2, seconds=1.0, idle=1.0, own=1.0, load=1.0, throttled=None),
-    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from bench.account import cautions
 from bench.contract.outcomes import Caution
 from bench.contract.run import Library
-from tests.bench.host.test_affinity import record
+from tests.support.rank_records import record
 from tests.support.runs import make_run
 
 FOUND = Library(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from bench.data.dataset import SyntheticData, make_synthetic
 from matrix.store.jobs import job_folders
 from matrix.store.sweep_folder import SweepFolder
 from reports.data.frame import load
+from tests.support.earlier import unpack
 
-ARCHIVE = Path(__file__).parents[2] / "fixtures" / "results-0.1.0.tar.gz"
 COMPLETED = 5
 RUNS = 8
 
@@ -23,10 +22,8 @@ RUNS = 8
 @pytest.fixture
 def earlier_study(tmp_path: Path) -> Path:
     """A folder with a matrix file, its data set, and results/earlier as version 0.1.0 left it."""
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
     (tmp_path / "results").mkdir()
-    (tmp_path / "earlier").rename(tmp_path / "results" / "earlier")
+    unpack(tmp_path).rename(tmp_path / "results" / "earlier")
     for runner in (tmp_path / "results" / "earlier" / "runners").iterdir():
         os.utime(runner, (0, 0))  # a runner on another host counts as alive for two minutes
     make_synthetic(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ import pytest
 from bench.data.markov import MarkovSource
 from reports.data.frame import LoadedSweep, load
 from reports.data.plausible import surprisal_deviation
+from tests.support.earlier import unpack
 
-ARCHIVE = Path(__file__).parents[2] / "fixtures" / "results-0.1.0.tar.gz"
 FSDP, OTHER = "llama-tiny.fsdp.n1.b1.r0-3a5d87", "llama-tiny.fsdp.n1.b2.r0-6c7a7b"
 DDP, DDP_AGAIN = "llama-tiny.ddp.n1.b1.r0-5c527c", "llama-tiny.ddp.n1.b1.r1-dd3181"
 
@@ -30,9 +29,7 @@ DDP, DDP_AGAIN = "llama-tiny.ddp.n1.b1.r0-5c527c", "llama-tiny.ddp.n1.b1.r1-dd31
 @pytest.fixture
 def real(tmp_path: Path) -> Path:
     """A sweep with 5 completed runs."""
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path / "earlier"
+    return unpack(tmp_path)
 
 
 def only(read: LoadedSweep, run: str = FSDP) -> str:

@@ -73,31 +73,19 @@ def test_ratios(name: str, repeats: int) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("repeats", REPEATS)
-@pytest.mark.parametrize("name", TOGETHER)
-def test_differences_of_losses(name: str, repeats: int) -> None:
-    """What both sides share is the seed; their sessions do not matter."""
-    found, printed = coverage(WORLDS[name], of_loss_difference, repeats=repeats, simulations=10_000)
+@pytest.mark.parametrize(
+    ("interval", "fewest", "name"),
+    [
+        # what both sides share is the seed; their sessions do not matter
+        *((of_loss_difference, 1500, name) for name in TOGETHER),
+        *((of_rate, 4000, name) for name in STEADY),
+        *((of_loss, 0, name) for name in ("failures of 25 %", "log-normal noise of 30 %")),
+    ],
+)
+def test_differences_of_losses_and_means(interval: Interval, fewest: int, name: str, repeats: int) -> None:
+    found, printed = coverage(WORLDS[name], interval, repeats=repeats, simulations=10_000)
     assert RIGHT[0] <= found <= RIGHT[1]
-    assert printed > 1500
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("repeats", REPEATS)
-@pytest.mark.parametrize("name", STEADY)
-def test_means_of_rates(name: str, repeats: int) -> None:
-    found, printed = coverage(WORLDS[name], of_rate, repeats=repeats, simulations=10_000)
-    assert RIGHT[0] <= found <= RIGHT[1]
-    assert printed > 4000
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("repeats", REPEATS)
-@pytest.mark.parametrize("name", ["failures of 25 %", "log-normal noise of 30 %"])
-def test_means_of_losses(name: str, repeats: int) -> None:
-    found, _ = coverage(WORLDS[name], of_loss, repeats=repeats, simulations=10_000)
-    assert RIGHT[0] <= found <= RIGHT[1]
+    assert printed > fewest
 
 
 @pytest.mark.soak

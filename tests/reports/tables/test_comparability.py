@@ -11,17 +11,11 @@ from bench.contract.files import write_document
 from bench.contract.outcomes import Caution
 from bench.contract.result import Result
 from bench.contract.run import Run
-from reports.data.frame import load
-from reports.tables.tables import Table, long_form, tables
-from tests.reports.tables.texts import texts
+from reports.tables.tables import Table, long_form
+from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments
 
 SPEEDS = [1000.0, 1010.0, 990.0]
-
-
-def the_table(sweep: SweepDocuments) -> Table:
-    (table,) = tables(load(sweep.write()))
-    return table
 
 
 def details(table: Table) -> list[str]:

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from bench.contract.outcomes import Caution
-from reports.data.frame import load
 from reports.tables.findings import PLAIN
-from reports.tables.tables import Table, tables
+from tests.reports.tables.texts import the_table
 from tests.support.documents import SweepDocuments
-
-
-def the_table(sweep: SweepDocuments) -> Table:
-    (table,) = tables(load(sweep.write()))
-    return table
 
 
 def test_verdicts_are_adjusted_and_name_their_cells(sweep: SweepDocuments) -> None:

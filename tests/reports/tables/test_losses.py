@@ -8,10 +8,9 @@ import pytest
 from scipy import stats
 
 from bench.contract.outcomes import Caution
-from reports.data.frame import load
 from reports.render.write import write_report
-from reports.tables.tables import Table, long_form, tables
-from tests.reports.tables.texts import texts
+from reports.tables.tables import long_form
+from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments, a_measurement
 
 OURS = [4.8540 + seed for seed in (0.036, -0.029, -0.007)]
@@ -27,11 +26,6 @@ def with_losses(
         measured = a_measurement(1000.0, nodes, validation=loss)
         trained = int(measured.trained_tokens * more)
         sweep.end(identity, measured=measured.model_copy(update={"trained_tokens": trained}), session=session)
-
-
-def the_table(sweep: SweepDocuments) -> Table:
-    (table,) = tables(load(sweep.write()))
-    return table
 
 
 def test_a_difference_of_losses_is_paired_by_seed_although_the_sessions_differ(sweep: SweepDocuments) -> None:

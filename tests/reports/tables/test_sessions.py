@@ -10,11 +10,10 @@ from scipy import stats
 
 from bench.contract.outcomes import Caution
 from bench.contract.result import Allocation
-from reports.data.frame import load
 from reports.render.scaling_plot import scaling_plot
 from reports.render.style import looks
-from reports.tables.tables import Table, long_form, tables
-from tests.reports.tables.texts import texts
+from reports.tables.tables import Table, long_form
+from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments, a_measurement
 
 
@@ -25,11 +24,6 @@ def in_jobs(sweep: SweepDocuments, strategy: str, nodes: int, speeds: Sequence[f
         session = f"job {job}, runner 1" if job else "runner 1"
         measured = a_measurement(speed, nodes)
         sweep.end(identity, measured=measured, allocation=allocation, session=session)
-
-
-def the_table(sweep: SweepDocuments) -> Table:
-    (table,) = tables(load(sweep.write()))
-    return table
 
 
 def cautions(table: Table) -> dict[Caution, str]:

@@ -7,14 +7,9 @@ import pytest
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
-from reports.tables.tables import Table, long_form, tables
-from tests.reports.tables.texts import texts
+from reports.tables.tables import long_form, tables
+from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import START, SweepDocuments, a_measurement
-
-
-def the_table(sweep: SweepDocuments) -> Table:
-    (table,) = tables(load(sweep.write()))
-    return table
 
 
 def test_figures_by_hand(sweep: SweepDocuments) -> None:

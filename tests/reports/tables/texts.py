@@ -1,8 +1,16 @@
-"""The texts of a table's cells."""
+"""A sweep's table, and the texts of its cells."""
 
 from __future__ import annotations
 
-from reports.tables.tables import Table
+from reports.data.frame import load
+from reports.tables.tables import Table, tables
+from tests.support.documents import SweepDocuments
+
+
+def the_table(sweep: SweepDocuments) -> Table:
+    """The one table of a sweep, which is written first."""
+    (table,) = tables(load(sweep.write()))
+    return table
 
 
 def texts(table: Table, key: str) -> dict[str, list[str]]:

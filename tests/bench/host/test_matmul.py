@@ -19,32 +19,33 @@ from tests.support.ranks import RANKS, Ranks
 from tests.support.runs import CPU, make_run
 
 
-def flops_per_cpu_second(_: int) -> float:
-    """Speed by the time that this thread had a core for, whatever else runs on the machine."""
-    size = cpu_size(1)
-    left, right = torch.randn(size, size), torch.randn(size, size)
-    left @ right
-    begin, count = time.thread_time(), 0
-    while time.thread_time() - begin < 0.3:
-        torch.matmul(left, right)
-        count += 1
-    return count * 2.0 * size**3 / (time.thread_time() - begin)
+def figure_and_core_time(_: int) -> tuple[float, float, float]:
+    """What a rank reports; its FLOP/s by the time for which it had a core; the share of the time in which it had one.
 
+    All three are of the same products: a machine with other work has another speed a second later.
+    """
+    moments: list[tuple[float, float]] = []
+    whole = matmul._products
 
-def measured_and_share(_: int) -> tuple[float, float]:
-    """The figure of this rank, and the share of the time in which it had a core."""
-    wall, had = time.perf_counter(), time.process_time()
-    figure = measure_matmul("fp32", CPU)
-    return figure, (time.process_time() - had) / (time.perf_counter() - wall)
+    def products(*arguments: Any) -> Iterator[float]:
+        for finished in whole(*arguments):
+            moments.append((finished, time.thread_time()))
+            yield finished
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matmul, "_products", products)
+        figure = measure_matmul("fp32", CPU)
+    (begin, had), (end, has) = moments[1], moments[-1]
+    flops = 2.0 * cpu_size(torch.get_num_threads()) ** 3 * (len(moments) - 2)
+    return figure, flops / (has - had), (has - had) / (end - begin)
 
 
 @pytest.mark.alone
 def test_more_ranks_than_cores_do_not_multiply_what_the_cores_can_do(ranks: Ranks) -> None:
-    per_core = max(ranks(min(cores(), RANKS), flops_per_cpu_second))
-    answers = ranks(RANKS, measured_and_share)
-    total = sum(figure for figure, _ in answers)
-    assert total < 1.25 * cores() * per_core
-    assert total == pytest.approx(sum(share for _, share in answers) * per_core, rel=0.25)
+    answers = ranks(RANKS, figure_and_core_time)
+    total = sum(figure for figure, _, _ in answers)
+    assert total < 1.25 * cores() * max(per_core for _, per_core, _ in answers)
+    assert total == pytest.approx(sum(per_core * share for _, per_core, share in answers), rel=0.25)
 
 
 LATE = 2.0

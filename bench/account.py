@@ -124,7 +124,9 @@ def cautions(
     found = {
         Caution.OVERSUBSCRIBED: run.system.device == "cpu" and oversubscribed(records, run.system.threads_per_rank),
         Caution.BUSY_MACHINE: any_busy([(record.machine, record.use) for record in records]),
-        Caution.THROTTLED: any(record.use.throttled for record in records),
+        Caution.THROTTLED: any(
+            record.use.throttled or (record.use.gpu and record.use.gpu.slowed) for record in records
+        ),
         Caution.NO_WARM_UP: run.first_window_step == 0,
         Caution.FEW_BLOCKS: blocks < 3,
         Caution.CPU_MEMORY: run.system.device == "cpu",

@@ -39,6 +39,7 @@ from bench.host.affinity import bind, own_cores
 from bench.host.matmul import measure_matmul
 from bench.host.memory import MemoryMeter
 from bench.host.speed import device_name
+from bench.measure.gpu import GpuCounters
 from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
 from bench.measure.window import RankRecord
@@ -101,7 +102,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         # 3. Model: built, sharded, initialised
         progress.enter("model")
         building = time.perf_counter()
-        machine = MachineMeter(run.first_window_step, run.training.steps - 1)
+        machine = MachineMeter(run.first_window_step, run.training.steps - 1, GpuCounters.of(device))
         watched = Watched(progress, meter, machine)
         engine.build(watched.alive)
         built = time.perf_counter()

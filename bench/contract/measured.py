@@ -65,7 +65,10 @@ class Memory(Document):
 
 
 class Machine(Document):
-    """State of a run's machines during the window, each figure of the machine with the largest."""
+    """State of a run's machines during the window, each figure of the machine with the largest.
+
+    Figures of GPUs are by NVML's counters, read when all work before the window and all work in it was done.
+    """
 
     others: float = Field(
         ge=0,
@@ -75,6 +78,16 @@ class Machine(Document):
     load: float = Field(description="load average over the minute before the window's end, the ranks included")
     throttled_cores: NonNegativeInt | None = Field(
         None, description="cores that were thermally throttled; None if the kernel does not count it"
+    )
+    gpu_joules: NonNegativeFloat | None = Field(
+        None, description="energy of all GPUs of the run; None if one of them does not count it"
+    )
+    gpu_watts: NonNegativeFloat | None = Field(None, description="mean power of a GPU")
+    throttled_gpus: NonNegativeInt | None = Field(
+        None, description="GPUs that were slowed down by their temperature or by the host's power brake"
+    )
+    power_capped: NonNegativeFloat | None = Field(
+        None, description="fraction of the time in which a GPU was slowed down by its power limit: the largest"
     )
 
 

@@ -109,8 +109,9 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "set `training.warmup_steps` to 1 or more",
     ),
     Caution.THROTTLED: (
-        "processor cores were throttled because of their temperature during the window",
-        "find the hosts (`throttled_cores`, `hosts` in runs.csv), look after their cooling, and run it again",
+        "processor cores or GPUs were throttled during the window, because of their temperature or by a power brake",
+        "find the hosts (`throttled_cores`, `throttled_gpus` and `hosts` in runs.csv), look after their cooling, and "
+        "run it again",
     ),
     Caution.BUSY_MACHINE: (
         "others used more than 5 % of a machine's processor time during the window",

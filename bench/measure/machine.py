@@ -1,4 +1,4 @@
-"""State of the machines during the window: what else used their cores, and whether cores were throttled. Linux.
+"""State of the machines during the window: what else used their cores, throttling, energy of GPUs. Linux.
 
 Read twice per rank, before the window's first step and after its last, so the window itself has no readings.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from bench.contract.measured import Machine
+from bench.measure.gpu import GpuCounters, GpuReading, GpuUse
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _THROTTLES = "cpu[0-9]*/thermal_throttle/*_throttle_count"
@@ -32,6 +33,7 @@ class MachineUse:
         own: CPU seconds of this rank and the processes that load its data between the readings.
         load: load average over the minute before the second reading.
         throttled: cores whose counts of thermal throttling rose; None if the machine has no such counts.
+        gpu: what the rank's GPU used; None without one, or without counters.
 
     """
 
@@ -41,6 +43,7 @@ class MachineUse:
     own: float
     load: float
     throttled: int | None
+    gpu: GpuUse | None = None
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,21 @@ class _Reading:
     own: float
     load: float
     throttles: dict[str, int]
+    gpu: GpuReading | None
 
     @classmethod
-    def now(cls) -> _Reading:
-        """Read the counters.
+    def now(cls, counters: GpuCounters | None) -> _Reading:
+        """Read the counters, those of a GPU once it has done all queued work.
 
         Interrupts count as idle: kernels differ in whether a process's time includes those that it handles, such as
         the packets of a collective.
         """
+        gpu = None if counters is None else counters.read()
         columns = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=8)  # cpu user nice system idle ...
         idle = sum(int(columns[place]) for place in (4, 5, 6, 7)) / _TICKS  # idle, iowait, irq, softirq: proc(5)
         folder = Path("/sys/devices/system/cpu")
         throttles = {str(file): int(file.read_text(encoding="ascii")) for file in folder.glob(_THROTTLES)}
-        return cls(time.perf_counter(), idle, _own_seconds(), os.getloadavg()[0], throttles)
+        return cls(time.perf_counter(), idle, _own_seconds(), os.getloadavg()[0], throttles, gpu)
 
 
 def _own_seconds() -> float:
@@ -77,19 +82,20 @@ class MachineMeter:
     Args:
         first: index of the window's first step.
         last: index of its last step.
+        counters: those of the rank's GPU, if it has one.
 
     """
 
-    def __init__(self, first: int, last: int) -> None:
-        self._first, self._last = first, last
-        self._before = self._after = _Reading.now()
+    def __init__(self, first: int, last: int, counters: GpuCounters | None = None) -> None:
+        self._first, self._last, self._counters = first, last, counters
+        self._before = self._after = _Reading.now(counters)
 
     def finished(self, step: int) -> None:
         """Read the counters if the window begins or ends after this step."""
         if step == self._first - 1:
-            self._before = _Reading.now()
+            self._before = _Reading.now(self._counters)
         if step == self._last:
-            self._after = _Reading.now()
+            self._after = _Reading.now(self._counters)
 
     def read(self) -> MachineUse:
         """Return what was used between the readings."""
@@ -106,6 +112,7 @@ class MachineMeter:
             own=after.own - before.own,
             load=after.load,
             throttled=len(risen) if after.throttles else None,
+            gpu=before.gpu.until(after.gpu) if before.gpu and after.gpu else None,
         )
 
 
@@ -118,12 +125,20 @@ Uses = Sequence[tuple[str, MachineUse]]
 
 
 def machine_state(uses: Uses) -> Machine:
-    """Return each figure of the machine that has the largest."""
+    """Return each figure of the machine that has the largest, and those of all GPUs."""
     throttled = [use.throttled for _, use in uses if use.throttled is not None]
+    gpus = list({use.gpu.gpu: use.gpu for _, use in uses if use.gpu}.values())
+    joules = [gpu.joules for gpu in gpus if gpu.joules is not None]
+    slowed = [gpu.slowed > 0 for gpu in gpus if gpu.slowed is not None]
+    known = bool(gpus) and len(joules) == len(gpus) and all(use.gpu for _, use in uses)
     return Machine(
         others=max(_others(ranks) for ranks in _machines(uses)),
         load=max(use.load for _, use in uses),
         throttled_cores=max(throttled, default=None),
+        gpu_joules=sum(joules) if known else None,
+        gpu_watts=sum(joules) / sum(gpu.seconds for gpu in gpus) if known else None,
+        throttled_gpus=sum(slowed) if slowed else None,
+        power_capped=max((min(1.0, gpu.capped / gpu.seconds) for gpu in gpus if gpu.capped is not None), default=None),
     )
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from reports.stats.intervals import ratio
 from tests.support.needs import not_installable
+from tests.support.pairs import paired_ratio
 from tests.support.runs import make_run
 from tests.support.torchrun import trained
 
@@ -40,11 +39,4 @@ def test_xffl_beside_native(
 
     measured = benchmark.pedantic(pairs, rounds=1)
     library, native = ([pair[engine] for pair in measured] for engine in ("xffl", "native"))
-    estimate = ratio(dict(enumerate(library)), dict(enumerate(native)))
-    assert estimate is not None
-    benchmark.extra_info["xffl over native"] = {
-        "ratio": round(estimate.value, 4),
-        "low": round(estimate.low, 4),
-        "high": round(estimate.high, 4),
-        "median": round(statistics.median(a / b for a, b in zip(library, native, strict=True)), 4),
-    }
+    benchmark.extra_info["xffl over native"] = paired_ratio(library, native)

@@ -4,7 +4,6 @@ optimizer kernels and ranks, in turns in one session.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from bench.data.dataset import load
 from bench.measure.window import Steps, window
 from bench.models.model import configuration
 from bench.models.optim import learning_rate
-from reports.stats.intervals import ratio
+from tests.support.pairs import paired_ratio
 from tests.support.ranks import Ranks
 from tests.support.runs import make_run, train_rank
 
@@ -118,11 +117,4 @@ def test_native_engine_beside_others(benchmark: BenchmarkFixture, ranks: Ranks, 
     measured = benchmark.pedantic(turns, rounds=1)
     ours, *others = zip(*measured, strict=True)
     for name, theirs in zip(("plain FSDP2", "Accelerate"), others, strict=True):
-        estimate = ratio(dict(enumerate(ours)), dict(enumerate(theirs)))
-        assert estimate is not None
-        benchmark.extra_info[f"native over {name}"] = {
-            "ratio": round(estimate.value, 4),
-            "low": round(estimate.low, 4),
-            "high": round(estimate.high, 4),
-            "median": round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 4),
-        }
+        benchmark.extra_info[f"native over {name}"] = paired_ratio(ours, theirs)

@@ -8,6 +8,13 @@ from reports.data.columns.base import Column, gib
 MeasuredColumns = tuple[Column[[Measured, int]], ...]
 """Of a measurement and the run's number of ranks."""
 
+
+def _kwh_per_billion(found: Measured) -> float | None:
+    if found.machine is None or found.machine.gpu_joules is None:
+        return None
+    return found.machine.gpu_joules / found.window.tokens * 1e9 / 3.6e6
+
+
 SPEED: MeasuredColumns = (
     Column("tokens_per_s", "`window_tokens / window_s` (tokens/s)", lambda found, _: found.window.tokens_per_s),
     Column("tokens_per_s_per_device", "`tokens_per_s / world`", lambda found, world: found.window.tokens_per_s / world),
@@ -177,6 +184,31 @@ MACHINE: MeasuredColumns = (
         "throttled_cores",
         "cores that were thermally throttled in the window; none where the kernel does not count it",
         lambda found, _: found.machine.throttled_cores if found.machine else None,
+    ),
+    Column(
+        "gpu_energy_j",
+        "energy of all GPUs in the window, by NVML's counter of the whole board (J)",
+        lambda found, _: found.machine.gpu_joules if found.machine else None,
+    ),
+    Column(
+        "gpu_power_w",
+        "mean power of a GPU in the window (W)",
+        lambda found, _: found.machine.gpu_watts if found.machine else None,
+    ),
+    Column(
+        "gpu_kwh_per_billion_tokens",
+        "`gpu_energy_j / window_tokens`, in kWh per 10^9 tokens: processors, network and cooling are not in it",
+        lambda found, _: _kwh_per_billion(found),
+    ),
+    Column(
+        "throttled_gpus",
+        "GPUs that were slowed down in the window by their temperature, or by a power brake of the host",
+        lambda found, _: found.machine.throttled_gpus if found.machine else None,
+    ),
+    Column(
+        "gpu_power_capped",
+        "fraction of the window in which a GPU was slowed down by its power limit: the largest. Normal under full load",
+        lambda found, _: found.machine.power_capped if found.machine else None,
     ),
 )
 LOSS: MeasuredColumns = (

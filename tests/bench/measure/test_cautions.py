@@ -11,6 +11,7 @@ import pytest
 from bench.account import cautions
 from bench.contract.outcomes import Caution
 from bench.contract.run import Library
+from bench.measure.gpu import GpuUse
 from tests.support.rank_records import record
 from tests.support.runs import make_run
 
@@ -72,9 +73,19 @@ def test_a_window_with_the_first_step_is_told(warmup: int, warned: bool) -> None
     assert (Caution.NO_WARM_UP in cautions(run, [], blocks=4, repeated=False, slow_folder=False, dirty=False)) == warned
 
 
-@pytest.mark.parametrize(("throttled", "warned"), [(2, True), (0, False), (None, False)])
-def test_throttled_cores_are_told(throttled: int | None, warned: bool) -> None:
+@pytest.mark.parametrize(
+    ("use", "warned"),
+    [
+        ({"throttled": 2}, True),
+        ({"throttled": 0}, False),
+        ({"throttled": None}, False),
+        ({"gpu": GpuUse("a", 1.0, 600.0, slowed=0.02, capped=0.0)}, True),
+        ({"gpu": GpuUse("a", 1.0, 600.0, slowed=0.0, capped=1.0)}, False),
+        ({"gpu": GpuUse("a", 1.0, 600.0, slowed=None, capped=None)}, False),
+    ],
+)
+def test_throttled_cores_and_gpus_are_told(use: dict[str, Any], warned: bool) -> None:
     ranks = [record(rank, 2, [rank]) for rank in range(2)]
-    ranks[1] = replace(ranks[1], use=replace(ranks[1].use, throttled=throttled))
+    ranks[1] = replace(ranks[1], use=replace(ranks[1].use, **use))
     found = cautions(make_run(Path(), (1, 1, 2)), ranks, blocks=4, repeated=False, slow_folder=False, dirty=False)
     assert (Caution.THROTTLED in found) == warned

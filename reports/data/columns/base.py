@@ -28,6 +28,6 @@ def values(columns: Iterable[Column[Source]], *args: Source.args, **kwargs: Sour
     return {column.name: column.value(*args, **kwargs) for column in columns}
 
 
-def gib(size: int | None) -> float | None:
-    """Return bytes as GiB; None stays None."""
-    return None if size is None else size / GIB
+def gib(size: Scalar) -> float | None:
+    """Return a number of bytes as GiB; None stays None."""
+    return None if size is None else float(size) / GIB

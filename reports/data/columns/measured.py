@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from bench.contract.measured import Measured
 from reports.data.columns.base import Column, gib
-
-MeasuredColumns = tuple[Column[[Measured, int]], ...]
-"""Of a measurement and the run's number of ranks."""
+from reports.data.columns.recorded import MeasuredColumns, recorded, with_others
 
 
 def _kwh_per_billion(found: Measured) -> float | None:
@@ -15,25 +13,17 @@ def _kwh_per_billion(found: Measured) -> float | None:
     return found.machine.gpu_joules / found.window.tokens * 1e9 / 3.6e6
 
 
-SPEED: MeasuredColumns = (
+_SPEED: MeasuredColumns = (
     Column("tokens_per_s", "`window_tokens / window_s` (tokens/s)", lambda found, _: found.window.tokens_per_s),
     Column("tokens_per_s_per_device", "`tokens_per_s / world`", lambda found, world: found.window.tokens_per_s / world),
-    Column(
+    recorded(
         "window_s",
         "from the first rank's start of the window's first step to the last rank's end of its last (s)",
-        lambda found, _: found.window.seconds,
+        "window.seconds",
     ),
-    Column(
-        "window_tokens",
-        "tokens trained in the window over all ranks: labels that are not -100",
-        lambda found, _: found.window.tokens,
-    ),
-    Column("window_steps", "steps of the window, in whole blocks", lambda found, _: found.window.steps),
-    Column(
-        "window_first_step",
-        "index of the window's first step; earlier steps are warm-up",
-        lambda found, _: found.window.first_step,
-    ),
+    recorded("window_tokens", "tokens trained in the window over all ranks: labels that are not -100", "window.tokens"),
+    recorded("window_steps", "steps of the window, in whole blocks", "window.steps"),
+    recorded("window_first_step", "index of the window's first step; earlier steps are warm-up", "window.first_step"),
     Column(
         "block_tokens_per_s_min",
         "slowest block of the window (tokens/s): with the fastest, the spread inside a run",
@@ -55,193 +45,182 @@ SPEED: MeasuredColumns = (
         lambda found, _: found.window.step_s_quartiles[1],
     ),
     Column("step_s_q3", "upper quartile of step times (s)", lambda found, _: found.window.step_s_quartiles[2]),
-    Column("aggregations", "federated averagings in the window", lambda found, _: found.window.aggregations),
-    Column(
+    recorded("aggregations", "federated averagings in the window", "window.aggregations"),
+    recorded(
         "aggregation_s_median",
         "median time of a federated averaging on the rank that spent most, waiting included (s); none with "
         "`engine: xffl`, which averages inside a step and does not report the time",
-        lambda found, _: found.window.aggregation_s_median,
+        "window.aggregation_s_median",
     ),
-    Column(
+    recorded(
         "aggregation_wait_s_median",
         "the part of it in which the first rank to arrive waited for the last one, among ranks that hold the same "
         "shard (s): what unequal groups cost",
-        lambda found, _: found.window.aggregation_wait_s_median,
+        "window.aggregation_wait_s_median",
     ),
-    Column(
+    recorded(
         "aggregation_transfer_s_median",
         "the part of it after the last of these ranks arrived (s): what the averaging itself costs",
-        lambda found, _: found.window.aggregation_transfer_s_median,
+        "window.aggregation_transfer_s_median",
     ),
-    Column("tokens_per_step", "tokens of one step over the world", lambda found, _: found.tokens_per_step),
-    Column(
+    recorded("tokens_per_step", "tokens of one step over the world", "tokens_per_step"),
+    recorded(
         "tokens_per_update",
         "tokens that enter one optimizer update: `tokens_per_step / federation`",
-        lambda found, _: found.tokens_per_update,
+        "tokens_per_update",
     ),
-    Column(
-        "trained_tokens", "tokens trained in the whole run, warm-up included", lambda found, _: found.trained_tokens
-    ),
-    Column("distinct_tokens", "how many of these tokens are distinct", lambda found, _: found.distinct_tokens),
-    Column(
-        "startup_rendezvous_s", "forming the process group, slowest rank (s)", lambda found, _: found.startup.rendezvous
-    ),
-    Column("startup_model_s", "building the model, slowest rank (s)", lambda found, _: found.startup.model),
-    Column("startup_data_s", "opening the data, slowest rank (s)", lambda found, _: found.startup.data),
-    Column("startup_first_step_s", "the first step, slowest rank (s)", lambda found, _: found.startup.first_step),
+    recorded("trained_tokens", "tokens trained in the whole run, warm-up included", "trained_tokens"),
+    recorded("distinct_tokens", "how many of these tokens are distinct", "distinct_tokens"),
+    recorded("startup_rendezvous_s", "forming the process group, slowest rank (s)", "startup.rendezvous"),
+    recorded("startup_model_s", "building the model, slowest rank (s)", "startup.model"),
+    recorded("startup_data_s", "opening the data, slowest rank (s)", "startup.data"),
+    recorded("startup_first_step_s", "the first step, slowest rank (s)", "startup.first_step"),
 )
-MEMORY: MeasuredColumns = (
-    Column(
+_MEMORY: MeasuredColumns = (
+    recorded(
         "peak_memory_gib",
         "maximum over ranks. GPU: peak of the allocator's active bytes; CPU: peak of the process's anonymous memory "
         "beyond that of the imports, without the pages of mapped files (GiB)",
-        lambda found, _: gib(found.memory.peak),
+        "memory.peak",
+        gib,
     ),
-    Column(
+    recorded(
         "state_gib",
         "counted bytes of one rank's parameters, gradients and optimizer state, maximum over ranks (GiB)",
-        lambda found, _: gib(found.memory.state),
+        "memory.state",
+        gib,
     ),
-    Column(
-        "averaging_buffers_gib",
-        "fp32 buffers of the federated averaging (GiB)",
-        lambda found, _: gib(found.memory.averaging_buffers),
+    recorded("averaging_buffers_gib", "fp32 buffers of the federated averaging (GiB)", "memory.averaging_buffers", gib),
+    recorded(
+        "reserved_peak_gib", "GPU: peak of the memory reserved by the allocator (GiB)", "memory.reserved_peak", gib
     ),
-    Column(
-        "reserved_peak_gib",
-        "GPU: peak of the memory reserved by the allocator (GiB)",
-        lambda found, _: gib(found.memory.reserved_peak),
-    ),
-    Column(
+    recorded(
         "device_used_peak_gib",
         "GPU: memory in use on the device after training, communication buffers and context included; the "
         "peak, provided that the allocator had no retries (GiB)",
-        lambda found, _: gib(found.memory.device_used_peak),
+        "memory.device_used_peak",
+        gib,
     ),
-    Column(
-        "allocator_retries",
-        "GPU: how often the allocator freed its cache and retried",
-        lambda found, _: found.memory.allocator_retries,
+    recorded(
+        "allocator_retries", "GPU: how often the allocator freed its cache and retried", "memory.allocator_retries"
     ),
-    Column(
-        "allocator_ooms", "GPU: how often the allocator ran out of memory", lambda found, _: found.memory.allocator_ooms
-    ),
+    recorded("allocator_ooms", "GPU: how often the allocator ran out of memory", "memory.allocator_ooms"),
 )
-UTILISATION: MeasuredColumns = (
-    Column("parameters", "parameters of the model", lambda found, _: found.parameters),
-    Column(
+_UTILISATION: MeasuredColumns = (
+    recorded("parameters", "parameters of the model", "parameters"),
+    recorded(
         "flops_per_token",
         "`6 (N - N_input_embedding) + 6 L heads (d_qk + d_v) sequence_length`, with N the active "
         "parameters (torchtitan; PaLM, appendix B). Recomputation never counts",
-        lambda found, _: found.utilisation.flops_per_token,
+        "utilisation.flops_per_token",
     ),
-    Column(
+    recorded(
         "flops_per_token_causal",
         "the same with half of the attention term: the part that a causal mask leaves",
-        lambda found, _: found.utilisation.flops_per_token_causal,
+        "utilisation.flops_per_token_causal",
     ),
-    Column(
+    recorded(
         "peak_flops",
         "peak dense FLOP/s of a device in bf16, from the system file or the table of known devices; none for fp32",
-        lambda found, _: found.utilisation.peak_flops,
+        "utilisation.peak_flops",
     ),
-    Column(
+    recorded(
         "mfu",
         "model FLOPs utilisation: `tokens_per_s_per_device x flops_per_token / peak_flops` (a fraction)",
-        lambda found, _: found.utilisation.mfu,
+        "utilisation.mfu",
     ),
-    Column("mfu_causal", "the same with `flops_per_token_causal`", lambda found, _: found.utilisation.mfu_causal),
-    Column(
+    recorded("mfu_causal", "the same with `flops_per_token_causal`", "utilisation.mfu_causal"),
+    recorded(
         "matmul_flops",
         "FLOP/s of a matrix product measured in the same run for half a second with all ranks busy, mean over ranks",
-        lambda found, _: found.utilisation.matmul_flops,
+        "utilisation.matmul_flops",
     ),
-    Column(
+    recorded(
         "matmul_flops_min",
         "the same of the slowest rank; with the fastest, the spread over ranks",
-        lambda found, _: found.utilisation.matmul_flops_min,
+        "utilisation.matmul_flops_min",
     ),
-    Column("matmul_flops_max", "the same of the fastest rank", lambda found, _: found.utilisation.matmul_flops_max),
-    Column(
+    recorded("matmul_flops_max", "the same of the fastest rank", "utilisation.matmul_flops_max"),
+    recorded(
         "matmul_fraction",
         "`tokens_per_s_per_device x flops_per_token / matmul_flops`: available on any processor",
-        lambda found, _: found.utilisation.matmul_fraction,
+        "utilisation.matmul_fraction",
     ),
 )
-MACHINE: MeasuredColumns = (
-    Column(
+_MACHINE: MeasuredColumns = (
+    recorded(
         "others_cpu_fraction",
         "processor time in the window that others than this run's ranks used, as a fraction of that of all cores; the "
         "busiest machine",
-        lambda found, _: found.machine.others if found.machine else None,
+        "machine.others",
     ),
-    Column(
+    recorded(
         "load_average",
         "load average over the minute before the window's end, the ranks included; the largest of the machines",
-        lambda found, _: found.machine.load if found.machine else None,
+        "machine.load",
     ),
-    Column(
+    recorded(
         "throttled_cores",
         "cores that were thermally throttled in the window; none where the kernel does not count it",
-        lambda found, _: found.machine.throttled_cores if found.machine else None,
+        "machine.throttled_cores",
     ),
-    Column(
+    recorded(
         "gpu_energy_j",
         "energy of all GPUs in the window, by NVML's counter of the whole board (J)",
-        lambda found, _: found.machine.gpu_joules if found.machine else None,
+        "machine.gpu_joules",
     ),
-    Column(
-        "gpu_power_w",
-        "mean power of a GPU in the window (W)",
-        lambda found, _: found.machine.gpu_watts if found.machine else None,
-    ),
+    recorded("gpu_power_w", "mean power of a GPU in the window (W)", "machine.gpu_watts"),
     Column(
         "gpu_kwh_per_billion_tokens",
         "`gpu_energy_j / window_tokens`, in kWh per 10^9 tokens: processors, network and cooling are not in it",
         lambda found, _: _kwh_per_billion(found),
     ),
-    Column(
+    recorded(
         "throttled_gpus",
         "GPUs that were slowed down in the window by their temperature, or by a power brake of the host",
-        lambda found, _: found.machine.throttled_gpus if found.machine else None,
+        "machine.throttled_gpus",
     ),
-    Column(
+    recorded(
         "gpu_power_capped",
         "fraction of the window in which a GPU was slowed down by its power limit: the largest. Normal under full load",
-        lambda found, _: found.machine.power_capped if found.machine else None,
+        "machine.power_capped",
     ),
 )
-LOSS: MeasuredColumns = (
-    Column(
+_LOSS: MeasuredColumns = (
+    recorded(
         "loss_first",
         "training loss of the first step: mean over groups, weighted by tokens, before averaging",
-        lambda found, _: found.loss.first,
+        "loss.first",
     ),
-    Column("loss_final", "training loss, mean over the window's last block", lambda found, _: found.loss.final),
-    Column(
-        "loss_validation",
-        "loss of the averaged model on the fixed validation samples, at the end",
-        lambda found, _: found.loss.validation,
+    recorded("loss_final", "training loss, mean over the window's last block", "loss.final"),
+    recorded(
+        "loss_validation", "loss of the averaged model on the fixed validation samples, at the end", "loss.validation"
     ),
     Column("perplexity", "`exp(loss_validation)`", lambda found, _: found.loss.perplexity),
-    Column(
+    recorded(
         "entropy_rate",
         "entropy rate of a synthetic source: beyond noise, no loss can fall below it",
-        lambda found, _: found.loss.entropy_rate,
+        "loss.entropy_rate",
     ),
 )
-SAVING: MeasuredColumns = (
-    Column(
+_SAVING: MeasuredColumns = (
+    recorded(
         "saved_model_s",
         "writing the model in Hugging Face format, slowest rank (s); none where it was not requested",
-        lambda found, _: found.saved.model_s,
+        "saved.model_s",
     ),
-    Column("saved_model_gib", "size of its files (GiB)", lambda found, _: gib(found.saved.model_bytes)),
-    Column(
+    recorded("saved_model_gib", "size of its files (GiB)", "saved.model_bytes", gib),
+    recorded(
         "saved_checkpoint_s",
         "writing the sharded checkpoint, slowest rank (s); none where it was not requested",
-        lambda found, _: found.saved.checkpoint_s,
+        "saved.checkpoint_s",
     ),
-    Column("saved_checkpoint_gib", "size of its files (GiB)", lambda found, _: gib(found.saved.checkpoint_bytes)),
+    recorded("saved_checkpoint_gib", "size of its files (GiB)", "saved.checkpoint_bytes", gib),
 )
+SPEED = with_others(_SPEED, "window", "startup")
+MEMORY = with_others(_MEMORY, "memory")
+UTILISATION = with_others(_UTILISATION, "utilisation")
+MACHINE = with_others(_MACHINE, "machine")
+LOSS = with_others(_LOSS, "loss")
+SAVING = with_others(_SAVING, "saved")
 MEASURED: MeasuredColumns = (*SPEED, *MEMORY, *UTILISATION, *MACHINE, *LOSS, *SAVING)

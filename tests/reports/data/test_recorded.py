@@ -11,7 +11,7 @@ from tests.support.documents import a_measurement
 
 
 def test_a_number_that_no_column_shows_gets_one_of_its_name() -> None:
-    found = a_measurement().model_copy(update={"machine": Machine(others=0.25, load=3.0, throttled_cores=2)})
+    found = a_measurement(1000.0, 1).model_copy(update={"machine": Machine(others=0.25, load=3.0, throttled_cores=2)})
     first = recorded("others_cpu_fraction", "used by others", "machine.others")
     columns = {column.name: column for column in with_others((first,), "machine")}
     assert set(columns) == {"others_cpu_fraction", *Machine.model_fields} - {"others"}

@@ -75,6 +75,7 @@ def test_a_host_that_does_not_answer(cluster_sweep: ClusterSweep) -> None:
     assert wait_for(lambda: not cluster_sweep.left()), "what the cut-off host had left"
 
 
+@pytest.mark.soak  # one that stops answering later is tested above
 def test_a_host_that_does_not_answer_before_the_first_run(cluster: Cluster, tmp_path: Path, data: Path) -> None:
     """The preflight finds it."""
     began = tmp_path / "began"
@@ -170,6 +171,7 @@ def fill(file: Path) -> None:
             raw.write(bytes(4096))
 
 
+@pytest.mark.soak  # one without Slurm: make test
 def test_a_full_file_system(small_disk: Path, tmp_path: Path, data: Path) -> None:
     """What was finished stays, the rest is done once there is room, and no run is blamed for it."""
     cluster = Cluster(tmp_path / "cluster", nodes=2)

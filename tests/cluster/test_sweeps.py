@@ -151,6 +151,7 @@ def test_preemption(cluster_sweep: ClusterSweep) -> None:
     assert not cluster_sweep.left()
 
 
+@pytest.mark.soak  # without Slurm: make test
 def test_a_killed_rank(cluster_sweep: ClusterSweep) -> None:
     """It is named, the others of its run are ended, and the next run goes on in the same job."""
     cluster_sweep.write(["ddp", "fsdp"], steps=LONG)
@@ -199,6 +200,7 @@ def test_an_allocation_is_used_directly(cluster_sweep: ClusterSweep) -> None:
     assert "has 1 nodes" in refused.stderr
 
 
+@pytest.mark.soak  # without Slurm: make test
 def test_a_runner_killed_in_an_allocation_leaves_nothing_to_the_next(
     cluster_sweep: ClusterSweep, tmp_path: Path
 ) -> None:

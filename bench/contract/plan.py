@@ -32,8 +32,11 @@ class Plan(Document):
     version: Literal[1] = 1
     sweep: str
     axes: dict[str, list[AxisValue]] = Field(description="labels of every axis, in the order of the matrix file")
+    compare: list[str] = Field(
+        default=["strategy"], description="axes whose values are the rows of a table; those of other axes split tables"
+    )
     reference: dict[str, AxisValue] = Field(
-        description="labels (strategy, nodes) of the reference of speed-up and efficiency; other axes as in the row"
+        description="labels (of the compared axes and nodes) of the reference of ratios; other axes as in the table"
     )
     regime: Regime
     repeats: PositiveInt
@@ -41,10 +44,12 @@ class Plan(Document):
     order: list[str] = Field(description="run ids, shuffled within each repeat, repeat after repeat")
 
     def settings(self, labels: dict[str, AxisValue]) -> dict[str, AxisValue]:
-        """Return the settings that distinguish a cell, for display: those that vary in the sweep; if more than three
-        vary, only those that differ from their axis's first value.
+        """Return the settings among these labels that distinguish a cell, for display: those that vary in the sweep; if
+        more than three vary, only those that differ from their axis's first value.
         """
-        varying = [axis for axis, values in self.axes.items() if len(values) > 1 and axis in SETTINGS]
+        varying = [
+            axis for axis, values in self.axes.items() if len(values) > 1 and axis in SETTINGS and axis in labels
+        ]
         if len(varying) > 3:
             varying = [axis for axis in varying if labels[axis] != self.axes[axis][0]]
         return {axis: labels[axis] for axis in varying}

@@ -29,6 +29,7 @@ def faults(sweep: MatrixFile) -> Iterator[Fault]:
         _training,
         _length,
         _block,
+        _compare,
         _reference,
         _paths,
         _seeds,
@@ -140,10 +141,28 @@ def _block(sweep: MatrixFile) -> Iterator[Fault]:
             )
 
 
+def _compare(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that compared axes exist, have something to compare, and are no others than rows can be."""
+    known = sweep.all_labels
+    for place, axis in enumerate(sweep.compare):
+        if axis in ("model", "nodes"):
+            what = "node counts are the columns of a table" if axis == "nodes" else "each model has tables of its own"
+            yield ("compare", place), f"{axis} cannot be compared, because {what}: remove it"
+        elif axis not in known:
+            yield ("compare", place), f"{axis} is not an axis of this sweep{suggestion(axis, known)}"
+        elif len(known[axis]) == 1 and axis != "strategy":
+            yield ("compare", place), f"{axis} has one value in this sweep: name an axis with several"
+
+
 def _reference(sweep: MatrixFile) -> Iterator[Fault]:
-    """Check that the reference names values of the sweep."""
-    for axis, name in sweep.reference.model_dump(exclude_none=True).items():
+    """Check that the reference names values of the sweep, of axes that are compared or have one value."""
+    for axis, name in sweep.reference.labels.items():
+        if axis not in sweep.all_labels:
+            yield ("reference", axis), f"is not an axis of this sweep{suggestion(axis, sweep.all_labels)}"
+            continue
         known = sweep.all_labels[axis]
+        if axis not in {"nodes", *sweep.compared} and len(known) > 1:
+            yield ("reference", axis), f"is not compared: add {axis} to `compare`, or remove it here"
         if name not in known:
             yield ("reference", axis), f"{as_text(name)} is not a value of the axis {axis}{suggestion(name, known)}"
 

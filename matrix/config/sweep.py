@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, get_args
 
-from pydantic import Field, GetPydanticSchema, NonNegativeInt, PositiveInt, PrivateAttr
+from pydantic import ConfigDict, Field, GetPydanticSchema, NonNegativeInt, PositiveInt, PrivateAttr
 
 from bench.contract.base import AxisValue, Document, Regime
 from bench.contract.layout import StrategyName, StrategySettings
@@ -16,7 +16,7 @@ from bench.contract.shapes import STOCK
 from bench.contract.training import Training
 from matrix.config.axes import ALL_AXES, SOME_AXES, AxisLists
 from matrix.config.override import Override
-from matrix.config.values import Labels, LocatedModel, Name, NamedModel, NamedStrategy, Value
+from matrix.config.values import Labels, LocatedModel, Name, NamedModel, NamedStrategy, OneOrMore, Value
 from matrix.config.yamlfile import Location
 from matrix.host.paths import absolute
 
@@ -30,10 +30,18 @@ class Data(Document):
 
 
 class ReferenceCell(Document):
-    """The combination that speed-up and efficiency are relative to."""
+    """The combination that ratios are relative to. Any further key is a compared axis, with one of its values."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, AxisValue] = Field(init=False)
 
     strategy: str | None = Field(None, description="a strategy of the sweep (fsdp if present, else the first)")
     nodes: PositiveInt | None = Field(None, description="a node count of the sweep (the smallest)")
+
+    @property
+    def labels(self) -> dict[str, AxisValue]:
+        """The given axes with the names of their values."""
+        return self.model_dump(exclude_none=True)
 
 
 class MatrixFile(Document):
@@ -71,8 +79,13 @@ class MatrixFile(Document):
     repeats: PositiveInt = Field(1, description="runs of each combination; confidence intervals need at least 3")
     seed: NonNegativeInt = Field(0, description="seed of the order of the runs")
     limits: Limits = Field(default=Limits(), description="time limits after which a run is ended")
+    compare: OneOrMore[str] = Field(
+        default_factory=list,
+        description="axes whose values are the rows of a table (strategy; if there is only one, all other axes with "
+        "several values)",
+    )
     reference: ReferenceCell = Field(
-        default=ReferenceCell(), description="the combination that speed-up and efficiency are relative to"
+        default=ReferenceCell(), description="the combination that ratios are relative to: see below"
     )
     wandb: Wandb = Field(default=Wandb(), description="tracking of runs by Weights & Biases")
 
@@ -104,6 +117,16 @@ class MatrixFile(Document):
             for axis, added in lists.labels.items():
                 labels[axis] = list(dict.fromkeys([*labels.get(axis, []), *added]))
         return labels
+
+    @property
+    def compared(self) -> list[str]:
+        """The axes whose values are the rows of a table: never nodes, which are its columns, nor the model."""
+        if self.compare:
+            return list(self.compare)
+        several = [axis for axis, values in self.all_labels.items() if len(values) > 1]
+        if "strategy" in several:
+            return ["strategy"]
+        return [axis for axis in several if axis not in ("model", "nodes", "cuda_streams")] or ["strategy"]
 
     def _given(self) -> list[Value]:
         """Return every value of every axis, in the axes and the includes."""

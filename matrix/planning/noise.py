@@ -15,7 +15,7 @@ from bench.contract.result import Result
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of a run, pooled over comparisons of strategies with the reference's on the same nodes.
+    """Noise of a run, pooled over comparisons of a table's rows with the reference's on the same nodes.
 
     Attributes:
         deviation: standard deviation of the logarithm of tokens/s, without what the runs of a pair share.
@@ -37,7 +37,7 @@ def noise(plan: Plan, result: Callable[[str], Result | None]) -> Noise | None:
     cells = {_key(cell.labels): cell for cell in plan.cells if cell.runs}
     compared: dict[tuple[str, ...], list[float]] = {}
     for cell in cells.values():
-        other = cells.get(_key(cell.labels | {"strategy": plan.reference["strategy"]}))
+        other = cells.get(_key(cell.labels | {axis: plan.reference[axis] for axis in plan.compare}))
         if other is not None and other.runs != cell.runs:
             compared[tuple(cell.runs)] = _differences(cell, other, result)
     several = [values for values in compared.values() if len(values) > 1]
@@ -49,14 +49,14 @@ def noise(plan: Plan, result: Callable[[str], Result | None]) -> Noise | None:
 
 
 def has_pairs(plan: Plan, selected: set[str], *, across_nodes: bool) -> bool:
-    """Return whether selected runs are compared in pairs: with those of the reference's strategy on the same nodes.
+    """Return whether selected runs are compared in pairs: with those of the reference's row on the same nodes.
 
     Args:
         across_nodes: whether runs of different node counts share sessions, and so are pairs, too.
 
     """
     cells = [cell for cell in plan.cells if not selected.isdisjoint(cell.runs)]
-    inside = {"strategy", "nodes", "cuda_streams"} if across_nodes else {"strategy", "cuda_streams"}
+    inside = {*plan.compare, "cuda_streams", *(["nodes"] if across_nodes else [])}
     tables = defaultdict[str, list[Cell]](list)
     for cell in cells:
         tables[_key({name: label for name, label in cell.labels.items() if name not in inside})].append(cell)
@@ -64,7 +64,7 @@ def has_pairs(plan: Plan, selected: set[str], *, across_nodes: bool) -> bool:
         cell.runs != other.runs
         for same in tables.values()
         for other in same
-        if other.labels["strategy"] == plan.reference["strategy"]
+        if all(other.labels[axis] == plan.reference[axis] for axis in plan.compare)
         for cell in same
     )
 

@@ -52,6 +52,7 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
     plan = Plan(
         sweep=sweep.name,
         axes=sweep.all_labels,
+        compare=sweep.compared,
         reference=_reference(sweep),
         regime=sweep.regime,
         repeats=sweep.repeats,
@@ -180,10 +181,9 @@ def _order(runs: list[list[Run]], sweep: MatrixFile) -> Iterator[str]:
 
 
 def _reference(sweep: MatrixFile) -> dict[str, AxisValue]:
-    strategies = [str(name) for name in sweep.all_labels["strategy"]]
-    nodes = [int(count) for count in sweep.all_labels["nodes"]]
-    default = "fsdp" if "fsdp" in strategies else strategies[0]
-    return {
-        "strategy": sweep.reference.strategy or default,
-        "nodes": sweep.reference.nodes or min(nodes),
-    }
+    known, given = sweep.all_labels, sweep.reference.labels
+    defaults: dict[str, AxisValue] = {axis: known[axis][0] for axis in sweep.compared}
+    if "fsdp" in known["strategy"] and "strategy" in defaults:
+        defaults["strategy"] = "fsdp"
+    defaults["nodes"] = min(int(count) for count in known["nodes"])
+    return {axis: given.get(axis, default) for axis, default in defaults.items()}

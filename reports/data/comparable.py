@@ -58,19 +58,41 @@ ATTRIBUTES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """(paths into Run, paths into Measured) for each kind. Across node counts, the nodes and the tokens per step, which
 follow from the regime, may differ; the number of steps may not (`epochs` derives another one for each)."""
 
+_FOLLOWS: dict[str, tuple[str, ...]] = {
+    "batch_size": ("tokens_per_step",),
+    "sequence_length": ("training.sequence_length", "tokens_per_step"),
+    "accumulation": ("training.accumulation", "tokens_per_step"),
+    "engine": ("engine", "provenance.xffl", "provenance.packages"),
+    "launcher": ("launcher", "provenance.environment"),
+    "deterministic": ("training.deterministic", "provenance.environment"),
+    "steps": ("training.steps", "training.schedule_steps"),
+}
+"""Attributes that follow from an axis, where it is not simply the setting of its name. Losses are compared at equal
+tokens all the same."""
+
 _SETS = ("provenance.devices",)
 """Lists that agree if they have the same members, however many of each."""
 
 
-def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]]) -> list[str]:
-    """Return the attributes in which runs differ, each with its values: `training.precision: bf16, fp32`."""
-    of_run, of_measured = ATTRIBUTES[kind]
+def may_differ(axes: Iterable[str], kind: Kind) -> frozenset[str]:
+    """Return the attributes in which cells with different values of these axes differ on purpose."""
+    follow = {attribute for axis in axes for attribute in _FOLLOWS.get(axis, (f"training.{axis}",))}
+    return frozenset(follow - {"tokens_per_step"} if kind == "losses" else follow)
+
+
+def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]], axes: Iterable[str] = ()) -> list[str]:
+    """Return the attributes in which runs differ, each with its values: `training.precision: bf16, fp32`.
+
+    Those that follow from the compared `axes` may differ.
+    """
+    excused = may_differ(axes, kind)
+    of_run, of_measured = (tuple(name for name in names if name not in excused) for names in ATTRIBUTES[kind])
     names = of_run + of_measured
     get_asked, get_measured = attrgetter(*of_run), attrgetter(*of_measured)
     rows = [list(get_asked(run) + get_measured(measured)) for run, measured in compared]
     if not rows:
         return []
-    for index in map(names.index, _SETS):
+    for index in [names.index(name) for name in _SETS if name in names]:
         for row in rows:
             row[index] = sorted(set(row[index]))
     found = []

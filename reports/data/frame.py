@@ -143,9 +143,9 @@ def _read_plan(sweep: Path) -> Plan:
         missing = [axis for axis in NEEDED_AXES if axis not in cell.labels]
         if missing:
             raise ReportError(f"{path}: cells.labels has no {missing[0]!r}: every cell needs {', '.join(NEEDED_AXES)}")
-    for axis in ("strategy", "nodes"):
+    for axis in (*plan.compare, "nodes"):
         if axis not in plan.reference:
-            raise ReportError(f"{path}: reference has no {axis!r}: it needs strategy and nodes")
+            raise ReportError(f"{path}: reference has no {axis!r}: it needs {', '.join(plan.compare)} and nodes")
     return plan
 
 

@@ -32,10 +32,9 @@ def new_figure(title: str) -> tuple[Figure, Axes]:
 
 
 def row_line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
-    """Return the style and label of a row's line; rows of one strategy are numbered in the table's order."""
-    same_strategy = [other for other in table.grid.rows if other.strategy == row.strategy]
-    number = same_strategy.index(row)
-    return {"label": row.label, "linewidth": 1.6, "markersize": 6, **row_style(looks[row.strategy], number)}
+    """Return the style and label of a row's line; rows of one look are numbered in the table's order."""
+    number = [other for other in table.grid.rows if other.look == row.look].index(row)
+    return {"label": row.label, "linewidth": 1.6, "markersize": 6, **row_style(looks[row.look], number)}
 
 
 def add_legend(figure: Figure, axes: Axes, notes: list[str]) -> None:

@@ -50,7 +50,7 @@ def _section(table: Table, pictures: Sequence[Picture]) -> str:
 
 
 def _grid(table: Table) -> str:
-    head = ["metric", "strategy", *(counted(nodes, "node") for nodes in table.grid.nodes)]
+    head = ["metric", table.grid.compared, *(counted(nodes, "node") for nodes in table.grid.nodes)]
     lines = [_line(head), _line(["---", "---", *("---:" for _ in table.grid.nodes)])]
     blocks = [(LAYOUT, table.layouts)]
     blocks += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]

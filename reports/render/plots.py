@@ -19,7 +19,7 @@ MOST_PLOTTED = 12
 def export(report: Report) -> Export:
     """Return the scaling and the loss plot of the first tables, and a sentence for each unreadable file."""
     plotted = report.tables[:MOST_PLOTTED]
-    strategies = looks([row.strategy for table in plotted for row in table.grid.rows])
+    strategies = looks([row.look for table in plotted for row in table.grid.rows])
     export = Export({})
     for table in plotted:
         loss, unread = loss_plot(table, report.folder, strategies)

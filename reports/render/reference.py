@@ -50,7 +50,7 @@ def _tables() -> dict[str, str]:
         (
             (
                 f"`{metric.key}`",
-                metric.title.format(reference="the reference", strategy="the reference strategy"),
+                metric.title.format(reference="the reference", row="the reference row"),
                 metric.meaning,
             )
             for metric in METRICS

@@ -43,7 +43,7 @@ def _rich(table: Table) -> RichTable:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    made.add_column("strategy", no_wrap=True)
+    made.add_column(table.grid.compared, no_wrap=True)
     for nodes in table.grid.nodes:
         made.add_column(counted(nodes, "node"), justify="right")
     for block in table.blocks:

@@ -48,7 +48,7 @@ def _model(runs: list[Run]) -> str:
 
 
 def _batch(grid: Grid, plan: Plan, accumulation: str) -> str:
-    size = grid.labels["batch_size"]
+    size = grid.labels.get("batch_size")
     accumulated = "" if accumulation == "1" else f" in {accumulation} micro-batches"
     if plan.regime == "global-batch":
         return f"equal global batch of {counted(size, 'sequence')} per step{accumulated}"

@@ -10,6 +10,7 @@ from reports.data.comparable import Kind, differences
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 from reports.tables.grid import CellRuns, Grid
+from reports.tables.table_reference import TableReference
 
 _NAMED = 2
 """Attributes that a cell's own text names; the caution has all."""
@@ -38,7 +39,7 @@ class Comparability:
         """Return the attributes that should agree and do not, with their values: `training.precision: bf16, fp32`."""
         runs = tuple(dict.fromkeys(record["run"] for each in (cell, other) for record in each.completed))
         if (kind, runs) not in self.found:
-            self.found[kind, runs] = differences(kind, [self._documents(run) for run in runs])
+            self.found[kind, runs] = differences(kind, [self._documents(run) for run in runs], self.sweep.plan.compare)
         return self.found[kind, runs]
 
     def _documents(self, run: str) -> tuple[Run, Measured]:
@@ -56,14 +57,14 @@ def named(differing: list[str]) -> str:
     return f"not comparable: {', '.join(names[:_NAMED])}{more}"
 
 
-def not_comparable(grid: Grid, comparability: Comparability, reference: CellRuns | None, strategy: str) -> list[str]:
+def not_comparable(grid: Grid, comparability: Comparability, reference: TableReference) -> list[str]:
     """Return what differs between cells that are divided or read side by side, with the cells: a text for each group.
 
-    A cell is checked against the table's reference, against its column's (the reference's strategy on the same nodes,
-    else the first) and against the row's own smallest node count.
+    A cell is checked against the table's reference, against its column's (the reference's row on the same nodes, else
+    the first) and against the row's own smallest node count.
     """
     by_text: dict[str, dict[str, list[str]]] = {}
-    for place, base in _pairs(grid, reference, strategy):
+    for place, base in _pairs(grid, reference):
         for text in comparability.differences(kind_of(place.nodes, base.nodes), place.cell, base.cell):
             against = "its other repeats" if place is base else str(base)
             by_text.setdefault(text, {}).setdefault(against, []).append(str(place))
@@ -74,7 +75,7 @@ def not_comparable(grid: Grid, comparability: Comparability, reference: CellRuns
     return [f"{where}: {'; '.join(texts)}" for where, texts in by_places.items()]
 
 
-def _pairs(grid: Grid, reference: CellRuns | None, strategy: str) -> list[tuple[Place, Place]]:
+def _pairs(grid: Grid, reference: TableReference) -> list[tuple[Place, Place]]:
     """Return (cell, what it is compared with), each pair once; two cells that show the same runs are no pair."""
     bases: dict[int, Place] = {}
     pairs = []
@@ -82,13 +83,13 @@ def _pairs(grid: Grid, reference: CellRuns | None, strategy: str) -> list[tuple[
         [Place(row.label, n, row.cells[n]) for n in grid.nodes if n in row.cells and row.cells[n].completed]
         for row in grid.rows
     ]
-    by_preference = sorted(zip(grid.rows, places, strict=True), key=lambda each: each[0].strategy != strategy)
+    by_preference = sorted(zip(grid.rows, places, strict=True), key=lambda each: each[0] is not reference.row)
     for _, row in by_preference:
         for place in row:
             pairs.append((place, bases.setdefault(place.nodes, place)))
             pairs.append((place, row[0]))
     every = [place for row in places for place in row]
-    pairs += [(place, base) for base in every if base.cell is reference for place in every]
+    pairs += [(place, base) for base in every if base.cell is reference.cell for place in every]
     return [
         (place, base)
         for place, base in dict.fromkeys(pairs)

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bench.contract.outcomes import Outcome
-from bench.contract.plan import Plan
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
@@ -14,35 +13,7 @@ from reports.stats.intervals import Estimate, geometric_mean, mean, over_allocat
 from reports.tables.comparability import Comparability, kind_of, named
 from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
-
-
-@dataclass(frozen=True)
-class TableReference:
-    """The cell that speed-up and efficiency of a table are relative to: the same for all rows."""
-
-    strategy: str
-    nodes: int
-    cell: CellRuns | None
-    """None where the reference is not in the table."""
-
-    @property
-    def completed(self) -> bool:
-        """Whether some run of the reference completed."""
-        return self.cell is not None and bool(self.cell.completed)
-
-    def __str__(self) -> str:
-        return f"{self.strategy} on {counted(self.nodes, 'node')}"
-
-
-def reference_of(grid: Grid, plan: Plan) -> TableReference:
-    """Return the plan's reference, within this table's model, batch size and further axes."""
-    strategy, nodes = str(plan.reference["strategy"]), int(plan.reference["nodes"])
-    row = _row_of(grid, strategy)
-    return TableReference(strategy, nodes, row.cells.get(nodes) if row else None)
-
-
-def _row_of(grid: Grid, strategy: str) -> Row | None:
-    return next((row for row in grid.rows if row.strategy == strategy), None)
+from reports.tables.table_reference import TableReference
 
 
 @dataclass(frozen=True)
@@ -115,8 +86,7 @@ def _other(metric: Metric, grid: Grid, row: Row, nodes: int, reference: TableRef
     if metric.against == "own smallest":
         own = ((n, row.cells[n]) for n in grid.nodes if n in row.cells and row.cells[n].completed)
         return next(own, (nodes, None))
-    base = _row_of(grid, reference.strategy)
-    return nodes, base.cells.get(nodes) if base else None
+    return nodes, reference.row.cells.get(nodes) if reference.row else None
 
 
 def ending(cell: CellRuns | None) -> str:

@@ -1,4 +1,4 @@
-"""What a table's comparisons of strategies on the same nodes show, all of them considered together."""
+"""What a table's comparisons of rows on the same nodes show, all of them considered together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAIN = "Intervals in the cells are plain: 95 % each, not adjusted for their num
 """Stands under every table with an interval."""
 
 Named = tuple[str, Comparison]
-"""A cell for people, `hsdp on 2 nodes`, and its ratio to the reference's strategy on the same nodes."""
+"""A cell for people, `hsdp on 2 nodes`, and its ratio to the reference's row on the same nodes."""
 
 _SHOWN = {
     Verdict.HIGHER: "faster",
@@ -25,14 +25,14 @@ _SHOWN = {
 }
 
 
-def findings(compared: Sequence[Named], strategy: str, notices: Sequence[Notice]) -> list[str]:
+def findings(compared: Sequence[Named], reference: str, notices: Sequence[Notice]) -> list[str]:
     """Return sentences: verdicts adjusted for the number of comparisons, and the smallest ratio that could be seen.
 
     A table whose times measure starvation (oversubscribed) gets none.
 
     Args:
         compared: cells that are not the reference's own, each once.
-        strategy: the reference's.
+        reference: label of the reference's row.
         notices: cautions of the table.
 
     """
@@ -40,7 +40,7 @@ def findings(compared: Sequence[Named], strategy: str, notices: Sequence[Notice]
     if not others:
         return []
     if any(notice.caution is Caution.OVERSUBSCRIBED for notice in notices):
-        return [f"No verdict on speed: {Caution.OVERSUBSCRIBED}, so these times are no finding about strategies."]
+        return [f"No verdict on speed: {Caution.OVERSUBSCRIBED}, so these times are no finding about what is compared."]
     found = verdicts([(math.log(made.estimate.value), made.p_value) for _, made in others])
     tested = sum(made.p_value is not None for _, made in others)
     by_verdict = {
@@ -48,7 +48,7 @@ def findings(compared: Sequence[Named], strategy: str, notices: Sequence[Notice]
     }
     parts = [f"{_SHOWN[verdict]}: {', '.join(names)}" for verdict, names in by_verdict.items() if names]
     sentences = [
-        f"Tokens/s over {strategy}'s on the same nodes, adjusted for {counted(tested, 'comparison')} "
+        f"Tokens/s over {reference}'s on the same nodes, adjusted for {counted(tested, 'comparison')} "
         f"(Holm, {ALPHA:.0%}): {'; '.join(parts)}."
     ]
     return sentences + _could_have_seen([made for _, made in others])

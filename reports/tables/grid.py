@@ -1,4 +1,4 @@
-"""The runs that one table compares: strategies as rows, node counts as columns."""
+"""The runs that one table compares: values of the compared axes as rows, node counts as columns."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from reports.stats.comparison import Sample
 Labels = dict[str, AxisValue]
 Record = dict[Hashable, Any]
 """One row of the frame."""
-
-INSIDE = ("strategy", "nodes", "cuda_streams")
-"""The axes that vary inside a table; there is one table for each combination of values of the others."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +60,29 @@ class CellRuns:
 
 @dataclass(frozen=True)
 class Row:
-    """One strategy; one with several numbers of concurrent communicators has a row for each."""
+    """One combination of values of the compared axes; with several numbers of communicators there is a row for each."""
 
-    strategy: str
+    labels: Labels
+    """Of the compared axes."""
     cuda_streams: AxisValue | None
     label: str
     cells: dict[int, CellRuns]
     """By node count; contains only combinations of the plan."""
 
+    @property
+    def look(self) -> str:
+        """What rows share that look alike in plots: the strategy where strategies are compared."""
+        return str(self.labels.get("strategy", self.label))
+
 
 @dataclass(frozen=True)
 class Grid:
-    """All runs of one model, batch size and value of every further axis."""
+    """All runs of one model and value of every axis that is not compared."""
 
     labels: Labels
     """Labels of the axes with one value in the whole table."""
+    compared: str
+    """What the rows are: `strategy`, or `precision, compile`."""
     title: str
     slug: str
     """The title as a file name."""
@@ -93,9 +98,10 @@ class Grid:
 def grids(sweep: LoadedSweep) -> list[Grid]:
     """Return a grid for each table, in the order of the plan's cells."""
     records = {record["run"]: record for record in _records(sweep)}
+    inside = {*sweep.plan.compare, "nodes", "cuda_streams"}
     by_labels: dict[tuple[tuple[str, AxisValue], ...], list[CellRuns]] = {}
     for planned in sweep.plan.cells:
-        outside = tuple((name, label) for name, label in planned.labels.items() if name not in INSIDE)
+        outside = tuple((name, label) for name, label in planned.labels.items() if name not in inside)
         cell = CellRuns(planned, [records[run] for run in planned.runs if run in records])
         by_labels.setdefault(outside, []).append(cell)
     return [_grid(dict(outside), cells, sweep.plan) for outside, cells in by_labels.items()]
@@ -124,36 +130,51 @@ def _started(record: Record) -> float | None:
 
 
 def _grid(labels: Labels, cells: list[CellRuns], plan: Plan) -> Grid:
-    title = f"{labels['model']}, batch size {labels['batch_size']}"
-    title += "".join(f", {name} {label}" for name, label in plan.settings(labels).items())
+    parts = [str(labels["model"])]
+    parts += [str(labels["strategy"])] if "strategy" in labels and len(plan.axes["strategy"]) > 1 else []
+    parts += [f"batch size {labels['batch_size']}"] if "batch_size" in labels else []
+    parts += [axis_text(name, label) for name, label in plan.settings(labels).items()]
+    title = ", ".join(parts)
     slug = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in title.replace(", ", "."))
     nodes = sorted({_nodes(cell) for cell in cells})
-    return Grid(labels, title, slug, nodes, _rows(cells))
+    compared = [axis for axis in plan.compare if axis != "cuda_streams"] or ["strategy"]
+    return Grid(labels, ", ".join(compared).replace("_", " "), title, slug, nodes, _rows(cells, compared))
 
 
 def _nodes(cell: CellRuns) -> int:
     return int(cell.planned.labels["nodes"])
 
 
-def _rows(cells: list[CellRuns]) -> list[Row]:
-    by_strategy: dict[str, dict[AxisValue | None, dict[int, CellRuns]]] = {}
+def _rows(cells: list[CellRuns], compared: list[str]) -> list[Row]:
+    """Return a row for each combination of values of the compared axes.
+
+    Communicators are rows of their own, too, but only where their number makes a difference.
+    """
+    by_values: dict[tuple[AxisValue, ...], dict[AxisValue | None, dict[int, CellRuns]]] = {}
     for cell in cells:
         labels = cell.planned.labels
-        by_streams = by_strategy.setdefault(str(labels["strategy"]), {})
+        by_streams = by_values.setdefault(tuple(labels[axis] for axis in compared), {})
         by_streams.setdefault(labels.get("cuda_streams"), {})[_nodes(cell)] = cell
     rows = []
-    for strategy, by_streams in by_strategy.items():
+    for values, by_streams in by_values.items():
         own = {streams: found for streams, found in by_streams.items() if _uses_streams(found)}
         kept = own or dict([next(iter(by_streams.items()))])
         rows += [
-            Row(strategy, streams, _label(strategy, streams, several=len(kept) > 1), found)
+            Row(dict(zip(compared, values, strict=True)), streams, _label(compared, values, streams, len(kept)), found)
             for streams, found in kept.items()
         ]
     return rows
 
 
-def _label(strategy: str, streams: AxisValue | None, *, several: bool) -> str:
-    return f"{strategy}, {counted(streams, 'stream')}" if several else strategy
+def axis_text(axis: str, label: AxisValue) -> str:
+    """Return a value with its axis: `compile true`, but only `fsdp` for a strategy."""
+    shown = str(label).lower() if isinstance(label, bool) else str(label)
+    return shown if axis == "strategy" else f"{axis} {shown}"
+
+
+def _label(compared: list[str], values: tuple[AxisValue, ...], streams: AxisValue | None, rows: int) -> str:
+    parts = [axis_text(axis, value) for axis, value in zip(compared, values, strict=True)]
+    return ", ".join([*parts, counted(streams, "stream")] if rows > 1 else parts)
 
 
 def _uses_streams(cells: dict[int, CellRuns]) -> bool:

@@ -11,7 +11,7 @@ from reports.stats.intervals import Estimate
 
 Against = Literal["reference", "own smallest", "same nodes"]
 """The denominator of a ratio (the subtrahend of a difference): the sweep's one reference, the row's own smallest node
-count that completed, or the reference's strategy on the same nodes."""
+count that completed, or the reference's row on the same nodes."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Metric:
     key: str
     """Its name in tables.csv."""
     title: str
-    """Its displayed name; `{reference}` becomes the reference's strategy and nodes, `{strategy}` its strategy."""
+    """Its displayed name; `{reference}` becomes the reference's strategy and nodes, `{row}` its row's label."""
     column: str
     """The frame's column that it is computed from."""
     style: StyleFor
@@ -153,12 +153,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "ratio",
-        "tokens/s over {strategy}'s",
+        "tokens/s over {row}'s",
         "tokens_per_s",
         _ratio,
         against="same nodes",
         headline=True,
-        meaning="tokens/s over that of the reference's strategy on the same nodes",
+        meaning="tokens/s over that of the reference's row on the same nodes",
     ),
     Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True),
     Metric("state_gib", "counted state, one rank", "state_gib", _memory),
@@ -212,14 +212,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, at_tokens=True, headline=True),
     Metric(
         "loss_difference",
-        "validation loss minus {strategy}'s",
+        "validation loss minus {row}'s",
         "loss_validation",
         _loss_difference,
         against="same nodes",
         compared="difference",
         at_tokens=True,
         headline=True,
-        meaning="validation loss minus that of the reference's strategy on the same nodes: mean over pairs of one seed "
+        meaning="validation loss minus that of the reference's row on the same nodes: mean over pairs of one seed "
         "(the same repeat), whatever their sessions",
     ),
 )

@@ -9,9 +9,10 @@ from bench.contract.outcomes import Caution
 from reports.data.words import counted
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.comparability import Comparability, not_comparable
-from reports.tables.figures import TableReference, damaged
+from reports.tables.figures import damaged
 from reports.tables.grid import Grid
 from reports.tables.spread import Cells, completed_cells, noisy, of_few_allocations
+from reports.tables.table_reference import TableReference
 from reports.tables.trained_tokens import UnequalTokens
 
 
@@ -51,10 +52,7 @@ def notices(
         *_of_cells(Caution.NOISY_REPEATS, noisy(grid, comparability.sweep), everywhere),
         *_of_cells(Caution.FEW_SESSIONS, of_few_allocations(grid), everywhere),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
-        *(
-            Notice(Caution.NOT_COMPARABLE, text)
-            for text in not_comparable(grid, comparability, reference.cell, reference.strategy)
-        ),
+        *(Notice(Caution.NOT_COMPARABLE, text) for text in not_comparable(grid, comparability, reference)),
         *([Notice(Caution.UNEQUAL_TOKENS, places)] if (places := unequal.places(grid)) else []),
         *([] if reference.completed else [Notice(Caution.NO_REFERENCE, str(reference))]),
         *_damaged(grid),

@@ -14,11 +14,9 @@ from reports.tables.caption import caption
 from reports.tables.comparability import Comparability
 from reports.tables.figures import (
     Figure,
-    TableReference,
     ending,
     figure_of,
     reasons,
-    reference_of,
     same_as_text,
     shortfall,
 )
@@ -26,6 +24,7 @@ from reports.tables.findings import PLAIN, findings
 from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
+from reports.tables.table_reference import TableReference, reference_of
 from reports.tables.trained_tokens import unequal_tokens
 
 LAYOUT = "layout: federation x replicate x shard"
@@ -51,7 +50,7 @@ class TableCell:
 
 @dataclass(frozen=True)
 class Block:
-    """One metric for all strategies and node counts."""
+    """One metric for all rows and node counts."""
 
     metric: Metric
     title: str
@@ -61,7 +60,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """A scaling table: strategies as rows, nodes as columns, and a block of rows for each metric."""
+    """A table: values of the compared axes as rows, nodes as columns, and a block of rows for each metric."""
 
     grid: Grid
     caption: str
@@ -73,7 +72,7 @@ class Table:
     """Why runs failed or combinations are impossible; cells refer to them as `[1]`, `[2]`, ..."""
     notices: list[Notice]
     findings: list[str]
-    """What the comparisons of strategies on the same nodes show, in sentences, and how to take the intervals."""
+    """What the comparisons of rows on the same nodes show, in sentences, and how to take the intervals."""
 
 
 def tables(sweep: LoadedSweep) -> list[Table]:
@@ -88,7 +87,7 @@ def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Tabl
     unequal = unequal_tokens(grid)
     blocks = []
     for metric in METRICS:
-        title = metric.title.format(reference=reference, strategy=reference.strategy)
+        title = metric.title.format(reference=reference, row=reference.label)
         cells = [
             [
                 _cell(
@@ -115,7 +114,7 @@ def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Tabl
         list(footnotes),
         cautions,
         [
-            *findings(_compared(grid, blocks), reference.strategy, cautions),
+            *findings(_compared(grid, blocks), reference.label, cautions),
             *([PLAIN] if any(cell.has_interval for block in blocks for line in block.cells for cell in line) else []),
         ],
     )
@@ -134,8 +133,8 @@ def _with_few_pairs(grid: Grid, blocks: list[Block]) -> list[str]:
 
 
 def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:
-    """Return the ratios to the reference's strategy on the same nodes of comparable cells, each that shows its own
-    runs once.
+    """Return the ratios to the reference's row on the same nodes of comparable cells, each that shows its own runs
+    once.
     """
     return [
         (f"{row.label} on {counted(nodes, 'node')}", cell.figure.comparison)
@@ -186,7 +185,7 @@ def _rule(figure: Figure | None) -> str:
 def long_form(made: list[Table]) -> pd.DataFrame:
     """Return every cell of every table as a row with raw numbers: the content of tables.csv.
 
-    Columns: table, the table's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
+    Columns: table, the row's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
     low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
     comparison: `pairs` of runs of one session or of one of the `seeds`, which `count` counts, or means of different
     `sessions`; of a mean: `sessions` if these are its units), pair_gap_s (largest difference between the starts of the
@@ -195,18 +194,19 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     """
     rows = []
     for table in made:
-        outside = {f"axis.{name}": label for name, label in table.grid.labels.items()}
         for block in table.blocks:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
+                labels = table.grid.labels | row.labels
+                axes = {f"axis.{name}": label for name, label in labels.items() if name != "strategy"}
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
                     figure = cell.figure.estimate if cell.figure else None
                     comparison = cell.figure.comparison if cell.figure else None
                     rows.append(
                         {
                             "table": table.grid.title,
-                            **outside,
+                            **axes,
                             "metric": block.metric.key,
-                            "strategy": row.strategy,
+                            "strategy": labels["strategy"],
                             "cuda_streams": row.cuda_streams,
                             "nodes": nodes,
                             "layout": layout,

@@ -46,6 +46,7 @@ class SweepDocuments:
             "batch_size": [4],
         }
         self.cells: list[Cell] = []
+        self.compare = ["strategy"]
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
         self._ended = 0
 
@@ -57,12 +58,19 @@ class SweepDocuments:
     def run(
         self, strategy: str, nodes: int, *, speeds: Sequence[float] = (), streams: int = 1, **changes: Any
     ) -> list[str]:
-        """Add a cell with its runs; each of `speeds` (tokens/s) completes a repeat, the others are not run."""
-        training = changes.pop("training", {})
+        """Add a cell with its runs; each of `speeds` (tokens/s) completes a repeat, the others are not run.
+
+        `settings` are axes of the sweep, too, by their label.
+        """
+        settings = changes.pop("settings", {})
+        training = changes.pop("training", {}) | settings
         batch, model = changes.pop("batch", 4), changes.pop("model", "llama-tiny")
         layout = resolve(strategy, STRATEGIES[strategy], nodes, RANKS_PER_NODE)
-        ids = [f"{model}.{strategy}.n{nodes}.s{streams}.b{batch}.r{repeat}" for repeat in range(self.repeats)]
-        labels = self.labels(strategy, nodes, streams, batch, model)
+        name = ".".join(
+            [model, strategy, f"n{nodes}.s{streams}.b{batch}", *(str(value) for value in settings.values())]
+        )
+        ids = [f"{name}.r{repeat}" for repeat in range(self.repeats)]
+        labels = self.labels(strategy, nodes, streams, batch, model) | settings
         for repeat, identity in enumerate(ids):
             folder = self.folder(identity)
             folder.path.mkdir(parents=True)
@@ -171,6 +179,7 @@ class SweepDocuments:
         plan = Plan(
             sweep="hand-made",
             axes=self.axes,
+            compare=self.compare,
             reference=self.reference,
             regime="micro-batch",
             repeats=self.repeats,

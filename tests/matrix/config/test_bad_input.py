@@ -69,6 +69,13 @@ def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wro
          "8: strategies.fsdp.shard: is not a setting of fsdp, which has no settings: remove it"),
         ("strategies: {federated: {groups: 2, every: 3}}\nblock: 4\ninclude: [{strategy: federated}]",
          "9: block: should be a multiple of every interval of the sweep: 4 is not a multiple of 3"),
+        ("compare: nodes", "8: compare: nodes cannot be compared, because node counts are the columns of a table: "
+         "remove it"),
+        ("compare: [strategy, precison]", "8: compare[1]: precison is not an axis of this sweep "
+         "(known: model, strategy, nodes, batch_size, cuda_streams)"),
+        ("compare: cuda_streams", "8: compare: cuda_streams has one value in this sweep: name an axis with several"),
+        ("reference: {precision: fp32}", "8: reference.precision: is not an axis of this sweep "
+         "(known: model, strategy, nodes, batch_size, cuda_streams)"),
         ("reference: {strategy: ddp}", "8: reference.strategy: ddp is not a value of the axis strategy (known: fsdp)"),
         ("system: ~nobody-at-all/a.yaml",
          "8: system: uses an unknown home folder: ~nobody-at-all/a.yaml"),

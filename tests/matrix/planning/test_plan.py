@@ -93,6 +93,18 @@ def test_the_reference_is_fsdp_at_the_fewest_nodes_unless_another_is_named(plan:
     assert plan(text.replace("fsdp]", "{name: x, fsdp: {}}]")).plan.reference["strategy"] == "ddp"
 
 
+def test_strategies_are_compared_unless_there_is_one_or_another_axis_is_named(plan: PlanText, small: str) -> None:
+    several = small.replace("batch_size:", "precision: [bf16, fp32]\n  compile: [false, true]\n  batch_size:")
+    one = plan(several).plan
+    assert one.compare == ["precision", "compile", "batch_size"]
+    assert one.reference == {"precision": "bf16", "compile": False, "batch_size": 2, "nodes": 1}
+    strategies = plan(several.replace("[fsdp]", "[ddp, fsdp]")).plan
+    assert (strategies.compare, strategies.reference) == (["strategy"], {"strategy": "fsdp", "nodes": 1})
+    named = plan(several + "compare: precision\nreference: {precision: fp32}\n").plan
+    assert (named.compare, named.reference) == (["precision"], {"precision": "fp32", "nodes": 1})
+    assert plan(small.replace("[2, 4]", "2")).plan.compare == ["strategy"], "also where nothing varies"
+
+
 def test_data_are_held_against_the_model(plan: PlanText, small: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="create it with `xffl-bench data synthetic"):
         check_data(plan(small))

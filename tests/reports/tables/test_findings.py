@@ -47,7 +47,7 @@ def test_an_oversubscribed_table_gets_no_verdict(sweep: SweepDocuments) -> None:
     sweep.run("federated", 1, speeds=[2000.0, 2010.0, 1990.0], cautions=[Caution.OVERSUBSCRIBED])
     only, plain = the_table(sweep).findings
     assert plain == PLAIN
-    assert only == "No verdict on speed: oversubscribed, so these times are no finding about strategies."
+    assert only == "No verdict on speed: oversubscribed, so these times are no finding about what is compared."
 
 
 def test_the_family_is_every_comparison_that_has_a_p_value_and_no_other(sweep: SweepDocuments) -> None:

@@ -7,9 +7,14 @@ from reports.tables.tables import Table, tables
 from tests.support.documents import SweepDocuments
 
 
+def all_tables(sweep: SweepDocuments) -> list[Table]:
+    """The tables of a sweep, which is written first."""
+    return tables(load(sweep.write()))
+
+
 def the_table(sweep: SweepDocuments) -> Table:
     """The one table of a sweep, which is written first."""
-    (table,) = tables(load(sweep.write()))
+    (table,) = all_tables(sweep)
     return table
 
 

@@ -30,6 +30,8 @@ class Report:
     tables: list[Table]
     summary: str
     """Outcomes of the runs, and the cost of the jobs."""
+    answers: list[str] = field(default_factory=list)
+    """What was found, in sentences."""
     pictures: list[Picture] = field(default_factory=list)
     """Pictures of the exporters before this one."""
     problems: list[str] = field(default_factory=list)

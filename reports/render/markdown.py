@@ -26,7 +26,10 @@ without a value shows the outcome of its runs.
 
 def export(report: Report) -> Export:
     """Return report.md, with the SVG pictures of earlier exporters embedded."""
-    parts = [f"# {report.sweep.plan.sweep}\n\n{report.summary}.\n", HOW_TO_READ]
+    parts = [f"# {report.sweep.plan.sweep}\n\n{report.summary}.\n"]
+    if report.answers:
+        parts.append("## What was found\n\n" + "\n".join(f"- {_safe(answer)}" for answer in report.answers) + "\n")
+    parts.append(f"## How to read the tables\n\n{HOW_TO_READ}")
     if report.problems:
         parts.append("## Left out\n\n" + "\n".join(f"- {problem}" for problem in report.problems) + "\n")
     for table in report.tables:

@@ -12,11 +12,18 @@ from reports.render.write import WrittenReport
 from reports.tables.tables import Table
 
 MOST_TABLES = 12
-"""The terminal shows at most this many tables; the report has all."""
+MOST_ANSWERS = 24
+"""The terminal shows at most so many tables and sentences; the report has all."""
 
 
 def print_report(written: WrittenReport, console: Console) -> None:
-    """Print headline tables, their cautions (each explained once), damaged files and the report's path."""
+    """Print findings, headline tables, cautions (each explained once), damaged files and the report's path."""
+    for sentence in written.answers[:MOST_ANSWERS]:
+        console.print(Text(f"• {sentence}"))
+    if len(written.answers) > MOST_ANSWERS:
+        console.print(f"{len(written.answers) - MOST_ANSWERS} more findings are in the report.")
+    if written.answers:
+        console.print()
     for table in written.tables[:MOST_TABLES]:
         console.print(_rich(table))
         for number, text in enumerate(table.footnotes, start=1):

@@ -11,6 +11,7 @@ from reports.data.frame import LoadedSweep, ReportError, load
 from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS
 from reports.render.markdown import REPORT
+from reports.tables.answers import answers
 from reports.tables.figures import tally
 from reports.tables.job_cost import cost
 from reports.tables.tables import Table, tables
@@ -27,6 +28,8 @@ class WrittenReport:
     tables: list[Table]
     summary: str
     """Outcomes of the runs, and the cost of the jobs."""
+    answers: list[str]
+    """What was found, in sentences."""
     cautions: list[str]
     """Each caution of any table once, with its remedy."""
     problems: list[str]
@@ -42,7 +45,7 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
     """
     loaded = load(sweep)
     made = tables(loaded)
-    report = Report(sweep, loaded, made, _summary(loaded), problems=loaded.problems)
+    report = Report(sweep, loaded, made, _summary(loaded), answers(loaded, made), problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:
         export = exporter.export(report)
@@ -62,6 +65,7 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
         files=[out / name for name in contents],
         tables=made,
         summary=report.summary,
+        answers=report.answers,
         cautions=[f"{caution}: {caution.meaning}; {caution.remedy}." for caution in cautions],
         problems=report.problems,
     )

@@ -1,0 +1,225 @@
+"""What a sweep found, in sentences that stand at the top of the report: each claims what the comparisons show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import comb
+
+from bench.contract.outcomes import Caution, Outcome
+from reports.data.frame import LoadedSweep
+from reports.data.words import counted
+from reports.stats.comparison import Comparison, ratio
+from reports.stats.intervals import geometric_mean
+from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
+from reports.tables.comparability import Comparability
+from reports.tables.figures import Figure
+from reports.tables.grid import CellRuns, Row
+from reports.tables.metrics import METRICS
+from reports.tables.tables import Table
+
+_METRICS = {metric.key: metric for metric in METRICS}
+_SPEED = "tokens_per_s"
+_MOST_REPEATS = 100
+"""Nobody repeats a run more often; a difference that needs more is said to need more."""
+_DOUBTS = (
+    Caution.BUSY_MACHINE,
+    Caution.THROTTLED,
+    Caution.SLOW_HOST,
+    Caution.NOISY_REPEATS,
+    Caution.DEVICE_SPEED_CHANGED,
+    Caution.NO_WARM_UP,
+    Caution.DEBUG_LEVEL,
+    Caution.ALLOCATOR_RETRIES,
+)
+"""Cautions because of which a speed may be another one."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A row on one node count, with runs of its own that completed."""
+
+    row: Row
+    nodes: int
+    cell: CellRuns
+    speed: float
+
+
+@dataclass(frozen=True)
+class _Rival:
+    """A row that the fastest one is compared with; `comparison` is the ratio of the fastest one to it."""
+
+    label: str
+    comparison: Comparison
+    is_slower: bool
+
+
+def answers(sweep: LoadedSweep, made: Sequence[Table]) -> list[str]:
+    """Return what was found on speed, loss and memory, table by table, and what could not be told."""
+    comparability = Comparability(sweep)
+    return [sentence for table in made for sentence in _of_table(table, comparability)]
+
+
+def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
+    places = list(_places(table))
+    by_nodes = {nodes: list(of_nodes) for nodes, of_nodes in groupby(places, lambda place: place.nodes)}
+    if any(notice.caution is Caution.OVERSUBSCRIBED for notice in table.notices):
+        if any(len(of_nodes) > 1 for of_nodes in by_nodes.values()):
+            yield (
+                f"{table.grid.title}: a demonstration. More ranks than cores ran ({Caution.OVERSUBSCRIBED}), so its "
+                f"speeds are no finding about {table.grid.compared}."
+            )
+    else:
+        yield from _speeds(table, by_nodes, comparability)
+    yield from _losses(table)
+    yield from _memory(table)
+
+
+def _places(table: Table) -> Iterator[_Place]:
+    """Yield the cells of each node count that have own runs, by ascending nodes."""
+    for nodes in table.grid.nodes:
+        for row in table.grid.rows:
+            cell = row.cells.get(nodes)
+            if cell and cell.planned.status == "run":
+                speed = geometric_mean(list(cell.figures(_SPEED).values()))
+                if speed is not None:
+                    yield _Place(row, nodes, cell, speed.value)
+
+
+def _speeds(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability) -> Iterator[str]:
+    """Say for each node count which row is fastest, by how much and with what certainty.
+
+    The fastest row was chosen by the same figures, so its p-values are adjusted for all pairs of rows of the table
+    (Bonferroni).
+    """
+    pairs = sum(comb(len(places), 2) for places in by_nodes.values())
+    leaders: dict[int, str] = {}
+    for nodes, places in by_nodes.items():
+        if len(places) < 2:
+            continue
+        fastest = max(places, key=lambda place: place.speed)
+        others = [place for place in places if place is not fastest]
+        alike = [place for place in others if not _differ(fastest, place, comparability)]
+        rivals = [rival for place in alike if (rival := _rival(fastest, place, pairs))]
+        where = f"{table.grid.title}, on {counted(nodes, 'node')}"
+        if not rivals:
+            yield f"{where}: nothing can be said, because no two rows are comparable (see the table's cautions)."
+            continue
+        leaders[nodes] = fastest.row.label if all(rival.is_slower for rival in rivals) else ""
+        yield f"{where}: {_lead(table, fastest, rivals, pairs)}{_doubts(table)}. {_price(table, fastest, places)}"
+        yield from _untold(fastest, rivals, pairs)
+    named = {nodes: leader for nodes, leader in leaders.items() if leader}
+    if len(set(named.values())) > 1:
+        order = "; ".join(f"{leader} on {counted(nodes, 'node')}" for nodes, leader in named.items())
+        yield f"{table.grid.title}: the order changes with the number of nodes. Fastest: {order}."
+
+
+def _differ(one: _Place, other: _Place, comparability: Comparability) -> bool:
+    return bool(comparability.differences("across-strategies", one.cell, other.cell))
+
+
+def _rival(fastest: _Place, other: _Place, pairs: int) -> _Rival | None:
+    made = ratio(fastest.cell.samples(_SPEED), other.cell.samples(_SPEED))
+    if made is None:
+        return None
+    return _Rival(other.row.label, made, made.p_value is not None and made.p_value * pairs < ALPHA)
+
+
+def _lead(table: Table, fastest: _Place, rivals: list[_Rival], pairs: int) -> str:
+    label, slower = fastest.row.label, [rival.label for rival in rivals if rival.is_slower]
+    figure = _figure(table, "ratio", fastest)
+    is_reference = fastest.row is table.reference.row
+    times = (
+        f" ({_METRICS['ratio'].text(figure.estimate)} times {table.reference.label}'s tokens/s)"
+        if figure is not None and not is_reference
+        else ""
+    )
+    if len(slower) == len(rivals):
+        adjusted = f"adjusted for {counted(pairs, 'pair')} of rows ({ALPHA:.0%})"
+        return f"{label} is fastest{times}: faster than {', '.join(slower)}, {adjusted}"
+    unclear = ", ".join(rival.label for rival in rivals if not rival.is_slower)
+    if not slower:
+        return f"{label} has the highest mean{times}, but is not shown to be faster than {unclear}"
+    faster = f"faster than {', '.join(slower)}"
+    return f"{label} has the highest mean{times}: {faster}, but not shown to be faster than {unclear}"
+
+
+def _doubts(table: Table) -> str:
+    names = [str(caution) for caution in _DOUBTS if any(notice.caution is caution for notice in table.notices)]
+    return f" (with the cautions {', '.join(names)})" if names else ""
+
+
+def _price(table: Table, fastest: _Place, places: list[_Place]) -> str:
+    """Say what a billion tokens cost in node-hours, with the fastest row and with the reference's."""
+    own = f"10^9 tokens take {_node_hours(fastest)} node-hours"
+    base = next((place for place in places if place.row is table.reference.row and place is not fastest), None)
+    return f"{own}, with {base.row.label} {_node_hours(base)}." if base else f"{own}."
+
+
+def _node_hours(place: _Place) -> str:
+    hours = place.nodes * 1e9 / place.speed / 3600
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
+
+
+def _untold(fastest: _Place, rivals: list[_Rival], pairs: int) -> Iterator[str]:
+    """Say how many repeats would show the differences that were seen and not shown, if they are real."""
+    by_need: dict[str, list[str]] = {}
+    for rival in rivals:
+        if not rival.is_slower:
+            by_need.setdefault(_needed(rival.comparison, pairs), []).append(rival.label)
+    needs = "; ".join(f"{', '.join(labels)}: {need}" for need, labels in by_need.items())
+    if needs:
+        yield f"To show that {fastest.row.label} is faster on {counted(fastest.nodes, 'node')}: than {needs}."
+
+
+def _needed(made: Comparison, pairs: int) -> str:
+    if made.deviation is None:
+        return "at least 3 repeats of both in one session"
+    for repeats in range(made.count + 1, _MOST_REPEATS + 1):
+        if smallest_ratio(made.deviation, repeats, alpha=ALPHA / pairs) <= made.estimate.value:
+            return f"about {repeats} repeats, if the ratio of {made.estimate.value:.3f} is real"
+    return f"more than {_MOST_REPEATS} repeats (a ratio of {made.estimate.value:.3f})"
+
+
+def _losses(table: Table) -> Iterator[str]:
+    """Say which validation losses differ from the reference's, after the same tokens on the same nodes."""
+    found: list[tuple[str, Figure]] = []
+    for row in table.grid.rows:
+        for nodes, cell in row.cells.items():
+            place = _Place(row, nodes, cell, 0.0)
+            figure = _figure(table, "loss_difference", place) if cell.planned.status == "run" else None
+            if figure is not None and not figure.differing and row is not table.reference.row:
+                found.append((f"{row.label} on {counted(nodes, 'node')}", figure))
+    compared = [(figure.estimate.value, figure.comparison.p_value) for _, figure in found if figure.comparison]
+    if not compared or any(notice.caution is Caution.BF16_LOSS for notice in table.notices):
+        return
+    style, reference = _METRICS["loss_difference"], table.reference.label
+    parts = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFERENCE: "no difference seen"}
+    judged = list(zip(found, verdicts(compared), strict=True))
+    texts = []
+    for verdict, title in parts.items():
+        cells = [(name, figure) for (name, figure), each in judged if each is verdict]
+        if cells:
+            shown = [f"{name} ({style.text(figure.estimate)})" for name, figure in cells]
+            names = [name for name, _ in cells] if verdict is Verdict.NO_DIFFERENCE else shown
+            texts.append(f"{title}: {', '.join(names)}")
+    if texts:
+        yield f"{table.grid.title}: validation loss minus {reference}'s after the same tokens: {'; '.join(texts)}."
+
+
+def _memory(table: Table) -> Iterator[str]:
+    endings = (Outcome.OOM, Outcome.OOM_INFERRED)
+    cells = [
+        f"{row.label} on {counted(nodes, 'node')}"
+        for row in table.grid.rows
+        for nodes, cell in row.cells.items()
+        if not cell.completed and any(record["outcome"] in endings for record in cell.records)
+    ]
+    if cells:
+        yield f"{table.grid.title}: does not fit in memory: {', '.join(cells)}."
+
+
+def _figure(table: Table, key: str, place: _Place) -> Figure | None:
+    row, column = table.grid.rows.index(place.row), table.grid.nodes.index(place.nodes)
+    return next((block.cells[row][column].figure for block in table.blocks if block.metric.key == key), None)

@@ -1,0 +1,128 @@
+"""The sentences at the top of a report: what they claim, and what they must not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from bench.contract.outcomes import Caution, Outcome
+from reports.data.frame import load
+from reports.tables.answers import answers
+from reports.tables.tables import tables
+from tests.support.documents import SweepDocuments, a_measurement
+
+STEADY = (1.0, 1.01, 0.99, 1.005, 0.995)
+
+
+def found(sweep: SweepDocuments) -> list[str]:
+    loaded = load(sweep.write())
+    return answers(loaded, tables(loaded))
+
+
+def on_speed(sweep: SweepDocuments) -> list[str]:
+    return [sentence for sentence in found(sweep) if "validation loss" not in sentence]
+
+
+def around(speed: float, factors: Sequence[float] = STEADY) -> list[float]:
+    return [speed * factor for factor in factors]
+
+
+@pytest.fixture
+def five(sweep: SweepDocuments) -> SweepDocuments:
+    sweep.repeats = 5
+    return sweep
+
+
+def test_the_fastest_is_named_with_its_ratio_its_certainty_and_its_price(five: SweepDocuments) -> None:
+    """1,000 tokens/s on one node: 10^9 tokens take 277.8 node-hours."""
+    five.run("fsdp", 1, speeds=around(1000.0))
+    five.run("hsdp", 1, speeds=around(800.0, STEADY[::-1]))
+    five.run("federated", 1, speeds=around(1300.0, (1.0, 0.99, 1.01, 0.995, 1.005)))
+    (only,) = on_speed(five)
+    assert only.startswith("llama-tiny, batch size 4, on 1 node: federated is fastest (1.300 [1.2")
+    assert "times fsdp's tokens/s): faster than fsdp, hsdp, adjusted for 3 pairs of rows (5%)." in only
+    assert only.endswith("10^9 tokens take 214 node-hours, with fsdp 278.")
+
+
+def test_a_difference_that_was_not_shown_is_no_finding_but_says_what_it_takes(five: SweepDocuments) -> None:
+    noisy = (1.0, 1.2, 0.85, 1.1, 0.9)
+    five.run("fsdp", 1, speeds=around(1000.0, noisy))
+    five.run("hsdp", 1, speeds=around(1050.0, noisy[::-1]))
+    first, second = on_speed(five)
+    assert "hsdp has the highest mean" in first
+    assert "but is not shown to be faster than fsdp" in first
+    assert second.startswith("To show that hsdp is faster on 1 node: than fsdp: ")
+    assert "repeats" in second
+
+
+def test_the_order_that_changes_with_the_nodes_is_told(five: SweepDocuments) -> None:
+    for nodes, speeds in {1: (1000.0, 800.0), 2: (1900.0, 2500.0)}.items():
+        five.run("fsdp", nodes, speeds=around(speeds[0]))
+        five.run("federated", nodes, speeds=around(speeds[1], STEADY[::-1]))
+    *_, last = on_speed(five)
+    expected = "the order changes with the number of nodes. Fastest: fsdp on 1 node; federated on 2 nodes."
+    assert last.endswith(expected)
+
+
+def test_ranks_beyond_the_cores_are_a_demonstration(five: SweepDocuments) -> None:
+    five.run("fsdp", 1, speeds=around(1000.0), cautions=[Caution.OVERSUBSCRIBED])
+    five.run("federated", 1, speeds=around(2000.0), cautions=[Caution.OVERSUBSCRIBED])
+    (only,) = on_speed(five)
+    assert "a demonstration" in only
+    assert "fastest" not in only
+
+
+def test_cells_that_are_not_comparable_have_no_fastest(five: SweepDocuments) -> None:
+    five.run("fsdp", 1, speeds=around(1000.0))
+    five.run("federated", 1, speeds=around(2000.0), training={"attention": "eager"})
+    assert "no two rows are comparable" in found(five)[0]
+
+
+def test_cautions_on_speed_go_with_the_sentence(five: SweepDocuments) -> None:
+    five.run("fsdp", 1, speeds=around(1000.0))
+    five.run("federated", 1, speeds=around(2000.0, STEADY[::-1]), cautions=[Caution.BUSY_MACHINE])
+    assert "(with the cautions busy-machine)" in found(five)[0]
+
+
+def test_losses_are_compared_after_the_same_tokens(five: SweepDocuments) -> None:
+    """Also where ranks share cores: a loss does not depend on the time."""
+    starved = [Caution.OVERSUBSCRIBED]
+    five.run("fsdp", 1, speeds=around(1000.0), cautions=starved)
+    five.run("hsdp", 1, speeds=around(1000.0), cautions=starved)
+    runs = five.run("federated", 1)
+    for run, validation in zip(runs, (2.61, 2.62, 2.63, 2.615, 2.625), strict=True):
+        measured = a_measurement(1000.0, 1, cautions=starved)
+        loss = measured.loss.model_copy(update={"validation": validation})
+        five.end(run, measured=measured.model_copy(update={"loss": loss}))
+    (only,) = [sentence for sentence in found(five) if "validation loss" in sentence]
+    assert "minus fsdp's after the same tokens: " in only
+    assert "higher: federated on 1 node (+" in only
+    assert only.endswith("no difference seen: hsdp on 1 node.")
+
+
+def test_what_does_not_fit_is_told(five: SweepDocuments) -> None:
+    five.run("fsdp", 1, speeds=around(1000.0))
+    for run in five.run("federated", 1):
+        five.end(run, Outcome.OOM, "CUDA out of memory")
+    assert found(five)[-1] == "llama-tiny, batch size 4: does not fit in memory: federated on 1 node."
+
+
+def test_a_sweep_of_one_row_or_without_results_claims_nothing(five: SweepDocuments) -> None:
+    five.run("fsdp", 1, speeds=around(1000.0))
+    five.run("federated", 1)
+    assert found(five) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_false_claims_are_as_rare_as_promised(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Four rows that are equally fast: some row is called fastest in at most 5 % of the sweeps."""
+    draw, claims, sweeps = np.random.default_rng(1), 0, 200
+    for number in range(sweeps):
+        sweep = SweepDocuments(tmp_path_factory.mktemp(f"sweep{number}"), nodes=(1,), repeats=5)
+        for strategy in ("fsdp", "hsdp", "federated"):
+            sweep.run(strategy, 1, speeds=[float(1000 * np.exp(0.02 * draw.standard_normal())) for _ in range(5)])
+        claims += any("is fastest" in sentence for sentence in found(sweep))
+    assert claims / sweeps < 0.05

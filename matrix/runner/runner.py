@@ -235,14 +235,8 @@ class SweepRunner:
         return self._write(folder, attempt.number, Verdict(outcome, reason), start, 0.0)
 
     def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder, AttemptStart]:
-        self._claim.check()
         folder = self._sweep.run(run.id)
-        attempts = folder.attempts()
-        attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
-        try:
-            attempt.create(new=True)
-        except FileExistsError as error:
-            raise LostClaimError(f"{attempt.path}: another runner has begun this attempt") from error
+        attempt = self._next_attempt(folder)
         start = AttemptStart(
             started=timestamp(),
             session=self._session,
@@ -255,6 +249,17 @@ class SweepRunner:
         write_document(folder.run, run)
         set_aside(folder)  # last: an attempt without a result then belongs to a runner that died
         return folder, attempt, start
+
+    def _next_attempt(self, folder: RunFolder) -> AttemptFolder:
+        """Create the folder of the next attempt, which no other runner uses."""
+        attempts = folder.attempts()
+        number = attempts[-1].number + 1 if attempts else 0
+        while True:
+            self._claim.check()
+            with contextlib.suppress(FileExistsError):  # of a runner without the claim, or NFS repeated the request
+                folder.attempt(number).create(new=True)
+                return folder.attempt(number)
+            number += 1
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
         return next((tried for tried in self._out_of_memory if _needs_less(tried, run)), None)

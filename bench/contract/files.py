@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.contract.atomic import write_whole
+from bench.contract.atomic import write_new, write_whole
 from bench.contract.result import Heartbeat
 
 SOURCE_FILE = "source.json"
@@ -15,7 +15,16 @@ SOURCE_FILE = "source.json"
 
 def write_document(path: Path, document: BaseModel, *, durable: bool = True) -> None:
     """Write a document as indented JSON."""
-    write_whole(path, document.model_dump_json(indent=2) + "\n", durable=durable)
+    write_whole(path, _json(document), durable=durable)
+
+
+def write_new_document(path: Path, document: BaseModel) -> bool:
+    """Write a document as indented JSON unless the file exists; return True if this call made it."""
+    return write_new(path, _json(document))
+
+
+def _json(document: BaseModel) -> str:
+    return document.model_dump_json(indent=2) + "\n"
 
 
 class AttemptFolder:
@@ -38,8 +47,9 @@ class AttemptFolder:
         """Number of the attempt, from 0."""
         return int(self.path.name)
 
-    def create(self) -> None:
-        """Create the folder with its subfolders."""
+    def create(self, *, new: bool = False) -> None:
+        """Create the folder with its subfolders; raise FileExistsError if it exists and should be `new`."""
+        self.path.mkdir(parents=True, exist_ok=not new)
         self.ends.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
 

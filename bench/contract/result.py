@@ -94,6 +94,9 @@ class Result(Document):
     slow_hosts: list[str] = Field(
         default_factory=list, description="what the preflight found slow among its hosts, one sentence each"
     )
+    claim: str | None = Field(
+        None, description="file of the runner that wrote this, in the sweep's folder; None in older results"
+    )
     measured: Measured | None = None
 
     @property

@@ -203,7 +203,7 @@ class Campaign:
 
     def _look(self, display: SweepDisplay) -> None:
         """Close the jobs that have ended, and print the outcomes of their unfinished runs."""
-        for live, results in self._jobs.look():
+        for live, results in self._jobs.look(self._claim):
             self._closed = True
             self._wanted.ended(live.folder)
             self._show(display, but={result.run for result in results})

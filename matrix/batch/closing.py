@@ -7,15 +7,19 @@ from bench.contract.outcomes import Outcome
 from bench.contract.result import JobEnd, Result
 from matrix.schedulers.base import JobStatus, Scheduler
 from matrix.schedulers.states import ENDS
+from matrix.store.claim import Claim
 from matrix.store.jobs import JobFolder, JobOrder
 from matrix.store.judge import Verdict
 from matrix.store.settle import LostJob, blamed, settle
 
 
-def close(folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, scheduler: Scheduler) -> list[Result]:
+def close(
+    folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, scheduler: Scheduler, claim: Claim
+) -> list[Result]:
     """Record how a job ended and judge its runs without an outcome; return the results written.
 
     Raises:
+        LostClaimError: another runner has taken the sweep.
         SchedulerError: the scheduler does not answer.
         OSError: a file could not be written; the next caller repeats all of it.
 
@@ -32,13 +36,19 @@ def close(folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, schedul
         said = f"{said}: {last}"
     death = LostJob(job, state, said, meaning.counts)
     run_ids = [run.id for run in order.runs]
-    written = [*explained(folder, run_ids, death), *settle(folder.sweep, run_ids, death)]
+    written = [*explained(folder, run_ids, death, claim), *settle(folder.sweep, run_ids, death, claim=claim)]
+    claim.check()
     folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds, nodes=order.nodes))
     return written
 
 
-def explained(folder: JobFolder, run_ids: list[str], death: LostJob) -> list[Result]:
-    """Add the job's end to runs that its own process interrupted without knowing the cause; return their results."""
+def explained(folder: JobFolder, run_ids: list[str], death: LostJob, claim: Claim) -> list[Result]:
+    """Add the job's end to runs that its own process interrupted without knowing the cause; return their results.
+
+    Raises:
+        LostClaimError: the claim on the sweep or on the job was lost.
+
+    """
     found = []
     for run_id in run_ids:
         result = folder.sweep.result(run_id)
@@ -48,8 +58,9 @@ def explained(folder: JobFolder, run_ids: list[str], death: LostJob) -> list[Res
             continue
         run_folder = folder.sweep.run(run_id)
         verdict = blamed(run_folder, Verdict(result.outcome, result.reason, result.evidence), death)
-        changed = ("outcome", "reason", "evidence", "lost_to", "job_end")
-        found.append(result.model_copy(update={name: getattr(verdict, name) for name in changed}))
+        changed = {name: getattr(verdict, name) for name in ("outcome", "reason", "evidence", "lost_to", "job_end")}
+        found.append(result.model_copy(update=changed | {"claim": claim.name(folder.sweep.path)}))
+        claim.check()
         write_document(run_folder.result, found[-1])
     return found
 

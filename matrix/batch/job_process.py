@@ -27,7 +27,7 @@ from matrix.runner.session import Here, run_here, site_of, with_library
 from matrix.schedulers.base import HeldAllocation, Scheduler
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.schedulers.states import ENDS, RUNNING, meaning
-from matrix.store.claim import claim
+from matrix.store.claim import Claim, claim
 from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders
 from matrix.store.settle import LostJob
@@ -55,11 +55,13 @@ def run_job(path: Path, console: Console) -> Summary:
     system = order.system.on(allocated.allocation.hosts)
     image = Image(system.image) if system.image else None
     _check_software(record, image, allocated)
-    with _warning() as warned_at, stop_signals(), claim(folder.runners, waiting_at(sweep, console)) as own:
-        if (end := folder.end) is not None:  # its runs may be in another job now
-            raise InputError(
-                f"{path}: this job has already ended ({end.state}: {end.said}): resume with `xffl-bench run`"
-            )
+    with (
+        _warning() as warned_at,
+        stop_signals(),
+        claim(folder.runners, waiting_at(sweep, console), lambda: folder.closed) as own,
+    ):
+        if folder.closed:
+            raise InputError(f"{folder.closed}: resume with `xffl-bench run`")
         folder.submitted_as(allocated.allocation.job)  # also needed if it was submitted by hand
         folder.started(allocated.allocation.job, own.number)
         console.print(
@@ -72,7 +74,7 @@ def run_job(path: Path, console: Console) -> Summary:
         site = site_of(system, sweep, order.runs)
         death = _earlier_start(folder, allocated.allocation.job, scheduler)
         if death is not None:
-            explained(folder, [run.id for run in order.runs], death)
+            explained(folder, [run.id for run in order.runs], death, own)
         try:
             largest = max(order.runs, key=lambda run: run.nodes)  # nested runs are on some of the nodes only
             wants_preflight = here.has_steps and system.slurm.preflight
@@ -90,9 +92,9 @@ def run_job(path: Path, console: Console) -> Summary:
                 hindrance=_hindrance(folder, order, allocated, warned_at),
             )
         except LostHostError as error:
-            _ends(folder, order, allocated, scheduler, "NODE_FAIL", str(error))
+            _ends(folder, order, allocated, scheduler, own, "NODE_FAIL", str(error))
             raise
-        _ends(folder, order, allocated, scheduler, "COMPLETED", ENDS["COMPLETED"].said)
+        _ends(folder, order, allocated, scheduler, own, "COMPLETED", ENDS["COMPLETED"].said)
         return summary
 
 
@@ -120,7 +122,13 @@ def _patiently(ask: Callable[[], T]) -> T:
 
 
 def _ends(
-    folder: JobFolder, order: JobOrder, allocated: HeldAllocation, scheduler: Scheduler, state: str, said: str
+    folder: JobFolder,
+    order: JobOrder,
+    allocated: HeldAllocation,
+    scheduler: Scheduler,
+    own: Claim,
+    state: str,
+    said: str,
 ) -> None:
     """Record how this job ends: schedulers forget jobs, some within minutes.
 
@@ -133,7 +141,8 @@ def _ends(
     if state != "COMPLETED":
         if seen is None or seen.state != RUNNING:
             return
-        explained(folder, [run.id for run in order.runs], LostJob(job, state, said, ENDS[state].counts))
+        explained(folder, [run.id for run in order.runs], LostJob(job, state, said, ENDS[state].counts), own)
+    own.check()
     folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds if seen else 0.0, nodes=order.nodes))
 
 

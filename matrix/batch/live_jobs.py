@@ -13,6 +13,7 @@ from matrix.batch.closing import close
 from matrix.config.settings.batch import BatchSettings
 from matrix.schedulers.base import JobStatus, Scheduler
 from matrix.schedulers.states import PENDING, meaning
+from matrix.store.claim import Claim
 from matrix.store.jobs import JobFolder, JobOrder, Submitted
 
 SURE = 2
@@ -98,10 +99,11 @@ class LiveJobs:
                 found.append(order)
         return found
 
-    def look(self) -> list[tuple[LiveJob, list[Result]]]:
+    def look(self, claim: Claim) -> list[tuple[LiveJob, list[Result]]]:
         """Poll all jobs once; return those that have ended, with the results written for their unfinished runs.
 
         Raises:
+            LostClaimError: another runner has taken the sweep, whose claim this is.
             SchedulerError: the scheduler does not answer.
 
         """
@@ -113,7 +115,7 @@ class LiveJobs:
             if live.folder.end is None:  # else its own process has recorded its end
                 if not self._has_ended(live, found):
                     continue
-                results = close(live.folder, live.order, live.submitted.id, found, self._scheduler)
+                results = close(live.folder, live.order, live.submitted.id, found, self._scheduler, claim)
             elif live.folder.end.state != "COMPLETED":
                 self._scheduler.cancel([live.submitted.id])  # the scheduler might requeue it for the lost node
             del self._live[number]

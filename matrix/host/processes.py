@@ -41,6 +41,19 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def pid_namespace() -> int:
+    """Return the id of this process's PID namespace: a pid means nothing in another one, such as a container's."""
+    return Path("/proc/self/ns/pid").stat().st_ino
+
+
+def is_own_proc() -> bool:
+    """Return True if /proc shows this process under its own pid, False if it is that of another PID namespace."""
+    try:
+        return Path("/proc/self").readlink().name == str(os.getpid())
+    except FileNotFoundError:
+        return False
+
+
 def oom_kills() -> int:
     """Return the number of the kernel's out-of-memory kills since boot."""
     for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():

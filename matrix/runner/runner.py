@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from matrix.errors import LostHostError
 from matrix.host.processes import StuckError, oom_kills
 from matrix.launchers.base import Launched, Launcher, LaunchError, UncleanHostError
 from matrix.runner.rank_ends import FailedRanks
-from matrix.store.claim import Claim
+from matrix.store.claim import BEAT_EVERY, Claim, LostClaimError
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.settle import set_aside, write_result
 from matrix.store.sweep_folder import SweepFolder, timestamp
@@ -76,7 +77,7 @@ class SweepRunner:
     Args:
         sweep: folder of the sweep.
         launcher: starts the runs.
-        claim: checked before each run.
+        claim: checked before each run, during it, and before anything is written for it.
         observer: receives progress.
         allocation: the scheduler's allocation that this runner is in.
         hindrance: returns why a run must not start now, or "".
@@ -113,7 +114,7 @@ class SweepRunner:
             KeyboardInterrupt: after the active run was ended and its outcome written.
             StuckError: a run's processes could not be killed; its outcome was written.
             LostHostError: a host of the allocation no longer responds; the active run is `interrupted`.
-            LostClaimError: another runner has taken the sweep.
+            LostClaimError: another runner has taken the sweep; the active run was ended, and nothing is written.
             OSError: a result could not be written; the active run was ended.
 
         """
@@ -153,7 +154,7 @@ class SweepRunner:
         folder, attempt, start = self._new_attempt(run)
         self._observer.started(run)
         begin, kills = time.monotonic(), oom_kills()
-        fault: StuckError | LostHostError | KeyboardInterrupt | None = None
+        fault: StuckError | LostHostError | LostClaimError | KeyboardInterrupt | None = None
         try:
             launched = self._launcher.start(run, folder, attempt)
         except LaunchError as error:
@@ -175,16 +176,16 @@ class SweepRunner:
 
     def _ended(
         self, run: Run, attempt: AttemptFolder, launched: Launched
-    ) -> tuple[Attempted, list[str], StuckError | KeyboardInterrupt | None]:
+    ) -> tuple[Attempted, list[str], StuckError | LostClaimError | KeyboardInterrupt | None]:
         """Follow a run and end its processes.
 
         Returns how it ended, a sentence for each host where that is unknown, and the exception to raise after its
         outcome is written.
         """
-        fault: StuckError | KeyboardInterrupt | None = None
+        fault: StuckError | LostClaimError | KeyboardInterrupt | None = None
         try:
             ending = self._follow(run, attempt, launched)
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, LostClaimError) as error:
             ending, fault = Ending.INTERRUPTION, error
         statuses = launched.statuses()
         if ending in (Ending.HANG, Ending.TIMEOUT):
@@ -200,12 +201,16 @@ class SweepRunner:
     def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
         """Watch a run until its processes have ended, or until it must be ended."""
         begin = time.monotonic()
-        sign_of_life, last_sign, failed_at = 0, begin, None
+        sign_of_life, last_sign, last_check, failed_at = 0, begin, begin, None
         ranks = FailedRanks(attempt)
         while True:
             if launched.is_over():
                 return Ending.ITSELF
             now = time.monotonic()
+            if now - last_check > BEAT_EVERY:
+                last_check = now
+                with contextlib.suppress(OSError):  # unknown is not lost; writing the result checks again
+                    self._claim.check()
             if failed_at is None and (any(launched.statuses().values()) or ranks.any()):
                 failed_at = now
             if failed_at is not None and now - failed_at > GRACE:
@@ -221,7 +226,7 @@ class SweepRunner:
             time.sleep(POLL)
 
     def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, start: AttemptStart, seconds: float) -> Result:
-        result = write_result(folder, verdict, attempt=attempt, start=start, seconds=seconds)
+        result = write_result(folder, verdict, claim=self._claim, attempt=attempt, start=start, seconds=seconds)
         self._observer.ended(result)
         return result
 
@@ -230,11 +235,8 @@ class SweepRunner:
         return self._write(folder, attempt.number, Verdict(outcome, reason), start, 0.0)
 
     def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder, AttemptStart]:
-        self._claim.check()
         folder = self._sweep.run(run.id)
-        attempts = folder.attempts()
-        attempt = folder.attempt(attempts[-1].number + 1 if attempts else 0)
-        attempt.create()
+        attempt = self._next_attempt(folder)
         start = AttemptStart(
             started=timestamp(),
             session=self._session,
@@ -243,9 +245,21 @@ class SweepRunner:
             slow_hosts=slow_hosts(self._preflight, run.nodes) if self._preflight else [],
         )
         write_document(attempt.start, start)
+        self._claim.check()
         write_document(folder.run, run)
         set_aside(folder)  # last: an attempt without a result then belongs to a runner that died
         return folder, attempt, start
+
+    def _next_attempt(self, folder: RunFolder) -> AttemptFolder:
+        """Create the folder of the next attempt, which no other runner uses."""
+        attempts = folder.attempts()
+        number = attempts[-1].number + 1 if attempts else 0
+        while True:
+            self._claim.check()
+            with contextlib.suppress(FileExistsError):  # of a runner without the claim, or NFS repeated the request
+                folder.attempt(number).create(new=True)
+                return folder.attempt(number)
+            number += 1
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
         return next((tried for tried in self._out_of_memory if _needs_less(tried, run)), None)

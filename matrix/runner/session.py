@@ -151,7 +151,7 @@ def run_here(
     launcher = ChosenLauncher(launchers)
     try:
         with SweepDisplay(here.console, len(runs)) as display:
-            for result in settle(here.folder, to_settle, death):
+            for result in settle(here.folder, to_settle, death, claim=here.claim):
                 display.ended(result)
             runner = SweepRunner(
                 here.folder,

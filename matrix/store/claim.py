@@ -2,13 +2,14 @@
 
 Runners take increasing numbers. A runner takes a number by hard-linking a complete file to a name that must not exist,
 which succeeds for only one; the holder has the highest number. It gives up the sweep by marking its number as released,
-or by dying. Files are never deleted or replaced, so on one host two runners can never hold the sweep at once. A runner
-on another host that shows no sign of life for two minutes is considered dead; if it was not, it stops before its next
-run. A runner whose batch job was requeued is dead immediately.
+or by dying. Files are never deleted or replaced, so in one PID namespace two runners can never hold the sweep at once.
+A runner on another host or in another namespace that shows no sign of life for two minutes is considered dead; if it
+was not, it ends its run and writes nothing. A runner whose batch job was requeued is dead immediately.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -19,14 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.contract.base import Document
-from bench.contract.files import write_document
+from bench.contract.files import write_new_document
 from bench.host.provenance import host, machine
 from matrix.errors import InputError
-from matrix.host.processes import start_time
+from matrix.host.processes import is_own_proc, pid_namespace, start_time
 from matrix.store.sweep_folder import read_own, timestamp
 
 BEAT_EVERY = 20.0  # seconds
-LOST_AFTER = 120.0  # seconds without a beat after which a runner on another host is considered dead
+LOST_AFTER = 120.0  # seconds without a beat after which a runner that is not in /proc here is considered dead
+TAKING = 1.0  # seconds in which a runner that has taken a number without hard links completes its file
 
 
 class Runner(Document):
@@ -35,6 +37,7 @@ class Runner(Document):
     host: str
     boot: str
     pid: int
+    pid_namespace: int | None = None
     start: int
     since: str
     command: list[str]
@@ -43,21 +46,35 @@ class Runner(Document):
 
     @classmethod
     def this(cls) -> Runner:
-        """Return the calling process."""
+        """Return the calling process.
+
+        Raises:
+            InputError: /proc does not show it.
+
+        """
         pid = os.getpid()
-        start = start_time(pid)
+        start = start_time(pid) if is_own_proc() else None
         if start is None:
-            raise RuntimeError("this process is not in /proc")
+            raise InputError(
+                "/proc: it is that of another PID namespace, or hides this process: mount the namespace's own "
+                "(unshare --mount-proc)"
+            )
         return cls(
             host=host(),
             boot=machine(),
             pid=pid,
+            pid_namespace=pid_namespace(),
             start=start,
             since=timestamp(),
             command=sys.argv,
             job=os.environ.get("XFFL_BENCH_JOB"),
             restarts=int(os.environ.get("XFFL_BENCH_RESTARTS", "0")),
         )
+
+    @property
+    def is_visible(self) -> bool:
+        """True if /proc shows whether the runner lives: same host, boot and PID namespace."""
+        return (self.host, self.boot, self.pid_namespace) == (host(), machine(), pid_namespace())
 
     @property
     def was_restarted(self) -> bool:
@@ -74,27 +91,40 @@ class LostClaimError(RuntimeError):
 
 
 class Claim:
-    """The exclusive right to run a sweep, under one number."""
+    """The exclusive right to run a sweep, under one number.
 
-    def __init__(self, folder: Path, number: int) -> None:
+    Args:
+        ended: returns why the right has ended although no other runner took it, or "".
+
+    """
+
+    def __init__(self, folder: Path, number: int, ended: Callable[[], str] = lambda: "") -> None:
         self.number = number
         self.folder = folder
         self._file = folder / f"{number:06d}.json"
+        self._ended = ended
         self._over = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)
         self._beats.start()
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT_EVERY):
-            self._file.touch()
+            with contextlib.suppress(OSError):  # LOST_AFTER leaves time for the next beats
+                os.utime(self._file)
+
+    def name(self, sweep: Path) -> str:
+        """Return the path of the runner's file in the folder of the sweep."""
+        return Path(os.path.relpath(self._file, sweep)).as_posix()
 
     def check(self) -> None:
-        """Check that this runner still holds the sweep.
+        """Check that this runner still holds the sweep. Called immediately before anything is written for a run.
 
         Raises:
             LostClaimError: another runner has taken the sweep.
 
         """
+        if reason := self._ended():
+            raise LostClaimError(reason)
         if (newest := _newest(self.folder)) != self.number:
             raise LostClaimError(f"runner {newest} has taken over this sweep; see {self.folder}/{newest:06d}.json")
 
@@ -110,8 +140,27 @@ def _newest(folder: Path) -> int:
     return max(numbers, default=0)
 
 
-def holder(folder: Path) -> Runner | None:
+def time_here(_: Path) -> float:
+    """Return the time by the clock of this host."""
+    return time.time()
+
+
+def time_of_files(folder: Path) -> float:
+    """Return the time by the clock of a folder's file system, which all hosts share; creates a file for a moment."""
+    probe = folder / f".clock.{os.getpid()}.{os.urandom(4).hex()}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def holder(folder: Path, now: Callable[[Path], float] = time_here) -> Runner | None:
     """Return the runner that holds the sweep, or None if it is free.
+
+    Args:
+        now: returns the time that beats are compared with. The default needs no right to write, which is enough to
+            show the holder; to take the sweep it must be `time_of_files`.
 
     Raises:
         InputError: the newest runner's file is damaged, or of a newer xffl-bench, and too recent to ignore.
@@ -122,49 +171,55 @@ def holder(folder: Path) -> Runner | None:
     if number == 0 or file.with_suffix(".released").exists():
         return None
     try:
-        runner = read_own(file, Runner)
+        runner = _read(file)
     except (ValueError, InputError) as error:
-        if not _beats(file):
+        if not _beats(file, now):
             return None
         if isinstance(error, InputError):
             raise
         raise InputError(f"{file}: cannot be read, and is newer than {LOST_AFTER:g} s: wait, or delete it") from error
     if runner.was_restarted:
         return None
-    if runner.host == host() and runner.boot == machine():
+    if runner.is_visible:
         return runner if start_time(runner.pid) == runner.start else None
-    return runner if _beats(file) else None
+    return runner if _beats(file, now) else None
 
 
-def _beats(file: Path) -> bool:
-    """Return True if a runner's file was touched recently, by the file system's clock, which all hosts share."""
-    probe = file.parent / f".clock.{host()}.{os.getpid()}"
-    probe.touch()
-    age = probe.stat().st_mtime - file.stat().st_mtime
-    probe.unlink()
-    return age < LOST_AFTER
+def _read(file: Path) -> Runner:
+    deadline = time.monotonic() + TAKING
+    while True:
+        try:
+            return read_own(file, Runner)
+        except ValueError:
+            if file.stat().st_size or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def _beats(file: Path, now: Callable[[Path], float]) -> bool:
+    """Return True if a runner's file was touched recently."""
+    return now(file.parent) - file.stat().st_mtime < LOST_AFTER
 
 
 def _take(folder: Path, number: int) -> bool:
-    beside = folder / f".{host()}.{os.getpid()}"
-    write_document(beside, Runner.this())
-    try:
-        os.link(beside, folder / f"{number:06d}.json")
-    except FileExistsError:
-        return False
-    finally:
-        beside.unlink()
-    return True
+    return write_new_document(folder / f"{number:06d}.json", Runner.this())
 
 
 @contextmanager
-def claim(folder: Path, waiting: Callable[[Runner], None]) -> Iterator[Claim]:
-    """Hold the sweep during the block; call `waiting` once for each runner that this one waits for."""
+def claim(folder: Path, waiting: Callable[[Runner], None], ended: Callable[[], str] = lambda: "") -> Iterator[Claim]:
+    """Hold the sweep during the block; call `waiting` once for each runner that this one waits for.
+
+    `ended` is as in `Claim`.
+
+    Raises:
+        InputError: as `holder`, or /proc does not show this process.
+
+    """
     folder.mkdir(parents=True, exist_ok=True)
     said: Runner | None = None
     while True:
         number = _newest(folder)
-        present = holder(folder)
+        present = holder(folder, time_of_files)
         if present is None and _newest(folder) == number and _take(folder, number + 1):
             break
         if present is not None:
@@ -172,7 +227,7 @@ def claim(folder: Path, waiting: Callable[[Runner], None]) -> Iterator[Claim]:
                 waiting(present)
                 said = present
             time.sleep(0.2)
-    own = Claim(folder, number + 1)
+    own = Claim(folder, number + 1, ended)
     try:
         yield own
     finally:

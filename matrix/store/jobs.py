@@ -107,6 +107,12 @@ class JobFolder:
         """End of the job, None while it may still run."""
         return read_document(self._ended, JobEnd) if self._ended.exists() else None
 
+    @property
+    def closed(self) -> str:
+        """Sentence that the job has ended, empty before: its runs may be in another job then."""
+        end = self.end
+        return f"{self.path}: this job has already ended ({end.state}: {end.said})" if end is not None else ""
+
     def ended(self, end: JobEnd) -> None:
         """Record how the job ended."""
         write_document(self._ended, end)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bench.contract.files import AttemptFolder, RunFolder, write_document
+from bench.contract.files import AttemptFolder, RunFolder, write_new_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import AttemptStart, Result
+from matrix.store.claim import Claim, LostClaimError
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.sweep_folder import SweepFolder, read_own, timestamp
 
@@ -36,6 +37,7 @@ def write_result(
     folder: RunFolder,
     verdict: Verdict,
     *,
+    claim: Claim,
     attempt: int,
     start: AttemptStart | None,
     seconds: float,
@@ -46,9 +48,13 @@ def write_result(
         start: start of the attempt, None if it is not recorded; the result then has the time of its writing.
 
     Raises:
+        LostClaimError: another runner took the sweep, or has judged this attempt or a later one; nothing is written.
         OSError: the result could not be written.
 
     """
+    claim.check()
+    if folder.result.exists():
+        _make_room(folder, attempt)
     steps = folder.attempt(attempt).steps
     if verdict.measured is not None and steps.exists():  # a runner killed just after this line has already moved them
         steps.replace(folder.steps)
@@ -62,13 +68,31 @@ def write_result(
         **(dict(start) if start else {"started": timestamp()}),
         lost_to=verdict.lost_to,
         job_end=verdict.job_end,
+        claim=claim.name(folder.path.parent.parent),
         measured=verdict.measured,
     )
-    write_document(folder.result, result)
+    claim.check()
+    while not write_new_document(folder.result, result):  # never replaced: a check can be out of date at once
+        claim.check()
+        _make_room(folder, attempt)
     return result
 
 
-def settle(sweep: SweepFolder, run_ids: Iterable[str], lost_job: LostJob | None = None) -> list[Result]:
+def _make_room(folder: RunFolder, attempt: int) -> None:
+    """Move a result that a runner without the claim wrote for an earlier attempt; raise LostClaimError otherwise."""
+    try:
+        found = read_own(folder.result, Result)
+    except (FileNotFoundError, ValueError):
+        pass
+    else:
+        if found.attempt >= attempt:
+            raise LostClaimError(f"{folder.result}: another runner ({found.claim}) has judged attempt {found.attempt}")
+    set_aside(folder)
+
+
+def settle(
+    sweep: SweepFolder, run_ids: Iterable[str], lost_job: LostJob | None = None, *, claim: Claim
+) -> list[Result]:
     """Judge attempts left by a dead runner, whose processes are gone: `interrupted` unless they finished.
 
     `lost_job` names the job that died with them. A run that was active in `MOST_LOST` such jobs is not retried. Returns
@@ -76,20 +100,21 @@ def settle(sweep: SweepFolder, run_ids: Iterable[str], lost_job: LostJob | None 
 
     Raises:
         InputError: a newer xffl-bench wrote one of them.
+        LostClaimError: as `write_result`.
 
     """
     return [
-        _settled(sweep, folder, lost_job)
+        _settled(sweep, folder, lost_job, claim)
         for folder in map(sweep.run, run_ids)
         if folder.attempts() and not folder.result.exists() and folder.run.exists()
     ]
 
 
-def _settled(sweep: SweepFolder, folder: RunFolder, lost_job: LostJob | None) -> Result:
+def _settled(sweep: SweepFolder, folder: RunFolder, lost_job: LostJob | None, claim: Claim) -> Result:
     attempt = folder.attempts()[-1]
     verdict = judge(sweep.requested_run(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
     verdict = blamed(folder, verdict, lost_job)
-    return write_result(folder, verdict, attempt=attempt.number, start=_start(attempt), seconds=0.0)
+    return write_result(folder, verdict, claim=claim, attempt=attempt.number, start=_start(attempt), seconds=0.0)
 
 
 def _start(attempt: AttemptFolder) -> AttemptStart | None:
@@ -156,4 +181,6 @@ def set_aside(folder: RunFolder) -> None:
     except ValueError:
         folder.result.replace(folder.path / f"damaged-{len(folder.attempts())}.json")
     else:
-        folder.result.replace(folder.attempt(earlier.attempt).path / "result.json")
+        kept = folder.attempt(earlier.attempt).path / "result.json"
+        # An earlier runner settled this attempt, and then the attempt's own runner wrote without the claim.
+        folder.result.replace(folder.path / f"late-{len(folder.attempts())}.json" if kept.exists() else kept)

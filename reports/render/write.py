@@ -58,7 +58,9 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
     try:
         _write(contents, out)
     except OSError as error:
-        raise ReportError(f"the report cannot be written to {out}: {error.strerror or error}") from error
+        raise ReportError(
+            f"the report cannot be written to {out}: {error.strerror or error}: choose another folder with --out"
+        ) from error
     cautions = dict.fromkeys(notice.caution for table in made for notice in table.notices)
     return WrittenReport(
         report=out / REPORT,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.contract.files import write_document
 from matrix.errors import InputError
 from matrix.store import claim as ownership
-from matrix.store.claim import LostClaimError, Runner, claim, holder
+from matrix.store.claim import LostClaimError, Runner, claim, holder, time_of_files
+from tests.support.needs import missing
+from tests.support.sweeps import wait_for
 
 TAKERS = """
 import sys, time
@@ -93,3 +97,130 @@ def test_a_claim_of_a_newer_version_is_held_until_it_is_old(tmp_path: Path) -> N
     past = time.time() - ownership.LOST_AFTER - 1
     os.utime(file, (past, past))
     assert holder(tmp_path) is None
+
+
+def test_one_failed_beat_does_not_end_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that fails for a moment, whatever is tried."""
+    tries, fails = 0, True
+    utime, opens = os.utime, os.open
+
+    def no_utime(*arguments: Any, **named: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        utime(*arguments, **named)
+
+    def no_open(path: Any, *arguments: Any, **named: Any) -> int:
+        if fails and str(path).endswith("000001.json"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opens(path, *arguments, **named)
+
+    file = tmp_path / "000001.json"
+    monkeypatch.setattr(ownership, "BEAT_EVERY", 0.05)
+    with claim(tmp_path, never):
+        monkeypatch.setattr(os, "open", no_open)
+        monkeypatch.setattr(os, "utime", no_utime)
+        assert wait_for(lambda: tries, 5)
+        fails, before = False, file.stat().st_mtime_ns
+        assert wait_for(lambda: file.stat().st_mtime_ns > before, 5), "no beat after the one that failed"
+
+
+def test_a_lost_reply_to_link_is_not_another_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS repeats the request, and answers that the link, which the first one made, exists."""
+    real = os.link
+
+    def link_twice(*names: Path) -> None:
+        real(*names)
+        real(*names)
+
+    monkeypatch.setattr(os, "link", link_twice)
+    with claim(tmp_path, never) as own:
+        assert own.number == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["000001.json", "000001.released"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def link(*names: Path) -> None:
+        raise OSError(number, os.strerror(number), names[0])
+
+    monkeypatch.setattr(os, "link", link)
+    for expected in (1, 2):
+        with claim(tmp_path, never) as own:
+            assert own.number == expected
+            assert not ownership._take(tmp_path, expected), "only one takes a number"
+            present = holder(tmp_path, time_of_files)
+            assert present is not None
+            assert present.pid == os.getpid()
+    names = [f"00000{number}.{kind}" for number in (1, 2) for kind in ("json", "released")]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+
+
+def test_one_at_a_time_without_hard_links(tmp_path: Path) -> None:
+    without = f"import os\ndef link(*names): raise OSError({errno.EPERM}, '')\nos.link = link\n{TAKERS}"
+    takers = [subprocess.Popen([sys.executable, "-c", without, str(tmp_path / "runners")]) for _ in range(3)]
+    assert [taker.wait(60) for taker in takers] == [0, 0, 0]
+    assert len(list((tmp_path / "runners").glob("*.released"))) == 30
+
+
+def test_a_runner_in_another_pid_namespace_lives_while_it_beats(tmp_path: Path) -> None:
+    """Its pid means nothing here."""
+    file = tmp_path / "000001.json"
+    this = Runner.this()
+    assert this.pid_namespace is not None
+    for namespace in (this.pid_namespace + 1, None):
+        write_document(file, this.model_copy(update={"pid_namespace": namespace, "start": this.start - 1}))
+        assert holder(tmp_path) is not None
+        past = time.time() - ownership.LOST_AFTER - 1
+        os.utime(file, (past, past))
+        assert holder(tmp_path) is None
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from matrix.store.claim import claim
+with claim(Path(sys.argv[1]), lambda runner: None) as own:
+    print(own.number, flush=True)
+    sys.stdin.read()
+"""
+
+
+def unshared(*options: str) -> list[str]:
+    """The beginning of a command in a PID namespace of its own."""
+    words = ["unshare", "--pid", "--fork", *options]
+    try:
+        done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        missing("unshare", "install util-linux")
+    if done.returncode:
+        missing("a PID namespace", f"run the tests as root ({done.stderr.strip()})")
+    return words
+
+
+def test_real_pid_namespaces_of_one_host_do_not_both_hold_a_sweep(tmp_path: Path) -> None:
+    words = [*unshared("--mount-proc"), sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as inside:
+        assert inside.stdout is not None
+        assert inside.stdout.readline() == "1\n"
+        present = holder(tmp_path, time_of_files)
+        inside.communicate("")
+    assert present is not None, "declared dead by another /proc than its own"
+    assert holder(tmp_path) is None
+
+
+def test_a_proc_of_another_namespace_is_refused(tmp_path: Path) -> None:
+    words = [*unshared(), sys.executable, "-c", HOLDS, str(tmp_path)]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert "InputError: /proc: it is that of another PID namespace" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_that_has_ended_is_lost(tmp_path: Path) -> None:
+    reason = ""
+    with claim(tmp_path, never, lambda: reason) as own:
+        own.check()
+        reason = "this job has been closed"
+        with pytest.raises(LostClaimError, match="this job has been closed"):
+            own.check()

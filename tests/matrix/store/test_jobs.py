@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
+from matrix.store.claim import LostClaimError, claim
 from matrix.store.estimate import ROOM, Expected
 from matrix.store.jobs import job_folders, new_job
 from matrix.store.sweep_folder import SweepFolder
@@ -30,6 +33,16 @@ def test_what_never_became_a_job_is_none_and_its_place_is_taken(tmp_path: Path) 
     again = new_job(sweep)
     assert again.path == left
     assert again.submitted is None
+
+
+def test_a_job_that_was_closed_is_no_longer_held(tmp_path: Path) -> None:
+    """A login node closes a job that the scheduler has lost; the runs of a process that lives on are in another job."""
+    folder = new_job(SweepFolder(tmp_path))
+    with claim(folder.runners, lambda runner: None, lambda: folder.closed) as own:
+        own.check()
+        folder.ended(JobEnd(id="7", state="GONE", said="the scheduler does not know it", seconds=1.0, nodes=1))
+        with pytest.raises(LostClaimError, match=r"0001: this job has already ended \(GONE: the scheduler"):
+            own.check()
 
 
 def test_a_run_whose_end_its_runner_did_not_see_says_nothing_of_how_long_it_took(plan: PlanText) -> None:

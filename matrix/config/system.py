@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -184,6 +185,12 @@ def _scheduler_faults(system: SystemFile) -> Iterator[Fault]:
     for number, option in enumerate(system.slurm.sbatch):
         if not option.startswith("-"):
             yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for example --mail-type=END"
+    for number, named in system.slurm.clusters.items():
+        if not re.fullmatch(r"(?!all$)[\w.-]+", named):
+            yield (
+                ("slurm", "sbatch", number),
+                f"{named!r} should be one cluster, so that all jobs run on the same nodes",
+            )
 
 
 def _image_faults(system: SystemFile) -> Iterator[Fault]:

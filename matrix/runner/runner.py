@@ -161,7 +161,9 @@ class SweepRunner:
             if fault or not verdict.port_taken:
                 break
             if not left:
-                verdict = replace(verdict, reason=f"{verdict.reason}, as in {PORTS - 1} attempts before with other ports")
+                verdict = replace(
+                    verdict, reason=f"{verdict.reason}, as in {PORTS - 1} attempts before with other ports"
+                )
         result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
         if fault:
             raise fault

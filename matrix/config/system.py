@@ -185,11 +185,11 @@ def _scheduler_faults(system: SystemFile) -> Iterator[Fault]:
     for number, option in enumerate(system.slurm.sbatch):
         if not option.startswith("-"):
             yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for example --mail-type=END"
-    for number, named in system.slurm.clusters.items():
-        if not re.fullmatch(r"(?!all$)[\w.-]+", named):
+    for number, cluster in system.slurm.clusters.items():
+        if not re.fullmatch(r"(?!all$)[\w.-]+", cluster):
             yield (
                 ("slurm", "sbatch", number),
-                f"{named!r} should be one cluster, so that all jobs run on the same nodes",
+                f"{cluster!r} should be one cluster, so that all jobs run on the same nodes",
             )
 
 

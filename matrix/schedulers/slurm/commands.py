@@ -44,7 +44,7 @@ def look(ids: Sequence[str]) -> dict[str, JobStatus]:
         SchedulerError: Slurm does not answer.
 
     """
-    found = {}
+    found: dict[str, JobStatus] = {}
     for cluster, numbers in _by_cluster(ids).items():
         found |= {job_id(number, cluster): status for number, status in _on(cluster, set(numbers)).items()}
     return found

@@ -24,7 +24,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from bench.contract.agent import AgentOrder
+from bench.contract.agent import PORT_TAKEN, AgentOrder
 from bench.contract.atomic import write_whole
 from bench.contract.documents import NewerVersionError, read_document
 from bench.contract.files import AttemptFolder
@@ -95,11 +95,13 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
 
     With `fork` the ranks are forked from this process, which has imported everything they need.
     """
+    from torch.distributed import DistNetworkError  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.api import SignalException  # noqa: PLC0415
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: PLC0415
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: PLC0415
 
     from bench.host.elastic import NoFolder  # noqa: PLC0415 - it imports torch
+    from bench.host.ports import is_port_taken  # noqa: PLC0415 - as above
 
     run = read_document(order.run, Run)
     config = LaunchConfig(
@@ -130,6 +132,11 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
     except SignalException as error:
         print(error, file=sys.stderr)
         return 128 + error.sigval  # as a shell reports it
+    except DistNetworkError as error:
+        if not is_port_taken(error):
+            raise
+        print(error, file=sys.stderr)
+        return PORT_TAKEN
     return 0
 
 

@@ -38,6 +38,7 @@ from bench.host import provenance
 from bench.host.affinity import bind, own_cores
 from bench.host.matmul import measure_matmul
 from bench.host.memory import MemoryMeter
+from bench.host.ports import is_port_taken
 from bench.host.speed import device_name
 from bench.measure.gpu import GpuCounters
 from bench.measure.machine import MachineMeter
@@ -64,7 +65,7 @@ def main(run: Run, folder: AttemptFolder) -> None:
         try:
             _run(run, folder, position, progress, cores, begin)
         except BaseException as error:
-            progress.end(error, out_of_memory=is_out_of_memory(error))
+            progress.end(error, out_of_memory=is_out_of_memory(error), port_taken=is_port_taken(error))
             raise
         progress.end(None)
         if position.rank == 0:  # no other rank waits any more, and a failure here does not affect the run

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+PORT_TAKEN = 98
+"""Exit status of an agent whose rendezvous port another program has (EADDRINUSE)."""
+
 
 class AgentOrder(BaseModel):
     """Run and folder of one agent, and the address of its rendezvous."""

@@ -20,6 +20,7 @@ class RankEnd(Document):
     step: int = Field(description="optimizer steps finished; -1 before the first")
     error: str | None = None
     out_of_memory: bool = False
+    port_taken: bool = Field(False, description="another program had the port of the rendezvous")
 
 
 class Heartbeat(Document):

@@ -183,4 +183,6 @@ class Run(Document):
                 "training": {"epochs"},  # `steps` is what is executed
             },
         )
+        if self.shape.padding_token is None:
+            del executed["shape"]["padding_token"]  # ids agree with those of versions without this key
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]

@@ -70,6 +70,9 @@ class Shape(BaseModel):
     )
     experts: NonNegativeInt = Field(0, description="experts per layer; 0 for a dense model")
     experts_per_token: NonNegativeInt = Field(0, description="experts that a token is routed to")
+    padding_token: NonNegativeInt | None = Field(
+        None, description="token whose input embedding is initially zero and gets no gradient from the input"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -85,6 +88,8 @@ class Shape(BaseModel):
             raise ValueError(f"experts_per_token must be between 1 and experts ({self.experts})")
         if self.architecture == "mixtral" and (self.attention_bias or self.mlp_bias):
             raise ValueError("a mixtral has no biases: remove attention_bias and mlp_bias")
+        if self.padding_token is not None and self.padding_token >= self.vocab_size:
+            raise ValueError(f"the padding token {self.padding_token} is not in a vocabulary of {self.vocab_size}")
         if self.architecture == "llama" and self.sliding_window is not None:
             raise ValueError("a llama has no sliding_window: remove it")
         return self

@@ -109,7 +109,7 @@ class Progress:
                 self._failure = error
             self._fastest = min(self._fastest, time.monotonic() - begin)
 
-    def end(self, error: BaseException | None, *, out_of_memory: bool = False) -> None:
+    def end(self, error: BaseException | None, *, out_of_memory: bool = False, port_taken: bool = False) -> None:
         """Write the rank's report of how it ended."""
         text = None if error is None else f"{type(error).__name__}: {error}"
         account = RankEnd(
@@ -119,6 +119,7 @@ class Progress:
             step=self.step,
             error=text,
             out_of_memory=out_of_memory,
+            port_taken=port_taken,
         )
         write_document(self._folder.rank_end(self._rank), account)
 

@@ -54,5 +54,5 @@ def build(run: Run, groups: Groups, device: torch.device, alive: Callable[[], No
 def first_values(run: Run, model: nn.Module, device: torch.device) -> Values:
     """Return the source of initial parameter values: drawn on `device`, or read from `run.weights`."""
     if run.weights is None:
-        return NewValues(run.seed, run.shape.initializer_range, device)
+        return NewValues(run.seed, run.shape.initializer_range, device, run.shape.padding_token)
     return Checkpoint(Path(run.weights), {name: parameter.shape for name, parameter in model.named_parameters()})

@@ -14,6 +14,8 @@ from transformers import PreTrainedModel
 
 from bench.models.region import Region, inside, local_part, overlap, whole
 
+EMBEDDING = "model.embed_tokens.weight"
+
 BLOCK = 2**20
 """Maximum number of elements drawn at once, except for longer rows: 4 MiB in fp32."""
 
@@ -29,14 +31,16 @@ class Values(Protocol):
 class NewValues:
     """Initial values: a function of (seed, name, place in the parameter), whatever the strategy.
 
-    Matrices are normal with standard deviation `std`, biases are zeros, and other vectors, which are the scales of
-    norms in these models, are ones. Matrices, each of a stack separately, are drawn in blocks of full rows, so that a
-    rank draws only the blocks that it has a part of, and holds one at a time.
+    Matrices are normal with standard deviation `std`, but for a padding token's row of the input embedding, which is
+    zeros. Biases are zeros, and other vectors, which are the scales of norms in these models, are ones. Matrices, each
+    of a stack separately, are drawn in blocks of full rows, so that a rank draws only the blocks that it has a part of,
+    and holds one at a time.
     """
 
     seed: int
     std: float
     device: torch.device
+    padding_token: int | None = None
 
     def within(self, name: str, shape: torch.Size, wanted: Region) -> Iterator[tuple[Region, torch.Tensor]]:
         """Yield fp32 tensors on the device, each with its region."""
@@ -52,7 +56,10 @@ class NewValues:
         place = ",".join(str(indices.start) for indices in block)
         digest = hashlib.sha256(f"{self.seed}:{name}:{place}".encode()).digest()
         generator = torch.Generator(self.device).manual_seed(int.from_bytes(digest[:7], "big"))
-        return torch.empty(shape, device=self.device).normal_(0.0, self.std, generator=generator)
+        drawn = torch.empty(shape, device=self.device).normal_(0.0, self.std, generator=generator)
+        if name == EMBEDDING and self.padding_token is not None and self.padding_token in block[0]:
+            drawn[block[0].index(self.padding_token)] = 0.0
+        return drawn
 
 
 def _blocks(shape: torch.Size) -> Iterator[Region]:

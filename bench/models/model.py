@@ -38,6 +38,7 @@ def configuration(shape: Shape) -> PretrainedConfig:
         "use_cache": False,
         "bos_token_id": None,
         "eos_token_id": None,
+        "pad_token_id": shape.padding_token,
     }
     if shape.architecture == "llama":
         return LlamaConfig(**common, attention_bias=shape.attention_bias, mlp_bias=shape.mlp_bias)

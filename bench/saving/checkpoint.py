@@ -23,6 +23,7 @@ from bench.contract.files import write_document
 from bench.contract.resume import CHECKPOINT_FILE, CheckpointError, check_goes_on, reached, read_checkpoint
 from bench.contract.run import Run
 from bench.models.state import unwrapped
+from bench.saving.metadata import TensorReader
 
 Alive = Callable[[], None]
 
@@ -91,10 +92,11 @@ def go_on(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, rank: in
     folder = Path(run.training.start_from)
     checkpoint = read_checkpoint(folder)
     check_goes_on(run, checkpoint)
+    reader = TensorReader(folder)
     _make_state(optimizer)
     tensors = dict(_tensors(run, model, optimizer, rank))
     try:
-        load(tensors, checkpoint_id=folder, planner=_LoadPlanner(alive))
+        load(tensors, storage_reader=reader, planner=_LoadPlanner(alive))
     except CheckpointException as failure:
         raise CheckpointError(f"{folder} cannot be read: {_first(failure)}") from failure
     return checkpoint.step

@@ -11,7 +11,7 @@ from matrix.schedulers.dispatch import SCHEDULERS
 
 def schedulers(system: SystemFile) -> Iterator[Item]:
     """Yield the findings of every scheduler; a missing item is an error only for the system's scheduler."""
-    for name, scheduler in SCHEDULERS.items():
-        for found in scheduler.check(system):
+    for name, make in SCHEDULERS.items():
+        for found in make(system).check(system):
             needed = system.scheduler == name
             yield optional(found.name, found.found, is_there=found.is_there, needed=needed, remedy=found.remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matrix.config.credentials import secrets_in
 from matrix.config.crosscheck import faults
 from matrix.config.models.located import find_models
 from matrix.config.sweep import Data, MatrixFile
@@ -21,6 +22,7 @@ def load_sweep(path: Path) -> MatrixFile:
 
     """
     file = read_yaml(path)
+    refuse(file, secrets_in(file.data))
     sweep = validate(MatrixFile, file)
     refuse(file, faults(sweep))
     folder = path.absolute().parent

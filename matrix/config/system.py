@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, Private
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
+from matrix.config.credentials import secrets_in
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.settings.image import ImageSettings
 from matrix.config.settings.shell import ShellSettings
@@ -75,7 +77,7 @@ class SystemFile(Document):
     )
     environment: dict[str, Annotated[str, BeforeValidator(_number_as_text)]] = Field(
         default_factory=dict,
-        description="environment variables for every rank; those that the launcher sets are refused",
+        description="environment variables for every rank; those that the launcher sets, and secrets, are refused",
     )
     peak_flops: PositiveFloat | None = Field(
         None, description="peak dense bf16 FLOP/s per device, if it differs from the standard model's"
@@ -142,6 +144,7 @@ def load_system(path: Path) -> SystemFile:
 
     """
     file = read_yaml(path)
+    refuse(file, secrets_in(file.data))
     system = validate(SystemFile, file)
     faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_scheduler_faults(system)]
     refuse(file, faults)
@@ -182,6 +185,12 @@ def _scheduler_faults(system: SystemFile) -> Iterator[Fault]:
     for number, option in enumerate(system.slurm.sbatch):
         if not option.startswith("-"):
             yield ("slurm", "sbatch", number), f"{option!r} should be an option of sbatch, for example --mail-type=END"
+    for number, cluster in system.slurm.clusters.items():
+        if not re.fullmatch(r"(?!all$)[\w.-]+", cluster):
+            yield (
+                ("slurm", "sbatch", number),
+                f"{cluster!r} should be one cluster, so that all jobs run on the same nodes",
+            )
 
 
 def _image_faults(system: SystemFile) -> Iterator[Fault]:

@@ -28,6 +28,7 @@ from matrix.xffl.probe import refusal
 
 POLL = 0.02  # seconds
 STACKS = 0.5  # seconds for the processes of a hung run to print their stacks
+PORTS = 3  # ports that a run is started on if other programs take them between their choice and their use
 GRACE = 5.0  # seconds for the other processes to write their evidence after one has failed
 
 
@@ -151,9 +152,29 @@ class SweepRunner:
         return result.outcome is Outcome.COMPLETED or (result.outcome.is_final and (before or not retry_failed))
 
     def _attempt(self, run: Run) -> Result:
-        folder, attempt, start = self._new_attempt(run)
-        self._observer.started(run)
-        begin, kills = time.monotonic(), oom_kills()
+        """Start a run, on up to `PORTS` ports if other programs have them; write the outcome of the last attempt."""
+        for left in reversed(range(PORTS)):
+            folder, attempt, start = self._new_attempt(run)
+            if left == PORTS - 1:
+                self._observer.started(run)
+            begin = time.monotonic()
+            verdict, fault = self._tried(run, folder, attempt)
+            if fault or not verdict.port_taken:
+                break
+            if not left:
+                verdict = replace(
+                    verdict, reason=f"{verdict.reason}, as in {PORTS - 1} attempts before with other ports"
+                )
+        result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
+        if fault:
+            raise fault
+        return result
+
+    def _tried(
+        self, run: Run, folder: RunFolder, attempt: AttemptFolder
+    ) -> tuple[Verdict, StuckError | LostHostError | LostClaimError | KeyboardInterrupt | None]:
+        """Make an attempt; return its verdict, and the exception to raise after that is written."""
+        kills = oom_kills()
         fault: StuckError | LostHostError | LostClaimError | KeyboardInterrupt | None = None
         try:
             launched = self._launcher.start(run, folder, attempt)
@@ -169,10 +190,7 @@ class SweepRunner:
                 verdict = replace(verdict, measured=compared(run, verdict.measured, self._preflight))
         if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
-        result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
-        if fault:
-            raise fault
-        return result
+        return verdict, fault
 
     def _ended(
         self, run: Run, attempt: AttemptFolder, launched: Launched

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
 from matrix.schedulers.base import Scheduler
 from matrix.schedulers.shell.scheduler import ShellScheduler
 from matrix.schedulers.slurm.scheduler import SlurmScheduler
 
-SCHEDULERS: dict[str, Scheduler] = {"slurm": SlurmScheduler(), "shell": ShellScheduler()}
+SCHEDULERS: dict[str, Callable[[SystemFile], Scheduler]] = {
+    "slurm": lambda system: SlurmScheduler(system.slurm.cluster),
+    "shell": lambda _: ShellScheduler(),
+}
 """Without `local`: it has no jobs."""
 
 
 def scheduler_of(system: SystemFile) -> Scheduler | None:
     """Return the scheduler of a system, None if `scheduler: local` runs all nodes on this machine."""
-    return SCHEDULERS.get(system.scheduler)
+    make = SCHEDULERS.get(system.scheduler)
+    return make(system) if make is not None else None
 
 
 def batch_scheduler_of(system: SystemFile) -> Scheduler:

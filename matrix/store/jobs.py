@@ -119,7 +119,7 @@ class JobFolder:
 
     def log(self, job: str) -> Path:
         """Return the path of the log of the job's process and the scheduler's daemon."""
-        return self.path / f"{job}.log"
+        return self.path / f"{number_of(job)}.log"
 
     def started(self, job: str, number: int) -> None:
         """Record a start of the job's process as runner `number`; the log so far belongs to earlier starts."""
@@ -143,6 +143,11 @@ class JobFolder:
     def owner(self, record: SweepRecord) -> str:
         """Return the owner prefix of the job's processes; other jobs of the sweep may be on the same host."""
         return hashlib.sha256(f"{self.sweep.owner(record)}:{self.number}".encode()).hexdigest()[:16] + "/"
+
+
+def number_of(job: str) -> str:
+    """Return the number in a job's id, which has `;cluster` behind it for a job of another cluster of Slurm."""
+    return job.partition(";")[0]
 
 
 def job_folders(sweep: SweepFolder) -> list[JobFolder]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from bench.contract.agent import PORT_TAKEN
 from bench.contract.files import AttemptFolder
 from bench.contract.measured import Measured
 from bench.contract.outcomes import Outcome
@@ -75,7 +76,10 @@ class Attempted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of an attempt, with its reason and evidence."""
+    """The outcome of an attempt, with its reason and evidence.
+
+    `port_taken`: no rank trained, because another program had the port of the rendezvous; another port may be free.
+    """
 
     outcome: Outcome
     reason: str
@@ -83,6 +87,7 @@ class Verdict:
     measured: Measured | None = None
     lost_to: str | None = None
     job_end: str | None = None
+    port_taken: bool = False
 
 
 def judge(run: Run, folder: AttemptFolder, attempted: Attempted) -> Verdict:
@@ -146,6 +151,9 @@ def _failed(
         return Verdict(Outcome.OOM, f"out of host memory: the kernel killed {which} {reached}", evidence)
     if line := attempted.memory_line:
         return Verdict(Outcome.OOM, f"out of host memory: the scheduler killed a process {reached}: {line}", evidence)
+    if step < 0 and (PORT_TAKEN in attempted.statuses.values() or any(end.port_taken for end in ends.values())):
+        reason = "another program has the port of the rendezvous on the first node"
+        return Verdict(Outcome.LAUNCH_FAILED, reason, evidence, port_taken=True)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 

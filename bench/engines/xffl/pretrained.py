@@ -34,7 +34,7 @@ def from_shape(shape: Shape, config: Any, state: Any) -> nn.Module:  # noqa: ANN
     """Return a model in bf16 with new weights."""
     model = on_meta(shape, Training(precision="bf16"))
     if state.init_device.type != "meta":  # on meta, the values come from another rank
-        values = NewValues(config.seed or 0, shape.initializer_range, state.init_device)
+        values = NewValues(config.seed or 0, shape.initializer_range, state.init_device, shape.padding_token)
         materialise(model, values, state.init_device, _quiet)
     model.train()
     whole: nn.Module = model

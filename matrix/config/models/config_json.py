@@ -24,6 +24,7 @@ _KEYS = {
     "rms_norm_eps": "rms_norm_eps",
     "initializer_range": "initializer_range",
     "tie_word_embeddings": "tie_embeddings",
+    "pad_token_id": "padding_token",
 }
 _OWN_KEYS = {
     "llama": {"attention_bias": "attention_bias", "mlp_bias": "mlp_bias"},
@@ -60,7 +61,10 @@ _ROPE_TYPES = ("default", "linear", "llama3")
 _ORIGINAL = "original_max_position_embeddings"
 _ROPE_KEYS = ("factor", "low_freq_factor", "high_freq_factor", _ORIGINAL)
 
-_NULLABLE = {"llama": ("num_key_value_heads", "head_dim"), "mixtral": ("head_dim", "sliding_window")}
+_NULLABLE = {
+    "llama": ("num_key_value_heads", "head_dim", "pad_token_id"),
+    "mixtral": ("head_dim", "sliding_window", "pad_token_id"),
+}
 """Keys that may be null in LlamaConfig and MixtralConfig."""
 
 _REFUSED = {
@@ -169,6 +173,8 @@ def _shape(config: dict[str, Any]) -> Shape:
     fields.setdefault("kv_heads", fields.get("heads"))
     if "head_dim" in fields and _is_usual(fields):
         del fields["head_dim"]  # so that equal shapes compare equal
+    if _counts_from_the_end(fields):
+        fields["padding_token"] += fields["vocab_size"]
     _, rope = _rope(config)
     fields["rope_theta"] = rope.get("rope_theta", given["rope_theta"])
     if _rope_type(rope) != "default":
@@ -184,6 +190,12 @@ def _shape(config: dict[str, Any]) -> Shape:
 def _is_usual(fields: dict[str, Any]) -> bool:
     width, heads, hidden = (fields.get(key) for key in ("head_dim", "heads", "hidden_size"))
     return isinstance(width, int) and isinstance(heads, int) and width * heads == hidden
+
+
+def _counts_from_the_end(fields: dict[str, Any]) -> bool:
+    """Return True for a negative `pad_token_id`: torch counts the rows of an embedding from the end, as a list's."""
+    token, size = fields.get("padding_token"), fields.get("vocab_size")
+    return isinstance(token, int) and isinstance(size, int) and -size <= token < 0
 
 
 def _wrong(error: ValidationError, kind: str) -> Iterator[str]:

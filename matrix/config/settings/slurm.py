@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field, PositiveInt
 
 from matrix.config.settings.batch import BatchSettings
@@ -22,7 +24,23 @@ class SlurmSettings(BatchSettings):
         True, description="allocate whole nodes: other users' jobs on the same nodes would distort the measurement"
     )
     sbatch: list[str] = Field(
-        default_factory=list, description="more options for sbatch, one per item, for example --hint=nomultithread"
+        default_factory=list,
+        description="more options for sbatch, one per item, for example --hint=nomultithread; with "
+        "--clusters=NAME all jobs are on that cluster",
     )
     srun: list[str] = Field(default_factory=list, description="more options for every call of srun")
     preflight: bool = Field(True, description="measure devices and network at the start of every job")
+
+    @property
+    def clusters(self) -> dict[int, str]:
+        """Values of sbatch's option for clusters, by position in `sbatch`."""
+        found = ((place, _CLUSTERS.fullmatch(option)) for place, option in enumerate(self.sbatch))
+        return {place: match[1] for place, match in found if match is not None}
+
+    @property
+    def cluster(self) -> str:
+        """Cluster that jobs are submitted to, "" for the default one."""
+        return next(reversed(self.clusters.values()), "")
+
+
+_CLUSTERS = re.compile(r"(?:--clusters?[= ]|-M)\s*['\"]?([^'\"]*)['\"]?\s*")

@@ -1,4 +1,7 @@
-"""Calls of Slurm's commands and parsing of their output."""
+"""Calls of Slurm's commands and parsing of their output.
+
+The id of a job on another cluster than the default one is `number;cluster`, as sbatch prints it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def submit(script: Path) -> str:
     """
     said = _output(["sbatch", "--parsable", str(script)])
     # Sites wrap sbatch and print a banner first; `--parsable` adds `;CLUSTER` to the id of a job on another cluster.
-    ids = re.findall(r"^(\d+)(?:;\S+)?\s*$", said, re.MULTILINE)
+    ids = re.findall(r"^(\d+(?:;[\w.-]+)?)\s*$", said, re.MULTILINE)
     if not ids:
         raise NoAnswerError(f"sbatch printed no job id: {_shown(said)}")
     return str(ids[-1])
@@ -41,29 +44,34 @@ def look(ids: Sequence[str]) -> dict[str, JobStatus]:
         SchedulerError: Slurm does not answer.
 
     """
-    wanted = set(ids)
-    if not wanted:
-        return {}
+    found: dict[str, JobStatus] = {}
+    for cluster, numbers in _by_cluster(ids).items():
+        found |= {job_id(number, cluster): status for number, status in _on(cluster, set(numbers)).items()}
+    return found
+
+
+def _on(cluster: str, wanted: set[str]) -> dict[str, JobStatus]:
+    """Return the status of jobs of a cluster by number, without jobs that it has forgotten."""
     found = {}
-    listed, strange = _rows(["squeue", *_OF_MINE, "-o", "%i|%T|%M|%N|%r"], _QUEUED)
+    listed, strange = _rows(["squeue", *_asked_of(cluster), *_OF_MINE, "-o", "%i|%T|%M|%N|%r"], _QUEUED)
     for job, state, elapsed, nodes, reason in listed:
         if job in wanted:
             found[job] = JobStatus(failed(reason) if state == "FAILED" else state, reason, _seconds(elapsed), nodes)
     missing = wanted - found.keys()
     if missing and strange:  # they may be among what cannot be read, and would be submitted again
         raise SchedulerError(f"squeue printed something else than jobs: {_shown(strange)}")
-    return found | (_accounted(sorted(missing)) if missing else {})
+    return found | (_accounted(sorted(missing), cluster) if missing else {})
 
 
-def named(name: str) -> list[str]:
-    """Return the ids of this user's jobs with a name, in any state.
+def named(name: str, cluster: str = "") -> list[str]:
+    """Return the ids of this user's jobs with a name on a cluster, in any state.
 
     Raises:
         SchedulerError: Slurm does not answer.
 
     """
-    said = _output(["squeue", *_OF_MINE, "--name", name, "-o", "%i"])
-    return re.findall(r"^(\d+)\s*$", said, re.MULTILINE)
+    said = _output(["squeue", *_asked_of(cluster), *_OF_MINE, "--name", name, "-o", "%i"])
+    return [job_id(number, cluster) for number in re.findall(r"^(\d+)\s*$", said, re.MULTILINE)]
 
 
 def cancel(ids: Sequence[str]) -> None:
@@ -73,8 +81,8 @@ def cancel(ids: Sequence[str]) -> None:
         SchedulerError: Slurm does not answer.
 
     """
-    if ids:
-        _output(["scancel", *ids])
+    for cluster, numbers in _by_cluster(ids).items():
+        _output(["scancel", *_asked_of(cluster), *numbers])
 
 
 def host_names(nodes: str) -> list[str]:
@@ -95,8 +103,9 @@ def end_time(job: str) -> str | None:
         SchedulerError: Slurm does not answer.
 
     """
+    number, _, cluster = job.partition(";")
     try:
-        said = _output(["squeue", "-h", "-t", ",".join(_HELD), "-j", job, "-o", "%i|%e"])
+        said = _output(["squeue", *_asked_of(cluster), "-h", "-t", ",".join(_HELD), "-j", number, "-o", "%i|%e"])
     except SchedulerError as error:
         if "Invalid job id" in str(error):
             return None
@@ -115,14 +124,14 @@ def version() -> str:
     return _output(["sbatch", "--version"]).strip()
 
 
-def partition_nodes(name: str | None) -> int:
-    """Return the number of nodes of a partition, or of all partitions.
+def partition_nodes(name: str | None, cluster: str = "") -> int:
+    """Return the number of nodes of a partition of a cluster, or of all its partitions.
 
     Raises:
         SchedulerError: Slurm does not answer, or has no such partition.
 
     """
-    said = _output(["sinfo", "-h", *(["-p", name] if name else []), "-o", "%D"]).split()
+    said = _output(["sinfo", *_asked_of(cluster), "-h", *(["-p", name] if name else []), "-o", "%D"]).split()
     return int(said[-1]) if said and said[-1].isdigit() else 0
 
 
@@ -137,6 +146,24 @@ def switches(hosts: Sequence[str]) -> dict[str, str]:
         if match := re.match(r"SwitchName=(\S+) Level=0 .*Nodes=(\S+)", line.strip()):
             found |= dict.fromkeys(host_names(match[2]), match[1])
     return {host: found[host] for host in hosts if host in found}
+
+
+def job_id(number: str, cluster: str) -> str:
+    """Return the id of a job; `cluster` is empty for the default one."""
+    return f"{number};{cluster}" if cluster else number
+
+
+def _by_cluster(ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the numbers of jobs by cluster."""
+    found: dict[str, list[str]] = {}
+    for number, _, cluster in (job.partition(";") for job in ids):
+        found.setdefault(cluster, []).append(number)
+    return found
+
+
+def _asked_of(cluster: str) -> list[str]:
+    """Return the option for a cluster; none for the default one, since the option needs Slurm's database."""
+    return [f"--clusters={cluster}"] if cluster else []
 
 
 _QUEUED = re.compile(r"(\d+)\|([A-Z_]+)\|([^|]*)\|([^|]*)\|(.*)")
@@ -172,13 +199,13 @@ _HELD = ("RUNNING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZIN
 _OF_MINE = ("-h", "-t", "all", "-u", str(os.getuid()))  # numeric: in an image, for example, a user may have no name
 
 
-def _accounted(ids: Sequence[str]) -> dict[str, JobStatus]:
+def _accounted(ids: Sequence[str], cluster: str) -> dict[str, JobStatus]:
     """Return the status of jobs from accounting, if there is any: squeue forgets jobs minutes after their end."""
     if shutil.which("sacct") is None:
         return {}
     fields = "JobIDRaw,State,ElapsedRaw,NodeList,ExitCode"
     try:
-        rows, _ = _rows(["sacct", "-n", "-P", "-X", "-j", ",".join(ids), "-o", fields], _ACCOUNTED)
+        rows, _ = _rows(["sacct", *_asked_of(cluster), "-n", "-P", "-X", "-j", ",".join(ids), "-o", fields], _ACCOUNTED)
     except SchedulerError:  # accounting is disabled
         return {}
     found = {}

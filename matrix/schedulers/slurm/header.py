@@ -9,14 +9,16 @@ from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
 from matrix.schedulers.base import JobRequest
+from matrix.store.jobs import number_of
 
 
 def options(request: JobRequest, system: SystemFile) -> list[str]:
     """Return the options of sbatch for a job, one per item."""
     log = f"--output={shlex.quote(_pattern(request.log))}"
     if request.nodes is None:
-        after = [f"--dependency=afterany:{':'.join(request.after)}"] if request.after else []
+        after = [f"--dependency=afterany:{':'.join(map(number_of, request.after))}"] if request.after else []
         few = [f"--job-name={request.name}", "--nodes=1", "--ntasks=1", f"--time={request.minutes}"]
+        few += [f"--clusters={cluster}"] if (cluster := system.slurm.cluster) else []  # that of the jobs before
         return [*few, *after, log, *_asked_for(system.slurm)]
     settings = system.slurm
     return [

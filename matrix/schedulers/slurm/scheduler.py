@@ -20,11 +20,19 @@ LOGIN = "run xffl-bench on a login node"
 
 
 class SlurmScheduler:
-    """Slurm, driven by its command-line tools."""
+    """Slurm, driven by its command-line tools.
+
+    Args:
+        cluster: cluster that jobs are submitted to, "" for the default one.
+
+    """
 
     title = "Slurm"
     submits_by = "sbatch"
     agents: Literal["srun", "here"] = "srun"
+
+    def __init__(self, cluster: str = "") -> None:
+        self._cluster = cluster
 
     def submit(self, script: Path) -> str:
         """Call sbatch."""
@@ -36,7 +44,7 @@ class SlurmScheduler:
 
     def named(self, name: str) -> list[str]:
         """Call squeue."""
-        return commands.named(name)
+        return commands.named(name, self._cluster)
 
     def cancel(self, ids: Sequence[str]) -> None:
         """Call scancel."""
@@ -52,7 +60,9 @@ class SlurmScheduler:
         job, nodes = environment.get("SLURM_JOB_ID"), environment.get("SLURM_JOB_NODELIST")
         if job is None or nodes is None:
             return None
-        ends = commands.end_time(job) if re.fullmatch(r"\d+", job) else None
+        if self._cluster and environment.get("SLURM_CLUSTER_NAME", "").lower() == self._cluster.lower():
+            job = commands.job_id(job, environment["SLURM_CLUSTER_NAME"])
+        ends = commands.end_time(job) if re.fullmatch(r"\d+(;[\w.-]+)?", job) else None
         if ends is None:
             raise InputError(
                 f"SLURM_JOB_ID: job {job} is not running: unset SLURM_JOB_ID to submit jobs, or use a new allocation"
@@ -106,7 +116,7 @@ def _partition(system: SystemFile) -> Finding:
     name = system.slurm.partition
     label = f"partition {name}" if name else "partitions"
     try:
-        nodes = commands.partition_nodes(name)
+        nodes = commands.partition_nodes(name, system.slurm.cluster)
     except SchedulerError as error:
         return Finding(label, str(error), is_there=False, remedy="see `sinfo`")
     if nodes < system.nodes:

@@ -65,6 +65,26 @@ def test_experts_and_blocks_are_drawn_apart(monkeypatch: pytest.MonkeyPatch) -> 
     assert torch.cat(parts, dim=1).std().item() == pytest.approx(0.5, rel=0.1)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_padding_token_has_the_library_s_embedding(
+    ranks: Ranks, data: Path, monkeypatch: pytest.MonkeyPatch, tied: bool
+) -> None:
+    """Zero at first and without a gradient from the input; a tied head still trains it."""
+    monkeypatch.setattr(initialise, "BLOCK", 5 * 32)
+    run = make_run(data, (1, 1, 3))
+    run = run.model_copy(update={"shape": run.shape.model_copy(update={"padding_token": 7, "tie_embeddings": tied})})
+    model = build(run, ALONE, CPU, NoProgress().alive)
+    embedding = model.get_parameter(initialise.EMBEDDING)
+    assert [row for row in range(len(embedding)) if not embedding[row].any()] == [7]
+    ids = torch.tensor([[7, 1, 7, 2]])
+    model(input_ids=ids, labels=ids).loss.backward()
+    assert embedding.grad is not None
+    assert embedding.grad[1].any()
+    assert embedding.grad[7].any() == tied
+    for parameters in ranks(3, initial_in_small_blocks, run, 5 * 32):
+        assert torch.equal(parameters[initialise.EMBEDDING], embedding)
+
+
 def test_biases_start_from_zero(data: Path) -> None:
     run = make_run(data, (1, 1, 1))
     shape = run.shape.model_copy(update={"attention_bias": True, "mlp_bias": True})

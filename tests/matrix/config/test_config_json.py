@@ -71,6 +71,7 @@ def compare(folder: Path, config: dict[str, Any]) -> bool:
         parameters = {name: each.shape for name, each in on_meta(shape, Training()).named_parameters()}
         library = type(on_meta(shape, Training()))(theirs)
     assert {name: each.shape for name, each in library.named_parameters()} == parameters
+    assert on_meta(shape, Training()).get_input_embeddings().padding_idx == library.get_input_embeddings().padding_idx
     assert sum(each.numel() for each in parameters.values()) == shape.parameters
     return True
 
@@ -107,6 +108,7 @@ CONFIG = st.fixed_dictionaries(
         "rms_norm_eps": maybe(1e-5, 1e-6),
         "initializer_range": maybe(0.02, 0.1),
         "tie_word_embeddings": maybe(True, False),
+        "pad_token_id": maybe(None, 0, 63, -1),
         "attention_bias": maybe(True, False),
         "mlp_bias": maybe(True, False),
         "hidden_act": rarely("silu", "gelu"),
@@ -154,6 +156,9 @@ def test_random_configurations_are_the_library_s_model_or_refused(tmp_path: Path
         {"num_key_value_heads": None},
         {"model_type": "mixtral", "num_attention_heads": 8, "num_key_value_heads": 4},
         {"num_experts": 4},  # of no meaning for a Llama
+        {"pad_token_id": 0},
+        {"pad_token_id": -1},
+        {"model_type": "mixtral", "num_key_value_heads": 2, "pad_token_id": 3},
     ],
 )
 def test_keys_in_other_places_and_under_other_names(tmp_path: Path, more: dict[str, Any]) -> None:
@@ -167,6 +172,7 @@ def test_keys_in_other_places_and_under_other_names(tmp_path: Path, more: dict[s
         ({"per_layer_config": {"0": {}}}, "per_layer_config: is not supported: all layers have one configuration here"),
         ({"num_key_value_heads": None}, "num_key_value_heads: should have a value, not null"),
         ({"rope_theta": float("inf")}, "Infinity is not a number of JSON"),
+        ({"num_key_value_heads": 2, "pad_token_id": 64}, "the padding token 64 is not in a vocabulary of 64"),
         ({"rope_theta": float("nan")}, "NaN is not a number of JSON"),
     ],
 )

@@ -135,7 +135,7 @@ def test_the_system_file_decides_over_a_submission_and_not_the_callers_shell(
     ("prints", "job"),
     [
         ("4711", "4711"),
-        ("4711;leonardo", "4711"),
+        ("4711;leonardo", "4711;leonardo"),
         ("----------\n  Welcome to the Example Supercomputer\n----------\n--> Verifying access...OK\n4711", "4711"),
         ("  12 nodes are idle\n4711\n\n", "4711"),
         ("", None),

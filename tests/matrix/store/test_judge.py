@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract.agent import PORT_TAKEN
 from bench.contract.files import AttemptFolder, write_document
 from bench.contract.measured import Measured
 from bench.contract.result import Heartbeat, RankEnd
@@ -132,3 +133,16 @@ def test_of_killed_processes_the_ranks_are_the_cause_whatever_they_are_called(
     statuses = {Process("rank and file"): -15, Process("the second", rank=1): -11, AGENT: -9}
     verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.ITSELF, statuses, oom_kills=None))
     assert verdict.reason == "killed: the second by signal 11, before the first step"
+
+
+def test_a_port_that_another_program_has(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
+    """Known from the agent's status or rank 0's record; after the first step it is no longer the launch."""
+    status = Attempted(Ending.ITSELF, {AGENT: PORT_TAKEN}, oom_kills=0)
+    verdict = judge(two_rank_run, attempt_folder, status)
+    assert (verdict.outcome, verdict.port_taken) == ("launch-failed", True)
+    assert not judge(two_rank_run, attempt_folder, replace(status, ending=Ending.INTERRUPTION)).port_taken
+    end = RankEnd(rank=0, completed=False, phase="start", step=-1, error="DistNetworkError: x", port_taken=True)
+    write_document(attempt_folder.rank_end(0), end)
+    assert judge(two_rank_run, attempt_folder, FAILED).port_taken
+    write_document(attempt_folder.rank_end(1), end.model_copy(update={"rank": 1, "step": 3}))
+    assert not judge(two_rank_run, attempt_folder, FAILED).port_taken

@@ -1,0 +1,78 @@
+"""A port that another program takes between its choice and its use costs an attempt, not the run."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.contract.result import Result
+from matrix.launchers import base
+from matrix.planning.prepare import prepare
+from matrix.runner.execute import waiting_at
+from matrix.runner.session import Here, run_here
+from matrix.store.claim import claim
+from tests.support.sweeps import SmallSweep
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which another program listens."""
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, module: str, port: int, times: int) -> None:
+    """Let a launcher choose `port` the first `times` times."""
+    left = [port] * times
+
+    def choose(*, but: int | None = None) -> int:
+        return left.pop() if left else base.free_port(but=but)
+
+    monkeypatch.setattr(f"matrix.launchers.{module}.free_port", choose)
+
+
+def result(sweep: SmallSweep) -> Result:
+    prepared, console, folder = prepare(sweep.matrix, None, [], []), Console(), sweep.folder
+    with claim(folder.runners, waiting_at(folder, console)) as own:
+        record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=False)
+        here = Here(folder, record, prepared.system, None, own, folder.owner(record), None, console)
+        run_here(here, prepared.selected_runs, None, to_settle=[])
+    (found,) = sweep.found().values()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("start", "nodes", "module"),
+    [("exec", 1, "torchrun"), ("warm", 2, "torchrun"), ("warm", 1, "warm")],
+    ids=["an agent's", "an agent's of two", "rank 0's"],
+)
+def test_a_run_is_started_again_on_another_port(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, taken: int, start: str, nodes: int, module: str
+) -> None:
+    sweep = SmallSweep(tmp_path, data, start=start, nodes=nodes, ranks_per_node=2 // nodes)
+    sweep.write(["fsdp"])
+    chosen(monkeypatch, module, taken, times=1)
+    found = result(sweep)
+    assert (found.outcome, found.attempt, found.position) == ("completed", 1, 2), found
+    logs = sweep.folder.run(found.run).attempt(0).logs
+    assert "EADDRINUSE" in "".join(file.read_text(encoding="utf-8") for file in logs.iterdir())
+
+
+def test_after_three_ports_the_run_has_failed(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    sweep = SmallSweep(tmp_path, data)
+    sweep.write(["fsdp"])
+    chosen(monkeypatch, "torchrun", taken, times=9)
+    found = result(sweep)
+    assert (found.outcome, found.attempt) == ("launch-failed", 2)
+    assert found.reason == (
+        "another program has the port of the rendezvous on the first node, as in 2 attempts before with other ports"
+    )
+    assert any("EADDRINUSE" in line for line in found.evidence)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 
-from bench.contract.files import AttemptFolder, write_document
 from bench.contract.measured import Loss, Measured, Memory, Provenance, Seat
 from bench.contract.outcomes import Caution
 from bench.contract.run import Run
-from bench.data.dataset import RunData, entropy_rate
-from bench.host import provenance
+from bench.contract.storage.files import AttemptFolder, write_document
+from bench.data.dataset import RunData
+from bench.data.synthetic import entropy_rate
 from bench.host.affinity import compact
-from bench.host.code_state import code_state
+from bench.host.software import provenance
+from bench.host.software.code_state import code_state
 from bench.host.speed import published_peak, utilisation
 from bench.measure.machine import any_busy, machine_state
 from bench.measure.window import (

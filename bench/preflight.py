@@ -19,12 +19,12 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
 from bench.contract.base import DType
-from bench.contract.files import write_document
 from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
 from bench.contract.run import Run
-from bench.host import provenance
+from bench.contract.storage.files import write_document
 from bench.host.affinity import bind
 from bench.host.matmul import measure_matmul
+from bench.host.software import provenance
 from bench.host.speed import device_name
 from bench.parallel.mesh import Position, check_world, process_group
 

@@ -25,10 +25,10 @@ import traceback
 from pathlib import Path
 
 from bench.contract.agent import PORT_TAKEN, AgentOrder
-from bench.contract.atomic import write_whole
-from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import AttemptFolder
 from bench.contract.run import Run
+from bench.contract.storage.atomic import write_whole
+from bench.contract.storage.documents import NewerVersionError, read_document
+from bench.contract.storage.files import AttemptFolder
 from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 

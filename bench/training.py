@@ -28,17 +28,17 @@ import torch
 import torch.distributed as dist
 
 from bench.account import account
-from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import AttemptFolder, write_document
 from bench.contract.measured import Measured, Saved, Startup
 from bench.contract.run import Run
+from bench.contract.storage.documents import NewerVersionError, read_document
+from bench.contract.storage.files import AttemptFolder, write_document
 from bench.engines.dispatch import engine_of
 from bench.engines.loss import validate
-from bench.host import provenance
 from bench.host.affinity import bind, own_cores
 from bench.host.matmul import measure_matmul
 from bench.host.memory import MemoryMeter
 from bench.host.ports import is_port_taken
+from bench.host.software import provenance
 from bench.host.speed import device_name
 from bench.measure.gpu import GpuCounters
 from bench.measure.machine import MachineMeter

@@ -15,14 +15,14 @@ from typing import Literal
 import torch
 
 from bench.contract.base import EngineName
-from bench.contract.files import AttemptFolder
 from bench.contract.layout import Layout
 from bench.contract.measured import Measured
 from bench.contract.run import Limits, Run, System
 from bench.contract.shapes import STOCK
+from bench.contract.storage.files import AttemptFolder
 from bench.contract.training import Training
-from bench.data.dataset import SyntheticData, make_synthetic
-from bench.host.xffl_package import xffl_package
+from bench.data.synthetic import SyntheticData, make_synthetic
+from bench.host.software.xffl_package import xffl_package
 
 LENGTH = 32
 

@@ -27,7 +27,7 @@ def ranks() -> Iterator[Ranks]:
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic data set, shared by the session."""
-    from bench.data.dataset import SyntheticData, make_synthetic
+    from bench.data.synthetic import SyntheticData, make_synthetic
 
     path = tmp_path_factory.mktemp("data") / "synthetic"
     make_synthetic(

@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from bench.contract.base import Document, DType
-from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import SOURCE_FILE
 from bench.contract.layout import Layout
 from bench.contract.run import Run
 from bench.contract.shapes import Shape
+from bench.contract.storage.documents import NewerVersionError, read_document
+from bench.contract.storage.files import SOURCE_FILE
 
 CHECKPOINT_FILE = "checkpoint.json"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from bench.contract.run import Run
-from bench.contract.weightfiles import weight_files
+from bench.contract.storage.weightfiles import weight_files
 
 logger = logging.getLogger(__name__)
 

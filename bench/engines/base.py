@@ -8,8 +8,8 @@ from typing import Protocol
 
 from torch import nn
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Saved
+from bench.contract.storage.files import AttemptFolder
 from bench.data.dataset import RunData
 from bench.measure.progress import Watcher
 from bench.measure.window import Trained

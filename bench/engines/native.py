@@ -14,9 +14,9 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Saved
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
 from bench.data.dataset import IGNORED_LABEL, RunData, load
 from bench.data.preload import Preload, preload
 from bench.engines.loss import LossFunction, batch_loss, cross_entropy

@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 
 from bench.contract.base import DType
-from bench.host import provenance
 from bench.host.dtypes import DTYPES
+from bench.host.software import provenance
 
 SECONDS = 0.5
 """Duration of the measurement: many time slices of a scheduler (about 4 ms in Linux), so that ranks which share a core

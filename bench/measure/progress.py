@@ -8,8 +8,8 @@ import threading
 import time
 from typing import Protocol
 
-from bench.contract.files import AttemptFolder, write_document
 from bench.contract.result import Heartbeat, RankEnd
+from bench.contract.storage.files import AttemptFolder, write_document
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from bench.contract.weightfiles import weight_files
+from bench.contract.storage.weightfiles import weight_files
 from bench.models.region import Region, inside, overlap, whole
 
 _FLOATS = ("F64", "F32", "F16", "BF16")

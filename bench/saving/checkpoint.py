@@ -19,9 +19,9 @@ from torch.distributed.checkpoint.planner import ReadItem, WriteItem
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from bench.contract.files import write_document
 from bench.contract.resume import CHECKPOINT_FILE, CheckpointError, check_goes_on, reached, read_checkpoint
 from bench.contract.run import Run
+from bench.contract.storage.files import write_document
 from bench.models.state import unwrapped
 from bench.saving.metadata import TensorReader
 

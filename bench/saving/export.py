@@ -19,8 +19,8 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from bench.contract.atomic import write_whole
 from bench.contract.run import Run
+from bench.contract.storage.atomic import write_whole
 from bench.models.state import unwrapped
 
 TOKENIZER = "tokenizer"

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Saved
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
 from bench.parallel.mesh import wait_for_all
 from bench.saving.checkpoint import write_checkpoint
 from bench.saving.export import write_model

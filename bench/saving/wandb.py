@@ -25,12 +25,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contract.files import AttemptFolder, write_document
 from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, write_document
 from bench.host.process import end_with, print_stack_on_request
-from bench.host.provenance import allowed_environment
+from bench.host.software.provenance import allowed_environment
 from bench.measure.progress import Progress
 from bench.measure.window import mean_loss
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.contract.files import write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import JobEnd, Result
+from bench.contract.storage.files import write_document
 from matrix.schedulers.base import JobStatus, Scheduler
 from matrix.schedulers.states import ENDS
 from matrix.store.claim import Claim

@@ -6,10 +6,10 @@ import time
 
 from pydantic import ValidationError
 
-from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import RunFolder, write_document
 from bench.contract.preflight import Preflight
 from bench.contract.run import Run
+from bench.contract.storage.documents import NewerVersionError, read_document
+from bench.contract.storage.files import RunFolder, write_document
 from bench.measure.outliers import outliers
 from matrix.errors import LostHostError
 from matrix.launchers.base import LaunchError

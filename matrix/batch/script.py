@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from bench.contract.atomic import write_whole
+from bench.contract.storage.atomic import write_whole
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.system import SystemFile
 from matrix.host.search_path import search_path

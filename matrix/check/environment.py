@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.contract.run import Library
 from bench.host.devices import Devices
-from bench.host.installation import Installation
+from bench.host.software.installation import Installation
 from matrix.check.item import Item, State, optional
 from matrix.config.system import SystemFile
 from matrix.errors import InputError

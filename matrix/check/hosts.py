@@ -6,7 +6,7 @@ import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.host.installation import Installation
+from bench.host.software.installation import Installation
 from matrix.check.item import Item, State, optional, said_by
 from matrix.config.system import SystemFile
 from matrix.launchers.remote import UNATTENDED, module_call
@@ -31,7 +31,7 @@ def hosts(system: SystemFile, interpreter: Path, here: Installation) -> list[Ite
 
 
 def _host(name: str, system: SystemFile, interpreter: Path, here: Installation) -> Item:
-    command = module_call(interpreter, "bench.host.installation")
+    command = module_call(interpreter, "bench.host.software.installation")
     answered, said = said_by(["ssh", *system.xffl.ssh_options, *UNATTENDED, name, command], _LIMIT)
     title = f"host {name}"
     if not answered:

@@ -23,7 +23,7 @@ def synthetic(
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Make a tokenised, packed data set from a Markov source of known entropy rate; an existing one is kept."""
-    from bench.data.dataset import SyntheticData, make_synthetic
+    from bench.data.synthetic import SyntheticData, make_synthetic
 
     asked = SyntheticData(
         vocab_size=vocab_size,

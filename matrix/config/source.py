@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
-from bench.contract.files import SOURCE_FILE
+from bench.contract.storage.files import SOURCE_FILE
 from matrix.config.saved_data import count_rows
 from matrix.errors import InputError
 

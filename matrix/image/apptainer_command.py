@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench.host.provenance import allowed_environment, is_secret
+from bench.host.software.provenance import allowed_environment, is_secret
 from matrix.image.apptainer import crossing
 from matrix.image.base import GPU_OPTION, Device
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.atomic import write_whole
+from bench.contract.storage.atomic import write_whole
 from matrix.errors import InputError
 from matrix.image.apptainer import ImageError, crossing, output_of
 from matrix.image.base import Base, Device

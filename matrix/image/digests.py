@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from bench.contract.atomic import write_whole
+from bench.contract.storage.atomic import write_whole
 from matrix.host.caches import cache
 from matrix.image.build import image_digest
 

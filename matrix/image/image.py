@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.atomic import write_whole
-from bench.contract.files import RunFolder
 from bench.contract.run import Run
-from bench.host.code_state import state_of
+from bench.contract.storage.atomic import write_whole
+from bench.contract.storage.files import RunFolder
+from bench.host.software.code_state import state_of
 from matrix.config.settings.image import ImageSettings
 from matrix.errors import InputError
 from matrix.host.variables import environment

@@ -6,8 +6,8 @@ import random
 import socket
 from typing import Protocol
 
-from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder
 from matrix.store.judge import Process
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from bench.contract.base import LauncherName
-from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder
 from matrix.launchers.base import Launched, Launcher
 
 

@@ -14,8 +14,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder
 from matrix.config.system import SystemFile
 from matrix.host.calls import call, complaint
 from matrix.host.processes import STUCK, end_all

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bench.contract.files import AttemptFolder
+from bench.contract.storage.files import AttemptFolder
 
 OF_RANK, OF_NODE = re.compile(r"rank(\d{5,})\.status"), re.compile(r"node(\d{4,})\.status")
 

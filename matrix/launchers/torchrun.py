@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from bench.contract.agent import AgentOrder
-from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder
 from matrix.host.processes import ask_for_stacks, end_all
 from matrix.host.variables import environment, ownership_variables
 from matrix.image.image import Image

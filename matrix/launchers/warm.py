@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder
 from matrix.host.processes import ask_for_stacks, end_all
 from matrix.launchers.base import Launched, LaunchError, free_port
 from matrix.launchers.torchrun import agent_variables, orders, statuses_by_agent

@@ -13,8 +13,8 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder
 from matrix.host.processes import ask_for_stacks, end_all
 from matrix.host.variables import ownership_variables
 from matrix.image.image import Image

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.atomic import write_whole
-from bench.contract.files import AttemptFolder, RunFolder
 from bench.contract.run import Run
-from bench.host.provenance import allowed_environment, is_secret
+from bench.contract.storage.atomic import write_whole
+from bench.contract.storage.files import AttemptFolder, RunFolder
+from bench.host.software.provenance import allowed_environment, is_secret
 from matrix.host.processes import facility_name
 from matrix.host.search_path import search_path
 from matrix.host.template import filled

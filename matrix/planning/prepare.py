@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.contract.files import SOURCE_FILE
 from bench.contract.run import Run
+from bench.contract.storage.files import SOURCE_FILE
 from matrix.config.load import load_sweep
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system

@@ -6,9 +6,9 @@ import time
 
 from pydantic import ValidationError
 
-from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import AttemptFolder
 from bench.contract.result import RankEnd
+from bench.contract.storage.documents import NewerVersionError, read_document
+from bench.contract.storage.files import AttemptFolder
 
 LOOK_EVERY = 0.25  # seconds between two scans of the folder, which may be on a network file system
 

@@ -10,11 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.preflight import Preflight
 from bench.contract.result import Allocation, AttemptStart, Heartbeat, Result
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
 from bench.measure.outliers import compared, slow_hosts
 from matrix.errors import LostHostError
 from matrix.host.processes import StuckError, oom_kills

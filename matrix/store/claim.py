@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.contract.base import Document
-from bench.contract.files import write_new_document
-from bench.host.provenance import host, machine
+from bench.contract.storage.files import write_new_document
+from bench.host.software.provenance import host, machine
 from matrix.errors import InputError
 from matrix.host.processes import is_own_proc, pid_namespace, start_time
 from matrix.store.sweep_folder import read_own, timestamp

@@ -21,9 +21,9 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from bench.contract.base import Document
-from bench.contract.files import write_document
 from bench.contract.result import JobEnd
 from bench.contract.run import Run
+from bench.contract.storage.files import write_document
 from matrix.config.system import SystemFile
 from matrix.store.sweep_folder import SweepFolder, SweepRecord, read_document, timestamp
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.contract.agent import PORT_TAKEN
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Measured
 from bench.contract.outcomes import Outcome
 from bench.contract.result import RankEnd
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
 from matrix.store.sweep_folder import read_own
 
 EVIDENCE_LINES = 12

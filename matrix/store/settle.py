@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bench.contract.files import AttemptFolder, RunFolder, write_new_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import AttemptStart, Result
+from bench.contract.storage.files import AttemptFolder, RunFolder, write_new_document
 from matrix.store.claim import Claim, LostClaimError
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.sweep_folder import SweepFolder, read_own, timestamp

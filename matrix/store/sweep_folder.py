@@ -14,15 +14,15 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bench.contract import documents
-from bench.contract.atomic import write_whole
 from bench.contract.base import Document
-from bench.contract.files import RunFolder, write_document
 from bench.contract.plan import Plan
 from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
-from bench.host import provenance
-from bench.host.code_state import UNKNOWN, CodeState, code_state
+from bench.contract.storage import documents
+from bench.contract.storage.atomic import write_whole
+from bench.contract.storage.files import RunFolder, write_document
+from bench.host.software import provenance
+from bench.host.software.code_state import UNKNOWN, CodeState, code_state
 from matrix.errors import InputError
 
 SHOWN = 5

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.host.installation import Installation
+from bench.host.software.installation import Installation
 from matrix.errors import InputError
 from matrix.host.calls import call
 
@@ -43,7 +43,7 @@ def installation(python: Python) -> Installation:
         InputError: the interpreter cannot be queried.
 
     """
-    return Installation.model_validate_json(ask(python, "bench.host.installation"))
+    return Installation.model_validate_json(ask(python, "bench.host.software.installation"))
 
 
 MISSING = 3

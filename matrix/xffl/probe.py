@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import write_document
 from bench.contract.run import Library, Run
-from bench.host.installation import Installation
-from bench.host.xffl_package import XfflPackage
+from bench.contract.storage.documents import NewerVersionError, read_document
+from bench.contract.storage.files import write_document
+from bench.host.software.installation import Installation
+from bench.host.software.xffl_package import XfflPackage
 from bench.probe.findings import Findings, Probe
 from matrix.errors import InputError
 from matrix.host.caches import cache

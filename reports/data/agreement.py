@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.contract.files import RunFolder
 from bench.contract.measured import Measured
 from bench.contract.plan import Cell
 from bench.contract.result import Result
 from bench.contract.run import Run
+from bench.contract.storage.files import RunFolder
 from reports.data.plausible import implausible
 from reports.data.steps import differences_from_steps
 

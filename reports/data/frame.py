@@ -10,11 +10,11 @@ from typing import TypeVar
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from bench.contract.documents import NewerVersionError, read_document
-from bench.contract.files import RunFolder
 from bench.contract.plan import Plan
 from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
+from bench.contract.storage.documents import NewerVersionError, read_document
+from bench.contract.storage.files import RunFolder
 from reports.data.agreement import Documents, copies, disagreement
 from reports.data.columns.base import Scalar, values
 from reports.data.columns.measured import MEASURED

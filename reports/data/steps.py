@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contract.files import RunFolder
 from bench.contract.measured import Measured
 from bench.contract.run import Run
+from bench.contract.storage.files import RunFolder
 from bench.measure.window import mean_loss
 
 _ROUNDING = 1e-9

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.contract.files import RunFolder
+from bench.contract.storage.files import RunFolder
 from reports.data.words import counted
 from reports.render.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
 from reports.render.style import Look

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.contract.atomic import write_whole
+from bench.contract.storage.atomic import write_whole
 from reports.data.frame import LoadedSweep, ReportError, load
 from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Measured, Seat
 from bench.contract.outcomes import Caution
+from bench.contract.storage.files import AttemptFolder
 from bench.host.affinity import compact, own_cores, share
-from bench.host.provenance import cores
+from bench.host.software.provenance import cores
 from bench.start import node_among
 from matrix.launchers.base import signalled
 from matrix.launchers.status_files import OF_NODE, kept

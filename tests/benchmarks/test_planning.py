@@ -8,9 +8,9 @@ import pytest
 import yaml
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.files import write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Result
+from bench.contract.storage.files import write_document
 from matrix.config.load import load_sweep
 from matrix.config.system import SystemFile
 from matrix.planning.plan import PlannedSweep, make_plan

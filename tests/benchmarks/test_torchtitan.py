@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.contract.run import Run, System
 from bench.contract.shapes import STOCK
-from bench.data.dataset import SyntheticData, make_synthetic
+from bench.data.synthetic import SyntheticData, make_synthetic
 from tests.support.needs import not_installable
 from tests.support.pairs import paired_ratio
 from tests.support.runs import make_run

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.documents import read_document
 from bench.contract.outcomes import Caution, Outcome
 from bench.contract.preflight import Preflight
+from bench.contract.storage.documents import read_document
 from matrix.store.jobs import job_folders
 from tests.support.cluster import Cluster, alive
 from tests.support.cluster_sweeps import ClusterSweep

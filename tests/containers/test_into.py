@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bench.contract.files import RunFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import RunFolder
 from bench.host.process import OWNER
 from matrix.config.settings.image import BindSettings, ImageSettings
 from matrix.config.settings.xffl import XfflSettings

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from bench.contract.files import RunFolder, write_document
 from bench.contract.layout import Layout, StrategySettings, canonical_name, resolve
 from bench.contract.measured import Loss, Measured, Memory, Provenance, Startup, Utilisation, Window
 from bench.contract.outcomes import Caution, Outcome
@@ -17,6 +16,7 @@ from bench.contract.plan import Cell, Plan
 from bench.contract.result import Allocation, JobEnd, Result
 from bench.contract.run import Limits, Run, System
 from bench.contract.shapes import STOCK
+from bench.contract.storage.files import RunFolder, write_document
 from bench.contract.training import Training
 
 RANKS_PER_NODE = 4

@@ -60,7 +60,7 @@ class Interpreter:
         package = {"version": "0.2.2", "commit": None, "digest": "abc"} if xffl else None
         installation = {"python": "3.11", "xffl_bench": "0.1", "commit": None, "dirty": None, "torch": torch}
         said = {
-            "bench.host.installation": installation | {"xffl": package},
+            "bench.host.software.installation": installation | {"xffl": package},
             "bench.probe.probe": probe or {"facts": FACTS, "evidence": dict.fromkeys(FACTS, "seen"), "seconds": 1.0},
             "bench.host.devices": {"torch": torch, "cuda": "13.0" if gpus else None, "rocm": None, "gpus": gpus},
         }

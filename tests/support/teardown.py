@@ -12,8 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from bench.contract.files import AttemptFolder
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
 from bench.host.process import send_output_to
 from bench.training import main
 from matrix.launchers.base import free_port

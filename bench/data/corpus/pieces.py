@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.data.corpus.reading import Part, Reading, documents, parts_of
-from bench.data.corpus.sources import SourceFile
+from bench.data.corpus.text.reading import Part, Reading, documents, parts_of
+from bench.data.corpus.text.sources import SourceFile
 
 
 @dataclass(frozen=True)

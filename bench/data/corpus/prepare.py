@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bench.contract.files import SOURCE_FILE
+from bench.contract.storage.files import SOURCE_FILE
 from bench.data.corpus import splits, tokenizer
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.layout import complete, features_of, shard_path
 from bench.data.corpus.packing import Pack, Shard, TokenStream, dropped_from, samples_in
 from bench.data.corpus.pieces import Piece, pieces_of
-from bench.data.corpus.reading import Reading
-from bench.data.corpus.sources import SourceFile, facts_of, find
+from bench.data.corpus.text.reading import Reading
+from bench.data.corpus.text.sources import SourceFile, facts_of, find
 from bench.data.corpus.tokenise import Counts, Tokenise
 from bench.data.corpus.workers import Workers
 from bench.data.corpus.workplace import Workplace

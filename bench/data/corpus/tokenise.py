@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.contract.files import write_document
+from bench.contract.storage.files import write_document
 from bench.data.corpus import splits, tokenizer
 from bench.data.corpus.pieces import Piece
-from bench.data.corpus.reading import Reading
+from bench.data.corpus.text.reading import Reading
 from bench.data.corpus.whole import written_whole
 
 _BATCH_BYTES = 1 << 20

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.contract.atomic import write_whole
+from bench.contract.storage.atomic import write_whole
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.tokenise import TokenFolder
 

@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Saved
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
 from bench.data.dataset import RunData, load
 from bench.engines.xffl.configuration import configuration
 from bench.engines.xffl.recorder import Recorder

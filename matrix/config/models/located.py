@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from bench.contract.weightfiles import weight_files
+from bench.contract.storage.weightfiles import weight_files
 from matrix.config.models.config_json import read_shape
 from matrix.config.models.hub import snapshot
 from matrix.config.models.safetensors_header import read_header

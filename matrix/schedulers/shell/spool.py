@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.contract.atomic import write_whole
-from bench.host.provenance import host, machine
+from bench.contract.storage.atomic import write_whole
+from bench.host.software.provenance import host, machine
 from matrix.host.processes import start_time
 from matrix.schedulers.states import PENDING, RUNNING
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from bench.data.corpus.errors import CorpusError
-from bench.data.corpus.hub import HubFile
 from bench.data.corpus.prepare import prepare
+from bench.data.corpus.text.hub import HubFile
 from matrix.config.models.hub import snapshot
 from matrix.errors import InputError
 from tests.support.corpora import Sentences, corpus, stories, stream, write_json_lines

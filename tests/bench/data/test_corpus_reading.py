@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from bench.data.corpus.errors import CorpusError
 from bench.data.corpus.pieces import pieces_of
-from bench.data.corpus.reading import Reading
-from bench.data.corpus.sources import find
 from bench.data.corpus.splits import Division
+from bench.data.corpus.text.reading import Reading
+from bench.data.corpus.text.sources import find
 from tests.support.corpora import SEPARATOR, stories, write_json_lines, write_text
 
 LIMITS = [1, 7, 64, 1000, 1 << 20]

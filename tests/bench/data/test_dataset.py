@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from bench.contract.run import Run
-from bench.data.dataset import IGNORED_LABEL, Collate, Order, SyntheticData, load, make_synthetic, validation_batches
+from bench.data.dataset import IGNORED_LABEL, Collate, Order, load, validation_batches
 from bench.data.markov import MarkovSource
+from bench.data.synthetic import SyntheticData, make_synthetic
 from bench.engines.loss import validate
 from bench.measure.window import Steps, mean_loss
 from tests.support.ranks import Ranks

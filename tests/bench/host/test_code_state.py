@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.host.code_state import ROOT, UNKNOWN, CodeState, code_state, state_of
+from bench.host.software.code_state import ROOT, UNKNOWN, CodeState, code_state, state_of
 
 
 def test_commit_is_what_the_launcher_said_of_this_very_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

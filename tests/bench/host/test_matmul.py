@@ -13,7 +13,7 @@ import torch
 
 from bench.host import matmul
 from bench.host.matmul import cpu_size, done_within, measure_matmul
-from bench.host.provenance import cores
+from bench.host.software.provenance import cores
 from bench.host.speed import utilisation
 from tests.support.ranks import RANKS, Ranks
 from tests.support.runs import CPU, make_run

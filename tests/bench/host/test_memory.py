@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contract.files import AttemptFolder
+from bench.contract.storage.files import AttemptFolder
 from bench.host.memory import MemoryMeter
 from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.host import provenance
+from bench.host.software import provenance
 
 
 def test_environment_by_an_allow_list_and_never_a_secret() -> None:

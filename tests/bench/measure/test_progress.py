@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from bench.contract.files import AttemptFolder, write_document
+from bench.contract.storage.files import AttemptFolder, write_document
 from bench.measure import progress as module
 from bench.measure.progress import BEAT_EVERY, Progress
 from tests.support.sweeps import wait_for

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from bench.contract.run import Run
-from bench.contract.weightfiles import INDEX, SINGLE, weight_files
+from bench.contract.storage.weightfiles import INDEX, SINGLE, weight_files
 from bench.host.memory import MemoryMeter
 from bench.models.build import build
 from bench.models.model import configuration

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.contract.files import AttemptFolder
 from bench.contract.resume import CheckpointError, Reached, read_checkpoint
 from bench.contract.run import Run
 from bench.contract.shapes import STOCK
+from bench.contract.storage.files import AttemptFolder
 from bench.data.dataset import load
 from bench.engines.loss import validate
 from bench.engines.native import train

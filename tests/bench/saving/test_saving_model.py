@@ -10,9 +10,9 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Saved
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
 from bench.models.build import build
 from bench.models.optim import build_optimizer
 from bench.parallel.mesh import Groups

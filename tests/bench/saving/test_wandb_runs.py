@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
 from bench.contract.run import Run, Wandb
+from bench.contract.storage.files import AttemptFolder
 from bench.host.process import OWNER
 from bench.measure.progress import Progress
 from bench.saving.wandb import hand_over, step_metrics

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.files import write_document
+from bench.contract.storage.files import write_document
 from matrix.store.claim import LOST_AFTER, Runner
 from tests.support.documents import SweepDocuments
 

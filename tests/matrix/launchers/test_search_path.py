@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.host.code_state import ROOT
+from bench.host.software.code_state import ROOT
 from matrix.host.search_path import search_path
 from matrix.launchers.remote import module_call
 from matrix.launchers.xffl_scripts import passed_on

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.files import RunFolder, write_document
 from bench.contract.run import Run
+from bench.contract.storage.files import RunFolder, write_document
 from bench.host.process import OWNER
 from matrix.config.settings.xffl import XfflSettings
 from matrix.config.system import load_system

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.files import write_document
 from bench.contract.layout import Layout
 from bench.contract.resume import Reached
 from bench.contract.shapes import STOCK
+from bench.contract.storage.files import write_document
 from matrix.errors import InputError
 from matrix.planning.plan import PlannedSweep, check_data
 from tests.support.planning import LoadText, PlanText, describe_data

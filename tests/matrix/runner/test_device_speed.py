@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bench.contract.outcomes import Caution
 from bench.contract.preflight import Preflight
-from bench.host import provenance
+from bench.host.software import provenance
 from matrix.planning.prepare import prepare
 from matrix.runner.execute import waiting_at
 from matrix.runner.session import Here, run_here

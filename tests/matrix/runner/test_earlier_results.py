@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.dataset import SyntheticData, make_synthetic
+from bench.data.synthetic import SyntheticData, make_synthetic
 from matrix.store.jobs import job_folders
 from matrix.store.sweep_folder import SweepFolder
 from reports.data.frame import load

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.files import AttemptFolder, RunFolder, write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
 from matrix.runner import runner as loop
 from matrix.runner.runner import SweepRunner
 from matrix.store.claim import Claim, LostClaimError, Runner, claim

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.contract.files import AttemptFolder
 from bench.contract.measured import Measured
-from bench.host.code_state import ROOT, CodeState
+from bench.contract.storage.files import AttemptFolder
+from bench.host.software.code_state import ROOT, CodeState
 from tests.support.agents import Agents
 from tests.support.runs import make_run
 from tests.support.sweeps import FOREVER, SmallSweep, kill

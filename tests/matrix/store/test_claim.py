@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.contract.files import write_document
+from bench.contract.storage.files import write_document
 from matrix.errors import InputError
 from matrix.store import claim as ownership
 from matrix.store.claim import LostClaimError, Runner, claim, holder, time_of_files

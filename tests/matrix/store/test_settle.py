@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.files import write_document
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Allocation, AttemptStart
 from bench.contract.run import Run
+from bench.contract.storage.files import write_document
 from matrix.store.claim import Claim, LostClaimError, claim
 from matrix.store.judge import Verdict
 from matrix.store.settle import LostJob, earlier_results, set_aside, settle, write_result

@@ -22,5 +22,5 @@ def test_an_environment_without_xffl_bench_is_told_from_a_failure(
         installation(bare)
     words = "ModuleNotFoundError: No module named 'bench_of_another'"
     broken = executable(tmp_path / "python", f'#!/bin/sh\necho "{words}" >&2\nexit 1\n')
-    with pytest.raises(InputError, match=f"bench.host.installation failed: {words}"):
+    with pytest.raises(InputError, match=f"bench.host.software.installation failed: {words}"):
         installation(broken)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.run import Library, Run
-from bench.host.xffl_package import installed_commit, package_digest
+from bench.host.software.xffl_package import installed_commit, package_digest
 from bench.probe import findings
 from bench.probe.findings import Seen
 from bench.probe.image_mode import ImageMode

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench.contract.files import write_document
 from bench.contract.outcomes import Caution
 from bench.contract.result import Result
 from bench.contract.run import Run
+from bench.contract.storage.files import write_document
 from reports.tables.tables import Table, long_form
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments

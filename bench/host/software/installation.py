@@ -1,6 +1,6 @@
 """Versions installed in an environment, found without importing torch or xFFL.
 
-    python -m bench.host.installation
+    python -m bench.host.software.installation
 
 prints them as JSON, so that the interpreter of another environment or host can be queried.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.contract.base import Document
-from bench.host.code_state import code_state
-from bench.host.provenance import python
-from bench.host.xffl_package import XfflPackage, xffl_package
+from bench.host.software.code_state import code_state
+from bench.host.software.provenance import python
+from bench.host.software.xffl_package import XfflPackage, xffl_package
 
 
 class Installation(Document):

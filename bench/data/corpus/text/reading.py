@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.data.corpus.errors import CorpusError
-from bench.data.corpus.hub import HubFile
-from bench.data.corpus.sources import Form, SourceFile
+from bench.data.corpus.text.hub import HubFile
+from bench.data.corpus.text.sources import Form, SourceFile
 
 _ROWS = 256
 

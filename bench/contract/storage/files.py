@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.contract.atomic import write_new, write_whole
 from bench.contract.result import Heartbeat
+from bench.contract.storage.atomic import write_new, write_whole
 
 SOURCE_FILE = "source.json"
 """File of a data set that records its origin (vocabulary, sequence length, entropy rate)."""

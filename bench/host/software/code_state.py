@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 """Folder of the running code: a checkout or an installation."""
 
 PARTS = ("bench", "matrix", "reports", "pyproject.toml")

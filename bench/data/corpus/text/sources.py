@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bench.data.corpus.errors import CorpusError
-from bench.data.corpus.hub import PREFIX, HubFile, hub_files
+from bench.data.corpus.text.hub import PREFIX, HubFile, hub_files
 
 
 class Form(StrEnum):

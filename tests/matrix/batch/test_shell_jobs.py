@@ -61,10 +61,15 @@ def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
 
 
 def test_detached_jobs_go_on_are_seen_and_are_taken_up(shell_sweep: ShellSweep) -> None:
-    shell_sweep.write(["ddp"], steps=100)  # enough for a status meanwhile
+    shell_sweep.write(["ddp"], steps=500)
     assert "show progress: xffl-bench status" in shell_sweep.run("--detach")
     shell_sweep.training_run()
+    ranks = shell_sweep.ranks()
+    for rank in ranks:  # however long the status takes
+        os.kill(rank, signal.SIGSTOP)
     shown = shell_sweep.call("status", str(shell_sweep.folder.path))
+    for rank in ranks:
+        os.kill(rank, signal.SIGCONT)
     assert "RUNNING" in shown.stdout, shown.stdout + shown.stderr
     shell_sweep.run()
     assert list(shell_sweep.outcomes().values()) == [Outcome.COMPLETED]

@@ -81,6 +81,7 @@ def learns_the_same(tmp_path: Path, data: Path, hosts: Place) -> None:
     sweep.assert_nothing_left()
 
 
+@pytest.mark.soak  # failing runs of a sweep: tests/matrix/runner/test_ends.py
 def test_runs_that_fail_at_once_do_not_stop_a_sweep(tmp_path: Path, data: Path, nearby: Place) -> None:
     fail_one_after_the_other(tmp_path, data, nearby, early=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from bench.contract.outcomes import Caution
@@ -37,6 +38,7 @@ def cautions(sweep: SmallSweep, speed: float) -> list[Caution]:
     return result.measured.cautions
 
 
+@pytest.mark.soak  # the comparison itself: tests/bench/test_preflight.py
 def test_a_run_is_compared_with_the_preflight_of_its_job(tmp_path: Path, data: Path) -> None:
     sweep = SmallSweep(tmp_path, data)
     sweep.write(["fsdp"])

@@ -49,8 +49,11 @@ def result(sweep: SmallSweep) -> Result:
 
 @pytest.mark.parametrize(
     ("start", "nodes", "module"),
-    [("exec", 1, "torchrun"), ("warm", 2, "torchrun"), ("warm", 1, "warm")],
-    ids=["an agent's", "an agent's of two", "rank 0's"],
+    [
+        pytest.param("exec", 1, "torchrun", id="an agent's"),
+        pytest.param("warm", 2, "torchrun", id="an agent's of two", marks=pytest.mark.soak),
+        pytest.param("warm", 1, "warm", id="rank 0's"),
+    ],
 )
 def test_a_run_is_started_again_on_another_port(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, taken: int, start: str, nodes: int, module: str

@@ -70,3 +70,14 @@ def test_two_axes_are_rows_together_and_columns_of_the_long_form(precisions: Swe
     ratios = frame[frame["metric"] == "ratio"].set_index(["strategy", "axis.precision"])["value"]
     assert ratios["hsdp", "bf16"] == pytest.approx(0.9)
     assert ratios["fsdp", "bf16"] == pytest.approx(1.2)
+
+
+def test_streams_are_rows_of_each_strategy_and_can_be_the_reference(tmp_path: Path) -> None:
+    sweep = SweepDocuments(tmp_path / "sweep", nodes=(1,), streams=(1, 4))
+    sweep.compare, sweep.reference = ["cuda_streams"], {"cuda_streams": 4, "nodes": 1}
+    for streams, speed in {1: 1000.0, 4: 2000.0}.items():
+        sweep.run("federated", 1, speeds=[speed, 1.01 * speed, 0.99 * speed], streams=streams)
+    (table,) = all_tables(sweep)
+    ratio = texts(table, "ratio")
+    assert ratio["federated, 4 streams"] == ["1.000"]
+    assert ratio["federated, 1 stream"][0].startswith("0.500")

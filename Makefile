@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 # Two halves that take about as long; the first has all tests of the pool of ranks, of which one is enough.
-test-ranks := tests/bench tests/reports tests/containers tests/matrix/config tests/matrix/planning tests/matrix/check
+test-ranks := tests/bench tests/reports tests/containers
+test-ranks += $(addprefix tests/matrix/,check cli config launchers planning schedulers store)
 test-sweeps := $(addprefix --ignore=,$(test-ranks))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers

@@ -17,7 +17,7 @@ from bench.host.affinity import compact
 from bench.host.software import provenance
 from bench.host.software.code_state import code_state
 from bench.host.speed import published_peak, utilisation
-from bench.measure.machine import any_busy, machine_state
+from bench.measure.machine import any_busy, is_slowed, machine_state
 from bench.measure.window import (
     RankRecord,
     Steps,
@@ -125,9 +125,7 @@ def cautions(
     found = {
         Caution.OVERSUBSCRIBED: run.system.device == "cpu" and oversubscribed(records, run.system.threads_per_rank),
         Caution.BUSY_MACHINE: any_busy([(record.machine, record.use) for record in records]),
-        Caution.THROTTLED: any(
-            record.use.throttled or (record.use.gpu and record.use.gpu.slowed) for record in records
-        ),
+        Caution.THROTTLED: any(record.use.throttled or is_slowed(record.use.gpu) for record in records),
         Caution.NO_WARM_UP: run.first_window_step == 0,
         Caution.FEW_BLOCKS: blocks < 3,
         Caution.CPU_MEMORY: run.system.device == "cpu",

@@ -110,7 +110,13 @@ class GpuCounters:
         )
 
     def _sum(self, unit: float, *fields: int) -> float | None:
-        """Return the sum of the fields that the GPU has, None if it has none of them. All are 64-bit counts."""
-        values = self._nvml.nvmlDeviceGetFieldValues(self._handle, list(fields))
+        """Return the sum of the fields that the GPU has, None if it has none of them. All are 64-bit counts.
+
+        None as well if NVML does not answer: what a run measured is not lost for that.
+        """
+        try:
+            values = self._nvml.nvmlDeviceGetFieldValues(self._handle, list(fields))
+        except self._nvml.NVMLError:
+            return None
         counts = [int(value.value.ullVal) for value in values if value.nvmlReturn == self._nvml.NVML_SUCCESS]
         return sum(counts) * unit if counts else None

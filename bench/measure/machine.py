@@ -120,6 +120,9 @@ BUSY, RESOLUTION = 0.05, 0.1
 """Fraction of a machine's CPU time beyond which others disturb a run, and the least core-seconds that are told from the
 kernel's rounding to ticks of 10 ms and from readings of ranks at different moments."""
 
+SLOWED = 0.01
+"""Fraction of the time for which a GPU must have been slowed down to count as throttled."""
+
 Uses = Sequence[tuple[str, MachineUse]]
 """The machine's id and the use of every rank. Ranks that share a machine, also as other hosts, are all of this run."""
 
@@ -129,7 +132,7 @@ def machine_state(uses: Uses) -> Machine:
     throttled = [use.throttled for _, use in uses if use.throttled is not None]
     gpus = list({use.gpu.gpu: use.gpu for _, use in uses if use.gpu}.values())
     joules = [gpu.joules for gpu in gpus if gpu.joules is not None]
-    slowed = [gpu.slowed > 0 for gpu in gpus if gpu.slowed is not None]
+    slowed = [is_slowed(gpu) for gpu in gpus if gpu.slowed is not None]
     known = bool(gpus) and len(joules) == len(gpus) and all(use.gpu for _, use in uses)
     return Machine(
         others=max(_others(ranks) for ranks in _machines(uses)),
@@ -140,6 +143,11 @@ def machine_state(uses: Uses) -> Machine:
         throttled_gpus=sum(slowed) if slowed else None,
         power_capped=max((min(1.0, gpu.capped / gpu.seconds) for gpu in gpus if gpu.capped is not None), default=None),
     )
+
+
+def is_slowed(gpu: GpuUse | None) -> bool:
+    """Return True if a GPU was slowed down for more than SLOWED of the time."""
+    return gpu is not None and gpu.slowed is not None and gpu.slowed > SLOWED * gpu.seconds
 
 
 def any_busy(uses: Uses) -> bool:

@@ -53,7 +53,7 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
         sweep=sweep.name,
         axes=sweep.all_labels,
         compare=sweep.compared,
-        reference=_reference(sweep),
+        reference=_reference(sweep, points),
         regime=sweep.regime,
         repeats=sweep.repeats,
         cells=cells,
@@ -180,10 +180,18 @@ def _order(runs: list[list[Run]], sweep: MatrixFile) -> Iterator[str]:
         yield from ids
 
 
-def _reference(sweep: MatrixFile) -> dict[str, AxisValue]:
-    known, given = sweep.all_labels, sweep.reference.labels
-    defaults: dict[str, AxisValue] = {axis: known[axis][0] for axis in sweep.compared}
-    if "fsdp" in known["strategy"] and "strategy" in defaults:
-        defaults["strategy"] = "fsdp"
-    defaults["nodes"] = min(int(count) for count in known["nodes"])
-    return {axis: given.get(axis, default) for axis, default in defaults.items()}
+def _reference(sweep: MatrixFile, points: list[Point]) -> dict[str, AxisValue]:
+    """Return the reference: the first combination with the given values, of strategy fsdp if there is one.
+
+    Raises:
+        InputError: no combination has these values.
+
+    """
+    given = sweep.reference.labels
+    having = [point for point in points if all(point[axis] == label for axis, label in given.items())]
+    if not having:
+        asked = ", ".join(f"{axis} {label}" for axis, label in given.items())
+        raise InputError(f"reference: no combination of the sweep has {asked}")
+    of_strategies = "strategy" in sweep.compared
+    first = min(having, key=lambda point: (of_strategies and point["strategy"] != "fsdp", point["nodes"]))
+    return {axis: first[axis] for axis in (*sweep.compared, "nodes")}

@@ -62,13 +62,26 @@ _FOLLOWS: dict[str, tuple[str, ...]] = {
     "batch_size": ("tokens_per_step",),
     "sequence_length": ("training.sequence_length", "tokens_per_step"),
     "accumulation": ("training.accumulation", "tokens_per_step"),
-    "engine": ("engine", "provenance.xffl", "provenance.packages"),
-    "launcher": ("launcher", "provenance.environment"),
-    "deterministic": ("training.deterministic", "provenance.environment"),
+    "engine": ("engine", "provenance.xffl"),
+    "launcher": (
+        "launcher",
+        "provenance.environment.GLOO_SOCKET_IFNAME",
+        "provenance.environment.NCCL_SOCKET_IFNAME",
+    ),
+    "deterministic": ("training.deterministic", "provenance.environment.CUBLAS_WORKSPACE_CONFIG"),
     "steps": ("training.steps", "training.schedule_steps"),
+    "epochs": ("training.epochs", "training.steps", "training.schedule_steps"),
 }
 """Attributes that follow from an axis, where it is not simply the setting of its name. Losses are compared at equal
 tokens all the same."""
+
+_UNUSED: dict[str, tuple[str, ...]] = {
+    "activation_checkpointing": ("checkpointed_layers",),
+    "optimizer": ("beta1", "beta2", "weight_decay", "adamw_kernels"),
+    "batch_size": ("val_batch_size",),
+    "precision": ("reduce_dtype",),
+}
+"""Settings of training that some values of an axis have no use for: a plan gives them their default there."""
 
 _SETS = ("provenance.devices",)
 """Lists that agree if they have the same members, however many of each."""
@@ -83,12 +96,16 @@ def may_differ(axes: Iterable[str], kind: Kind) -> frozenset[str]:
 def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]], axes: Iterable[str] = ()) -> list[str]:
     """Return the attributes in which runs differ, each with its values: `training.precision: bf16, fp32`.
 
-    Those that follow from the compared `axes` may differ.
+    Those that follow from `axes`, in which the runs differ on purpose, may differ.
     """
+    axes = tuple(axes)
     excused = may_differ(axes, kind)
     of_run, of_measured = (tuple(name for name in names if name not in excused) for names in ATTRIBUTES[kind])
     names = of_run + of_measured
     get_asked, get_measured = attrgetter(*of_run), attrgetter(*of_measured)
+    unused = {
+        f"training.{name}": Training.model_fields[name].default for axis in axes for name in _UNUSED.get(axis, ())
+    }
     rows = [list(get_asked(run) + get_measured(measured)) for run, measured in compared]
     if not rows:
         return []
@@ -97,9 +114,9 @@ def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]], axes: Iter
             row[index] = sorted(set(row[index]))
     found = []
     for index, name in enumerate(names):
-        first = rows[0][index]
-        if any(row[index] != first for row in rows[1:]):
-            found += _named(name, [row[index] for row in rows])
+        values = [row[index] for row in rows]
+        if any(value != values[0] for value in values[1:]) and not (name in unused and unused[name] in values):
+            found += [text for text in _named(name, values) if text.split(": ")[0] not in excused]
     return found
 
 

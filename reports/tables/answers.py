@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import comb
+from math import comb, isfinite
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
-from reports.stats.comparison import Comparison, ratio
-from reports.stats.intervals import geometric_mean
+from reports.stats.comparison import Comparison, Rule, ratio
 from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
 from reports.tables.comparability import Comparability
-from reports.tables.figures import Figure
+from reports.tables.figures import Figure, mean_of
 from reports.tables.grid import CellRuns, Row
 from reports.tables.metrics import METRICS
 from reports.tables.tables import Table
@@ -38,7 +37,7 @@ _DOUBTS = (
 
 @dataclass(frozen=True)
 class _Place:
-    """A row on one node count, with runs of its own that completed."""
+    """A row on one node count, with runs that completed and that no row above shows."""
 
     row: Row
     nodes: int
@@ -77,14 +76,15 @@ def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
 
 
 def _places(table: Table) -> Iterator[_Place]:
-    """Yield the cells of each node count that have own runs, by ascending nodes."""
+    """Yield the cells of each node count, by ascending nodes; of several with the same runs the first."""
+    shown = set()
     for nodes in table.grid.nodes:
         for row in table.grid.rows:
             cell = row.cells.get(nodes)
-            if cell and cell.planned.status == "run":
-                speed = geometric_mean(list(cell.figures(_SPEED).values()))
-                if speed is not None:
-                    yield _Place(row, nodes, cell, speed.value)
+            speed = mean_of(_METRICS[_SPEED], cell) if cell else None
+            if cell and speed is not None and tuple(cell.planned.runs) not in shown:
+                shown.add(tuple(cell.planned.runs))
+                yield _Place(row, nodes, cell, speed.estimate.value)
 
 
 def _speeds(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability) -> Iterator[str]:
@@ -100,14 +100,13 @@ def _speeds(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comp
             continue
         fastest = max(places, key=lambda place: place.speed)
         others = [place for place in places if place is not fastest]
-        alike = [place for place in others if not _differ(fastest, place, comparability)]
-        rivals = [rival for place in alike if (rival := _rival(fastest, place, pairs))]
+        apart = [place for place in others if _differ(fastest, place, comparability)]
+        rivals = [rival for place in others if place not in apart and (rival := _rival(fastest, place, pairs))]
         where = f"{table.grid.title}, on {counted(nodes, 'node')}"
-        if not rivals:
-            yield f"{where}: nothing can be said, because no two rows are comparable (see the table's cautions)."
-            continue
-        leaders[nodes] = fastest.row.label if all(rival.is_slower for rival in rivals) else ""
-        yield f"{where}: {_lead(table, fastest, rivals, pairs)}{_doubts(table)}. {_price(table, fastest, places)}"
+        leaders[nodes] = fastest.row.label if not apart and all(rival.is_slower for rival in rivals) else ""
+        lead = _lead(table, fastest, rivals, [place.row.label for place in apart], pairs)
+        comparable = [place for place in places if place not in apart]
+        yield f"{where}: {lead}{_doubts(table)}. {_price(table, fastest, comparable)}"
         yield from _untold(fastest, rivals, pairs)
     named = {nodes: leader for nodes, leader in leaders.items() if leader}
     if len(set(named.values())) > 1:
@@ -123,31 +122,31 @@ def _rival(fastest: _Place, other: _Place, pairs: int) -> _Rival | None:
     made = ratio(fastest.cell.samples(_SPEED), other.cell.samples(_SPEED))
     if made is None:
         return None
-    return _Rival(other.row.label, made, made.p_value is not None and made.p_value * pairs < ALPHA)
+    is_shown = made.p_value is not None and made.p_value * pairs < ALPHA
+    return _Rival(other.row.label, made, is_shown and made.estimate.value > 1)
 
 
-def _lead(table: Table, fastest: _Place, rivals: list[_Rival], pairs: int) -> str:
-    label, slower = fastest.row.label, [rival.label for rival in rivals if rival.is_slower]
+def _lead(table: Table, fastest: _Place, rivals: list[_Rival], apart: list[str], pairs: int) -> str:
+    """Return what is claimed of the fastest row; `apart` are rows that it is not comparable with."""
+    slower = ", ".join(rival.label for rival in rivals if rival.is_slower)
+    unclear = ", ".join(rival.label for rival in rivals if not rival.is_slower)
     figure = _figure(table, "ratio", fastest)
-    is_reference = fastest.row is table.reference.row
     times = (
         f" ({_METRICS['ratio'].text(figure.estimate)} times {table.reference.label}'s tokens/s)"
-        if figure is not None and not is_reference
+        if figure is not None and not figure.differing and fastest.row is not table.reference.row
         else ""
     )
-    if len(slower) == len(rivals):
-        adjusted = f"adjusted for {counted(pairs, 'pair')} of rows ({ALPHA:.0%})"
-        return f"{label} is fastest{times}: faster than {', '.join(slower)}, {adjusted}"
-    unclear = ", ".join(rival.label for rival in rivals if not rival.is_slower)
-    if not slower:
-        return f"{label} has the highest mean{times}, but is not shown to be faster than {unclear}"
-    faster = f"faster than {', '.join(slower)}"
-    return f"{label} has the highest mean{times}: {faster}, but not shown to be faster than {unclear}"
+    is_fastest = slower and not unclear and not apart
+    parts = [f"{fastest.row.label} {'is fastest' if is_fastest else 'has the highest mean'}{times}"]
+    parts += [f"faster than {slower}, adjusted for {counted(pairs, 'pair')} of rows ({ALPHA:.0%})"] if slower else []
+    parts += [f"not shown to be faster than {unclear}"] if unclear else []
+    parts += [f"not comparable with {', '.join(apart)} (see the table's cautions)"] if apart else []
+    return "; ".join(parts)
 
 
 def _doubts(table: Table) -> str:
     names = [str(caution) for caution in _DOUBTS if any(notice.caution is caution for notice in table.notices)]
-    return f" (with the cautions {', '.join(names)})" if names else ""
+    return f" (the table has the cautions {', '.join(names)})" if names else ""
 
 
 def _price(table: Table, fastest: _Place, places: list[_Place]) -> str:
@@ -174,8 +173,12 @@ def _untold(fastest: _Place, rivals: list[_Rival], pairs: int) -> Iterator[str]:
 
 
 def _needed(made: Comparison, pairs: int) -> str:
+    if made.estimate.value <= 1:
+        return f"no number of repeats (the runs that can be compared show a ratio of {made.estimate.value:.3f})"
+    if made.rule is Rule.SESSIONS:
+        return "more sessions of each, or both in one"
     if made.deviation is None:
-        return "at least 3 repeats of both in one session"
+        return "at least 3 repeats of both in one session, for an interval"
     for repeats in range(made.count + 1, _MOST_REPEATS + 1):
         if smallest_ratio(made.deviation, repeats, alpha=ALPHA / pairs) <= made.estimate.value:
             return f"about {repeats} repeats, if the ratio of {made.estimate.value:.3f} is real"
@@ -185,15 +188,15 @@ def _needed(made: Comparison, pairs: int) -> str:
 def _losses(table: Table) -> Iterator[str]:
     """Say which validation losses differ from the reference's, after the same tokens on the same nodes."""
     found: list[tuple[str, Figure]] = []
-    for row in table.grid.rows:
-        for nodes, cell in row.cells.items():
-            place = _Place(row, nodes, cell, 0.0)
-            figure = _figure(table, "loss_difference", place) if cell.planned.status == "run" else None
-            if figure is not None and not figure.differing and row is not table.reference.row:
-                found.append((f"{row.label} on {counted(nodes, 'node')}", figure))
+    for place in _places(table):
+        figure = _figure(table, "loss_difference", place)
+        if figure is None or figure.differing or figure.comparison is None or not isfinite(figure.estimate.value):
+            continue
+        base = table.reference.row.cells[place.nodes] if table.reference.row else place.cell
+        in_bf16 = any(record["precision"] == "bf16" for cell in (place.cell, base) for record in cell.completed)
+        if figure.comparison.rule is not Rule.ITSELF and not in_bf16:
+            found.append((f"{place.row.label} on {counted(place.nodes, 'node')}", figure))
     compared = [(figure.estimate.value, figure.comparison.p_value) for _, figure in found if figure.comparison]
-    if not compared or any(notice.caution is Caution.BF16_LOSS for notice in table.notices):
-        return
     style, reference = _METRICS["loss_difference"], table.reference.label
     parts = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFERENCE: "no difference seen"}
     judged = list(zip(found, verdicts(compared), strict=True))

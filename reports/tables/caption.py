@@ -48,7 +48,9 @@ def _model(runs: list[Run]) -> str:
 
 
 def _batch(grid: Grid, plan: Plan, accumulation: str) -> str:
-    size = grid.labels.get("batch_size")
+    if "batch_size" not in grid.labels:
+        return "batch size by row" + ("" if accumulation == "1" else f", {accumulation} micro-batches per step")
+    size = grid.labels["batch_size"]
     accumulated = "" if accumulation == "1" else f" in {accumulation} micro-batches"
     if plan.regime == "global-batch":
         return f"equal global batch of {counted(size, 'sequence')} per step{accumulated}"

@@ -39,7 +39,10 @@ class Comparability:
         """Return the attributes that should agree and do not, with their values: `training.precision: bf16, fp32`."""
         runs = tuple(dict.fromkeys(record["run"] for each in (cell, other) for record in each.completed))
         if (kind, runs) not in self.found:
-            self.found[kind, runs] = differences(kind, [self._documents(run) for run in runs], self.sweep.plan.compare)
+            documents = [self._documents(run) for run in runs]
+            labels = [run.labels for run, _ in documents]
+            on_purpose = [axis for axis in self.sweep.plan.compare if len({each.get(axis) for each in labels}) > 1]
+            self.found[kind, runs] = differences(kind, documents, on_purpose)
         return self.found[kind, runs]
 
     def _documents(self, run: str) -> tuple[Run, Measured]:

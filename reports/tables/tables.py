@@ -136,17 +136,15 @@ def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:
     """Return the ratios to the reference's row on the same nodes of comparable cells, each that shows its own runs
     once.
     """
-    return [
-        (f"{row.label} on {counted(nodes, 'node')}", cell.figure.comparison)
-        for block in blocks
-        if block.metric.key == "ratio"
-        for row, cells in zip(grid.rows, block.cells, strict=True)
-        for nodes, cell in zip(grid.nodes, cells, strict=True)
-        if not cell.same_as
-        and cell.figure is not None
-        and cell.figure.comparison is not None
-        and not cell.figure.differing
-    ]
+    compared: dict[tuple[str, ...], tuple[str, Comparison]] = {}
+    for block in blocks:
+        for row, cells in zip(grid.rows, block.cells, strict=True):
+            for nodes, cell in zip(grid.nodes, cells, strict=True):
+                made = cell.figure.comparison if block.metric.key == "ratio" and cell.figure else None
+                if made is not None and cell.figure is not None and not cell.figure.differing:
+                    name = f"{row.label} on {counted(nodes, 'node')}"
+                    compared.setdefault(tuple(row.cells[nodes].planned.runs), (name, made))
+    return list(compared.values())
 
 
 def _cell(

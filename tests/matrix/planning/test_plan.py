@@ -103,6 +103,10 @@ def test_strategies_are_compared_unless_there_is_one_or_another_axis_is_named(pl
     named = plan(several + "compare: precision\nreference: {precision: fp32}\n").plan
     assert (named.compare, named.reference) == (["precision"], {"precision": "fp32", "nodes": 1})
     assert plan(small.replace("[2, 4]", "2")).plan.compare == ["strategy"], "also where nothing varies"
+    hole = several + "exclude: [{precision: bf16, compile: false}]\n"
+    assert plan(hole).plan.reference == {"precision": "bf16", "compile": True, "batch_size": 2, "nodes": 1}
+    with pytest.raises(InputError, match="reference: no combination of the sweep has precision bf16, compile False"):
+        plan(hole + "reference: {precision: bf16, compile: false}\n")
 
 
 def test_data_are_held_against_the_model(plan: PlanText, small: str, tmp_path: Path) -> None:

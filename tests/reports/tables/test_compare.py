@@ -81,3 +81,31 @@ def test_streams_are_rows_of_each_strategy_and_can_be_the_reference(tmp_path: Pa
     ratio = texts(table, "ratio")
     assert ratio["federated, 4 streams"] == ["1.000"]
     assert ratio["federated, 1 stream"][0].startswith("0.500")
+
+
+def test_only_what_two_cells_differ_in_on_purpose_is_excused(precisions: SweepDocuments) -> None:
+    """fp32 has no use for the reduce type that bf16 was given; two runs in bf16 must agree on it."""
+    precisions.run("federated", 1, speeds=[1000.0] * 3, settings={"precision": "fp32"})
+    precisions.run("federated", 2, speeds=[1900.0] * 3, settings={"precision": "fp32"}, training={"clip_norm": 1.0})
+    mixed = {"precision": "bf16"}
+    precisions.run("federated", 1, speeds=[1100.0] * 3, settings=mixed, training={"reduce_dtype": "fp32"})
+    precisions.run("federated", 2, speeds=[2000.0] * 3, settings=mixed, training={"clip_norm": 1.0})
+    *_, federated = all_tables(precisions)
+    details = [notice.detail for notice in federated.notices if notice.caution is Caution.NOT_COMPARABLE]
+    on_one = [detail for detail in details if "precision bf16 on 1 node against precision fp32 on 1 node" in detail]
+    assert not on_one
+    assert any(
+        "training.reduce_dtype" in detail and "bf16 on 2 nodes against precision bf16 on 1 node" in detail
+        for detail in details
+    )
+
+
+def test_a_table_over_batch_sizes_says_so(tmp_path: Path) -> None:
+    sweep = SweepDocuments(tmp_path / "sweep", nodes=(1,))
+    sweep.axes["batch_size"] = [4, 8]
+    sweep.compare, sweep.reference = ["batch_size"], {"batch_size": 4, "nodes": 1}
+    for batch, speed in {4: 1000.0, 8: 1500.0}.items():
+        sweep.run("fsdp", 1, speeds=[speed, 1.01 * speed, 0.99 * speed], batch=batch)
+    (table,) = all_tables(sweep)
+    assert "batch size by row" in table.caption
+    assert texts(table, "ratio")["batch_size 8"][0].startswith("1.500")

@@ -8,14 +8,12 @@ import pytest
 import yaml
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
 from bench.contract.storage.files import write_document
 from matrix.config.load import load_sweep
 from matrix.config.system import SystemFile
 from matrix.planning.plan import PlannedSweep, make_plan
 from reports.render.write import write_report
-from tests.support.documents import a_measurement
+from tests.support.documents import a_measurement, a_result
 
 SYSTEM = SystemFile(name="large", device="cuda", nodes=1024, ranks_per_node=4)
 MATRIX = {
@@ -59,15 +57,7 @@ def large_sweep(tmp_path: Path) -> Path:
         folder = sweep / "runs" / run.id
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
-        result = Result(
-            run=run.id,
-            attempt=0,
-            outcome=Outcome.COMPLETED,
-            reason="",
-            started="2030-01-02T03:04:05+00:00",
-            seconds=10.0,
-            measured=a_measurement(1000.0 * run.nodes, run.nodes),
-        )
+        result = a_result(run.id, a_measurement(1000.0 * run.nodes, run.nodes), seconds=10.0)
         (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
     write_document(sweep / "plan.json", found.plan)
     return sweep

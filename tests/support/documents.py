@@ -213,6 +213,19 @@ def a_run(identity: str, repeat: int, labels: dict[str, Any], layout: Layout, tr
     )
 
 
+def a_result(run: str, measured: Measured, *, attempt: int = 0, seconds: float = 12.5) -> Result:
+    """The result of a run that completed."""
+    return Result(
+        run=run,
+        attempt=attempt,
+        outcome=Outcome.COMPLETED,
+        reason="",
+        started=START.isoformat(timespec="seconds"),
+        seconds=seconds,
+        measured=measured,
+    )
+
+
 def a_measurement(
     tokens_per_s: float,
     nodes: int,

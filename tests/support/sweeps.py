@@ -204,3 +204,8 @@ def bystander(owner: str) -> subprocess.Popen[bytes]:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def everything_in(folder: Path) -> dict[Path, bytes]:
+    """Every file of a folder, with its content."""
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}

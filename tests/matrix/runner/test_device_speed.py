@@ -5,21 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bench.contract.outcomes import Caution
 from bench.contract.preflight import Preflight
 from bench.host.software import provenance
-from matrix.planning.prepare import prepare
-from matrix.runner.execute import waiting_at
-from matrix.runner.session import Here, run_here
-from matrix.store.claim import claim
+from tests.support.in_process import run_in_process
 from tests.support.sweeps import SmallSweep
 
 
 def cautions(sweep: SmallSweep, speed: float) -> list[Caution]:
     """Cautions of a run whose ranks had `speed` FLOP/s each in the preflight."""
-    prepared, console, folder = prepare(sweep.matrix, None, [], []), Console(), sweep.folder
     device = {"host": provenance.host(), "device": "cpu", "matmul_flops": speed}
     preflight = Preflight(
         seconds=1.0,
@@ -29,11 +24,7 @@ def cautions(sweep: SmallSweep, speed: float) -> list[Caution]:
         between_nodes=None,
         links=[],
     )
-    with claim(folder.runners, waiting_at(folder, console)) as own:
-        record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=False)
-        here = Here(folder, record, prepared.system, None, own, folder.owner(record), None, console)
-        run_here(here, prepared.selected_runs, None, to_settle=[], preflight=preflight)
-    (result,) = sweep.found().values()
+    result = run_in_process(sweep, preflight)
     assert result.measured is not None
     return result.measured.cautions
 

@@ -19,10 +19,11 @@ from bench.contract.storage.files import AttemptFolder, RunFolder, write_documen
 from matrix.runner import runner as loop
 from matrix.runner.runner import SweepRunner
 from matrix.store.claim import Claim, LostClaimError, Runner, claim
+from matrix.store.judge import Process
 from matrix.store.sweep_folder import SweepFolder
-from tests.support.documents import a_measurement
+from tests.support.documents import a_measurement, a_result
 from tests.support.runs import make_run
-from tests.support.sweeps import SmallSweep, kill
+from tests.support.sweeps import SmallSweep, everything_in, kill
 
 IMPATIENT = """
 import sys
@@ -45,7 +46,7 @@ class Stopped:
         self._ends = ends
         self.stopped = False
 
-    def statuses(self) -> dict[object, int]:
+    def statuses(self) -> dict[Process, int]:
         return {}
 
     def is_over(self) -> bool:
@@ -93,27 +94,14 @@ def run(tmp_path: Path) -> Run:
 def complete(sweep: SweepFolder, run: Run) -> None:
     """Do what the next runner did meanwhile: take the sweep, and complete the run."""
     write_document(sweep.runners / "000002.json", Runner.this())
-    result = Result(
-        run=run.id,
-        attempt=1,
-        outcome=Outcome.COMPLETED,
-        reason="",
-        started="2030-01-02T03:04:05+00:00",
-        seconds=100.0,
-        measured=a_measurement(10.0, 1),
-    )
     folder = sweep.run(run.id)
     folder.attempt(1).create()
-    write_document(folder.result, result)
+    write_document(folder.result, a_result(run.id, a_measurement(10.0, 1), attempt=1, seconds=100.0))
     folder.steps.write_bytes(b"the second attempt's")
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
 def run_it(sweep: SweepFolder, run: Run, own: Claim, launched: Stopped) -> None:
-    SweepRunner(sweep, launched, own, Quiet()).run_all([run], max_runs=None, retry_failed=False)  # type: ignore[arg-type]
+    SweepRunner(sweep, launched, own, Quiet()).run_all([run], max_runs=None, retry_failed=False)
 
 
 def test_a_completed_result_is_kept(sweep: SweepFolder, run: Run) -> None:
@@ -122,14 +110,14 @@ def test_a_completed_result_is_kept(sweep: SweepFolder, run: Run) -> None:
     def happens() -> None:
         (sweep.run(run.id).attempt(0).steps).write_bytes(b"the first attempt's")
         complete(sweep, run)
-        after.update(files(sweep.path / "runs"))
+        after.update(everything_in(sweep.path / "runs"))
 
     with claim(sweep.runners, lambda runner: None) as own:
         launched = Stopped(happens, ends=True)
         with pytest.raises(LostClaimError, match="runner 2 has taken over this sweep"):
             run_it(sweep, run, own, launched)
     assert launched.stopped
-    assert files(sweep.path / "runs") == after, "nothing is written without the claim"
+    assert everything_in(sweep.path / "runs") == after, "nothing is written without the claim"
 
 
 def test_the_run_is_ended(sweep: SweepFolder, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,14 +192,14 @@ def test_a_stopped_runner_wakes_up(tmp_path: Path, data: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "waiting for it" in done.stdout
-        before = files(small.folder.path / "runs")
+        before = everything_in(small.folder.path / "runs")
         os.kill(first.pid, signal.SIGCONT)
         output, _ = first.communicate(timeout=60)
     finally:
         if first.poll() is None:
             kill(first.pid)
             first.wait()
-    assert files(small.folder.path / "runs") == before
+    assert everything_in(small.folder.path / "runs") == before
     (result,) = small.found().values()
     assert (result.run, result.outcome, result.attempt) == (run_id, "completed", 1)
     assert result.claim == "runners/000002.json"

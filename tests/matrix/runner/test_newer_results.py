@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from matrix.store.sweep_folder import SweepRecord
-from tests.support.sweeps import SmallSweep
+from tests.support.sweeps import SmallSweep, everything_in
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,6 @@ def make_newer(file: Path) -> bytes:
     """Give a document the next version and a key that this one does not know; returns the file's new content."""
     file.write_text(json.dumps(json.loads(file.read_text()) | {"version": 2, "colour": "blue"}))
     return file.read_bytes()
-
-
-def everything_in(folder: Path) -> dict[Path, bytes]:
-    """Every file of a run."""
-    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def test_run_refuses_and_status_lists_a_result_of_a_newer_version(small_sweep: SmallSweep) -> None:

@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from bench.contract.result import Result
 from matrix.launchers import base
-from matrix.planning.prepare import prepare
-from matrix.runner.execute import waiting_at
-from matrix.runner.session import Here, run_here
-from matrix.store.claim import claim
+from tests.support.in_process import run_in_process
 from tests.support.sweeps import SmallSweep
 
 
@@ -37,16 +32,6 @@ def chosen(monkeypatch: pytest.MonkeyPatch, module: str, port: int, times: int) 
     monkeypatch.setattr(f"matrix.launchers.{module}.free_port", choose)
 
 
-def result(sweep: SmallSweep) -> Result:
-    prepared, console, folder = prepare(sweep.matrix, None, [], []), Console(), sweep.folder
-    with claim(folder.runners, waiting_at(folder, console)) as own:
-        record = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=False)
-        here = Here(folder, record, prepared.system, None, own, folder.owner(record), None, console)
-        run_here(here, prepared.selected_runs, None, to_settle=[])
-    (found,) = sweep.found().values()
-    return found
-
-
 @pytest.mark.parametrize(
     ("start", "nodes", "module"),
     [
@@ -61,7 +46,7 @@ def test_a_run_is_started_again_on_another_port(
     sweep = SmallSweep(tmp_path, data, start=start, nodes=nodes, ranks_per_node=2 // nodes)
     sweep.write(["fsdp"])
     chosen(monkeypatch, module, taken, times=1)
-    found = result(sweep)
+    found = run_in_process(sweep)
     assert (found.outcome, found.attempt, found.position) == ("completed", 1, 2), found
     logs = sweep.folder.run(found.run).attempt(0).logs
     assert "EADDRINUSE" in "".join(file.read_text(encoding="utf-8") for file in logs.iterdir())
@@ -73,7 +58,7 @@ def test_after_three_ports_the_run_has_failed(
     sweep = SmallSweep(tmp_path, data)
     sweep.write(["fsdp"])
     chosen(monkeypatch, "torchrun", taken, times=9)
-    found = result(sweep)
+    found = run_in_process(sweep)
     assert (found.outcome, found.attempt) == ("launch-failed", 2)
     assert found.reason == (
         "another program has the port of the rendezvous on the first node, as in 2 attempts before with other ports"

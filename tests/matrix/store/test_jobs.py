@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
 from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
 from matrix.store.claim import LostClaimError, claim
 from matrix.store.estimate import ROOM, Expected
 from matrix.store.jobs import job_folders, new_job
 from matrix.store.sweep_folder import SweepFolder
-from tests.support.documents import a_measurement
+from tests.support.documents import a_measurement, a_result
 from tests.support.planning import PlanText
 
 REPEATS = """\
@@ -53,15 +52,7 @@ def test_a_run_whose_end_its_runner_did_not_see_says_nothing_of_how_long_it_took
     def result(run: str) -> Result | None:
         if run not in seconds:
             return None
-        return Result(
-            run=run,
-            attempt=0,
-            outcome=Outcome.COMPLETED,
-            reason="",
-            started="",
-            seconds=seconds[run],
-            measured=a_measurement(1000.0, nodes=1),
-        )
+        return a_result(run, a_measurement(1000.0, nodes=1), seconds=seconds[run])
 
     assert Expected(result, runs).seconds(runs[2]) == ROOM * 40
     del seconds[runs[1].id]

@@ -157,7 +157,7 @@ def test_a_sweep_of_one_row_or_without_results_claims_nothing(five: SweepDocumen
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_false_claims_are_as_rare_as_promised(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Four rows that are equally fast: some row is called fastest in at most 5 % of the sweeps."""
+    """Three rows that are equally fast: some row is called fastest in at most 5 % of the sweeps."""
     draw, claims, sweeps = np.random.default_rng(1), 0, 200
     for number in range(sweeps):
         sweep = SweepDocuments(tmp_path_factory.mktemp(f"sweep{number}"), nodes=(1,), repeats=5)

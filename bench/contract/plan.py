@@ -43,6 +43,11 @@ class Plan(Document):
     cells: list[Cell]
     order: list[str] = Field(description="run ids, shuffled within each repeat, repeat after repeat")
 
+    @property
+    def reference_row(self) -> dict[str, AxisValue]:
+        """Labels of the compared axes of the reference."""
+        return {axis: self.reference[axis] for axis in self.compare}
+
     def settings(self, labels: dict[str, AxisValue]) -> dict[str, AxisValue]:
         """Return the settings among these labels that distinguish a cell, for display: those that vary in the sweep; if
         more than three vary, only those that differ from their axis's first value.

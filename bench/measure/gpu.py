@@ -14,11 +14,11 @@ _NANO, _MILLI = 1e-9, 1e-3
 
 @dataclass(frozen=True)
 class GpuUse:
-    """What a GPU's counters rose by between two readings; None for a counter that the GPU lacks.
+    """A GPU's counters at a moment, or what they rose by between two; None for a counter that the GPU lacks.
 
     Attributes:
         gpu: the GPU's UUID.
-        seconds: time between the readings.
+        seconds: time by the host's monotonic clock, or between the moments.
         joules: energy of the whole board, memory included.
         slowed: seconds with lowered clocks because of the temperature, or of a brake by the host's power supply.
         capped: seconds with lowered clocks to keep the power limit, which is normal under full load.
@@ -31,22 +31,11 @@ class GpuUse:
     slowed: float | None
     capped: float | None
 
-
-@dataclass(frozen=True)
-class GpuReading:
-    """Values of the counters at one moment."""
-
-    gpu: str
-    moment: float
-    joules: float | None
-    slowed: float | None
-    capped: float | None
-
-    def until(self, later: GpuReading) -> GpuUse:
-        """Return what was used between this reading and a later one."""
+    def until(self, later: GpuUse) -> GpuUse:
+        """Return what the counters rose by from this moment to a later one."""
         return GpuUse(
             gpu=self.gpu,
-            seconds=later.moment - self.moment,
+            seconds=later.seconds - self.seconds,
             joules=_risen(self.joules, later.joules),
             slowed=_risen(self.slowed, later.slowed),
             capped=_risen(self.capped, later.capped),
@@ -90,15 +79,15 @@ class GpuCounters:
         except pynvml.NVMLError:
             return None
 
-    def read(self) -> GpuReading:
+    def read(self) -> GpuUse:
         """Wait for the work that is queued, and read the counters."""
         import torch  # noqa: PLC0415
 
         torch.cuda.synchronize(self._device)
         nvml = self._nvml
-        return GpuReading(
+        return GpuUse(
             gpu=self._gpu,
-            moment=time.perf_counter(),
+            seconds=time.perf_counter(),
             joules=self._sum(_MILLI, nvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION),
             slowed=self._sum(
                 _NANO,

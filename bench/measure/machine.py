@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from bench.contract.measured import Machine
-from bench.measure.gpu import GpuCounters, GpuReading, GpuUse
+from bench.measure.gpu import GpuCounters, GpuUse
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _THROTTLES = "cpu[0-9]*/thermal_throttle/*_throttle_count"
@@ -53,7 +53,7 @@ class _Reading:
     own: float
     load: float
     throttles: dict[str, int]
-    gpu: GpuReading | None
+    gpu: GpuUse | None
 
     @classmethod
     def now(cls, counters: GpuCounters | None) -> _Reading:

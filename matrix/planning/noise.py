@@ -37,7 +37,7 @@ def noise(plan: Plan, result: Callable[[str], Result | None]) -> Noise | None:
     cells = {_key(cell.labels): cell for cell in plan.cells if cell.runs}
     compared: dict[tuple[str, ...], list[float]] = {}
     for cell in cells.values():
-        other = cells.get(_key(cell.labels | {axis: plan.reference[axis] for axis in plan.compare}))
+        other = cells.get(_key(cell.labels | plan.reference_row))
         if other is not None and other.runs != cell.runs:
             compared[tuple(cell.runs)] = _differences(cell, other, result)
     several = [values for values in compared.values() if len(values) > 1]
@@ -64,7 +64,7 @@ def has_pairs(plan: Plan, selected: set[str], *, across_nodes: bool) -> bool:
         cell.runs != other.runs
         for same in tables.values()
         for other in same
-        if all(other.labels[axis] == plan.reference[axis] for axis in plan.compare)
+        if plan.reference_row.items() <= other.labels.items()
         for cell in same
     )
 

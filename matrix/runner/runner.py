@@ -63,6 +63,9 @@ class Summary:
         return all(self.outcomes.get(run_id) is Outcome.COMPLETED for run_id in considered)
 
 
+Fault = StuckError | LostHostError | LostClaimError | KeyboardInterrupt
+"""Why a runner stops after an attempt."""
+
 MAY_BE_THE_HOST = (Outcome.CRASHED, Outcome.HUNG, Outcome.LAUNCH_FAILED, Outcome.TIMEOUT)
 """Outcomes that the death of a host can also cause."""
 
@@ -153,29 +156,25 @@ class SweepRunner:
 
     def _attempt(self, run: Run) -> Result:
         """Start a run, on up to `PORTS` ports if other programs have them; write the outcome of the last attempt."""
-        for left in reversed(range(PORTS)):
+        for tried in range(PORTS):
             folder, attempt, start = self._new_attempt(run)
-            if left == PORTS - 1:
+            if tried == 0:
                 self._observer.started(run)
             begin = time.monotonic()
             verdict, fault = self._tried(run, folder, attempt)
             if fault or not verdict.port_taken:
                 break
-            if not left:
-                verdict = replace(
-                    verdict, reason=f"{verdict.reason}, as in {PORTS - 1} attempts before with other ports"
-                )
+        else:
+            verdict = replace(verdict, reason=f"{verdict.reason}, as in {PORTS - 1} attempts before with other ports")
         result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
         if fault:
             raise fault
         return result
 
-    def _tried(
-        self, run: Run, folder: RunFolder, attempt: AttemptFolder
-    ) -> tuple[Verdict, StuckError | LostHostError | LostClaimError | KeyboardInterrupt | None]:
+    def _tried(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> tuple[Verdict, Fault | None]:
         """Make an attempt; return its verdict, and the exception to raise after that is written."""
         kills = oom_kills()
-        fault: StuckError | LostHostError | LostClaimError | KeyboardInterrupt | None = None
+        fault: Fault | None = None
         try:
             launched = self._launcher.start(run, folder, attempt)
         except LaunchError as error:
@@ -192,15 +191,13 @@ class SweepRunner:
             fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
         return verdict, fault
 
-    def _ended(
-        self, run: Run, attempt: AttemptFolder, launched: Launched
-    ) -> tuple[Attempted, list[str], StuckError | LostClaimError | KeyboardInterrupt | None]:
+    def _ended(self, run: Run, attempt: AttemptFolder, launched: Launched) -> tuple[Attempted, list[str], Fault | None]:
         """Follow a run and end its processes.
 
         Returns how it ended, a sentence for each host where that is unknown, and the exception to raise after its
         outcome is written.
         """
-        fault: StuckError | LostClaimError | KeyboardInterrupt | None = None
+        fault: Fault | None = None
         try:
             ending = self._follow(run, attempt, launched)
         except (KeyboardInterrupt, LostClaimError) as error:

@@ -87,7 +87,7 @@ _SETS = ("provenance.devices",)
 """Lists that agree if they have the same members, however many of each."""
 
 
-def may_differ(axes: Iterable[str], kind: Kind) -> frozenset[str]:
+def _may_differ(axes: Iterable[str], kind: Kind) -> frozenset[str]:
     """Return the attributes in which cells with different values of these axes differ on purpose."""
     follow = {attribute for axis in axes for attribute in _FOLLOWS.get(axis, (f"training.{axis}",))}
     return frozenset(follow - {"tokens_per_step"} if kind == "losses" else follow)
@@ -99,7 +99,7 @@ def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]], axes: Iter
     Those that follow from `axes`, in which the runs differ on purpose, may differ.
     """
     axes = tuple(axes)
-    excused = may_differ(axes, kind)
+    excused = _may_differ(axes, kind)
     of_run, of_measured = (tuple(name for name in names if name not in excused) for names in ATTRIBUTES[kind])
     names = of_run + of_measured
     get_asked, get_measured = attrgetter(*of_run), attrgetter(*of_measured)

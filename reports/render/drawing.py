@@ -49,5 +49,4 @@ def add_legend(figure: Figure, axes: Axes, notes: list[str]) -> None:
 
 def caution_names(table: Table) -> list[str]:
     """Return a note with the names of the table's cautions, or none."""
-    names = dict.fromkeys(str(notice.caution) for notice in table.notices)
-    return [f"Cautions: {', '.join(names)} (explained in the report)."] if names else []
+    return [f"Cautions: {', '.join(table.cautions)} (explained in the report)."] if table.cautions else []

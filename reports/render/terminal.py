@@ -31,8 +31,7 @@ def print_report(written: WrittenReport, console: Console) -> None:
         for sentence in table.findings:
             console.print(Text(sentence))
         if table.notices:
-            names = dict.fromkeys(str(notice.caution) for notice in table.notices)
-            console.print(Text(f"cautions: {', '.join(names)}", style="yellow"))
+            console.print(Text(f"cautions: {', '.join(table.cautions)}", style="yellow"))
         console.print()
     if len(written.tables) > MOST_TABLES:
         console.print(f"{len(written.tables) - MOST_TABLES} more tables are in the report.\n")

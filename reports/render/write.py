@@ -12,6 +12,7 @@ from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS
 from reports.render.markdown import REPORT
 from reports.tables.answers import answers
+from reports.tables.comparability import Comparability
 from reports.tables.figures import tally
 from reports.tables.job_cost import cost
 from reports.tables.tables import Table, tables
@@ -44,8 +45,9 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
 
     """
     loaded = load(sweep)
-    made = tables(loaded)
-    report = Report(sweep, loaded, made, _summary(loaded), answers(loaded, made), problems=loaded.problems)
+    comparability = Comparability(loaded)
+    made = tables(comparability)
+    report = Report(sweep, loaded, made, _summary(loaded), answers(comparability, made), problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:
         export = exporter.export(report)
@@ -61,7 +63,7 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
         raise ReportError(
             f"the report cannot be written to {out}: {error.strerror or error}: choose another folder with --out"
         ) from error
-    cautions = dict.fromkeys(notice.caution for table in made for notice in table.notices)
+    cautions = dict.fromkeys(caution for table in made for caution in table.cautions)
     return WrittenReport(
         report=out / REPORT,
         files=[out / name for name in contents],

@@ -8,12 +8,12 @@ from itertools import groupby
 from math import comb, isfinite
 
 from bench.contract.outcomes import Caution, Outcome
-from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, ratio
 from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
 from reports.tables.comparability import Comparability
 from reports.tables.figures import Figure, mean_of
+from reports.tables.findings import by_verdict
 from reports.tables.grid import CellRuns, Row
 from reports.tables.metrics import METRICS
 from reports.tables.tables import Table
@@ -54,16 +54,15 @@ class _Rival:
     is_slower: bool
 
 
-def answers(sweep: LoadedSweep, made: Sequence[Table]) -> list[str]:
+def answers(comparability: Comparability, made: Sequence[Table]) -> list[str]:
     """Return what was found on speed, loss and memory, table by table, and what could not be told."""
-    comparability = Comparability(sweep)
     return [sentence for table in made for sentence in _of_table(table, comparability)]
 
 
 def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
     places = list(_places(table))
     by_nodes = {nodes: list(of_nodes) for nodes, of_nodes in groupby(places, lambda place: place.nodes)}
-    if any(notice.caution is Caution.OVERSUBSCRIBED for notice in table.notices):
+    if Caution.OVERSUBSCRIBED in table.cautions:
         if any(len(of_nodes) > 1 for of_nodes in by_nodes.values()):
             yield (
                 f"{table.grid.title}: a demonstration. More ranks than cores ran ({Caution.OVERSUBSCRIBED}), so its "
@@ -71,7 +70,7 @@ def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
             )
     else:
         yield from _speeds(table, by_nodes, comparability)
-    yield from _losses(table)
+    yield from _losses(table, places)
     yield from _memory(table)
 
 
@@ -145,7 +144,7 @@ def _lead(table: Table, fastest: _Place, rivals: list[_Rival], apart: list[str],
 
 
 def _doubts(table: Table) -> str:
-    names = [str(caution) for caution in _DOUBTS if any(notice.caution is caution for notice in table.notices)]
+    names = [caution for caution in _DOUBTS if caution in table.cautions]
     return f" (the table has the cautions {', '.join(names)})" if names else ""
 
 
@@ -185,30 +184,33 @@ def _needed(made: Comparison, pairs: int) -> str:
     return f"more than {_MOST_REPEATS} repeats (a ratio of {made.estimate.value:.3f})"
 
 
-def _losses(table: Table) -> Iterator[str]:
+_LOSSES = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFERENCE: "no difference seen"}
+
+
+def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
     """Say which validation losses differ from the reference's, after the same tokens on the same nodes."""
-    found: list[tuple[str, Figure]] = []
-    for place in _places(table):
+    compared = list(_loss_differences(table, places))
+    found = verdicts([(made.estimate.value, made.p_value) for _, made in compared])
+    style = _METRICS["loss_difference"]
+    names = [
+        place if verdict is Verdict.NO_DIFFERENCE else f"{place} ({style.text(made.estimate)})"
+        for (place, made), verdict in zip(compared, found, strict=True)
+    ]
+    if said := by_verdict(names, found, _LOSSES):
+        yield f"{table.grid.title}: validation loss minus {table.reference.label}'s after the same tokens: {said}."
+
+
+def _loss_differences(table: Table, places: list[_Place]) -> Iterator[tuple[str, Comparison]]:
+    """Yield the cells with a difference that can be judged; pure bf16 is too coarse for it."""
+    for place in places:
         figure = _figure(table, "loss_difference", place)
-        if figure is None or figure.differing or figure.comparison is None or not isfinite(figure.estimate.value):
+        made = figure.comparison if figure and not figure.differing else None
+        if made is None or made.rule is Rule.ITSELF or not isfinite(made.estimate.value):
             continue
-        base = table.reference.row.cells[place.nodes] if table.reference.row else place.cell
-        in_bf16 = any(record["precision"] == "bf16" for cell in (place.cell, base) for record in cell.completed)
-        if figure.comparison.rule is not Rule.ITSELF and not in_bf16:
-            found.append((f"{place.row.label} on {counted(place.nodes, 'node')}", figure))
-    compared = [(figure.estimate.value, figure.comparison.p_value) for _, figure in found if figure.comparison]
-    style, reference = _METRICS["loss_difference"], table.reference.label
-    parts = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFERENCE: "no difference seen"}
-    judged = list(zip(found, verdicts(compared), strict=True))
-    texts = []
-    for verdict, title in parts.items():
-        cells = [(name, figure) for (name, figure), each in judged if each is verdict]
-        if cells:
-            shown = [f"{name} ({style.text(figure.estimate)})" for name, figure in cells]
-            names = [name for name, _ in cells] if verdict is Verdict.NO_DIFFERENCE else shown
-            texts.append(f"{title}: {', '.join(names)}")
-    if texts:
-        yield f"{table.grid.title}: validation loss minus {reference}'s after the same tokens: {'; '.join(texts)}."
+        assert table.reference.row is not None, "there is a difference to it"
+        cells = (place.cell, table.reference.row.cells[place.nodes])
+        if not any(record["precision"] == "bf16" for cell in cells for record in cell.completed):
+            yield f"{place.row.label} on {counted(place.nodes, 'node')}", made
 
 
 def _memory(table: Table) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.contract.outcomes import Caution
 from reports.data.words import counted
@@ -43,15 +43,20 @@ def findings(compared: Sequence[Named], reference: str, notices: Sequence[Notice
         return [f"No verdict on speed: {Caution.OVERSUBSCRIBED}, so these times are no finding about what is compared."]
     found = verdicts([(math.log(made.estimate.value), made.p_value) for _, made in others])
     tested = sum(made.p_value is not None for _, made in others)
-    by_verdict = {
-        verdict: [name for (name, _), each in zip(others, found, strict=True) if each is verdict] for verdict in _SHOWN
-    }
-    parts = [f"{_SHOWN[verdict]}: {', '.join(names)}" for verdict, names in by_verdict.items() if names]
     sentences = [
         f"Tokens/s over {reference}'s on the same nodes, adjusted for {counted(tested, 'comparison')} "
-        f"(Holm, {ALPHA:.0%}): {'; '.join(parts)}."
+        f"(Holm, {ALPHA:.0%}): {by_verdict([name for name, _ in others], found, _SHOWN)}."
     ]
     return sentences + _could_have_seen([made for _, made in others])
+
+
+def by_verdict(names: Sequence[str], found: Sequence[Verdict], titles: Mapping[Verdict, str]) -> str:
+    """Return `faster: a, b; slower: c`, in the order of the titles; a verdict without a title is left out."""
+    named = {
+        title: [name for name, each in zip(names, found, strict=True) if each is verdict]
+        for verdict, title in titles.items()
+    }
+    return "; ".join(f"{title}: {', '.join(of_title)}" for title, of_title in named.items() if of_title)
 
 
 def _could_have_seen(compared: Sequence[Comparison]) -> list[str]:

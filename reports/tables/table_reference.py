@@ -40,4 +40,4 @@ def reference_of(grid: Grid, plan: Plan) -> TableReference:
         labels = row.labels | {"cuda_streams": row.cuda_streams}
         if all(plan.reference.get(axis, value) == value for axis, value in labels.items()):
             return TableReference(row.label, nodes, row)
-    return TableReference(", ".join(axis_text(axis, plan.reference[axis]) for axis in plan.compare), nodes, None)
+    return TableReference(", ".join(axis_text(axis, label) for axis, label in plan.reference_row.items()), nodes, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.data.frame import LoadedSweep
+from bench.contract.outcomes import Caution
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
@@ -74,14 +74,19 @@ class Table:
     findings: list[str]
     """What the comparisons of rows on the same nodes show, in sentences, and how to take the intervals."""
 
+    @property
+    def cautions(self) -> list[Caution]:
+        """Cautions of its notices, each once."""
+        return list(dict.fromkeys(notice.caution for notice in self.notices))
 
-def tables(sweep: LoadedSweep) -> list[Table]:
+
+def tables(comparability: Comparability) -> list[Table]:
     """Return all scaling tables of a sweep, in the order of its plan."""
-    comparability = Comparability(sweep)
-    return [_table(grid, sweep, comparability) for grid in grids(sweep)]
+    return [_table(grid, comparability) for grid in grids(comparability.sweep)]
 
 
-def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Table:
+def _table(grid: Grid, comparability: Comparability) -> Table:
+    sweep = comparability.sweep
     reference = reference_of(grid, sweep.plan)
     footnotes: dict[str, int] = {}
     unequal = unequal_tokens(grid)
@@ -104,7 +109,7 @@ def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Tabl
         if not metric.optional or any(cell.figure for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
-    cautions = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
+    noticed = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
     return Table(
         grid,
         caption(grid, sweep),
@@ -112,9 +117,9 @@ def _table(grid: Grid, sweep: LoadedSweep, comparability: Comparability) -> Tabl
         layouts,
         blocks,
         list(footnotes),
-        cautions,
+        noticed,
         [
-            *findings(_compared(grid, blocks), reference.label, cautions),
+            *findings(_compared(grid, blocks), reference.label, noticed),
             *([PLAIN] if any(cell.has_interval for block in blocks for line in block.cells for cell in line) else []),
         ],
     )

@@ -7,7 +7,7 @@ from reports.data.columns.base import Column, gib
 from reports.data.columns.recorded import MeasuredColumns, recorded, with_others
 
 
-def _kwh_per_billion(found: Measured) -> float | None:
+def _kwh_per_billion(found: Measured, _: int) -> float | None:
     if found.machine is None or found.machine.gpu_joules is None:
         return None
     return found.machine.gpu_joules / found.window.tokens * 1e9 / 3.6e6
@@ -173,7 +173,7 @@ _MACHINE: MeasuredColumns = (
     Column(
         "gpu_kwh_per_billion_tokens",
         "`gpu_energy_j / window_tokens`, in kWh per 10^9 tokens: processors, network and cooling are not in it",
-        lambda found, _: _kwh_per_billion(found),
+        _kwh_per_billion,
     ),
     recorded(
         "throttled_gpus",

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.contract.outcomes import Caution
-from bench.measure.gpu import GpuCounters, GpuReading, GpuUse
+from bench.measure.gpu import GpuCounters, GpuUse
 from bench.measure.machine import MachineUse, machine_state
 
 IDLE = MachineUse(cores=4, seconds=10.0, idle=40.0, own=0.0, load=0.0, throttled=None)
@@ -63,7 +63,7 @@ def test_units_and_missing_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
     read = GpuCounters(pynvml, object(), torch.device("cuda", 0), "GPU-1").read()
     assert (read.joules, read.slowed, read.capped) == (2.5, 2.0, None)
-    later = GpuReading("GPU-1", read.moment + 2.0, 10.5, 2.25, None)
+    later = GpuUse("GPU-1", read.seconds + 2.0, 10.5, 2.25, None)
     assert read.until(later) == GpuUse("GPU-1", pytest.approx(2.0), 8.0, 0.25, None)
 
 

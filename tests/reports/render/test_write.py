@@ -16,6 +16,7 @@ from reports.render.scaling_plot import scaling_plot
 from reports.render.style import looks
 from reports.render.terminal import print_report
 from reports.render.write import write_report
+from reports.tables.comparability import Comparability
 from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments
 
@@ -76,7 +77,7 @@ def test_plots_are_whole_pictures_with_the_ideal_line_and_the_cautions(filled: S
 
 
 def test_the_ideal_line_starts_at_the_reference_and_doubles_with_the_nodes(filled: SweepDocuments) -> None:
-    (table,) = tables(load(filled.write()))
+    (table,) = tables(Comparability(load(filled.write())))
     (axes,) = scaling_plot(table, looks(["fsdp", "federated"])).axes
     (ideal,) = [line for line in axes.get_lines() if line.get_gid() == "ideal"]
     assert list(ideal.get_xdata()) == [1, 2]
@@ -86,7 +87,7 @@ def test_the_ideal_line_starts_at_the_reference_and_doubles_with_the_nodes(fille
 def test_error_bars_are_inside_the_axes_but_for_ends_far_from_their_value(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0, 3000.0])
     sweep.run("fsdp", 2, speeds=[10.0, 4000.0, 8000.0])  # the interval spans many decades
-    (table,) = tables(load(sweep.write()))
+    (table,) = tables(Comparability(load(sweep.write())))
     (axes,) = scaling_plot(table, looks(["fsdp"])).axes
     low, high = axes.get_ylim()
     (bars,) = (container for container in axes.containers if container.has_yerr)
@@ -100,7 +101,7 @@ def test_error_bars_are_inside_the_axes_but_for_ends_far_from_their_value(sweep:
 
 def test_the_loss_of_a_step_is_weighted_by_the_groups_tokens(filled: SweepDocuments) -> None:
     # (5 * 300 + 4 * 100) / 400 = 4.75 and (3 * 300 + 2.5 * 100) / 400 = 2.875
-    (table,) = tables(load(filled.write()))
+    (table,) = tables(Comparability(load(filled.write())))
     figure, problems = loss_plot(table, filled.path, looks(["fsdp", "federated"]))
     (axes,) = figure.axes
     assert problems == []

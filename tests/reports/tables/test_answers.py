@@ -10,6 +10,7 @@ import pytest
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
 from reports.tables.answers import answers
+from reports.tables.comparability import Comparability
 from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments, a_measurement
 
@@ -17,8 +18,8 @@ STEADY = (1.0, 1.01, 0.99, 1.005, 0.995)
 
 
 def found(sweep: SweepDocuments) -> list[str]:
-    loaded = load(sweep.write())
-    return answers(loaded, tables(loaded))
+    comparability = Comparability(load(sweep.write()))
+    return answers(comparability, tables(comparability))
 
 
 def on_speed(sweep: SweepDocuments) -> list[str]:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from bench.contract.outcomes import Caution
 from reports.data.frame import load
+from reports.tables.comparability import Comparability
 from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments, a_measurement
 
 
 def found(sweep: SweepDocuments) -> dict[Caution, str]:
-    (table,) = tables(load(sweep.write()))
+    (table,) = tables(Comparability(load(sweep.write())))
     return {notice.caution: notice.detail for notice in table.notices}
 
 
@@ -16,7 +17,7 @@ def test_the_runs_own_cautions_name_where_they_apply_and_what_to_do(sweep: Sweep
     sweep.run("fsdp", 2, speeds=[1000.0] * 3, cautions=[Caution.CPU_MEMORY, Caution.OVERSUBSCRIBED])
     cautions = found(sweep)
     assert (cautions[Caution.OVERSUBSCRIBED], cautions[Caution.CPU_MEMORY]) == ("on 2 nodes", "")
-    (table,) = tables(load(sweep.path))
+    (table,) = tables(Comparability(load(sweep.path)))
     assert Caution.OVERSUBSCRIBED.remedy in table.notices[0].text
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import load
+from reports.tables.comparability import Comparability
 from reports.tables.tables import long_form, tables
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import START, SweepDocuments, a_measurement
@@ -123,7 +124,7 @@ def test_the_caption_says_what_was_run(sweep: SweepDocuments) -> None:
 def test_every_batch_size_has_a_table(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0])
     sweep.run("fsdp", 1, speeds=[1500.0], batch=8)
-    titles = [table.grid.title for table in tables(load(sweep.write()))]
+    titles = [table.grid.title for table in tables(Comparability(load(sweep.write())))]
     assert titles == ["llama-tiny, batch size 4", "llama-tiny, batch size 8"]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from reports.data.frame import load
+from reports.tables.comparability import Comparability
 from reports.tables.tables import Table, tables
 from tests.support.documents import SweepDocuments
 
 
 def all_tables(sweep: SweepDocuments) -> list[Table]:
     """The tables of a sweep, which is written first."""
-    return tables(load(sweep.write()))
+    return tables(Comparability(load(sweep.write())))
 
 
 def the_table(sweep: SweepDocuments) -> Table:

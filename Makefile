@@ -1,9 +1,9 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
-# Two halves that take about as long; the first has all tests of the pool of ranks, of which one is enough.
+# Two parts that take about as long; the first has all tests of the pool of ranks, of which one is enough.
 test-ranks := tests/bench tests/reports tests/containers
-test-ranks += $(addprefix tests/matrix/,check cli config launchers planning schedulers store)
+test-ranks += $(addprefix tests/matrix/,launchers schedulers store)
 test-sweeps := $(addprefix --ignore=,$(test-ranks))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers
@@ -41,8 +41,9 @@ test: $(VENV)/.installed-test ## everything that checks the project, but for wha
 	$(MAKE) -j2 test-ranks test-sweeps test-style # where one waits the other works
 	$(BIN)/pytest -m alone
 
+test-sweeps: workers := -n 2 --dist worksteal # mostly runs that wait for each other
 test-ranks test-sweeps: test-%: $(VENV)/.installed-test
-	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(test-$*)
+	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(workers) $(test-$*)
 
 test-style: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from matrix.store.sweep_folder import read_own, timestamp
 
 BEAT_EVERY = 20.0  # seconds
 LOST_AFTER = 120.0  # seconds without a beat after which a runner that is not in /proc here is considered dead
-TAKING = 1.0  # seconds in which a runner that has taken a number without hard links completes its file
+TAKING = 20.0  # seconds that a runner on a busy host may need between taking a number without hard links and its file
 
 
 class Runner(Document):
@@ -188,10 +188,11 @@ def holder(folder: Path, now: Callable[[Path], float] = time_here) -> Runner | N
 def _read(file: Path) -> Runner:
     deadline = time.monotonic() + TAKING
     while True:
+        was_empty = file.stat().st_size == 0  # asked first: the file may be completed while it is read
         try:
             return read_own(file, Runner)
         except ValueError:
-            if file.stat().st_size or time.monotonic() > deadline:
+            if not was_empty or time.monotonic() > deadline:
                 raise
         time.sleep(0.05)
 

@@ -102,6 +102,7 @@ def test_an_agent_ends_with_what_started_it(tmp_path: Path) -> None:
     assert kept(AttemptFolder(agents.folder), OF_NODE, known={}) == {}, "it did not end by itself"
 
 
+@pytest.mark.soak  # make cluster-test ends agents of several nodes
 def test_an_agent_that_is_asked_to_end_says_by_which_signal(data: Path, tmp_path: Path) -> None:
     run = make_run(data, (1, 1, 1), steps=1_000_000, warmup_steps=0)
     agents = Agents(run, tmp_path / "attempt")

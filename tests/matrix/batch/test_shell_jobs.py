@@ -105,6 +105,7 @@ def test_a_killed_follower_costs_nothing(shell_sweep: ShellSweep) -> None:
     assert all(result.attempt == 0 for result in shell_sweep.found().values()), "nothing was run twice"
 
 
+@pytest.mark.soak  # make cluster-test does both under Slurm
 def test_a_run_that_takes_two_jobs_with_it_is_given_up(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["ddp"], steps=LONG)
     follower = shell_sweep.begin()
@@ -168,6 +169,7 @@ def test_a_killed_supervisor_takes_its_job_with_it(shell_sweep: ShellSweep) -> N
     assert shell_sweep.spooled(job.submitted.id).state()[0] == "KILLED"
 
 
+@pytest.mark.soak
 def test_the_end_of_a_jobs_time(tmp_path: Path, data: Path) -> None:
     """The run under way is interrupted with the reason; `retries: 0` leaves it."""
     sweep = ShellSweep(tmp_path, data, shell={"job_minutes": 3, "retries": 0})

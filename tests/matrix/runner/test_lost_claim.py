@@ -172,6 +172,7 @@ def test_an_attempt_belongs_to_one_runner(
     assert (found.attempt, found.outcome) == (1, Outcome.COMPLETED if is_lost else Outcome.LAUNCH_FAILED)
 
 
+@pytest.mark.soak
 def test_a_stopped_runner_wakes_up(tmp_path: Path, data: Path) -> None:
     """Real processes: the runner is stopped until the next one has completed its run."""
     small = SmallSweep(tmp_path, data)

@@ -37,7 +37,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, module: str, port: int, times: int) 
     [
         pytest.param("exec", 1, "torchrun", id="an agent's"),
         pytest.param("warm", 2, "torchrun", id="an agent's of two", marks=pytest.mark.soak),
-        pytest.param("warm", 1, "warm", id="rank 0's"),
+        pytest.param("warm", 1, "warm", id="rank 0's", marks=pytest.mark.soak),
     ],
 )
 def test_a_run_is_started_again_on_another_port(
@@ -52,6 +52,7 @@ def test_a_run_is_started_again_on_another_port(
     assert "EADDRINUSE" in "".join(file.read_text(encoding="utf-8") for file in logs.iterdir())
 
 
+@pytest.mark.soak
 def test_after_three_ports_the_run_has_failed(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:

@@ -53,7 +53,8 @@ def test_a_sweep_imports_nothing_from_where_it_is_called(tmp_path: Path, data: P
     assert "-P -m bench.start agent" in sweep.run("--dry-run")
 
 
-@pytest.mark.parametrize("start", ["warm", pytest.param("exec", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("start", ["warm", "exec"])
 def test_a_killed_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path: Path, data: Path, start: str) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

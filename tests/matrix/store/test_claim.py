@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,13 @@ def test_a_dead_runner_does_not_hold_the_sweep(tmp_path: Path) -> None:
         assert own.number == 2
 
 
-def test_a_claim_that_cannot_be_read_is_held_until_it_is_old(tmp_path: Path) -> None:
+def test_a_claim_that_cannot_be_read_is_held_until_it_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "000001.json"
-    file.write_text("", encoding="utf-8")
-    with pytest.raises(InputError, match=r"000001\.json: cannot be read"):
-        holder(tmp_path)
+    monkeypatch.setattr(ownership, "TAKING", 0.1)
+    for content in ("", "{"):
+        file.write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=r"000001\.json: cannot be read"):
+            holder(tmp_path)
     past = time.time() - ownership.LOST_AFTER - 1
     os.utime(file, (past, past))
     assert holder(tmp_path) is None
@@ -162,6 +165,35 @@ def test_one_at_a_time_without_hard_links(tmp_path: Path) -> None:
     takers = [subprocess.Popen([sys.executable, "-c", without, str(tmp_path / "runners")]) for _ in range(3)]
     assert [taker.wait(60) for taker in takers] == [0, 0, 0]
     assert len(list((tmp_path / "runners").glob("*.released"))) == 30
+
+
+def test_a_runner_without_hard_links_may_be_slow_to_complete_its_file(tmp_path: Path) -> None:
+    """Between the two steps that take a number a busy host may run other processes for seconds."""
+    runner = Runner.this()
+    file = tmp_path / "000001.json"
+    file.touch()
+    completes = threading.Timer(3, write_document, (file, runner))
+    completes.start()
+    try:
+        assert holder(tmp_path) == runner
+    finally:
+        completes.join()
+
+
+def test_a_file_may_be_completed_just_after_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Runner.this()
+    file = tmp_path / "000001.json"
+    file.touch()
+    read = ownership.read_own
+
+    def read_then_complete(path: Path, kind: type[Runner]) -> Runner:
+        try:
+            return read(path, kind)
+        finally:
+            write_document(file, runner)
+
+    monkeypatch.setattr(ownership, "read_own", read_then_complete)
+    assert holder(tmp_path) == runner
 
 
 def test_a_runner_in_another_pid_namespace_lives_while_it_beats(tmp_path: Path) -> None:

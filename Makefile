@@ -41,9 +41,8 @@ test: $(VENV)/.installed-test ## everything that checks the project, but for wha
 	$(MAKE) -j2 test-ranks test-sweeps test-style # where one waits the other works
 	$(BIN)/pytest -m alone
 
-test-sweeps: workers := -n 2 --dist worksteal # mostly runs that wait for each other
 test-ranks test-sweeps: test-%: $(VENV)/.installed-test
-	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(workers) $(test-$*)
+	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(test-$*)
 
 test-style: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -97,7 +97,7 @@ def test_an_agent_ends_with_what_started_it(tmp_path: Path) -> None:
     assert shell.stdout is not None
     agent = int(shell.stdout.readline())
     shell.kill()
-    shell.communicate(timeout=60)
+    shell.communicate(timeout=200)
     until(lambda: not is_alive(agent))
     assert kept(AttemptFolder(agents.folder), OF_NODE, known={}) == {}, "it did not end by itself"
 
@@ -109,7 +109,7 @@ def test_an_agent_that_is_asked_to_end_says_by_which_signal(data: Path, tmp_path
     agent, attempt = agents.start("--node", "0", *agents.forking), AttemptFolder(agents.folder)
     until(lambda: (beat := attempt.last_heartbeat()) is not None and beat.step > 0)
     agent.terminate()
-    agent.communicate(timeout=60)
+    agent.communicate(timeout=200)
     assert agent.returncode == 128 + signal.SIGTERM
     assert signalled(kept(attempt, OF_NODE, known={})[0]) == -signal.SIGTERM
 
@@ -134,6 +134,6 @@ def test_a_node_knows_its_place_by_its_schedulers_name_or_its_own() -> None:
 def test_what_an_agent_cannot_do_is_said_in_a_sentence(options: list[str], said: str, tmp_path: Path) -> None:
     agents = Agents(make_run(tmp_path, (1, 1, 2)), tmp_path / "attempt")
     agent = agents.start(*options, SLURMD_NODENAME="three")
-    assert said in agent.communicate(timeout=60)[0]
+    assert said in agent.communicate(timeout=200)[0]
     assert agent.returncode == 2
     assert not agents.folder.exists()

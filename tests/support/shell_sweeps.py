@@ -14,7 +14,7 @@ from matrix.host.processes import owned
 from matrix.schedulers.shell.spool import SpooledJob
 from matrix.store.jobs import JobFolder, job_folders
 from matrix.store.settle import earlier_results
-from tests.support.sweeps import COMMAND, SmallSweep, wait_for
+from tests.support.sweeps import COMMAND, PATIENCE, SmallSweep, wait_for
 
 FAST = {"poll_seconds": 0.1, "warn_seconds": 1, "job_minutes": 5}
 
@@ -40,7 +40,7 @@ class ShellSweep(SmallSweep):
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Call xffl-bench to its end."""
         return subprocess.run(
-            [*COMMAND, *words], env=self.variables, capture_output=True, text=True, timeout=120, check=False
+            [*COMMAND, *words], env=self.variables, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
     def by_hand(self, script: Path) -> str:

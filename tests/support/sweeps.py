@@ -20,6 +20,7 @@ from matrix.host.processes import owned
 from matrix.store.sweep_folder import SweepFolder
 
 FOREVER = 1_000_000
+PATIENCE = 200.0  # seconds until a test gives up: a busy machine must not fail it
 COMMAND = [sys.executable, "-m", "matrix"]
 
 
@@ -83,13 +84,13 @@ class SmallSweep:
     def command(self, *options: str) -> list[str]:
         return [*COMMAND, "run", str(self.matrix), "--results", str(self.results), *options]
 
-    def run(self, *options: str, expect: int = 0, timeout: float = 100) -> str:
+    def run(self, *options: str, expect: int = 0, timeout: float = PATIENCE) -> str:
         """Run to the end; returns what was printed."""
         return self._printed(self.command(*options), expect, timeout)
 
     def call(self, *words: str, expect: int = 0) -> str:
         """Call another command; returns what was printed."""
-        return self._printed([*COMMAND, *words], expect, timeout=100)
+        return self._printed([*COMMAND, *words], expect, timeout=PATIENCE)
 
     def _printed(self, command: list[str], expect: int, timeout: float) -> str:
         done = subprocess.run(
@@ -130,7 +131,7 @@ class SmallSweep:
                     return run_id
             return None
 
-        found = wait_for(look, 120)
+        found = wait_for(look, PATIENCE)
         assert found is not None
         return found
 
@@ -164,7 +165,7 @@ def odd_data(data: Path, folder: Path) -> Path:
     return folder
 
 
-def wait_for(condition: Callable[[], object], timeout: float = 60) -> object:
+def wait_for(condition: Callable[[], object], timeout: float = PATIENCE) -> object:
     """What the condition becomes once it is true, or what it is after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()) and time.monotonic() < deadline:

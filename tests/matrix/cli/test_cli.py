@@ -20,7 +20,7 @@ from tests.support.sweeps import SmallSweep
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "matrix", *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "matrix", *arguments], capture_output=True, text=True, timeout=200, check=False
     )
 
 
@@ -45,7 +45,7 @@ def test_nothing_heavy_is_imported_on_a_login_node(written_sweep: SmallSweep) ->
         ["schema", "matrix"],
     ):
         program = IMPORTS.format(arguments=["xffl-bench", *arguments])
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stderr.endswith("heavy: []\n"), (arguments, done.stderr)
 
@@ -57,7 +57,7 @@ def planned(sweep: SmallSweep) -> str:
         "import matrix.cli.app\nmatrix.cli.app.app(standalone_mode=False)\n"
         "heavy = {'torch', 'pandas', 'scipy', 'numpy'} & sys.modules.keys()\nassert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

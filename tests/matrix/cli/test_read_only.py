@@ -50,7 +50,7 @@ def sweep(tmp_path: Path) -> SweepDocuments:
 
 def call(sweep: SweepDocuments, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", READ_ONLY, str(sweep.path.parent), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
 def test_status_writes_nothing(sweep: SweepDocuments) -> None:

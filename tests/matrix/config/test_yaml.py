@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-from matrix.config.load import load_sweep
 from matrix.config.system import load_system
 from matrix.config.yamlfile import LARGEST, read_yaml
 from matrix.errors import InputError
@@ -136,26 +132,3 @@ def test_a_sweep_records_the_text_that_was_read(tmp_path: Path) -> None:
     assert (record.matrix, record.system) == (MATRIX, SYSTEM % "threads_per_rank: 1")
     for end in ends:
         os.close(end)
-
-
-SCALARS = st.sampled_from(
-    ["2024-02-30", "0x_", "!!int abc", "1" * 5000, "[" * 500, "~nosuchuser", "\0", "\\ud800", "[/x]", "*a", "&a", "<<",
-     "1e999", "-1", "9223372036854775808", "a=b", "$x_{", "{", "}", ":", "- ", "? ", "!!set", "%YAML 1.1", "\t", "'"]
-)  # fmt: skip
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-@example(None)
-def test_no_change_of_a_matrix_file_is_a_traceback(tmp_path: Path, data: st.DataObject | None) -> None:
-    """Random pieces of it replaced by what has been seen to break readers."""
-    text = MATRIX
-    for _ in range(data.draw(st.integers(1, 3)) if data else 0):
-        assert data is not None
-        begin = data.draw(st.integers(0, len(text)))
-        end = min(len(text), begin + data.draw(st.integers(0, 12)))
-        text = text[:begin] + data.draw(SCALARS | st.text(max_size=3)) + text[end:]
-    path = tmp_path / "matrix.yaml"
-    path.write_text(text, encoding="utf-8", errors="replace")
-    with suppress(InputError):
-        load_sweep(path)

@@ -227,7 +227,7 @@ def test_a_node_that_is_reached_after_the_end_starts_nothing(tmp_path: Path, xff
             env=os.environ | over_ssh.variables,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
     assert done.returncode == 1

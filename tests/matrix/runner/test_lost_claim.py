@@ -189,13 +189,13 @@ def test_a_stopped_runner_wakes_up(tmp_path: Path, data: Path) -> None:
         os.kill(first.pid, signal.SIGSTOP)
         os.kill(small.ranks()[0], signal.SIGSTOP)  # the run cannot complete meanwhile
         done = subprocess.run(
-            command("here"), capture_output=True, text=True, timeout=100, env=small.variables, check=False
+            command("here"), capture_output=True, text=True, timeout=200, env=small.variables, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "waiting for it" in done.stdout
         before = everything_in(small.folder.path / "runs")
         os.kill(first.pid, signal.SIGCONT)
-        output, _ = first.communicate(timeout=60)
+        output, _ = first.communicate(timeout=200)
     finally:
         if first.poll() is None:
             kill(first.pid)

@@ -64,7 +64,7 @@ def test_a_killed_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path:
     sweep.training_run()
     assert list(temporary.iterdir()) == [], "while it runs"
     kill(sweep.agents()[0])
-    runner.communicate(timeout=120)
+    runner.communicate(timeout=200)
     (outcome,) = sweep.outcomes().values()
     assert outcome == "crashed"
     assert list(temporary.iterdir()) == []

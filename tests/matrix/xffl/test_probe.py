@@ -199,7 +199,7 @@ def test_ranks_end_well_or_fail_or_are_ended(
 ) -> None:
     # In a process of its own: the ranks' output goes where that of a forked process of pytest would not.
     words = [sys.executable, "-c", RANKS, str(tmp_path), program]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"seen": seen, "failure": failure, "stuck": stuck}
     for rank in range(2):

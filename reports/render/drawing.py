@@ -13,22 +13,23 @@ from reports.tables.grid import Row
 from reports.tables.tables import Table
 
 # Inches; the last four say what a plot of many strategies or notes needs.
-_WIDTH, _HEIGHT = 7.2, 4.8
+_WIDTH, _HEIGHT, _PANEL = 7.2, 4.8, 4.4
 _LEAST_AXES, _LEGEND_ENTRY, _NOTE_LINE, _TITLE_AND_LABELS = 2.5, 0.2, 0.15, 1.2
 
 REFERENCE_LINE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (6, 3)), "linewidth": 1.2}
 """Style of lines that are not measured: ideal scaling, the lower bound of a loss."""
 
 
-def new_figure(title: str) -> tuple[Figure, Axes]:
-    """Return an empty figure under a title, with its axes."""
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = figure.add_subplot()
-    figure.suptitle(fill(title, 70), fontsize=11, x=0.02, ha="left")
-    axes.grid(visible=True, color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+def new_figure(title: str, panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure under a title, with its axes side by side; they share the vertical axis."""
+    figure = Figure(figsize=(_WIDTH + (panels - 1) * _PANEL, _HEIGHT), layout="constrained")
+    figure.suptitle(fill(title, 70 * panels), fontsize=11, x=0.02, ha="left")
+    row = list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+    for axes in row:
+        axes.grid(visible=True, color="0.9", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, row
 
 
 def row_line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
@@ -38,9 +39,9 @@ def row_line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
 
 
 def add_legend(figure: Figure, axes: Axes, notes: list[str]) -> None:
-    """Put the legend beside the axes and the notes below them, in a figure high enough for both."""
+    """Put the legend beside the (last) axes and the notes below them, in a figure high enough for both."""
     legend = axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3)
-    text = "\n".join(fill(note, 105) for note in notes)
+    text = "\n".join(fill(note, round(105 * figure.get_figwidth() / _WIDTH)) for note in notes)
     if notes:
         figure.supxlabel(text, x=0.02, ha="left", fontsize=8, color="#7a4b00")
     beside = max(_LEAST_AXES, _LEGEND_ENTRY * len(legend.get_texts()))

@@ -24,7 +24,7 @@ _FARTHEST = 2.0
 
 def scaling_plot(table: Table, looks: dict[str, Look]) -> Figure | None:
     """Return tokens/s against nodes on log2 axes, with ideal scaling from the reference; None if no run completed."""
-    figure, axes = new_figure(f"Scaling: {table.grid.title}")
+    figure, (axes,) = new_figure(f"Scaling: {table.grid.title}")
     drawn: list[float] = []
     for place, row in enumerate(table.grid.rows):
         speeds = {nodes: mean_of(_SPEED, cell) for nodes, cell in row.cells.items()}

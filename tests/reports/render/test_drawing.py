@@ -11,7 +11,7 @@ from reports.render.style import looks, row_style
 @pytest.mark.parametrize("rows", [3, 40, 150])
 @pytest.mark.parametrize("lines", [0, 3, 30])
 def test_the_legend_and_the_notes_fit_and_leave_room_for_the_axes(rows: int, lines: int) -> None:
-    figure, axes = new_figure("Scaling: llama-tiny, batch size 4")
+    figure, (axes,) = new_figure("Scaling: llama-tiny, batch size 4")
     for name, look in looks([f"custom-{number}" for number in range(rows)]).items():
         axes.plot([1, 2], [1, 2], label=name, **row_style(look, 0))
     add_legend(figure, axes, ["A note of one line."] * lines)
@@ -26,7 +26,7 @@ def test_the_legend_and_the_notes_fit_and_leave_room_for_the_axes(rows: int, lin
 
 
 def test_a_plot_of_few_strategies_keeps_its_size() -> None:
-    figure, axes = new_figure("Scaling: llama-tiny, batch size 4")
+    figure, (axes,) = new_figure("Scaling: llama-tiny, batch size 4")
     size = tuple(figure.get_size_inches())
     for number in range(6):
         axes.plot([1, 2], [1, 2], label=f"custom-{number}")

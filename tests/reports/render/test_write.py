@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from io import StringIO
@@ -99,13 +100,42 @@ def test_error_bars_are_inside_the_axes_but_for_ends_far_from_their_value(sweep:
     assert 3000 < high < of_interval[1]
 
 
-def test_the_loss_of_a_step_is_weighted_by_the_groups_tokens(filled: SweepDocuments) -> None:
+def test_the_perplexity_of_a_step_is_of_the_loss_weighted_by_the_groups_tokens(filled: SweepDocuments) -> None:
+    """Over time and over tokens: 0.1 s and 400 tokens a step."""
     # (5 * 300 + 4 * 100) / 400 = 4.75 and (3 * 300 + 2.5 * 100) / 400 = 2.875
     (table,) = tables(Comparability(load(filled.write())))
     figure, problems = loss_plot(table, filled.path, looks(["fsdp", "federated"]))
-    (axes,) = figure.axes
     assert problems == []
-    assert list(axes.get_lines()[1].get_ydata()[:2]) == pytest.approx([4.75, 2.875])
+    for axes, step in zip(figure.axes, (0.1, 400), strict=True):
+        line = axes.get_lines()[1]
+        assert list(line.get_ydata()[:2]) == pytest.approx([math.exp(4.75), math.exp(2.875)])
+        assert list(line.get_xdata()[:2]) == pytest.approx([step, 2 * step])
+
+
+def test_the_band_spans_the_repeats(sweep: SweepDocuments) -> None:
+    for identity, loss in zip(sweep.run("fsdp", 1, speeds=[1000.0] * 3), (4.0, 3.0, 5.0), strict=True):
+        sweep.steps(identity, [[loss]], tokens=[400])
+    (table,) = tables(Comparability(load(sweep.write())))
+    figure, _ = loss_plot(table, sweep.path, looks(["fsdp"]))
+    for axes in figure.axes:
+        assert axes.get_lines()[0].get_ydata()[0] == pytest.approx(math.exp(4))
+        (band,) = axes.collections
+        (outline,) = band.get_paths()
+        heights = outline.vertices[:, 1]
+        assert (heights.min(), heights.max()) == pytest.approx((math.exp(3), math.exp(5)))
+
+
+@pytest.mark.parametrize(("last", "is_drawn"), [(3.0, True), (4.9, False)])
+def test_the_entropy_rate_does_not_squash_the_curves(sweep: SweepDocuments, last: float, is_drawn: bool) -> None:
+    """It is 2.25 nats/token here."""
+    for identity in sweep.run("fsdp", 1, speeds=[1000.0]):
+        if identity.endswith("r0"):
+            sweep.steps(identity, [[5.0, last]], tokens=[400])
+    (table,) = tables(Comparability(load(sweep.write())))
+    figure, _ = loss_plot(table, sweep.path, looks(["fsdp"]))
+    assert [len(axes.get_lines()) - 1 for axes in figure.axes] == [is_drawn] * 2
+    notes = figure.get_supxlabel()
+    assert ("Below the axis: perplexity" in notes) is not is_drawn
 
 
 def test_unreadable_steps_are_named_and_the_rest_is_reported(filled: SweepDocuments, tmp_path: Path) -> None:

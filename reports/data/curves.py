@@ -43,8 +43,22 @@ def read_curve(steps: Path) -> Curve:
         raise ValueError("not every group has every step once")
 
     def total(values: Series) -> Series:
-        return np.bincount(place, weights=values, minlength=len(numbers))
+        return np.bincount(place, weights=values, minlength=len(numbers)).astype(np.float64)
 
     seconds, tokens, losses = (table[name].to_numpy().astype(np.float64) for name in ("seconds", "tokens", "loss"))
     of_step = total(tokens)
     return Curve(np.cumsum(total(seconds) / groups), np.cumsum(of_step), total(losses * tokens) / of_step)
+
+
+def first_block_at(curve: Curve, block: int, loss: float) -> int | None:
+    """Return the last step of the first block whose mean loss is at most `loss`; None if no block's is.
+
+    Blocks of `block` steps are counted from the end, so that the last one is that of a run's final loss.
+    """
+    steps = len(curve.losses)
+    tokens = np.diff(curve.tokens, prepend=0.0)
+    for end in range(steps % block + block, steps + 1, block):
+        inside = slice(end - block, end)
+        if np.average(curve.losses[inside], weights=tokens[inside]) <= loss:
+            return end - 1
+    return None

@@ -47,7 +47,8 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
     loaded = load(sweep)
     comparability = Comparability(loaded)
     made = tables(comparability)
-    report = Report(sweep, loaded, made, _summary(loaded), answers(comparability, made), problems=loaded.problems)
+    found = answers(comparability, made, sweep)
+    report = Report(sweep, loaded, made, _summary(loaded), found, problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:
         export = exporter.export(report)

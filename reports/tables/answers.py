@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import comb, isfinite
+from pathlib import Path
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.words import counted
@@ -17,6 +18,7 @@ from reports.tables.findings import by_verdict
 from reports.tables.grid import CellRuns, Row
 from reports.tables.metrics import METRICS
 from reports.tables.tables import Table
+from reports.tables.targets import time_to_loss
 
 _METRICS = {metric.key: metric for metric in METRICS}
 _SPEED = "tokens_per_s"
@@ -54,12 +56,19 @@ class _Rival:
     is_slower: bool
 
 
-def answers(comparability: Comparability, made: Sequence[Table]) -> list[str]:
-    """Return what was found on speed, loss and memory, table by table, and what could not be told."""
-    return [sentence for table in made for sentence in _of_table(table, comparability)]
+def answers(comparability: Comparability, made: Sequence[Table], sweep: Path) -> list[str]:
+    """Return what was found on speed, loss and memory, table by table, and what could not be told.
+
+    Args:
+        comparability: of the runs in `made`.
+        made: the tables.
+        sweep: folder of the sweep, for the course of losses.
+
+    """
+    return [sentence for table in made for sentence in _of_table(table, comparability, sweep)]
 
 
-def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
+def _of_table(table: Table, comparability: Comparability, sweep: Path) -> Iterator[str]:
     places = list(_places(table))
     by_nodes = {nodes: list(of_nodes) for nodes, of_nodes in groupby(places, lambda place: place.nodes)}
     if Caution.OVERSUBSCRIBED in table.cautions:
@@ -70,6 +79,7 @@ def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
             )
     else:
         yield from _speeds(table, by_nodes, comparability)
+        yield from _targets(table, by_nodes, comparability, sweep)
     yield from _losses(table, places)
     yield from _memory(table)
 
@@ -182,6 +192,22 @@ def _needed(made: Comparison, pairs: int) -> str:
         if smallest_ratio(made.deviation, repeats, alpha=ALPHA / pairs) <= made.estimate.value:
             return f"about {repeats} repeats, if the ratio of {made.estimate.value:.3f} is real"
     return f"more than {_MOST_REPEATS} repeats (a ratio of {made.estimate.value:.3f})"
+
+
+def _targets(
+    table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability, sweep: Path
+) -> Iterator[str]:
+    """Say for each node count which row reaches the reference's loss first."""
+    for nodes, places in by_nodes.items():
+        base = next((place for place in places if place.row is table.reference.row), None)
+        if base is None:
+            continue
+        others = [place for place in places if place is not base and not _differ(base, place, comparability)]
+        rows = [(place.row.label, place.cell) for place in (base, *others)]
+        where = f"{table.grid.title}, on {counted(nodes, 'node')}"
+        if sentence := time_to_loss(rows, nodes, sweep):
+            coarse = f" (the table has the caution {Caution.BF16_LOSS})" if Caution.BF16_LOSS in table.cautions else ""
+            yield f"{where}: {sentence}{coarse}."
 
 
 _LOSSES = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFERENCE: "no difference seen"}

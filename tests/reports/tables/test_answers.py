@@ -19,7 +19,7 @@ STEADY = (1.0, 1.01, 0.99, 1.005, 0.995)
 
 def found(sweep: SweepDocuments) -> list[str]:
     comparability = Comparability(load(sweep.write()))
-    return answers(comparability, tables(comparability))
+    return answers(comparability, tables(comparability), sweep.path)
 
 
 def on_speed(sweep: SweepDocuments) -> list[str]:
@@ -166,3 +166,30 @@ def test_false_claims_are_as_rare_as_promised(tmp_path_factory: pytest.TempPathF
             sweep.run(strategy, 1, speeds=[float(1000 * np.exp(0.02 * draw.standard_normal())) for _ in range(5)])
         claims += any("is fastest" in sentence for sentence in found(sweep))
     assert claims / sweeps < 0.05
+
+
+def with_courses(sweep: SweepDocuments, courses: dict[str, list[float]]) -> None:
+    """Runs of 24 steps in blocks of 8, each step of 0.1 s and 400 tokens, with the loss of each block."""
+    for strategy, blocks in courses.items():
+        for run in sweep.run(strategy, 1, speeds=around(1000.0)):
+            sweep.steps(run, [[loss for loss in blocks for _ in range(8)]], tokens=[400])
+
+
+def test_the_row_that_first_reaches_the_references_loss_is_told(five: SweepDocuments) -> None:
+    with_courses(five, {"fsdp": [5.0, 4.0, 3.0], "federated": [5.0, 3.0, 2.9], "hsdp": [5.0, 4.0, 3.5]})
+    (only,) = [sentence for sentence in found(five) if "the training loss of" in sentence]
+    assert "on 1 node: the training loss of 3.0000 nats/token, which every repeat of fsdp reaches; " in only
+    assert "soonest by federated, after 1.6 s, 6.4e+03 tokens and 0.000444 node-hours; " in only
+    assert "time over fsdp's: federated 0.667" in only
+    assert only.endswith("not reached by hsdp (in 5 of 5 repeats).")
+
+
+def test_a_loss_that_all_have_at_once_tells_nothing(five: SweepDocuments) -> None:
+    with_courses(five, {"fsdp": [5.0, 5.0, 5.0], "federated": [5.0, 4.0, 3.0]})
+    assert not [sentence for sentence in found(five) if "the training loss of" in sentence]
+
+
+def test_times_of_ranks_that_share_cores_are_not_told(five: SweepDocuments) -> None:
+    five.run("hsdp", 1, speeds=around(1000.0), cautions=[Caution.OVERSUBSCRIBED])
+    with_courses(five, {"fsdp": [5.0, 4.0, 3.0], "federated": [5.0, 3.0, 2.9]})
+    assert not [sentence for sentence in found(five) if "the training loss of" in sentence]

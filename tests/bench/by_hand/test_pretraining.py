@@ -42,6 +42,10 @@ class undivided(federated):
     federated_scaling: int | None = 3
 
 @dataclass
+class unsharded(small):
+    hsdp: int | None = 3
+
+@dataclass
 class saving(small):
     output_folder: Path | None = Path("{data}")
     output_model: str | None = "model"
@@ -93,6 +97,7 @@ def by_hand(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         ("small", ["-fs", "1,1"], r"small.federated_batches: should be .* made by -fs, not None"),
         ("small", ["-fs", "1"], r"-fs 1: should be the number of nodes of each federated group"),
         ("undivided", [], r"undivided.federated_scaling: groups of 3 ranks are not a division of the 2 ranks"),
+        ("unsharded", [], r"unsharded.hsdp: shard groups of 3 ranks are not a division of the 2 ranks"),
         ("saving", [], r"saving.output_model: xFFL cannot save on 2 CPU ranks"),
         ("none", [], r"'none' \(-c\) is not a configuration in this file: choose .*small"),
     ],

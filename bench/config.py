@@ -1,8 +1,8 @@
-"""Configuration of `xffl exec bench/training.py bench/config.py`. Edit it, or set environment variables.
+"""Configurations for `xffl exec bench/training.py bench/config.py -c CLASS`: edit them, or name a file of your own.
 
-The variables are XFFL_BENCH_CONFIG (llama, mixtral or tiny), XFFL_BENCH_MODELS, XFFL_BENCH_DATASETS and
-XFFL_BENCH_OUTPUT (folders). `xffl exec` forwards no environment, so set them in the facility script given by `-f`.
-Sweeps do not read this file: they are configured by a matrix file.
+CLASS is xffl_config (Llama 8B, the default), mixtral_config or tiny_config. The environment variables
+XFFL_BENCH_MODELS, XFFL_BENCH_DATASETS and XFFL_BENCH_OUTPUT are folders; `xffl exec` forwards no environment, so set
+them in the facility script given by `-f`. Sweeps do not read this file: they are configured by a matrix file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ HERE = Path(__file__).resolve().parent.parent
 MODELS = Path(os.environ.get("XFFL_BENCH_MODELS", HERE / "models"))
 DATASETS = Path(os.environ.get("XFFL_BENCH_DATASETS", HERE / "data"))
 OUTPUT = os.environ.get("XFFL_BENCH_OUTPUT")
-CHOICE = os.environ.get("XFFL_BENCH_CONFIG", "llama")
 
 
 def _pure_bf16() -> MixedPrecision:
@@ -144,18 +143,15 @@ class adamw(OptimizerInfo):
         super().__post_init__()
 
 
-_MODELS: dict[str, type[llama]] = {"llama": llama, "mixtral": mixtral, "tiny": tiny}
-
-
 @dataclass
 class xffl_config(XFFLConfig):
-    """The complete configuration; the default of `-c`."""
+    """Llama 3.1 8B on the Italian part of mC4; the default of `-c`."""
 
-    model_info: ModelInfo = field(default_factory=_MODELS[CHOICE])
-    dataset_info: DatasetInfo = field(default_factory=synthetic if CHOICE == "tiny" else cleanmc4it)
+    model_info: ModelInfo = field(default_factory=llama)
+    dataset_info: DatasetInfo = field(default_factory=cleanmc4it)
     optimizer_info: OptimizerInfo = field(default_factory=adamw)
 
-    loglevel: int = logging.INFO
+    loglevel: int = logging.INFO  # DEBUG: the duration of every phase and part of a step, which waits for the device
     seed: int | None = 42  # forces deterministic algorithms; None (faster) only with shuffle_train_split False,
     # because without a seed every rank would shuffle differently
 
@@ -176,7 +172,6 @@ class xffl_config(XFFLConfig):
             "entity": None,
             "project": "xffl-bench",
             "group": "pretraining",
-            "name": CHOICE,
             "notes": "",
             "tags": [],
             "mode": "disabled",
@@ -186,7 +181,24 @@ class xffl_config(XFFLConfig):
     def __post_init__(self) -> None:
         """Set the library's fields and scale the learning rate, which the library does not do itself."""
         self.federated = self.federated_scaling
+        if self.wandb_params is not None:
+            self.wandb_params = {"name": self.model_info.name, **self.wandb_params}
         if self.scale_learning_rate:
             ranks = self.federated_scaling or int(os.environ.get("WORLD_SIZE", "1"))
             self.optimizer_info.optimizer_params["lr"] *= ranks
         super().__post_init__()
+
+
+@dataclass
+class mixtral_config(xffl_config):
+    """Mixtral 8x7B on the Italian part of mC4."""
+
+    model_info: ModelInfo = field(default_factory=mixtral)
+
+
+@dataclass
+class tiny_config(xffl_config):
+    """A tiny Llama on synthetic data: for a CPU, or to try a machine."""
+
+    model_info: ModelInfo = field(default_factory=tiny)
+    dataset_info: DatasetInfo = field(default_factory=synthetic)

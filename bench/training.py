@@ -4,16 +4,15 @@
 
 repeats a run by hand and writes its results into FOLDER. Without arguments it is the script of xFFL's example:
 
-    xffl exec bench/training.py bench/config.py
+    xffl exec bench/training.py bench/config.py -c tiny_config
 
-trains the configuration of `bench/config.py` through the xFFL library.
+trains that configuration through the xFFL library.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
 import logging
 import os
 import sys
@@ -194,16 +193,19 @@ def set_up(run: Run, rank: int) -> None:
 
 
 def _as_configured() -> None:
-    """Train the configuration in `config.py` beside this file."""
-    specification = importlib.util.spec_from_file_location("config", Path(__file__).with_name("config.py"))
-    assert specification is not None
-    assert specification.loader is not None
-    config = importlib.util.module_from_spec(specification)
-    sys.modules["config"] = config  # dataclasses look their module up
-    specification.loader.exec_module(config)
-    from bench.engines.xffl.pretraining import pretraining  # noqa: PLC0415 - an optional dependency
+    """Train the configuration that `xffl exec` names; exit with status 2 if it cannot be trained."""
+    from bench.by_hand.errors import ConfigurationError  # noqa: PLC0415 - as below
+    from bench.by_hand.named import load, named  # noqa: PLC0415 - as below
 
-    pretraining(config.xffl_config())
+    try:
+        config = load(named(Path(__file__).resolve()))
+        from bench.by_hand.pretraining import pretraining  # noqa: PLC0415 - an optional dependency
+
+        pretraining(config)
+    except ConfigurationError as error:
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # every rank of a host finds the same
+            print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -15,19 +15,15 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.utils.data import Dataset
 
-from bench.engines.xffl.stand_ins import prepare_import
 from bench.probe.findings import Seen
 from bench.probe.forked import Beat
+from bench.probe.toy import toy  # prepares the import of xFFL
 
-prepare_import()
-
-from xffl.custom.config import DatasetInfo, ModelInfo, OptimizerInfo, XFFLConfig  # noqa: E402
-from xffl.distributed import distributed  # noqa: E402
-from xffl.learning import modelling, processing  # noqa: E402
-from xffl.learning.data import create_dataloaders  # noqa: E402
+from xffl.custom.config import XFFLConfig
+from xffl.distributed import distributed
+from xffl.learning import modelling, processing
+from xffl.learning.data import create_dataloaders
 
 _STEPS = 4
 """Steps between two averagings, and steps of a rank whose group has four samples per rank."""
@@ -63,41 +59,6 @@ class Scenario:
         return next(group for group in range(len(self.groups)) if rank < sum(self.groups[: group + 1]))
 
 
-class _Layer(nn.Linear):
-    """The layer class that FSDP wraps."""
-
-
-class _Indices(Dataset[int]):
-    """Samples that are their own index."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
-def _model(value: float, *, config: XFFLConfig, state: Any) -> nn.Module:  # noqa: ANN401
-    """Return a model of four layers, one for each of four communicators, with all parameters equal to `value`."""
-    with torch.device(state.init_device):
-        model = nn.Sequential(*(_Layer(4, 4) for _ in range(4)))
-    for parameter in model.parameters():
-        nn.init.constant_(parameter, value)
-    return model
-
-
-def _splits(samples: int, *, config: XFFLConfig, state: Any) -> dict[str, Dataset[int]]:  # noqa: ANN401
-    return {"train": _Indices(samples)}
-
-
-def _pairs(rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    indices = torch.tensor(rows)
-    return indices.float().unsqueeze(1).expand(-1, 4).contiguous(), indices
-
-
 def _criterion(beat: Beat, state: object) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         beat()
@@ -108,23 +69,14 @@ def _criterion(beat: Beat, state: object) -> Callable[[torch.Tensor, torch.Tenso
 
 def _configuration(scenario: Scenario, group: int, beat: Beat) -> XFFLConfig:
     is_even = len(set(scenario.groups)) == 1
-    samples = scenario.samples if scenario.samples is not None else _STEPS * scenario.groups[group]
-    return XFFLConfig(
-        model_info=ModelInfo(name="probe", model=partial(_model, 1.0 + group), decoder_layer=_Layer),
-        dataset_info=DatasetInfo(
-            name="probe",
-            splits=partial(_splits, samples),
-            batch_sizes=1,
-            collate_fn=_pairs,
-            shuffle_train_split=False,
-        ),
-        optimizer_info=OptimizerInfo(optimizer=torch.optim.SGD, optimizer_params={"lr": 0.0}, interleaved_optim=False),
+    return toy(
+        1.0 + group,
+        scenario.samples if scenario.samples is not None else _STEPS * scenario.groups[group],
+        criterion=partial(_criterion, beat),
         hsdp=scenario.shard,
         federated=scenario.groups[0] if is_even else scenario.groups,
         federated_batches=_STEPS,
         cuda_streams=scenario.streams,
-        epochs=1,
-        criterion=partial(_criterion, beat),
     )
 
 

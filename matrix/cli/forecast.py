@@ -1,4 +1,4 @@
-"""What a plan says of the time after it: what its repeats can show, and what its jobs cost."""
+"""What a plan says of the time after it: what will be refused, what its repeats can show, and what its jobs cost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,26 @@ from rich.console import Console
 
 from bench.contract.result import Result
 from matrix.batch.cost import cost_of
+from matrix.errors import InputError
 from matrix.planning.noise import has_pairs, noise
 from matrix.planning.power import FEWEST, POWER, smallest_ratio
 from matrix.planning.prepare import PreparedSweep
+from matrix.runner.session import refused, site_of
 from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.estimate import Expected
+from matrix.store.sweep_folder import SweepFolder
 
 USUAL = (0.02, 0.01, 0.05)
 """Noise of a run in the forecast of a sweep without results."""
+
+
+def refused_runs(prepared: PreparedSweep, folder: SweepFolder) -> dict[str, str]:
+    """Return the selected runs that cached findings about xFFL refuse, with the reason; none if it is not there."""
+    runs = [run for run in prepared.selected_runs if run.engine == "xffl" and run.layout.federation > 1]
+    try:
+        return refused(runs, site_of(prepared.system, folder, runs), prepared.image) if runs else {}
+    except InputError:  # running reports it
+        return {}
 
 
 def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None], console: Console) -> None:

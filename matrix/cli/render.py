@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich import box
@@ -34,10 +34,14 @@ from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
 
 
-def print_plan(prepared: PreparedSweep, console: Console) -> None:
-    """Print every cell with its layout and runs; below, each reason why cells are not run once."""
+def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Console) -> None:
+    """Print every cell with its layout and runs; below, each reason why cells are not run once.
+
+    `refused` are the ids of runs that will not be started, with the reason.
+    """
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
+    started = chosen - refused.keys()
     varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
     has_settings = any(plan.settings(cell.labels) for cell in plan.cells)
     table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left")
@@ -51,10 +55,11 @@ def print_plan(prepared: PreparedSweep, console: Console) -> None:
     reasons: dict[str, int] = {}
     shown = [cell for cell in plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)]
     for cell in shown:
-        said = f"{len(chosen.intersection(cell.runs))}"
-        if cell.status != "run":
-            number = reasons.setdefault(cell.reason, len(reasons) + 1)
-            said = f"{_in_short(cell)} [{number}]"
+        said = f"{len(started.intersection(cell.runs))}"
+        known = next((refused[run] for run in cell.runs if run in refused), "")
+        if reason := cell.reason or known:
+            number = reasons.setdefault(reason, len(reasons) + 1)
+            said = f"{_in_short(cell) if cell.reason else 'refused'} [{number}]"
         settings = [", ".join(f"{axis} {as_text(value)}" for axis, value in plan.settings(cell.labels).items())]
         named = [as_text(cell.labels[axis]) for axis in varying] + settings * has_settings
         table.add_row(*map(escape, named), _numbers(cell.layout), escape(said))
@@ -66,10 +71,13 @@ def print_plan(prepared: PreparedSweep, console: Console) -> None:
         console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
     for line in crossing(prepared.planned.runs[run] for run in plan.order if run in chosen):
         console.print(escape(line), highlight=False)
-    counts = Counter(cell.status for cell in shown)
+    counts = Counter(
+        "refused" if refused.keys() & cell.runs and cell.status == "run" else cell.status for cell in shown
+    )
     console.print(
-        f"{len(chosen)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "
+        f"{len(started)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "
         f"are equivalent to another, {counts['impossible']} are impossible"
+        + (f"; {counts['refused']} are refused" if counts["refused"] else "")
         + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
     )
 

@@ -31,8 +31,8 @@ from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.claim import Claim
 from matrix.store.settle import LostJob, settle
 from matrix.store.sweep_folder import SweepFolder, SweepRecord
-from matrix.xffl.interpreter import Python
-from matrix.xffl.probe import library
+from matrix.xffl.interpreter import Python, installation
+from matrix.xffl.probe import cached, probe, refusal
 
 
 @dataclass(frozen=True)
@@ -102,21 +102,45 @@ def with_library(runs: list[Run], site: Site | None, image: Image | None, consol
         InputError: the library is not installed.
 
     """
-    if all(run.engine != "xffl" for run in runs):
-        return runs
-    console.print("probing the installed xFFL library (the first time, up to half a minute)", highlight=False)
-    command = site.command if site and image is None else None
 
     @functools.cache
-    def found(python: Python, device: Literal["cpu", "cuda"]) -> Library:
-        return library(python, command, device)
+    def found(python: Python, command: Path | None, device: Literal["cpu", "cuda"]) -> Library:
+        if cached(python, installation(python), command, device) is None:
+            console.print("probing the installed xFFL library (once, up to half a minute)", highlight=False)
+        return probe(python, command, device).library
 
-    def known(run: Run) -> Library:
-        python = site.python if site and run.launcher == "xffl" else Path(sys.executable)
-        device = run.system.device
-        return found(image.python(device) if image else python, device)
+    return [
+        run.model_copy(update={"library": found(*_library_of(run, site, image))}) if run.engine == "xffl" else run
+        for run in runs
+    ]
 
-    return [run.model_copy(update={"library": known(run)}) if run.engine == "xffl" else run for run in runs]
+
+def refused(runs: list[Run], site: Site | None, image: Image | None) -> dict[str, str]:
+    """Return the ids of runs that will not be started, with the reason, as far as cached findings tell.
+
+    Raises:
+        InputError: the environment of a run cannot be queried.
+
+    """
+
+    @functools.cache
+    def found(python: Python, command: Path | None, device: Literal["cpu", "cuda"]) -> Library | None:
+        kept = cached(python, installation(python), command, device)
+        return kept.library if kept else None
+
+    reasons = {
+        run.id: refusal(run.model_copy(update={"library": found(*_library_of(run, site, image))}))
+        for run in runs
+        if run.engine == "xffl"
+    }
+    return {run: reason for run, reason in reasons.items() if reason}
+
+
+def _library_of(run: Run, site: Site | None, image: Image | None) -> tuple[Python, Path | None, Literal["cpu", "cuda"]]:
+    """Return the arguments of the probe of a run's library."""
+    device = run.system.device
+    python = site.python if site and run.launcher == "xffl" else Path(sys.executable)
+    return image.python(device) if image else python, site.command if site and image is None else None, device
 
 
 def run_here(

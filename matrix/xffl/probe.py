@@ -25,29 +25,24 @@ Device = Literal["cpu", "cuda"]
 INSTALL = "see docs/guides/xffl.md for the commands that install the commit this harness was tested with"
 
 
-def library(python: Python, command: Path | None, device: Device) -> Library:
-    """Return the behaviour of the xFFL library of an interpreter on a device.
+def probe(python: Python, command: Path | None, device: Device, *, anew: bool = False) -> Probe:
+    """Return the behaviour of the xFFL library of an interpreter on a device, with its evidence.
 
     `command` is the program `xffl`; None for the one next to the interpreter. The first call probes the library, which
-    takes about half a minute.
+    takes about half a minute, and so does `anew`.
 
     Raises:
         InputError: the interpreter has no xFFL, or the probe failed.
         OSError: the cache cannot be written.
 
     """
-    return probe(python, command, device).library
-
-
-def probe(python: Python, command: Path | None, device: Device, *, anew: bool = False) -> Probe:
-    """Return the behaviour with its evidence; `anew` ignores the cache. Raises as `library`."""
     found = installation(python)
     if found.xffl is None:
         raise InputError(missing(python))
+    if not anew and (kept := cached(python, found, command, device)):
+        return kept
     command = command or _beside(python)
     path = _path(found, found.xffl, device)
-    if not anew and (kept := _kept(path, command)):
-        return kept
     path.parent.mkdir(parents=True, exist_ok=True)
     words = ["--device", device, *(["--command", str(command)] if command else [])]
     findings = Findings.model_validate_json(ask(python, "bench.probe.probe", words, log=path.with_suffix(".log")))
@@ -64,11 +59,11 @@ def probe(python: Python, command: Path | None, device: Device, *, anew: bool = 
     return made
 
 
-def is_known(python: Python, found: Installation, command: Path | None, device: Device) -> bool:
-    """Return True if `probe` would answer from the cache; `found` is what the environment has installed."""
+def cached(python: Python, found: Installation, command: Path | None, device: Device) -> Probe | None:
+    """Return what `probe` would answer from the cache; `found` is what the environment has installed."""
     if found.xffl is None:
-        return False
-    return _kept(_path(found, found.xffl, device), command or _beside(python)) is not None
+        return None
+    return _kept(_path(found, found.xffl, device), command or _beside(python))
 
 
 def missing(python: Python) -> str:

@@ -4,12 +4,21 @@ refused without a launch.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
+from matrix.cli.forecast import refused_runs
+from matrix.cli.render import print_plan
+from matrix.planning.prepare import prepare
+from matrix.runner.session import with_library
+from tests.support.interpreters import Interpreter
 from tests.support.needs import not_installable
 from tests.support.sweeps import SmallSweep
 
@@ -57,3 +66,37 @@ def test_sums_are_refused_and_the_rest_is_trained(tmp_path: Path, data: Path) ->
     assert by_library is not None
     assert by_library.loss.validation == pytest.approx(native.loss.validation, rel=1e-4)
     assert by_library.provenance.xffl
+
+
+def test_the_probe_is_announced_when_it_runs_and_a_plan_counts_out_what_it_refuses(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sweep = SmallSweep(tmp_path, data)
+    both_engines(sweep)
+    prepared = prepare(sweep.matrix, None, [], [])
+    interpreter = Interpreter.make(tmp_path / "venv")
+    monkeypatch.setattr(sys, "executable", str(interpreter.path))
+
+    def said(print_it: Callable[[Console], object]) -> str:
+        console = Console(file=StringIO(), width=200)
+        print_it(console)
+        return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+    def plan() -> str:
+        return said(lambda console: print_plan(prepared, refused_runs(prepared, sweep.folder), console))
+
+    def probed() -> str:
+        return said(lambda console: with_library(prepared.selected_runs, None, None, console))
+
+    assert "4 runs of 4 combinations, 1 repeats" in plan()
+    assert not interpreter.probed, "planning looks into the cache only"
+    assert probed().count("probing the installed xFFL library") == 1
+    assert probed() == ""
+    assert "3 runs of 3 combinations, 1 repeats; 0 combinations are equivalent to another, 0 are impossible; 1 are" in (
+        plan()
+    )
+    assert "refused [1]" in plan()
+    assert "[1] xFFL 0.2.2 (digest abc) sums the parameters of federated groups" in plan()
+    interpreter.answers(xffl=False)
+    assert "4 runs of 4 combinations" in plan()

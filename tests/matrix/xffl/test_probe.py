@@ -17,7 +17,7 @@ from bench.probe import findings
 from bench.probe.findings import Seen
 from bench.probe.image_mode import ImageMode
 from matrix.errors import InputError
-from matrix.xffl.probe import library, probe, refusal
+from matrix.xffl.probe import probe, refusal
 from tests.support.interpreters import FACTS, Interpreter, executable
 from tests.support.planning import PlanText
 from tests.support.standin.places import real_xffl
@@ -37,7 +37,7 @@ def test_a_library_is_probed_once_for_each_torch_and_device(interpreter: Interpr
     assert first.evidence["averaging"] == "seen"
     assert probe(interpreter.path, None, "cpu") == first
     assert interpreter.probed == ["--device cpu"]
-    assert library(interpreter.path, None, "cuda") == first.library
+    assert probe(interpreter.path, None, "cuda").library == first.library
     interpreter.answers(torch="2.10.0")
     probe(interpreter.path, None, "cpu")
     assert interpreter.probed == ["--device cpu", "--device cuda", "--device cpu"]
@@ -60,15 +60,15 @@ def test_another_program_or_a_damaged_file_is_probed_again(interpreter: Interpre
 def test_an_environment_without_xffl_says_what_to_install(interpreter: Interpreter) -> None:
     interpreter.answers(xffl=False)
     with pytest.raises(InputError, match=r"has no package xffl: install it there .*docs/guides/xffl.md.*xffl.venv"):
-        library(interpreter.path, None, "cpu")
+        probe(interpreter.path, None, "cpu")
     with pytest.raises(InputError, match="none: cannot be started"):
-        library(interpreter.path.with_name("none"), None, "cpu")
+        probe(interpreter.path.with_name("none"), None, "cpu")
 
 
 def test_a_probe_that_fails_says_where_the_rest_stands(interpreter: Interpreter, tmp_path: Path) -> None:
     interpreter.answers(probe="ModuleNotFoundError: No module named 'streamflow'")
     with pytest.raises(InputError, match=r"failed: ModuleNotFoundError: .* \(full output: ") as raised:
-        library(interpreter.path, None, "cpu")
+        probe(interpreter.path, None, "cpu")
     log = next((tmp_path / "cache").rglob("*.log"))
     assert str(log) in str(raised.value)
     assert "what xFFL has printed" in log.read_text()

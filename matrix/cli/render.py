@@ -33,9 +33,12 @@ from matrix.store.claim import holder
 from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
 
+MOST_ROWS = 1_000
+"""Combinations that a plan lists: laying out a row takes far longer than planning its run, and nobody reads so many."""
+
 
 def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Console) -> None:
-    """Print every cell with its layout and runs; below, each reason why cells are not run once.
+    """Print the first cells with their layouts and runs; below, each reason why cells are not run once.
 
     `refused` are the ids of runs that will not be started, with the reason.
     """
@@ -54,16 +57,20 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     table.add_column("runs", no_wrap=True)
     reasons: dict[str, int] = {}
     shown = [cell for cell in plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)]
-    for cell in shown:
+    for place, cell in enumerate(shown):
         said = f"{len(started.intersection(cell.runs))}"
         known = next((refused[run] for run in cell.runs if run in refused), "")
         if reason := cell.reason or known:
             number = reasons.setdefault(reason, len(reasons) + 1)
             said = f"{_in_short(cell) if cell.reason else 'refused'} [{number}]"
+        if place >= MOST_ROWS:
+            continue
         settings = [", ".join(f"{axis} {as_text(value)}" for axis, value in plan.settings(cell.labels).items())]
         named = [as_text(cell.labels[axis]) for axis in varying] + settings * has_settings
         table.add_row(*map(escape, named), _numbers(cell.layout), escape(said))
     console.print(table)
+    if len(shown) > MOST_ROWS:
+        console.print(f"{len(shown) - MOST_ROWS:,} more combinations: show them with --only AXIS=VALUE")
     for reason, number in reasons.items():
         console.print(escape(f"[{number}] {reason}"), highlight=False)
     everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if len(values) == 1]
@@ -191,17 +198,21 @@ def print_status(folder: SweepFolder, console: Console) -> None:
 
 
 def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Result], dict[str, str]]:
-    """Return results by run id, and for each run whose result a newer xffl-bench wrote the sentence that says so."""
+    """Return results by run id, and for each run whose result a newer xffl-bench wrote the sentence that says so.
+
+    The results are without their figures, of which a large sweep has gigabytes.
+    """
     found: dict[str, Result] = {}
     newer: dict[str, str] = {}
-    for run_id in run_ids:
+    started = folder.started()
+    for run_id in filter(started.__contains__, run_ids):
         try:
             result = folder.result(run_id)
         except InputError as error:
             newer[run_id] = str(error)
             continue
         if result is not None:
-            found[run_id] = result
+            found[run_id] = result.model_copy(update={"measured": None})
     return found, newer
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contract.base import AxisValue
 from bench.contract.layout import USED_SETTINGS, StrategySettings
 from bench.contract.shapes import STOCK
-from matrix.config.sweep import MatrixFile
+from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import BUILT_IN
 from matrix.config.validation import Fault
 from matrix.config.values import NamedModel, NamedStrategy
@@ -20,6 +20,7 @@ from matrix.errors import as_text, suggestion
 def faults(sweep: MatrixFile) -> Iterator[Fault]:
     """Yield every inconsistency between the keys of a matrix file."""
     for check in (
+        _size,
         _names,
         _meanings,
         _settings,
@@ -36,6 +37,18 @@ def faults(sweep: MatrixFile) -> Iterator[Fault]:
         _wandb,
     ):
         yield from check(sweep)
+
+
+def _size(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that the product of the axes can be planned and shown, before it is expanded."""
+    if sweep.combinations > LARGEST_SWEEP:
+        longest = sorted(sweep.all_labels.items(), key=lambda axis: -len(axis[1]))[:3]
+        lengths = ", ".join(f"{axis} {len(labels):,}" for axis, labels in longest if len(labels) > 1)
+        yield (
+            ("axes",),
+            f"has {sweep.combinations:,} combinations, more than {LARGEST_SWEEP:,}: shorten the longest lists "
+            f"({lengths}), or add the combinations that matter with `include` rather than as a product",
+        )
 
 
 def _names(sweep: MatrixFile) -> Iterator[Fault]:

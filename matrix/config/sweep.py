@@ -20,6 +20,9 @@ from matrix.config.values import Labels, LocatedModel, Name, NamedModel, NamedSt
 from matrix.config.yamlfile import Location
 from matrix.host.paths import absolute
 
+LARGEST_SWEEP = 1_000_000
+"""Most combinations of a matrix file before its exclusions, and most runs of a plan."""
+
 
 class Data(Document):
     """The training data."""
@@ -117,6 +120,12 @@ class MatrixFile(Document):
             for axis, added in lists.labels.items():
                 labels[axis] = list(dict.fromkeys([*labels.get(axis, []), *added]))
         return labels
+
+    @property
+    def combinations(self) -> int:
+        """Number of combinations before exclusions, each include's added."""
+        products = [self.labels, *({**self.labels, **lists.labels} for lists in self.include)]
+        return sum(math.prod(map(len, axes.values())) for axes in products)
 
     @property
     def compared(self) -> list[str]:

@@ -195,10 +195,11 @@ def _as_list(value: object) -> object:
 
 
 def _distinct(values: list[Any]) -> list[Any]:
-    labels = [label(value) for value in values]
-    for place, name in enumerate(labels):
-        if name in labels[:place]:
+    seen = set()
+    for name in map(label, values):
+        if name in seen:
             raise ValueError(f"lists {as_text(name)} twice: keep one of them")
+        seen.add(name)
     return values
 
 

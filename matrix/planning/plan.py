@@ -14,7 +14,7 @@ from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
 from bench.contract.training import SETTINGS
 from matrix.config.saved_data import DataNeeds, check_description, check_rows
-from matrix.config.sweep import MatrixFile
+from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import SystemFile
 from matrix.errors import InputError, as_text
 from matrix.planning.collapse import Resolved, collapse, why_same
@@ -37,7 +37,7 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
     """Expand, resolve, collapse and order a sweep.
 
     Raises:
-        InputError: no combination can run.
+        InputError: no combination can run, or there are more runs than can be planned.
 
     """
     points = expand(sweep.labels, sweep.exclude, [lists.labels for lists in sweep.include])
@@ -46,7 +46,13 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
     if not resolved:
         raise InputError(_nothing_runs(sweep, points, outcomes))
     executed = collapse(resolved)
-    runs = {identity: _repeats(cell, sweep) for identity, cell in executed.items()}
+    if (count := len(executed) * sweep.repeats) > LARGEST_SWEEP:
+        raise InputError(
+            f"sweep {sweep.name}: {sweep.repeats:,} repeats of {len(executed):,} combinations are {count:,} runs, "
+            f"more than {LARGEST_SWEEP:,}: lower `repeats`, or shorten the longest axes"
+        )
+    first = {axis: labels[0] for axis, labels in sweep.labels.items()}
+    runs = {identity: _repeats(cell, sweep.repeats, first) for identity, cell in executed.items()}
     by_id = {run.id: run for repeats in runs.values() for run in repeats}
     cells = [_cell(point, outcome, executed, runs) for point, outcome in zip(points, outcomes, strict=True)]
     plan = Plan(
@@ -137,10 +143,9 @@ def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], 
     )
 
 
-def _repeats(cell: Resolved, sweep: MatrixFile) -> list[Run]:
-    first = {axis: labels[0] for axis, labels in sweep.labels.items()}
+def _repeats(cell: Resolved, repeats: int, first: dict[str, AxisValue]) -> list[Run]:
     runs = []
-    for repeat in range(sweep.repeats):
+    for repeat in range(repeats):
         run = cell.run.model_copy(update={"repeat": repeat})
         digest = run.identity() if repeat else cell.identity
         runs.append(run.model_copy(update={"id": _run_id(run, digest, first)}))

@@ -103,10 +103,11 @@ def settle(
         LostClaimError: as `write_result`.
 
     """
+    started = sweep.started()
     return [
         _settled(sweep, folder, lost_job, claim)
-        for folder in map(sweep.run, run_ids)
-        if folder.attempts() and not folder.result.exists() and folder.run.exists()
+        for folder in map(sweep.run, filter(started.__contains__, run_ids))
+        if not folder.result.exists() and folder.attempts() and folder.run.exists()
     ]
 
 

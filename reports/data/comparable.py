@@ -7,8 +7,10 @@ compared key by key.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
 from operator import attrgetter
-from typing import Literal
+from typing import Any, Literal
 
 from bench.contract.measured import Measured
 from bench.contract.run import Run
@@ -98,26 +100,66 @@ def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]], axes: Iter
 
     Those that follow from `axes`, in which the runs differ on purpose, may differ.
     """
-    axes = tuple(axes)
+    rules = _rules(kind, tuple(axes))
+    rows = [rules.values(run, measured) for run, measured in compared]
+    if all(row == rows[0] for row in rows[1:]):
+        return []
+    found = []
+    for name, values in zip(rules.names, map(list, zip(*rows, strict=True)), strict=True):
+        if any(value != values[0] for value in values[1:]) and rules.unused.get(name, _NEVER) not in values:
+            found += [text for text in _named(name, values) if text.split(": ")[0] not in rules.excused]
+    return found
+
+
+_NEVER = object()
+"""A value that no attribute has."""
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What must agree between cells that differ in given axes.
+
+    Attributes:
+        excused: attributes that may differ.
+        unused: settings that the values of an axis may have no use for, with the default that they then have.
+
+    """
+
+    of_run: tuple[str, ...]
+    of_measured: tuple[str, ...]
+    excused: frozenset[str]
+    unused: dict[str, object]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Attributes that are compared."""
+        return self.of_run + self.of_measured
+
+    @cached_property
+    def _getters(self) -> tuple[attrgetter[tuple[object, ...]], attrgetter[tuple[object, ...]]]:
+        return attrgetter(*self.of_run), attrgetter(*self.of_measured)
+
+    @cached_property
+    def _sets(self) -> list[int]:
+        return [self.names.index(name) for name in _SETS if name in self.names]
+
+    def values(self, run: Run, measured: Measured) -> list[object]:
+        """Return the values of the compared attributes."""
+        get_asked, get_measured = self._getters
+        row: list[Any] = [*get_asked(run), *get_measured(measured)]
+        for index in self._sets:
+            row[index] = sorted(set(row[index]))
+        return row
+
+
+@cache
+def _rules(kind: Kind, axes: tuple[str, ...]) -> _Rules:
     excused = _may_differ(axes, kind)
     of_run, of_measured = (tuple(name for name in names if name not in excused) for names in ATTRIBUTES[kind])
-    names = of_run + of_measured
-    get_asked, get_measured = attrgetter(*of_run), attrgetter(*of_measured)
     unused = {
         f"training.{name}": Training.model_fields[name].default for axis in axes for name in _UNUSED.get(axis, ())
     }
-    rows = [list(get_asked(run) + get_measured(measured)) for run, measured in compared]
-    if not rows:
-        return []
-    for index in [names.index(name) for name in _SETS if name in names]:
-        for row in rows:
-            row[index] = sorted(set(row[index]))
-    found = []
-    for index, name in enumerate(names):
-        values = [row[index] for row in rows]
-        if any(value != values[0] for value in values[1:]) and not (name in unused and unused[name] in values):
-            found += [text for text in _named(name, values) if text.split(": ")[0] not in excused]
-    return found
+    return _Rules(of_run, of_measured, excused, unused)
 
 
 def _named(name: str, values: list[object]) -> list[str]:

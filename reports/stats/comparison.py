@@ -33,7 +33,7 @@ class Rule(StrEnum):
     ITSELF = "itself"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One run's figure, with the session and the repeat that it belongs to; repeats of one number share a seed.
 
@@ -50,7 +50,7 @@ class Sample:
     allocation: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A ratio (or a difference) with the rule and the counts behind it.
 

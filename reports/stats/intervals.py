@@ -18,7 +18,7 @@ CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A value over `count` repeats; `low` and `high` bound an interval (`is_interval`), else they are the range."""
 

@@ -16,7 +16,7 @@ from reports.tables.metrics import Metric
 from reports.tables.table_reference import TableReference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """What a cell shows: an estimate and, if it compares cells, how it was made."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from bench.contract.base import AxisValue
@@ -27,7 +28,7 @@ class CellRuns:
     records: list[Record]
     """Rows of the frame, one for each repeat."""
 
-    @property
+    @cached_property
     def completed(self) -> list[Record]:
         """Records of the runs that completed, the only ones with values to compare."""
         return [record for record in self.records if record["outcome"] == Outcome.COMPLETED]

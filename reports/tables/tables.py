@@ -31,7 +31,7 @@ LAYOUT = "layout: federation x replicate x shard"
 """Title of the first block of every table."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TableCell:
     """One cell, as text and as data."""
 
@@ -177,12 +177,10 @@ def _layout(cell: CellRuns | None) -> str:
     return f"{layout.federation} x {layout.replicate} x {layout.shard}"
 
 
-def _rule(figure: Figure | None) -> str:
-    if figure is None or (figure.comparison is not None and figure.comparison.rule is Rule.ITSELF):
-        return ""
+def _rule(figure: Figure) -> str:
     if figure.comparison is None:
         return str(Rule.SESSIONS) if figure.sessions else ""
-    return str(figure.comparison.rule)
+    return "" if figure.comparison.rule is Rule.ITSELF else str(figure.comparison.rule)
 
 
 def long_form(made: list[Table]) -> pd.DataFrame:
@@ -195,34 +193,52 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     runs of one of the `pairs`, seconds), not_comparable (attributes that should agree between the
     compared cells and do not).
     """
+    axes = dict.fromkeys(
+        name for table in made for row in table.grid.rows for name in (*table.grid.labels, *row.labels)
+    )
+    axes.pop("strategy", None)
     rows = []
     for table in made:
         for block in table.blocks:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
                 labels = table.grid.labels | row.labels
-                axes = {f"axis.{name}": label for name, label in labels.items() if name != "strategy"}
+                of_row = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
-                    figure = cell.figure.estimate if cell.figure else None
-                    comparison = cell.figure.comparison if cell.figure else None
-                    rows.append(
-                        {
-                            "table": table.grid.title,
-                            **axes,
-                            "metric": block.metric.key,
-                            "strategy": labels["strategy"],
-                            "cuda_streams": row.cuda_streams,
-                            "nodes": nodes,
-                            "layout": layout,
-                            "outcome": cell.outcome,
-                            "same_as": cell.same_as.removeprefix("= "),
-                            "value": figure.value if figure else None,
-                            "low": figure.low if figure else None,
-                            "high": figure.high if figure else None,
-                            "count": figure.count if figure else 0,
-                            "interval": figure.is_interval if figure else False,
-                            "rule": _rule(cell.figure),
-                            "pair_gap_s": comparison.gap if comparison else None,
-                            "not_comparable": "; ".join(cell.figure.differing) if cell.figure else "",
-                        }
-                    )
-    return pd.DataFrame(rows)
+                    # Tuples, because dictionaries of a large sweep's cells would take gigabytes.
+                    rows.append((*of_row, row.cuda_streams, nodes, layout, *_raw(cell)))
+    columns = ["table", *(f"axis.{name}" for name in axes), "metric", "strategy", "cuda_streams", "nodes", "layout"]
+    return pd.DataFrame(rows, columns=[*columns, *_RAW])
+
+
+_RAW = (
+    "outcome",
+    "same_as",
+    "value",
+    "low",
+    "high",
+    "count",
+    "interval",
+    "rule",
+    "pair_gap_s",
+    "not_comparable",
+)
+
+
+def _raw(cell: TableCell) -> tuple[object, ...]:
+    """Return the values of `_RAW`."""
+    same_as = cell.same_as.removeprefix("= ")
+    if cell.figure is None:
+        return cell.outcome, same_as, None, None, None, 0, False, "", None, ""
+    estimate, comparison = cell.figure.estimate, cell.figure.comparison
+    return (
+        cell.outcome,
+        same_as,
+        estimate.value,
+        estimate.low,
+        estimate.high,
+        estimate.count,
+        estimate.is_interval,
+        _rule(cell.figure),
+        comparison.gap if comparison else None,
+        "; ".join(cell.figure.differing),
+    )

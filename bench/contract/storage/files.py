@@ -82,9 +82,21 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.run = path / "run.json"
-        self.result = path / "result.json"
-        self.steps = path / "steps.parquet"
+
+    @property
+    def run(self) -> Path:
+        """The run as requested (`Run`)."""
+        return self.path / "run.json"
+
+    @property
+    def result(self) -> Path:
+        """The judged result (`Result`)."""
+        return self.path / "result.json"
+
+    @property
+    def steps(self) -> Path:
+        """The steps of the attempt that was judged."""
+        return self.path / "steps.parquet"
 
     def attempt(self, number: int) -> AttemptFolder:
         """Return the folder of an attempt."""

@@ -1,0 +1,59 @@
+"""What commands print of sweeps that are too large to read."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.contract.storage.files import write_document
+from matrix.cli.render import MOST_ROWS, print_plan, print_status
+from matrix.config.system import SystemFile
+from matrix.planning.plan import make_plan
+from matrix.planning.prepare import PreparedSweep
+from matrix.store.sweep_folder import SweepFolder
+from tests.support.planning import LoadText, PlanText
+
+
+def with_seeds(small: str, count: int) -> str:
+    """So many combinations, half of them impossible on a system of one node."""
+    return small.replace("[2, 4]", f"2\n  seed: [{', '.join(map(str, range(count // 2)))}]")
+
+
+def printed(load: LoadText, text: str) -> list[str]:
+    sweep, system = load(text), SystemFile(name="toy", device="cpu", nodes=1, ranks_per_node=4)
+    planned = make_plan(sweep, system)
+    console = Console(file=io.StringIO(), width=200)
+    print_plan(PreparedSweep(sweep, system, planned, planned.plan.order), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_a_plan_lists_the_first_combinations_and_counts_all(load: LoadText, small: str) -> None:
+    whole = printed(load, with_seeds(small, MOST_ROWS))
+    cut = printed(load, with_seeds(small, MOST_ROWS + 200))
+    assert not any("more combinations" in line for line in whole)
+    assert "200 more combinations: show them with --only AXIS=VALUE" in cut
+    rows = [sum("seed" in line for line in lines) for lines in (whole, cut)]
+    assert rows == [MOST_ROWS, MOST_ROWS]
+    assert "[1] 2 nodes are more than the 1 of system toy" in cut, "the reason of what is not listed"
+    assert cut[-1].startswith("600 runs of 600 combinations, 1 repeats; 0 combinations are equivalent to another, 600 ")
+
+
+def test_status_looks_for_no_result_of_a_run_without_a_folder(
+    plan: PlanText, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(small)
+    folder = SweepFolder(tmp_path / "results")
+    begun = planned.plan.order[1]
+    folder.run(begun).path.mkdir(parents=True)
+    write_document(folder.plan_file, planned.plan)
+    asked: list[str] = []
+    monkeypatch.setattr(SweepFolder, "result", lambda _, run_id: asked.append(run_id))
+    console = Console(file=io.StringIO(), width=200)
+    print_status(folder, console)
+    assert asked == [begun]
+    assert isinstance(console.file, io.StringIO)
+    assert "not run      4   no result yet" in console.file.getvalue()

@@ -23,8 +23,8 @@ class Window(Document):
         description="first rank's start of the first step to last rank's end of the last step"
     )
     tokens: PositiveInt = Field(description="labels other than -100, summed over the world")
-    block_tokens_per_s: list[float] = Field(description="throughput of each block: the spread within a run")
-    step_s_quartiles: tuple[float, float, float] = Field(
+    block_tokens_per_s: list[PositiveFloat] = Field(description="throughput of each block: the spread within a run")
+    step_s_quartiles: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = Field(
         description="quartiles of step times; a step takes as long as the slowest rank of its group"
     )
     aggregations: NonNegativeInt
@@ -75,7 +75,9 @@ class Machine(Document):
         description="fraction of all cores' time that was used by others than this run's ranks: processes of the "
         "machine, and other virtual machines (steal). Interrupts do not count. Off by some 0.05 core-seconds",
     )
-    load: float = Field(description="load average over the minute before the window's end, the ranks included")
+    load: NonNegativeFloat = Field(
+        description="load average over the minute before the window's end, the ranks included"
+    )
     throttled_cores: NonNegativeInt | None = Field(
         None, description="cores that were thermally throttled; None if the kernel does not count it"
     )
@@ -97,14 +99,16 @@ class Utilisation(Document):
     flops_per_token: PositiveFloat
     flops_per_token_causal: PositiveFloat
     peak_flops: PositiveFloat | None = Field(None, description="dense FLOP/s per device at the run's precision")
-    mfu: float | None = None
-    mfu_causal: float | None = None
+    mfu: PositiveFloat | None = None
+    mfu_causal: PositiveFloat | None = None
     matmul_flops: PositiveFloat = Field(
         description="FLOP/s of a sustained matrix product with all ranks busy at once, mean over ranks"
     )
     matmul_flops_min: PositiveFloat | None = Field(None, description="the slowest rank's")
     matmul_flops_max: PositiveFloat | None = Field(None, description="the fastest rank's")
-    matmul_fraction: float = Field(description="the run's FLOP/s per rank (full attention) divided by matmul_flops")
+    matmul_fraction: PositiveFloat = Field(
+        description="the run's FLOP/s per rank (full attention) divided by matmul_flops"
+    )
 
 
 class Loss(Document):

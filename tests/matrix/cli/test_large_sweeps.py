@@ -26,7 +26,7 @@ def printed(load: LoadText, text: str) -> list[str]:
     sweep, system = load(text), SystemFile(name="toy", device="cpu", nodes=1, ranks_per_node=4)
     planned = make_plan(sweep, system)
     console = Console(file=io.StringIO(), width=200)
-    print_plan(PreparedSweep(sweep, system, planned, planned.plan.order), console)
+    print_plan(PreparedSweep(sweep, system, planned, planned.plan.order), {}, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 

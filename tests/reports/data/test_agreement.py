@@ -93,6 +93,15 @@ def test_a_contradiction_is_named_and_its_run_left_out(real: Path, file: str, at
     assert said in problem
 
 
+@pytest.mark.parametrize(
+    ("at", "to"), [("measured.utilisation.matmul_fraction", -1), ("measured.window.block_tokens_per_s", [0.0, 1.0])]
+)
+def test_a_rate_that_has_no_logarithm_is_damage(real: Path, at: str, to: Any) -> None:
+    """Random damage to a result once ended the report with an error of mathematics."""
+    edit(real / "runs" / FSDP / "result.json", at=at, to=to)
+    assert FSDP in only(load(real))
+
+
 def test_a_matrix_product_that_other_work_slowed_is_no_contradiction(real: Path) -> None:
     edit(real / "runs" / FSDP / "result.json", at="measured.utilisation.matmul_flops", to=1e7)  # a fiftieth
     assert load(real).problems == []

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 # Two parts that take about as long; the first has all tests of the pool of ranks, of which one is enough.
-test-ranks := tests/bench tests/reports tests/containers
+test-ranks := tests/bench tests/containers
 test-ranks += $(addprefix tests/matrix/,launchers schedulers store)
 test-sweeps := $(addprefix --ignore=,$(test-ranks))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
@@ -73,17 +73,23 @@ $(VENV)/bin/python:
 	  { echo "xffl-bench needs Python 3.11 or newer; name one with: make PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
+# pip compiles on one core; compileall fails on the files for other versions of Python that some packages hold.
+define install
+$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '$(1)'
+$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
+endef
+
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(call install,.)
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-test
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+	$(call install,.[test,bench])
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
-	touch $@
+$(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,.[test])
+	touch $(VENV)/.installed $@
 
 $(VENV)/.installed-slurm: tests/cluster/install.sh | $(VENV)/bin/python
 	@[ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] || \

@@ -13,7 +13,7 @@ from bench.host.process import OWNER
 from tests.support.cluster import Cluster, alive, need_parts
 from tests.support.sweeps import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 SENT = 4_000_000  # bytes
 
 

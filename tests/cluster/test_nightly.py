@@ -61,14 +61,14 @@ def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> No
         assert wait_for(lambda: "writes the report after these jobs" in log.read_text(encoding="utf-8"), 90), (
             log.read_text()
         )
-    meanwhile = cluster.run([str(tmp_path / "nightly.sh")], timeout=120)
+    meanwhile = cluster.run([str(tmp_path / "nightly.sh")], timeout=300)
     assert meanwhile.returncode in (0, 1), meanwhile.stdout + meanwhile.stderr  # 1: not all is done
     assert "submitted" not in meanwhile.stdout
     (place,) = tmp_path.glob("results/????-??-??/small")
     assert wait_for(lambda: any("full report" in each.read_text() for each in place.glob("report-*.log")), 120)
     frame = pd.read_parquet(place / "report" / "runs.parquet")
     assert list(frame["outcome"]) == [Outcome.COMPLETED] * 2
-    again = cluster.run([str(tmp_path / "nightly.sh")], timeout=120)
+    again = cluster.run([str(tmp_path / "nightly.sh")], timeout=300)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "2 runs already had a result" in again.stdout
     status = cluster.run([*COMMAND, "status", str(place)], env=sweep.variables)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.host.process import OWNER
 from tests.support.needs import missing, not_installable
-from tests.support.sweeps import wait_for
+from tests.support.sweeps import PATIENCE, wait_for
 
 SCRIPT = Path(__file__).parents[1] / "cluster" / "vcluster"
 PARTS = {
@@ -122,7 +122,7 @@ class Cluster:
         host: str = "login",
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program on a host to its end; standard output and error come back apart."""
         pipe = subprocess.PIPE

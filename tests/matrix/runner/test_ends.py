@@ -149,6 +149,7 @@ def test_a_stopped_warm_process_is_ended(small_sweep: SmallSweep) -> None:
     small_sweep.assert_nothing_left()
 
 
+@pytest.mark.soak
 def test_ranks_that_cannot_begin_are_a_failed_launch(data: Path, tmp_path: Path) -> None:
     """For a reason that nobody looks for before the start."""
     broken = SmallSweep(tmp_path, odd_data(data, tmp_path / "odd"))

@@ -56,10 +56,10 @@ soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, ever
 cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
 	$(MAKE) -j2 --output-sync=target cluster-test-slurm cluster-test-image # much of both waits
 
-cluster-test-slurm: workers := -n 3 --dist worksteal # each with a cluster of its own
-cluster-test-slurm: first := nice -n 5 # an image that is built waits for nothing else
+# Each worker has a cluster of its own. A third starves them all: Slurm then takes busy nodes for dead ones.
+cluster-test-slurm: workers := -n 2 --dist worksteal
 cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $(VENV)/.installed-cluster
-	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 $(first) \
+	PATH=$(abspath $(VENV))/apptainer/command:$$PATH XFFL_BENCH_NO_SKIPS=1 \
 	  $(BIN)/pytest -p no:cacheprovider -m "cluster and not soak" $(workers) $(cluster-test-$*)
 
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails

@@ -73,14 +73,19 @@ def transfer(cluster: Cluster, to: str) -> float:
     return time.monotonic() - began
 
 
+def fastest(cluster: Cluster, to: str) -> float:
+    """The shortest of some transfers: other work delays single ones by far more than a shaped link does."""
+    return min(transfer(cluster, to) for _ in range(3))
+
+
 def test_shaped_links(cluster: Cluster) -> None:
     rate = 8  # Mbit/s: so little that connecting takes no part of it
     cluster.shape(f"{rate}mbit")
     theory = SENT * 8 / (rate * 1e6)
     assert transfer(cluster, "node3") > 0.9 * theory
-    assert transfer(cluster, "node0") < 0.7 * theory, "over loopback"
+    assert fastest(cluster, "node0") < 0.7 * theory, "over loopback"
     cluster.shape("off")
-    assert transfer(cluster, "node3") < 0.7 * theory
+    assert fastest(cluster, "node3") < 0.7 * theory
 
 
 def test_everything_ends(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch exports it where distributed is available
+from torch.distributed.rendezvous import rendezvous
 
 from bench.by_hand.command import DEFAULT, Named, visible
 from bench.by_hand.errors import ConfigurationError
@@ -24,7 +24,7 @@ VARIABLE = "XFFL_BENCH_CONFIG"
 
 _REMEDY = f"export {VARIABLE}=FILE:CLASS in the facility script (`-f`)"
 
-_stores: list[TCPStore] = []  # kept: the process group that is made later shares rank 0's server
+_stores: list[object] = []  # kept: the process group that is made later shares rank 0's server
 
 
 def named(script: Path) -> Named:
@@ -57,17 +57,15 @@ def named(script: Path) -> Named:
 
 def _seen_by_all(own: Sequence[Named]) -> list[list[Named]]:
     """Return what the first rank of every host sees: the command runs on one host only."""
-    host, port, rank = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), int(os.environ["RANK"])
-    limit = timedelta(minutes=10)  # a busy file system delays imports for minutes
-    # Multi-tenant, as torch's own store for `env://`, so that both can have the port.
-    store = TCPStore(host, port, is_master=rank == 0, wait_for_workers=False, multi_tenant=True, timeout=limit)
+    # As the process group that is made later, which shares its port. A busy file system delays imports for minutes.
+    store, rank, world = next(rendezvous("env://", timeout=timedelta(minutes=10)))
     _stores.append(store)
     if int(os.environ["LOCAL_RANK"]) == 0:
         store.set(f"seen/{os.environ['GROUP_RANK']}", json.dumps([(str(each.path), each.name) for each in own]))
-    nodes = min(int(os.environ["GROUP_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"]))  # others have no rank
+    nodes = min(int(os.environ["GROUP_WORLD_SIZE"]), world)  # others have no rank
     answers = [json.loads(store.get(f"seen/{node}")) for node in range(nodes)]
     store.add("read", 1)
-    while rank == 0 and store.add("read", 0) < int(os.environ["WORLD_SIZE"]):
+    while rank == 0 and store.add("read", 0) < world:
         time.sleep(0.05)  # rank 0 has the server: it may not end before all have read
     return [[Named(Path(path), name) for path, name in answer] for answer in answers]
 

@@ -14,7 +14,7 @@ from matrix.config.system import SystemFile
 from matrix.errors import InputError
 from matrix.launchers.xffl_site import find_site
 from matrix.xffl.interpreter import InImage, Python, ask
-from matrix.xffl.probe import INSTALL, cached, named, probe
+from matrix.xffl.probe import INSTALL, named, probe
 
 
 def python(interpreter: Python, found: Installation) -> Item:
@@ -68,10 +68,12 @@ def xffl(
         )
     named_program = isinstance(interpreter, Path) and system.xffl.command and shutil.which(system.xffl.command)
     command = Path(named_program) if named_program else None
-    if anew or cached(interpreter, found, command, system.device) is None:
+
+    def announce() -> None:
         say("probing the behaviour of xFFL, which takes about half a minute ...")
+
     try:
-        known = probe(interpreter, command, system.device, anew=anew).library
+        known = probe(interpreter, command, system.device, anew=anew, announce=announce).library
     except InputError as error:
         return optional("xFFL", str(error), is_there=False, needed=system.launcher == "xffl", remedy="")
     refused = known.averaging in ("sum", "nothing")

@@ -31,7 +31,7 @@ from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.claim import Claim
 from matrix.store.settle import LostJob, settle
 from matrix.store.sweep_folder import SweepFolder, SweepRecord
-from matrix.xffl.interpreter import Python, installation
+from matrix.xffl.interpreter import Python
 from matrix.xffl.probe import cached, probe, refusal
 
 
@@ -103,11 +103,12 @@ def with_library(runs: list[Run], site: Site | None, image: Image | None, consol
 
     """
 
+    def announce() -> None:
+        console.print("probing the installed xFFL library (once, up to half a minute)", highlight=False)
+
     @functools.cache
     def found(python: Python, command: Path | None, device: Literal["cpu", "cuda"]) -> Library:
-        if cached(python, installation(python), command, device) is None:
-            console.print("probing the installed xFFL library (once, up to half a minute)", highlight=False)
-        return probe(python, command, device).library
+        return probe(python, command, device, announce=announce).library
 
     return [
         run.model_copy(update={"library": found(*_library_of(run, site, image))}) if run.engine == "xffl" else run
@@ -116,24 +117,19 @@ def with_library(runs: list[Run], site: Site | None, image: Image | None, consol
 
 
 def refused(runs: list[Run], site: Site | None, image: Image | None) -> dict[str, str]:
-    """Return the ids of runs that will not be started, with the reason, as far as cached findings tell.
+    """Return the ids of runs of engine xffl that will not be started, with the reason, as far as cached findings tell.
 
     Raises:
         InputError: the environment of a run cannot be queried.
 
     """
-
-    @functools.cache
-    def found(python: Python, command: Path | None, device: Literal["cpu", "cuda"]) -> Library | None:
-        kept = cached(python, installation(python), command, device)
-        return kept.library if kept else None
-
-    reasons = {
-        run.id: refusal(run.model_copy(update={"library": found(*_library_of(run, site, image))}))
-        for run in runs
-        if run.engine == "xffl"
+    found = functools.cache(cached)
+    kept = [found(*_library_of(run, site, image)) for run in runs]
+    return {
+        run.id: reason
+        for run, probed in zip(runs, kept, strict=True)
+        if probed and (reason := refusal(run.model_copy(update={"library": probed.library})))
     }
-    return {run: reason for run, reason in reasons.items() if reason}
 
 
 def _library_of(run: Run, site: Site | None, image: Image | None) -> tuple[Python, Path | None, Literal["cpu", "cuda"]]:

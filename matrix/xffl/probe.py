@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -25,11 +26,18 @@ Device = Literal["cpu", "cuda"]
 INSTALL = "see docs/guides/xffl.md for the commands that install the commit this harness was tested with"
 
 
-def probe(python: Python, command: Path | None, device: Device, *, anew: bool = False) -> Probe:
+def probe(
+    python: Python,
+    command: Path | None,
+    device: Device,
+    *,
+    anew: bool = False,
+    announce: Callable[[], None] = lambda: None,
+) -> Probe:
     """Return the behaviour of the xFFL library of an interpreter on a device, with its evidence.
 
     `command` is the program `xffl`; None for the one next to the interpreter. The first call probes the library, which
-    takes about half a minute, and so does `anew`.
+    takes about half a minute, and so does `anew`; `announce` is called before.
 
     Raises:
         InputError: the interpreter has no xFFL, or the probe failed.
@@ -39,10 +47,11 @@ def probe(python: Python, command: Path | None, device: Device, *, anew: bool = 
     found = installation(python)
     if found.xffl is None:
         raise InputError(missing(python))
-    if not anew and (kept := cached(python, found, command, device)):
-        return kept
     command = command or _beside(python)
     path = _path(found, found.xffl, device)
+    if not anew and (kept := _kept(path, command)):
+        return kept
+    announce()
     path.parent.mkdir(parents=True, exist_ok=True)
     words = ["--device", device, *(["--command", str(command)] if command else [])]
     findings = Findings.model_validate_json(ask(python, "bench.probe.probe", words, log=path.with_suffix(".log")))
@@ -59,8 +68,14 @@ def probe(python: Python, command: Path | None, device: Device, *, anew: bool = 
     return made
 
 
-def cached(python: Python, found: Installation, command: Path | None, device: Device) -> Probe | None:
-    """Return what `probe` would answer from the cache; `found` is what the environment has installed."""
+def cached(python: Python, command: Path | None, device: Device) -> Probe | None:
+    """Return what `probe` would answer from the cache, None if it would probe.
+
+    Raises:
+        InputError: the interpreter cannot be queried.
+
+    """
+    found = installation(python)
     if found.xffl is None:
         return None
     return _kept(_path(found, found.xffl, device), command or _beside(python))

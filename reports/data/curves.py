@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow.parquet as pq
 
-Series = npt.NDArray[np.float64]
+from bench.measure.window import mean_loss
+from reports.data.step_table import Floats, StepTable
 
 
 @dataclass(frozen=True)
@@ -23,31 +22,22 @@ class Curve:
 
     """
 
-    seconds: Series
-    tokens: Series
-    losses: Series
+    seconds: Floats
+    tokens: Floats
+    losses: Floats
 
 
-def read_curve(steps: Path) -> Curve:
-    """Return the curve of a run.
+def read_curve(steps: Path, groups: int) -> Curve:
+    """Return the curve of a run with so many federated groups.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not a file of steps.
+        OSError, ValueError, KeyError: the file cannot be read, or is not one of steps.
 
     """
-    table = pq.ParquetFile(steps).read(["step", "group", "seconds", "tokens", "loss"], use_threads=False)
-    numbers, place = np.unique(table["step"].to_numpy(), return_inverse=True)
-    groups = len(np.unique(table["group"].to_numpy()))
-    if len(place) != len(numbers) * groups:
-        raise ValueError("not every group has every step once")
-
-    def total(values: Series) -> Series:
-        return np.bincount(place, weights=values, minlength=len(numbers)).astype(np.float64)
-
-    seconds, tokens, losses = (table[name].to_numpy().astype(np.float64) for name in ("seconds", "tokens", "loss"))
-    of_step = total(tokens)
-    return Curve(np.cumsum(total(seconds) / groups), np.cumsum(of_step), total(losses * tokens) / of_step)
+    table = StepTable.read(steps.read_bytes(), groups)
+    seconds, tokens, losses = (table.column(name) for name in ("seconds", "tokens", "loss"))
+    of_step = tokens.sum(axis=1)
+    return Curve(seconds.mean(axis=1).cumsum(), of_step.cumsum(), (losses * tokens).sum(axis=1) / of_step)
 
 
 def first_block_at(curve: Curve, block: int, loss: float) -> int | None:
@@ -59,6 +49,6 @@ def first_block_at(curve: Curve, block: int, loss: float) -> int | None:
     tokens = np.diff(curve.tokens, prepend=0.0)
     for end in range(steps % block + block, steps + 1, block):
         inside = slice(end - block, end)
-        if np.average(curve.losses[inside], weights=tokens[inside]) <= loss:
+        if mean_loss(curve.losses[inside], tokens[inside]) <= loss:
             return end - 1
     return None

@@ -4,59 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bench.contract.measured import Measured
 from bench.contract.run import Run
 from bench.contract.storage.files import RunFolder
 from bench.measure.window import mean_loss
+from reports.data.step_table import StepTable
 
 _ROUNDING = 1e-9
 """Relative difference of the same sum in another order; times and losses have about 16 digits."""
-
-
-def _read(content: bytes) -> pa.Table:
-    # Threads cost more than these few columns, and so does the check whether a folder of files is meant.
-    return pq.ParquetFile(pa.BufferReader(content)).read(list(_Steps.COLUMNS), use_threads=False)
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """steps.parquet, by step and group; every column of shape (steps, groups)."""
-
-    run: Run
-    table: pa.Table
-
-    COLUMNS = ("step", "group", "seconds", "tokens", "loss", "in_window")
-
-    @cached_property
-    def order(self) -> npt.NDArray[np.int64]:
-        """Indices of the rows, step after step and group after group."""
-        return np.lexsort((self.table["group"].to_numpy(), self.table["step"].to_numpy()))
-
-    def column(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a column in that shape."""
-        values: npt.NDArray[np.float64] = self.table[name].to_numpy()[self.order].astype(np.float64)
-        return values.reshape(-1, self.run.layout.federation)
-
-    @cached_property
-    def is_whole(self) -> bool:
-        """True if every group has every step once, and the steps of the window are marked."""
-        steps, groups = self.run.training.steps, self.run.layout.federation
-        if self.table.num_rows != steps * groups:
-            return False
-        numbers = np.arange(steps)[:, None]
-        return (
-            bool((self.column("step") == numbers).all())
-            and bool((self.column("group") == np.arange(groups)).all())
-            and bool((self.column("in_window") == (numbers >= self.run.first_window_step)).all())
-        )
 
 
 def differences_from_steps(folder: RunFolder, run: Run, measured: Measured) -> Iterator[str]:
@@ -74,31 +32,46 @@ def differences_from_steps(folder: RunFolder, run: Run, measured: Measured) -> I
         yield f"{folder.steps}: not the file that {folder.result} has the digest of: copy the run's whole folder"
         return
     try:
-        steps = _Steps(run, _read(content))
-    except (OSError, ValueError, KeyError) as error:  # the types of pyarrow's errors
+        steps = StepTable.read(content, run.layout.federation)
+    except (OSError, ValueError, KeyError) as error:
         yield f"{folder.steps} cannot be read: {str(error).splitlines()[0]}"
         return
-    if not steps.is_whole:
-        groups = run.layout.federation
-        rows = steps.table.num_rows
-        yield f"{folder.steps}: should have {run.training.steps} steps of {groups} groups, not these {rows} rows"
+    if not _is_whole(steps, run):
+        yield (
+            f"{folder.steps}: should have {run.training.steps} steps of {steps.groups} groups, not these "
+            f"{steps.table.num_rows} rows"
+        )
         return
-    for name, recorded, value in _recomputed(steps, measured):
+    for name, recorded, value in _recomputed(steps, run, measured):
         if not np.allclose(recorded, value, rtol=_ROUNDING, atol=0, equal_nan=True):
             yield f"{folder.result}: measured.{name}: {recorded!r}, but {folder.steps.name} gives {value!r}"
 
 
-def _recomputed(steps: _Steps, measured: Measured) -> Iterator[tuple[str, float | list[float], float | list[float]]]:
+def _is_whole(steps: StepTable, run: Run) -> bool:
+    """Return True if every group has every step once, and the steps of the window are marked."""
+    if steps.table.num_rows != run.training.steps * steps.groups:
+        return False
+    numbers = np.arange(run.training.steps)[:, None]
+    return (
+        bool((steps.column("step") == numbers).all())
+        and bool((steps.column("group") == np.arange(steps.groups)).all())
+        and bool((steps.column("in_window") == (numbers >= run.first_window_step)).all())
+    )
+
+
+def _recomputed(
+    steps: StepTable, run: Run, measured: Measured
+) -> Iterator[tuple[str, float | list[float], float | list[float]]]:
     """Yield (figure, its value in result.json, its value by steps.parquet), by the definitions of bench.measure.window.
 
     The window's seconds are those of its blocks, whose rates are recorded: tokens / rate.
     """
-    window, run = measured.window, steps.run
+    window = measured.window
     tokens, losses = steps.column("tokens"), steps.column("loss")
     inside = slice(run.first_window_step, None)
     yield "trained_tokens", measured.trained_tokens, int(tokens.sum())
     yield "window.tokens", window.tokens, int(tokens[inside].sum())
-    blocks = tokens[inside].reshape(-1, run.block * run.layout.federation).sum(axis=1)
+    blocks = tokens[inside].reshape(-1, run.block * steps.groups).sum(axis=1)
     if len(window.block_tokens_per_s) == len(blocks):
         yield "window.seconds", window.seconds, float((blocks / np.array(window.block_tokens_per_s)).sum())
     else:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.contract.storage.files import RunFolder
-from reports.data.curves import Curve, Series, read_curve
+from reports.data.curves import Curve, read_curve
+from reports.data.step_table import Floats
 from reports.data.words import counted
 from reports.render.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
 from reports.render.style import Look
-from reports.tables.grid import CellRuns, Grid
+from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.tables import Table
 
 _BAND = "Lines: mean over repeats. Bands: smallest to largest repeat."
@@ -26,6 +30,21 @@ _LARGEST = 700.0
 """Loss of which the perplexity is still a number."""
 
 
+@dataclass(frozen=True)
+class _Line:
+    """What is drawn of a row; `number` is its place in the table."""
+
+    number: int
+    row: Row
+    cell: CellRuns
+    curves: list[Curve]
+
+    @cached_property
+    def losses(self) -> Floats:
+        """Losses of shape (repeats, steps)."""
+        return np.minimum([curve.losses for curve in self.curves], _LARGEST)
+
+
 def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure | None, list[str]]:
     """Return perplexity over wall time and over tokens on the nodes where most rows completed, and what is unreadable.
 
@@ -33,35 +52,19 @@ def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure
     """
     grid = table.grid
     nodes = _most_completed(grid)
-    problems: list[str] = []
-    curves: dict[int, list[Curve]] = {}
-    for number, row in enumerate(grid.rows):
-        if nodes in row.cells:
-            read, unread = _curves(sweep, row.cells[nodes])
-            problems += unread
-            curves |= {number: read} if read else {}
-    if not curves:
+    lines, problems = _lines(grid, nodes, sweep)
+    if not lines:
         return None, problems
-    figure, (over_time, over_tokens) = new_figure(
-        f"Training perplexity: {grid.title}, on {counted(nodes, 'node')}", panels=2
-    )
-    unit, unit_name = _unit(max(curve.seconds[-1] for of_row in curves.values() for curve in of_row))
-    for number, of_row in curves.items():
-        style = row_line(table, grid.rows[number], looks)
-        losses = np.minimum([curve.losses for curve in of_row], _LARGEST)
-        every = max(len(grid.rows), losses.shape[1] // 8)  # staggered, so that coinciding lines show all markers
-        for axes, along in (
-            (over_time, np.mean([curve.seconds for curve in of_row], axis=0) / unit),
-            (over_tokens, np.mean([curve.tokens for curve in of_row], axis=0)),
-        ):
-            axes.plot(along, np.exp(losses.mean(axis=0)), markevery=(number % every, every), **style)
-            band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
-            axes.fill_between(along, np.exp(losses.min(axis=0)), np.exp(losses.max(axis=0)), **band)
-    shown = [np.minimum(curve.losses, _LARGEST) for of_row in curves.values() for curve in of_row]
-    floors = _floors([grid.rows[number].cells[nodes] for number in curves])
-    notes = [*_entropy_rate((over_time, over_tokens), shown, floors)]
-    notes += [_BAND] if any(len(of_row) > 1 for of_row in curves.values()) else []
-    notes += [_GROUPS] if any(_is_federated(grid.rows[number].cells[nodes]) for number in curves) else []
+    title = f"Training perplexity: {grid.title}, on {counted(nodes, 'node')}"
+    figure, (over_time, over_tokens) = new_figure(title, panels=2)
+    unit, unit_name = _unit(max(curve.seconds[-1] for line in lines for curve in line.curves))
+    for line in lines:
+        style = row_line(table, line.row, looks)
+        _draw(over_time, line, np.mean([curve.seconds for curve in line.curves], axis=0) / unit, style, len(grid.rows))
+        _draw(over_tokens, line, np.mean([curve.tokens for curve in line.curves], axis=0), style, len(grid.rows))
+    notes = [*_entropy_rate((over_time, over_tokens), lines)]
+    notes += [_BAND] if any(len(line.curves) > 1 for line in lines) else []
+    notes += [_GROUPS] if any(_is_federated(line.cell) for line in lines) else []
     _perplexity_axis(over_time)
     over_time.set_xlabel(f"wall time from the first step ({unit_name})")
     over_tokens.set_xlabel("trained tokens")
@@ -70,6 +73,14 @@ def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure
     over_time.set_ylabel("training perplexity")
     add_legend(figure, over_tokens, [*notes, *caution_names(table)])
     return figure, problems
+
+
+def _draw(axes: Axes, line: _Line, along: Floats, style: dict[str, Any], rows: int) -> None:
+    """Draw a row's mean and band; the markers of `rows` rows are staggered, so that coinciding lines show all."""
+    every = max(rows, len(along) // 8)
+    axes.plot(along, np.exp(line.losses.mean(axis=0)), markevery=(line.number % every, every), **style)
+    low, high = np.exp(line.losses.min(axis=0)), np.exp(line.losses.max(axis=0))
+    axes.fill_between(along, low, high, color=style["color"], alpha=0.15, linewidth=0)
 
 
 def _most_completed(grid: Grid) -> int:
@@ -81,17 +92,22 @@ def _most_completed(grid: Grid) -> int:
     return max(grid.nodes, key=lambda nodes: (completed(nodes), nodes))
 
 
-def _curves(sweep: Path, cell: CellRuns) -> tuple[list[Curve], list[str]]:
-    """Return the curves of a cell's completed runs, and a sentence for each that cannot be read."""
-    curves = []
+def _lines(grid: Grid, nodes: int, sweep: Path) -> tuple[list[_Line], list[str]]:
+    """Return the rows with completed runs on these nodes, and a sentence for each run that cannot be read."""
+    lines = []
     problems = []
-    for record in cell.completed:
-        path = RunFolder(sweep / "runs" / str(record["run"])).steps
-        try:
-            curves.append(read_curve(path))
-        except (OSError, ValueError, KeyError) as error:  # the types of pyarrow's errors
-            problems.append(f"{path} cannot be read, so its losses are not plotted: {str(error).split(chr(10))[0]}")
-    return curves, problems
+    for number, row in enumerate(grid.rows):
+        curves = []
+        for record in row.cells[nodes].completed if nodes in row.cells else []:
+            path = RunFolder(sweep / "runs" / str(record["run"])).steps
+            try:
+                curves.append(read_curve(path, int(record["federation"])))
+            except (OSError, ValueError, KeyError) as error:
+                reason = str(error).splitlines()[0]
+                problems.append(f"{path} cannot be read, so its losses are not plotted: {reason}")
+        if curves:
+            lines.append(_Line(number, row, row.cells[nodes], curves))
+    return lines, problems
 
 
 def _is_federated(cell: CellRuns) -> bool:
@@ -102,13 +118,10 @@ def _unit(seconds: float) -> tuple[float, str]:
     return next((length, name) for least, length, name in _UNITS if seconds >= least)
 
 
-def _floors(cells: Sequence[CellRuns]) -> list[float]:
-    return sorted({floor for cell in cells for floor in cell.figures("entropy_rate").values()})
-
-
-def _entropy_rate(panels: Sequence[Axes], losses: Sequence[Series], floors: Sequence[float]) -> list[str]:
+def _entropy_rate(panels: Sequence[Axes], lines: Sequence[_Line]) -> list[str]:
     """Draw the entropy rates of the data that leave the losses half of the axis; return a note of the others."""
-    low, high = min(each.min() for each in losses), max(each.max() for each in losses)
+    floors = sorted({floor for line in lines for floor in line.cell.figures("entropy_rate").values()})
+    low, high = min(line.losses.min() for line in lines), max(line.losses.max() for line in lines)
     below = [floor for floor in floors if low - floor > high - low]
     for floor in floors:
         for axes in () if floor in below else panels:

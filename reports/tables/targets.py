@@ -56,7 +56,7 @@ def time_to_loss(rows: Sequence[tuple[str, CellRuns]], nodes: int, sweep: Path) 
     target = max(losses.values())
     try:
         found = [_arrivals(label, cell, target, sweep) for label, cell in rows]
-    except (OSError, ValueError, KeyError):  # the types of pyarrow's errors; the loss plot names the file
+    except (OSError, ValueError, KeyError):  # results of older versions may be without; damage is named on loading
         return None
     if all(each.at_once for each in found):
         return None
@@ -90,7 +90,8 @@ def _arrivals(label: str, cell: CellRuns, target: float, sweep: Path) -> _Arriva
     tokens: list[float] = []
     at_once = True
     for record in cell.completed:
-        curve, block = read_curve(RunFolder(sweep / "runs" / str(record["run"])).steps), int(record["block"])
+        steps, block = RunFolder(sweep / "runs" / str(record["run"])).steps, int(record["block"])
+        curve = read_curve(steps, int(record["federation"]))
         step = first_block_at(curve, block, target)
         at_once = at_once and step is not None and step < 2 * block
         if step is not None:

@@ -23,10 +23,9 @@ from bench.config import *
 @dataclass
 class small(tiny_config):
     loglevel: int = logging.DEBUG
-
-    def __post_init__(self):
-        self.dataset_info = synthetic(path=Path("{data}"), subsampling={{"train": 16, "val": 8}})
-        super().__post_init__()
+    dataset_info: DatasetInfo = field(
+        default_factory=lambda: synthetic(path=Path("{data}"), subsampling={{"train": 16, "val": 8}})
+    )
 
 @dataclass
 class federated(small):

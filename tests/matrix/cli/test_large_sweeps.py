@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,9 @@ def with_seeds(small: str, count: int) -> str:
 def printed(load: LoadText, text: str) -> list[str]:
     sweep, system = load(text), SystemFile(name="toy", device="cpu", nodes=1, ranks_per_node=4)
     planned = make_plan(sweep, system)
-    console = Console(file=io.StringIO(), width=200)
-    print_plan(PreparedSweep(sweep, system, planned, planned.plan.order), {}, console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
+    screen = StringIO()
+    print_plan(PreparedSweep(sweep, system, planned, planned.plan.order), {}, Console(file=screen, width=200))
+    return screen.getvalue().splitlines()
 
 
 def test_a_plan_lists_the_first_combinations_and_counts_all(load: LoadText, small: str) -> None:
@@ -52,8 +51,7 @@ def test_status_looks_for_no_result_of_a_run_without_a_folder(
     write_document(folder.plan_file, planned.plan)
     asked: list[str] = []
     monkeypatch.setattr(SweepFolder, "result", lambda _, run_id: asked.append(run_id))
-    console = Console(file=io.StringIO(), width=200)
-    print_status(folder, console)
+    screen = StringIO()
+    print_status(folder, Console(file=screen, width=200))
     assert asked == [begun]
-    assert isinstance(console.file, io.StringIO)
-    assert "not run      4   no result yet" in console.file.getvalue()
+    assert "not run      4   no result yet" in screen.getvalue()

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from bench.contract.outcomes import Outcome
-from bench.contract.result import Heartbeat, RankEnd, Result
+from bench.contract.result import Heartbeat, RankEnd
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
 from matrix.runner.runner import SweepRunner
 from matrix.store.claim import claim
-from matrix.store.judge import Process
 from matrix.store.settle import settle
 from matrix.store.sweep_folder import SweepFolder
 from tests.support.documents import a_measurement
+from tests.support.launched import Quiet, Simulated
 from tests.support.runs import make_run
 from tests.support.sweeps import everything_in
 
@@ -30,12 +30,11 @@ CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.link", "os.utime"}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-class Trained:
+class Trained(Simulated):
     """Ranks that train at once, and leave what real ones leave; they die with the runner."""
 
-    is_here = True
-
     def __init__(self, starts: Path) -> None:
+        super().__init__(ends=True)
         self._starts = starts
 
     def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Trained:
@@ -47,34 +46,6 @@ class Trained:
         for rank in range(run.world):
             write_document(attempt.rank_end(rank), RankEnd(rank=rank, completed=True, phase="clean-up", step=3))
         return self
-
-    def statuses(self) -> dict[Process, int]:
-        return {}
-
-    def is_over(self) -> bool:
-        return True
-
-    def memory_line(self) -> str:
-        return ""
-
-    def dump_stacks(self) -> None: ...
-
-    def stop(self) -> list[str]:
-        return []
-
-    def close(self) -> None: ...
-
-
-class Quiet:
-    """An observer that shows nothing."""
-
-    def started(self, run: Run) -> None: ...
-
-    def beat(self, run: Run, heartbeat: Heartbeat) -> None: ...
-
-    def ended(self, result: Result) -> None: ...
-
-    def kept(self, result: Result) -> None: ...
 
 
 def kill() -> None:

@@ -6,22 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from bench.contract.outcomes import Outcome
-from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
-from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
+from bench.contract.storage.files import write_document
 from matrix.runner import runner as loop
 from matrix.runner.runner import SweepRunner
 from matrix.store.claim import Claim, LostClaimError, Runner, claim
-from matrix.store.judge import Process
 from matrix.store.sweep_folder import SweepFolder
 from tests.support.documents import a_measurement, a_result
+from tests.support.launched import Quiet, Simulated
 from tests.support.runs import make_run
 from tests.support.sweeps import SmallSweep, everything_in, kill
 
@@ -34,51 +32,6 @@ if sys.argv.pop(1) == "elsewhere":
 from matrix.cli.app import main
 main()
 """
-
-
-class Stopped:
-    """A run during which something happens, once."""
-
-    is_here = True
-
-    def __init__(self, happens: Callable[[], None], *, ends: bool) -> None:
-        self._happens = happens
-        self._ends = ends
-        self.stopped = False
-
-    def statuses(self) -> dict[Process, int]:
-        return {}
-
-    def is_over(self) -> bool:
-        self._happens()
-        self._happens = lambda: None
-        return self._ends
-
-    def memory_line(self) -> str:
-        return ""
-
-    def dump_stacks(self) -> None: ...
-
-    def stop(self) -> list[str]:
-        self.stopped = True
-        return []
-
-    def start(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> Stopped:
-        return self
-
-    def close(self) -> None: ...
-
-
-class Quiet:
-    """An observer that shows nothing."""
-
-    def started(self, run: Run) -> None: ...
-
-    def beat(self, run: Run, heartbeat: Heartbeat) -> None: ...
-
-    def ended(self, result: Result) -> None: ...
-
-    def kept(self, result: Result) -> None: ...
 
 
 @pytest.fixture
@@ -100,7 +53,7 @@ def complete(sweep: SweepFolder, run: Run) -> None:
     folder.steps.write_bytes(b"the second attempt's")
 
 
-def run_it(sweep: SweepFolder, run: Run, own: Claim, launched: Stopped) -> None:
+def run_it(sweep: SweepFolder, run: Run, own: Claim, launched: Simulated) -> None:
     SweepRunner(sweep, launched, own, Quiet()).run_all([run], max_runs=None, retry_failed=False)
 
 
@@ -113,7 +66,7 @@ def test_a_completed_result_is_kept(sweep: SweepFolder, run: Run) -> None:
         after.update(everything_in(sweep.path / "runs"))
 
     with claim(sweep.runners, lambda runner: None) as own:
-        launched = Stopped(happens, ends=True)
+        launched = Simulated(happens, ends=True)
         with pytest.raises(LostClaimError, match="runner 2 has taken over this sweep"):
             run_it(sweep, run, own, launched)
     assert launched.stopped
@@ -124,7 +77,7 @@ def test_the_run_is_ended(sweep: SweepFolder, run: Run, monkeypatch: pytest.Monk
     """It would compete for the devices with the run of the next runner."""
     monkeypatch.setattr(loop, "BEAT_EVERY", 0.1)
     with claim(sweep.runners, lambda runner: None) as own:
-        launched = Stopped(lambda: complete(sweep, run), ends=False)
+        launched = Simulated(lambda: complete(sweep, run), ends=False)
         with pytest.raises(LostClaimError, match="runner 2 has taken over this sweep"):
             run_it(sweep, run, own, launched)
     assert launched.stopped
@@ -143,7 +96,7 @@ def test_a_job_that_was_closed_writes_nothing(sweep: SweepFolder, run: Run) -> N
         claim(runners, lambda runner: None, lambda: "closed" if closed else "") as own,
         pytest.raises(LostClaimError, match="closed"),
     ):
-        run_it(sweep, run, own, Stopped(close, ends=True))
+        run_it(sweep, run, own, Simulated(close, ends=True))
     assert not sweep.run(run.id).result.exists()
 
 
@@ -166,7 +119,7 @@ def test_an_attempt_belongs_to_one_runner(
 
         monkeypatch.setattr(own, "check", checked)
         with pytest.raises(LostClaimError) if is_lost else nullcontext():
-            run_it(sweep, run, own, Stopped(lambda: None, ends=True))
+            run_it(sweep, run, own, Simulated(lambda: None, ends=True))
     found = sweep.result(run.id)
     assert found is not None
     assert (found.attempt, found.outcome) == (1, Outcome.COMPLETED if is_lost else Outcome.LAUNCH_FAILED)

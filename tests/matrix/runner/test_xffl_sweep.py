@@ -79,9 +79,9 @@ def test_the_probe_is_announced_when_it_runs_and_a_plan_counts_out_what_it_refus
     monkeypatch.setattr(sys, "executable", str(interpreter.path))
 
     def said(print_it: Callable[[Console], object]) -> str:
-        console = Console(file=StringIO(), width=200)
-        print_it(console)
-        return str(console.file.getvalue())  # type: ignore[attr-defined]
+        screen = StringIO()
+        print_it(Console(file=screen, width=200))
+        return screen.getvalue()
 
     def plan() -> str:
         return said(lambda console: print_plan(prepared, refused_runs(prepared, sweep.folder), console))

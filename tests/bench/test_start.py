@@ -22,6 +22,7 @@ from matrix.launchers.base import signalled
 from matrix.launchers.status_files import OF_NODE, kept
 from tests.support.agents import Agents
 from tests.support.runs import make_run
+from tests.support.sweeps import PATIENCE
 
 
 def test_the_same_command_on_every_node_trains_and_leaves_each_nodes_status(data: Path, tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ def test_the_same_command_on_every_node_trains_and_leaves_each_nodes_status(data
     agents = Agents(run.model_copy(update={"nodes": 2, "ranks_per_node": 2, "system": system}), tmp_path / "attempt")
     options = ["--among", "one,two", "--node-name-in", "SLURMD_NODENAME", *agents.forking, "--with-parent"]
     nodes = [agents.start(*options, SLURMD_NODENAME=name) for name in ("two", "one")]
-    said = [node.communicate(timeout=200)[0] for node in nodes]
+    said = [node.communicate(timeout=PATIENCE)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     attempt = AttemptFolder(agents.folder)
     assert kept(attempt, OF_NODE, known={}) == {0: 0, 1: 0}
@@ -61,7 +62,7 @@ def test_ranks_that_fail_leave_the_status_of_their_agent_and_say_why(tmp_path: P
     temporary.mkdir()
     agents = Agents(make_run(tmp_path / "no-data", (1, 1, 1)), tmp_path / "attempt")
     agent = agents.start("--node", "0", *agents.forking, TMPDIR=str(temporary))
-    said, _ = agent.communicate(timeout=200)
+    said, _ = agent.communicate(timeout=PATIENCE)
     assert agent.returncode == 1, said
     attempt = AttemptFolder(agents.folder)
     assert kept(attempt, OF_NODE, known={}) == {0: 1}
@@ -97,7 +98,7 @@ def test_an_agent_ends_with_what_started_it(tmp_path: Path) -> None:
     assert shell.stdout is not None
     agent = int(shell.stdout.readline())
     shell.kill()
-    shell.communicate(timeout=200)
+    shell.communicate(timeout=PATIENCE)
     until(lambda: not is_alive(agent))
     assert kept(AttemptFolder(agents.folder), OF_NODE, known={}) == {}, "it did not end by itself"
 
@@ -109,7 +110,7 @@ def test_an_agent_that_is_asked_to_end_says_by_which_signal(data: Path, tmp_path
     agent, attempt = agents.start("--node", "0", *agents.forking), AttemptFolder(agents.folder)
     until(lambda: (beat := attempt.last_heartbeat()) is not None and beat.step > 0)
     agent.terminate()
-    agent.communicate(timeout=200)
+    agent.communicate(timeout=PATIENCE)
     assert agent.returncode == 128 + signal.SIGTERM
     assert signalled(kept(attempt, OF_NODE, known={})[0]) == -signal.SIGTERM
 
@@ -134,6 +135,6 @@ def test_a_node_knows_its_place_by_its_schedulers_name_or_its_own() -> None:
 def test_what_an_agent_cannot_do_is_said_in_a_sentence(options: list[str], said: str, tmp_path: Path) -> None:
     agents = Agents(make_run(tmp_path, (1, 1, 2)), tmp_path / "attempt")
     agent = agents.start(*options, SLURMD_NODENAME="three")
-    assert said in agent.communicate(timeout=200)[0]
+    assert said in agent.communicate(timeout=PATIENCE)[0]
     assert agent.returncode == 2
     assert not agents.folder.exists()

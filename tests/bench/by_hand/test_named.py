@@ -16,7 +16,7 @@ from bench.by_hand.errors import ConfigurationError
 from bench.by_hand.named import VARIABLE, load, named
 from matrix.launchers.base import free_port
 from tests.support.standin.places import Place, place
-from tests.support.sweeps import wait_for
+from tests.support.sweeps import PATIENCE, wait_for
 
 RANKS = {"WORLD_SIZE": "4", "GROUP_WORLD_SIZE": "2", "MASTER_ADDR": "a"}
 SCRIPT = Path("/code/training.py")
@@ -88,8 +88,8 @@ def test_every_rank_gets_what_the_command_names(
         [str(either_xffl.command), *words, "-n", *hosts], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
     )
     ranks = [tmp_path / f"rank{rank}.json" for rank in range(2)]
-    assert wait_for(lambda: all(path.exists() for path in ranks), timeout=120)
-    assert process.wait(60) == 0
+    assert wait_for(lambda: all(path.exists() for path in ranks))
+    assert process.wait(PATIENCE) == 0
     answers = [json.loads(path.read_text()) for path in ranks]
     assert answers[0] == answers[1]
     if blind == "01":

@@ -15,7 +15,7 @@ from bench.contract.outcomes import Outcome
 from reports.data.frame import load
 from reports.stats.comparison import Comparison, Rule, Sample, ratio
 from tests.support.shell_sweeps import ShellSweep
-from tests.support.sweeps import wait_for
+from tests.support.sweeps import PATIENCE, wait_for
 
 LONG = 1_000_000
 """Steps of a run that something is to happen to."""
@@ -83,7 +83,7 @@ def test_a_cancelled_job_is_ended_and_is_not_submitted_again(shell_sweep: ShellS
     run_id = shell_sweep.training_run()
     said = shell_sweep.call("cancel", str(shell_sweep.folder.path))
     assert said.stdout.startswith("cancelled: "), said.stderr
-    output, _ = follower.communicate(timeout=200)
+    output, _ = follower.communicate(timeout=PATIENCE)
     assert follower.returncode == 1, output
     assert "was cancelled" in output
     (attempt,) = shell_sweep.attempts_at(run_id)
@@ -113,7 +113,7 @@ def test_a_run_that_takes_two_jobs_with_it_is_given_up(shell_sweep: ShellSweep) 
     shell_sweep.kill_job_process()
     assert shell_sweep.training_run(attempt=1) == run_id
     shell_sweep.kill_job_process()
-    output, _ = follower.communicate(timeout=200)
+    output, _ = follower.communicate(timeout=PATIENCE)
     assert follower.returncode == 1, output
     first, second = shell_sweep.attempts_at(run_id)
     assert (first.outcome, first.lost_to, first.job_end) == (Outcome.INTERRUPTED, "KILLED", "KILLED")
@@ -132,7 +132,7 @@ def test_a_run_lost_in_one_job_and_done_in_another_is_no_partner_of_the_first(sh
     assert wait_for(lambda: shell_sweep.folder.result(first))
     lost = shell_sweep.training_run(not_in=[first])
     shell_sweep.kill_job_process()
-    output, _ = follower.communicate(timeout=200)
+    output, _ = follower.communicate(timeout=PATIENCE)
     assert follower.returncode == 0, output
     (kept,), (before, again) = shell_sweep.attempts_at(first), shell_sweep.attempts_at(lost)
     one, two = (job.submitted.id for job in shell_sweep.jobs if job.submitted)

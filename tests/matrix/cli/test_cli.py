@@ -15,12 +15,12 @@ import pytest
 from reports.data.frame import load
 from reports.stats.verdicts import smallest_ratio
 from tests.support.heavy_imports import IMPORTS
-from tests.support.sweeps import SmallSweep
+from tests.support.sweeps import PATIENCE, SmallSweep
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "matrix", *arguments], capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, "-m", "matrix", *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 
@@ -45,7 +45,9 @@ def test_nothing_heavy_is_imported_on_a_login_node(written_sweep: SmallSweep) ->
         ["schema", "matrix"],
     ):
         program = IMPORTS.format(arguments=["xffl-bench", *arguments])
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         assert done.returncode == 0, done.stderr
         assert done.stderr.endswith("heavy: []\n"), (arguments, done.stderr)
 
@@ -57,7 +59,9 @@ def planned(sweep: SmallSweep) -> str:
         "import matrix.cli.app\nmatrix.cli.app.app(standalone_mode=False)\n"
         "heavy = {'torch', 'pandas', 'scipy', 'numpy'} & sys.modules.keys()\nassert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -13,6 +13,7 @@ import pytest
 from bench.contract.storage.files import write_document
 from matrix.store.claim import LOST_AFTER, Runner
 from tests.support.documents import SweepDocuments
+from tests.support.sweeps import PATIENCE
 
 READ_ONLY = """
 import errno, os, sys
@@ -50,7 +51,7 @@ def sweep(tmp_path: Path) -> SweepDocuments:
 
 def call(sweep: SweepDocuments, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", READ_ONLY, str(sweep.path.parent), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_status_writes_nothing(sweep: SweepDocuments) -> None:

@@ -13,7 +13,17 @@ import yaml
 
 from bench.contract.measured import Measured
 from tests.support.standin.places import Place, place
-from tests.support.sweeps import FOREVER, SmallSweep, bystander, environment_of, kill, odd_data, pids_by_rank, wait_for
+from tests.support.sweeps import (
+    FOREVER,
+    PATIENCE,
+    SmallSweep,
+    bystander,
+    environment_of,
+    kill,
+    odd_data,
+    pids_by_rank,
+    wait_for,
+)
 
 LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
 
@@ -106,7 +116,7 @@ def fail_one_after_the_other(tmp_path: Path, data: Path, hosts: Place, *, early:
         interrupted = begun(sweep, not_in={killed_rank, killed_program})
         assert not (sweep.processes().keys() - processes_of(sweep, interrupted)), "of an earlier run"
         runner.send_signal(signal.SIGINT)
-        output, _ = runner.communicate(timeout=200)
+        output, _ = runner.communicate(timeout=PATIENCE)
         assert stranger.poll() is None, "a process of another sweep was touched"
     finally:
         stranger.kill()
@@ -193,7 +203,9 @@ def test_a_run_over_ssh_is_repeated_by_hand(tmp_path: Path, data: Path, over_ssh
     before = {file: file.read_bytes() for file in folder.glob("attempts/**/*") if file.is_file()}
     (folder / "by-hand").mkdir()
     (folder / "by-hand" / "earlier").touch()
-    subprocess.run(["bash", str(folder / "launch.sh")], env=os.environ | over_ssh.variables, timeout=200, check=True)
+    subprocess.run(
+        ["bash", str(folder / "launch.sh")], env=os.environ | over_ssh.variables, timeout=PATIENCE, check=True
+    )
     again = Measured.model_validate_json((folder / "by-hand" / "measured.json").read_text())
     assert again.loss == found.measured.loss
     assert len(list(folder.glob("by-hand-before-*/earlier"))) == 1

@@ -22,7 +22,7 @@ from matrix.launchers.xffl_scripts import Scripts, passed_on
 from matrix.launchers.xffl_site import Site, check_paths, find_site
 from tests.support.runs import make_run
 from tests.support.standin.places import STANDINS, place
-from tests.support.sweeps import SmallSweep, wait_for
+from tests.support.sweeps import PATIENCE, SmallSweep, wait_for
 
 GOLDEN = Path(__file__).parent / "golden" / "xffl-launcher"
 
@@ -227,7 +227,7 @@ def test_a_node_that_is_reached_after_the_end_starts_nothing(tmp_path: Path, xff
             env=os.environ | over_ssh.variables,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 1

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.standin.places import Place, place
-from tests.support.sweeps import kill, wait_for
+from tests.support.sweeps import PATIENCE, kill, wait_for
 
 PROGRAM = """
 import json, os, pathlib, sys, time
@@ -102,7 +102,7 @@ EMPTY = {"CONTAINER_PLT", "GPU_FLAG", "LS_COLORS"}
 def test_what_ranks_see_and_what_a_call_tells(either_xffl: Place, tmp_path: Path, status: int) -> None:
     call = Call(either_xffl, tmp_path, PROGRAM, status)
     seen = call.ranks()
-    assert call.process.wait(200) == (1 if status else 0), "of a rank's status it says whether it is 0"
+    assert call.process.wait(PATIENCE) == (1 if status else 0), "of a rank's status it says whether it is 0"
     all_cores = int(subprocess.run(["nproc", "--all"], capture_output=True, text=True, check=True).stdout)
     for rank, each in enumerate(seen):
         found = {name: value for name, value in each["environment"].items() if name not in OF_THE_SHELL | EMPTY}

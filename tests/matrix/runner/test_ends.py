@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.sweeps import FOREVER, SmallSweep, bystander, kill, odd_data, parent, wait_for
+from tests.support.sweeps import FOREVER, PATIENCE, SmallSweep, bystander, kill, odd_data, parent, wait_for
 
 LONG = {"steps": FOREVER, "warmup_steps": FOREVER - 4}
 
@@ -62,7 +62,7 @@ def test_failed_runs_do_not_stop_a_sweep(tmp_path: Path, data: Path) -> None:
     os.kill(sweep.ranks()[0], signal.SIGSTOP)
     interrupted = sweep.training_run(not_in={killed_rank, killed_agent, stopped})
     runner.send_signal(signal.SIGINT)
-    output, _ = runner.communicate(timeout=200)
+    output, _ = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 130, output
     assert "run the same command again" in output
     sweep.assert_nothing_left()
@@ -89,7 +89,7 @@ def test_a_killed_rank_under_plain_torchrun(tmp_path: Path, data: Path) -> None:
     runner = sweep.begin()
     run_id = sweep.training_run()
     kill(sweep.ranks()[-1])
-    output, _ = runner.communicate(timeout=200)
+    output, _ = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 1, output
     assert "rank 1 by signal 9" in sweep.found()[run_id].reason
     sweep.assert_nothing_left()
@@ -144,7 +144,7 @@ def test_a_stopped_warm_process_is_ended(small_sweep: SmallSweep) -> None:
     runner = small_sweep.begin()
     small_sweep.training_run()
     os.kill(parent(small_sweep.agents()[0]), signal.SIGSTOP)
-    output, _ = runner.communicate(timeout=200)
+    output, _ = runner.communicate(timeout=PATIENCE)
     assert list(small_sweep.outcomes().values()) == ["timeout"], output
     small_sweep.assert_nothing_left()
 
@@ -171,7 +171,12 @@ def test_a_full_disk_keeps_what_was_measured(small_sweep: SmallSweep) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
 
     full = subprocess.run(
-        small_sweep.command(), preexec_fn=small_files_only, capture_output=True, text=True, timeout=200, check=False
+        small_sweep.command(),
+        preexec_fn=small_files_only,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert full.returncode == 1
     assert "Traceback" not in full.stderr, full.stderr
@@ -186,7 +191,7 @@ def test_a_full_disk_keeps_what_was_measured(small_sweep: SmallSweep) -> None:
 def test_two_runners_run_every_run_once(small_sweep: SmallSweep) -> None:
     small_sweep.write(["fsdp", "ddp"], repeats=2)
     runners = [small_sweep.begin(), small_sweep.begin()]
-    outputs = [runner.communicate(timeout=200)[0] for runner in runners]
+    outputs = [runner.communicate(timeout=PATIENCE)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0], outputs
     assert sum("waiting for it" in output for output in outputs) == 1
     assert sum("4 runs already had a result" in output for output in outputs) == 1

@@ -21,7 +21,7 @@ from matrix.store.sweep_folder import SweepFolder
 from tests.support.documents import a_measurement, a_result
 from tests.support.launched import Quiet, Simulated
 from tests.support.runs import make_run
-from tests.support.sweeps import SmallSweep, everything_in, kill
+from tests.support.sweeps import PATIENCE, SmallSweep, everything_in, kill
 
 IMPATIENT = """
 import sys
@@ -142,13 +142,13 @@ def test_a_stopped_runner_wakes_up(tmp_path: Path, data: Path) -> None:
         os.kill(first.pid, signal.SIGSTOP)
         os.kill(small.ranks()[0], signal.SIGSTOP)  # the run cannot complete meanwhile
         done = subprocess.run(
-            command("here"), capture_output=True, text=True, timeout=200, env=small.variables, check=False
+            command("here"), capture_output=True, text=True, timeout=PATIENCE, env=small.variables, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "waiting for it" in done.stdout
         before = everything_in(small.folder.path / "runs")
         os.kill(first.pid, signal.SIGCONT)
-        output, _ = first.communicate(timeout=200)
+        output, _ = first.communicate(timeout=PATIENCE)
     finally:
         if first.poll() is None:
             kill(first.pid)

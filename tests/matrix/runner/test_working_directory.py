@@ -14,7 +14,7 @@ from bench.contract.storage.files import AttemptFolder
 from bench.host.software.code_state import ROOT, CodeState
 from tests.support.agents import Agents
 from tests.support.runs import make_run
-from tests.support.sweeps import FOREVER, SmallSweep, kill
+from tests.support.sweeps import FOREVER, PATIENCE, SmallSweep, kill
 
 HOSTILE = """\
 import pathlib
@@ -64,7 +64,7 @@ def test_a_killed_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path:
     sweep.training_run()
     assert list(temporary.iterdir()) == [], "while it runs"
     kill(sweep.agents()[0])
-    runner.communicate(timeout=200)
+    runner.communicate(timeout=PATIENCE)
     (outcome,) = sweep.outcomes().values()
     assert outcome == "crashed"
     assert list(temporary.iterdir()) == []
@@ -94,7 +94,7 @@ def test_a_result_names_the_commit_of_the_code_that_trained(tmp_path: Path, data
         agents = Agents(run, tmp_path / commit)
         variables = {"PYTHONPATH": str(copy), "XFFL_BENCH_COMMIT": said}
         agent = agents.start("--node", "0", *agents.forking, cwd=tmp_path, **variables)
-        printed, _ = agent.communicate(timeout=200)
+        printed, _ = agent.communicate(timeout=PATIENCE)
         assert agent.returncode == 0, printed
         found = Measured.model_validate_json(AttemptFolder(agents.folder).measured.read_bytes()).provenance
         assert (found.commit, found.dirty) == (commit, False)

@@ -19,7 +19,7 @@ from matrix.errors import InputError
 from matrix.store import claim as ownership
 from matrix.store.claim import LostClaimError, Runner, claim, holder, time_of_files
 from tests.support.needs import missing
-from tests.support.sweeps import wait_for
+from tests.support.sweeps import PATIENCE, wait_for
 
 TAKERS = """
 import sys, time
@@ -41,7 +41,7 @@ def never(runner: Runner) -> None:
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     takers = [subprocess.Popen([sys.executable, "-c", TAKERS, str(tmp_path / "runners")]) for _ in range(3)]
-    assert [taker.wait(200) for taker in takers] == [0, 0, 0]
+    assert [taker.wait(PATIENCE) for taker in takers] == [0, 0, 0]
     assert len(list((tmp_path / "runners").glob("*.released"))) == 30
 
 
@@ -163,7 +163,7 @@ def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mon
 def test_one_at_a_time_without_hard_links(tmp_path: Path) -> None:
     without = f"import os\ndef link(*names): raise OSError({errno.EPERM}, '')\nos.link = link\n{TAKERS}"
     takers = [subprocess.Popen([sys.executable, "-c", without, str(tmp_path / "runners")]) for _ in range(3)]
-    assert [taker.wait(200) for taker in takers] == [0, 0, 0]
+    assert [taker.wait(PATIENCE) for taker in takers] == [0, 0, 0]
     assert len(list((tmp_path / "runners").glob("*.released"))) == 30
 
 

@@ -21,6 +21,7 @@ from matrix.xffl.probe import probe, refusal
 from tests.support.interpreters import FACTS, Interpreter, executable
 from tests.support.planning import PlanText
 from tests.support.standin.places import real_xffl
+from tests.support.sweeps import PATIENCE
 
 LIBRARY = Library(version="0.2.2", commit="2819740bd41ec693", digest="d" * 64, **FACTS)
 
@@ -199,7 +200,7 @@ def test_ranks_end_well_or_fail_or_are_ended(
 ) -> None:
     # In a process of its own: the ranks' output goes where that of a forked process of pytest would not.
     words = [sys.executable, "-c", RANKS, str(tmp_path), program]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"seen": seen, "failure": failure, "stuck": stuck}
     for rank in range(2):

@@ -8,9 +8,9 @@ its reduce-scatter sends as much as an all-reduce: measured with torch 2.13 on 2
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from bench.contract.base import DType
@@ -102,19 +102,37 @@ class Placed:
 
 def placed(traffic: Sequence[Traffic], layout: Layout, ranks_per_node: int) -> Placed:
     """Split traffic by where it goes; a node's ranks are consecutive."""
-    inside, between, link = (
-        defaultdict[int, float](float),
-        defaultdict[int, float](float),
-        defaultdict[int, float](float),
+    kinds = tuple(dict.fromkeys(part.over for part in traffic))
+    sent = [sum(part.sent_per_step for part in traffic if part.over == kind) for kind in kinds]
+    places, links = _places(kinds, layout, ranks_per_node)
+    return Placed(
+        inside=max((_sum(sent, [not crosses for crosses in place]) for place in places), default=0.0),
+        between=max((_sum(sent, place) for place in places), default=0.0),
+        link=max((_sum(sent, counts) for counts in links), default=0.0),
     )
-    for part in traffic:
-        for group in _groups(part.over, layout):
-            is_inside = group[0] // ranks_per_node == group[-1] // ranks_per_node
+
+
+def _sum(sent: list[float], weights: Iterable[int]) -> float:
+    return sum(weight * of_kind for weight, of_kind in zip(weights, sent, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _places(
+    kinds: tuple[Over, ...], layout: Layout, ranks_per_node: int
+) -> tuple[frozenset[tuple[bool, ...]], frozenset[tuple[int, ...]]]:
+    """Return what occurs among ranks, and among nodes: they are many, and nearly all alike.
+
+    For each kind of group: whether a rank's spans several nodes; how many of its hops in rank order leave a node.
+    """
+    crossing = [[False] * layout.world for _ in kinds]
+    leaving = [[0] * (layout.world // ranks_per_node + 1) for _ in kinds]
+    for place, kind in enumerate(kinds):
+        for group in _groups(kind, layout):
+            crosses = group[0] // ranks_per_node != group[-1] // ranks_per_node
             for rank, following in zip(group, [*group[1:], group[0]], strict=True):
-                (inside if is_inside else between)[rank] += part.sent_per_step
-                if rank // ranks_per_node != following // ranks_per_node:
-                    link[rank // ranks_per_node] += part.sent_per_step
-    return Placed(*(max(found.values(), default=0.0) for found in (inside, between, link)))
+                crossing[place][rank] = crosses
+                leaving[place][rank // ranks_per_node] += rank // ranks_per_node != following // ranks_per_node
+    return frozenset(zip(*crossing, strict=True)), frozenset(zip(*leaving, strict=True))
 
 
 def _groups(over: Over, layout: Layout) -> list[range]:

@@ -5,6 +5,7 @@ Nothing here imports torch; commands import what they need when they are called.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -154,6 +155,7 @@ def schema(kind: Kind) -> None:
 def main() -> None:
     """Run the command line. Bad input exits with status 2 and other expected errors with 1, each with one sentence."""
     clean_search_path()
+    gc.set_threshold(100_000)  # of a large sweep's time, half went into looking for cycles among objects that stay
     try:
         app()
     except InputError as error:

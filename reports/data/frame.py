@@ -21,6 +21,7 @@ from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
 from reports.data.columns.settings import CELL, LAYOUT, asked
 from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
+from reports.data.shared import Shared
 
 AXIS = "axis."
 """Prefix of the columns that hold the label of each axis, as the matrix file names it."""
@@ -72,7 +73,8 @@ def load(sweep: Path) -> LoadedSweep:
     plan = _read_plan(sweep)
     read = LoadedSweep(plan, pd.DataFrame())
     _read_jobs(sweep, read)
-    every = [_documents(planned, plan.sweep) for planned in _planned(plan, sweep)]
+    shared = Shared()
+    every = [_documents(planned, plan.sweep, shared) for planned in _planned(plan, sweep)]
     same = copies(found for found, fault in every if fault is None)
     rows = [
         _row(found, ReportError(same[found.identity]) if found.identity in same else fault, read)
@@ -81,12 +83,14 @@ def load(sweep: Path) -> LoadedSweep:
     return replace(read, frame=_typed(rows))
 
 
-def _documents(planned: Documents, sweep: str) -> tuple[Documents, ReportError | None]:
+def _documents(planned: Documents, sweep: str, shared: Shared) -> tuple[Documents, ReportError | None]:
     """Return a planned run with its documents, and what is wrong with them."""
     found, folder = planned, planned.folder
     try:
-        found = replace(found, run=_read(folder.run, Run))
-        found = replace(found, result=_read(folder.result, Result))
+        if run := _read(folder.run, Run):
+            found = replace(found, run=shared.run(run))
+        if result := _read(folder.result, Result):
+            found = replace(found, result=shared.result(result))
         if found.run is None and found.result is not None:
             raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
         if fault := disagreement(sweep, found):

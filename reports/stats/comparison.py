@@ -18,10 +18,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-import numpy as np
 from scipy import special
 
-from reports.stats.intervals import FEWEST_FOR_INTERVAL, Estimate, half_width, mean
+from reports.stats.intervals import FEWEST_FOR_INTERVAL, Estimate, deviation, half_width, mean, plain_mean
 
 
 class Rule(StrEnum):
@@ -152,7 +151,7 @@ def _session_means(samples: Sequence[Sample]) -> list[float]:
     by_session: dict[str, list[float]] = {}
     for each in samples:
         by_session.setdefault(each.allocation or each.session, []).append(each.value)
-    return [float(np.mean(values)) for values in by_session.values()]
+    return [plain_mean(values) for values in by_session.values()]
 
 
 def _by_pairs(pairs: Sequence[tuple[Sample, Sample]], rule: Rule) -> Comparison:
@@ -162,19 +161,19 @@ def _by_pairs(pairs: Sequence[tuple[Sample, Sample]], rule: Rule) -> Comparison:
     assert estimate is not None, "there are pairs"
     if not estimate.is_interval:
         return Comparison(estimate, rule, sessions)
-    deviation = float(np.std(differences, ddof=1))
-    p_value = _p_value(estimate.value, deviation / math.sqrt(count), count - 1)
-    return Comparison(estimate, rule, sessions, p_value, deviation)
+    spread = deviation(differences)
+    p_value = _p_value(estimate.value, spread / math.sqrt(count), count - 1)
+    return Comparison(estimate, rule, sessions, p_value, spread)
 
 
 def _by_sessions(first: list[float], second: list[float]) -> Comparison:
-    centre, counts = float(np.mean(first) - np.mean(second)), (len(first), len(second))
+    centre, counts = plain_mean(first) - plain_mean(second), (len(first), len(second))
     fewest = min(counts)
     if fewest < FEWEST_FOR_INTERVAL:
         apart = [one - other for one in first for other in second]
         low, high = (min(apart), max(apart)) if fewest > 1 else (centre, centre)
         return Comparison(Estimate(centre, low, high, fewest), Rule.SESSIONS, counts)
-    variances = [float(np.var(side, ddof=1)) / len(side) for side in (first, second)]
+    variances = [deviation(side) ** 2 / len(side) for side in (first, second)]
     total = sum(variances)
     parts = sum(part**2 / (count - 1) for part, count in zip(variances, counts, strict=True))
     freedom = total**2 / parts if parts else float(sum(counts) - 2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bench.contract.outcomes import Outcome
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
@@ -100,11 +99,10 @@ def ending(cell: CellRuns | None) -> str:
 
 def shortfall(cell: CellRuns) -> str:
     """Return `2 of 3; oom` where only some runs of a cell completed, else an empty text."""
-    completed = len(cell.completed)
-    if completed == len(cell.records):
+    if not cell.others:
         return ""
-    others = dict.fromkeys(_displayed(record["outcome"]) for record in cell.records if record not in cell.completed)
-    return f"{completed} of {len(cell.records)}; {', '.join(others)}"
+    outcomes = dict.fromkeys(_displayed(record["outcome"]) for record in cell.others)
+    return f"{len(cell.completed)} of {len(cell.records)}; {', '.join(outcomes)}"
 
 
 def reasons(cell: CellRuns | None) -> list[str]:
@@ -116,8 +114,8 @@ def reasons(cell: CellRuns | None) -> list[str]:
     return list(
         dict.fromkeys(
             f"{record['outcome']}: {record['reason']}"
-            for record in cell.records
-            if record["outcome"] not in (Outcome.COMPLETED, NOT_RUN) and record["reason"]
+            for record in cell.others
+            if record["outcome"] != NOT_RUN and record["reason"]
         )
     )
 

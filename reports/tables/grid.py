@@ -33,6 +33,11 @@ class CellRuns:
         """Records of the runs that completed, the only ones with values to compare."""
         return [record for record in self.records if record["outcome"] == Outcome.COMPLETED]
 
+    @cached_property
+    def others(self) -> list[Record]:
+        """Records of the runs that did not complete."""
+        return [record for record in self.records if record["outcome"] != Outcome.COMPLETED]
+
     def figures(self, column: str) -> dict[int, float]:
         """Return a column's values of the completed runs, by repeat."""
         return {

@@ -158,7 +158,8 @@ def _cell(
     marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(cell))
     same_as = same_as_text(cell) if cell else ""
     if cell is None or not cell.completed:
-        return TableCell(_with(ending(cell) + marks, same_as), None, ending(cell), same_as)
+        outcome = ending(cell)
+        return TableCell(_with(outcome + marks, same_as), None, outcome, same_as)
     if figure is None:
         missing = "not measured" if metric.against is None else "no reference"
         return TableCell(_with(missing, same_as), None, missing, same_as)

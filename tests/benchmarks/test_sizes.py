@@ -1,0 +1,117 @@
+"""What sweeps of 1,000 to 100,000 runs take. `make bench`; nothing here passes or fails by its time."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.contract.result import Result
+from bench.contract.run import Run
+from bench.contract.storage.files import write_document
+from matrix.config.load import load_sweep
+from matrix.config.system import load_system
+from matrix.planning.plan import make_plan
+from reports.data.frame import load
+from tests.support.documents import a_measurement, a_result
+
+SYSTEM = {"name": "large", "device": "cpu", "nodes": 64, "ranks_per_node": 4}
+AXES = {
+    "model": "llama-tiny",
+    "strategy": ["fsdp", "hsdp", "federated", "federated-hsdp", "ddp"],
+    "nodes": [4, 8, 16, 32, 64],
+    "batch_size": 1,
+    "sequence_length": 32,
+}
+STRATEGIES = {
+    "hsdp": {"shard": "node"},
+    "federated": {"groups": 2, "every": 8},
+    "federated-hsdp": {"groups": 2, "shard": "node", "every": 8},
+}
+IN_A_TABLE = 25
+"""Combinations of `AXES`, of which none is equal to another."""
+
+
+def write_sweep(folder: Path, data: Path, runs: int) -> Path:
+    """Write the files of a sweep of so many runs: a table for each learning rate."""
+    rates = [round(1e-4 * (1 + place / 10_000), 9) for place in range(runs // IN_A_TABLE)]
+    matrix = {"name": "large", "system": "system.yaml", "axes": AXES | {"learning_rate": rates}}
+    matrix |= {"strategies": STRATEGIES, "data": {"path": str(data)}}
+    (folder / "system.yaml").write_text(yaml.safe_dump(SYSTEM), encoding="utf-8")
+    (folder / "large.yaml").write_text(yaml.safe_dump(matrix), encoding="utf-8")
+    return folder / "large.yaml"
+
+
+def a_made_up_result(run: Run, noise: random.Random) -> Result:
+    """Return a result that agrees with its run, so that the report has figures to compute with."""
+    measured = a_measurement(1.0, run.nodes)
+    tokens = run.world * run.batch_size * run.training.sequence_length
+    rate = 1000.0 * run.nodes * noise.uniform(0.9, 1.1)
+    window = measured.window.model_copy(
+        update={
+            "first_step": run.first_window_step,
+            "steps": run.window_steps,
+            "block": run.block,
+            "tokens": tokens * run.window_steps,
+            "seconds": tokens * run.window_steps / rate,
+        }
+    )
+    trained = tokens * run.training.steps
+    agreeing = {"window": window, "parameters": run.shape.parameters, "tokens_per_step": tokens}
+    agreeing |= {"trained_tokens": trained, "distinct_tokens": trained}
+    agreeing |= {"utilisation": measured.utilisation.model_copy(update={"matmul_flops": 4e14})}
+    return a_result(run.id, measured.model_copy(update=agreeing), seconds=2 * window.seconds)
+
+
+@pytest.fixture(scope="module", params=(1_000, 10_000, 100_000))
+def sweep(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
+    """The size of a sweep, and the folder of its files; its runs have completed in `results/large`."""
+    size, folder = request.param, tmp_path_factory.mktemp("sizes")
+    matrix, noise = load_sweep(write_sweep(folder, data, request.param)), random.Random(1)
+    planned = make_plan(matrix, load_system(folder / "system.yaml"))
+    assert len(planned.runs) == size
+    for run in planned.runs.values():
+        of_run = folder / "results" / "large" / "runs" / run.id
+        of_run.mkdir(parents=True)
+        (of_run / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
+        (of_run / "result.json").write_text(a_made_up_result(run, noise).model_dump_json(), encoding="utf-8")
+    write_document(folder / "results" / "large" / "plan.json", planned.plan)
+    if size == 1_000:
+        assert not load(folder / "results" / "large").problems, "a report without figures would be too cheap"
+    return size, folder
+
+
+MEASURE = """
+import json, os, subprocess, sys
+_, status, used = os.wait4(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid, 0)
+print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss // 1024}))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""Executes a command; by a small process, since the largest resident set counts that of the process that forked."""
+
+COMMANDS = {
+    "plan": ("plan", "large.yaml", "--results", "none"),
+    "run --max-runs 0": ("run", "large.yaml", "--max-runs", "0", "--results", "begun"),
+    "status": ("status", "results/large"),
+    "report": ("report", "results/large"),
+}
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command(benchmark: BenchmarkFixture, sweep: tuple[int, Path], command: str) -> None:
+    """Time a whole command, start of Python included; CPU seconds and the largest resident set are in `extra_info`."""
+    size, folder = sweep
+
+    def execute() -> dict[str, float]:
+        words = [sys.executable, "-P", "-m", "matrix", *COMMANDS[command]]
+        measured = subprocess.check_output([sys.executable, "-c", MEASURE, *words], cwd=folder, text=True)
+        return dict(json.loads(measured))
+
+    benchmark.extra_info.update({"runs": size, **benchmark.pedantic(execute, rounds=1)})

@@ -132,10 +132,11 @@ def _entropy_rate(panels: Sequence[Axes], lines: Sequence[_Line]) -> list[str]:
 
 
 def _perplexity_axis(axes: Axes) -> None:
-    """Set a logarithmic axis, with round numbers where the values are within one decade."""
+    """Set a logarithmic axis, with steps of 1, 2 and 5 below three decades and round numbers within one."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator() if high / low > 100 else MaxNLocator(6))
+    by_decade = LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 1000 else (1.0,))
+    axes.yaxis.set_major_locator(by_decade if high / low > 10 else MaxNLocator(6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 

@@ -35,6 +35,8 @@ _DOUBTS = (
     Caution.ALLOCATOR_RETRIES,
 )
 """Cautions because of which a speed may be another one."""
+_LEAST_LOSS = 5e-5
+"""Nats/token. Smaller differences are shown as 0.0000; the order of sums makes some, the same in every repeat."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,9 @@ def _lead(table: Table, fastest: _Place, rivals: list[_Rival], apart: list[str],
         else ""
     )
     is_fastest = slower and not unclear and not apart
-    parts = [f"{fastest.row.label} {'is fastest' if is_fastest else 'has the highest mean'}{times}"]
+    is_equal = not slower and not apart and all(rival.comparison.p_value is not None for rival in rivals)
+    parts = ["no difference seen"] if is_equal else []
+    parts += [f"{fastest.row.label} {'is fastest' if is_fastest else 'has the highest mean'}{times}"]
     parts += [f"faster than {slower}, adjusted for {counted(pairs, 'pair')} of rows ({ALPHA:.0%})"] if slower else []
     parts += [f"not shown to be faster than {unclear}"] if unclear else []
     parts += [f"not comparable with {', '.join(apart)} (see the table's cautions)"] if apart else []
@@ -216,7 +220,7 @@ _LOSSES = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFEREN
 def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
     """Say which validation losses differ from the reference's, after the same tokens on the same nodes."""
     compared = list(_loss_differences(table, places))
-    found = verdicts([(made.estimate.value, made.p_value) for _, made in compared])
+    found = verdicts([(made.estimate.value, _p_value(made)) for _, made in compared])
     style = _METRICS["loss_difference"]
     names = [
         place if verdict is Verdict.NO_DIFFERENCE else f"{place} ({style.text(made.estimate)})"
@@ -224,6 +228,12 @@ def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
     ]
     if said := by_verdict(names, found, _LOSSES):
         yield f"{table.grid.title}: validation loss minus {table.reference.label}'s after the same tokens: {said}."
+
+
+def _p_value(made: Comparison) -> float | None:
+    """Return the p-value of a difference of losses; 1 for one that is not more than rounding."""
+    is_rounding = made.p_value is not None and abs(made.estimate.value) < _LEAST_LOSS
+    return 1.0 if is_rounding else made.p_value
 
 
 def _loss_differences(table: Table, places: list[_Place]) -> Iterator[tuple[str, Comparison]]:

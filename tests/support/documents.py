@@ -132,7 +132,9 @@ class SweepDocuments:
         write_document(path, JobEnd(id=str(100 + number), state=state, said="", seconds=seconds, nodes=nodes))
         return path
 
-    def steps(self, identity: str, losses: Sequence[Sequence[float]], tokens: Sequence[int]) -> None:
+    def steps(
+        self, identity: str, losses: Sequence[Sequence[float]], tokens: Sequence[int], *, seconds: float = 0.1
+    ) -> None:
         """Write `losses[group][step]`, the last one until the end, with `tokens[group]` per step; the result agrees."""
         folder = self.folder(identity)
         run = Run.model_validate_json(folder.run.read_text())
@@ -141,7 +143,7 @@ class SweepDocuments:
             {
                 "step": step,
                 "group": group,
-                "seconds": 0.1,
+                "seconds": seconds,
                 "tokens": tokens[group],
                 "loss": of_group[min(step, len(of_group) - 1)],
                 "in_window": step >= run.first_window_step,
@@ -157,7 +159,7 @@ class SweepDocuments:
             update={
                 "tokens": total * run.window_steps,
                 "seconds": total * run.window_steps / measured.window.tokens_per_s,
-                "step_s_quartiles": (0.1, 0.1, 0.1),
+                "step_s_quartiles": (seconds, seconds, seconds),
             }
         )
         loss = measured.loss.model_copy(

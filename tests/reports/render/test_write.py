@@ -112,6 +112,26 @@ def test_the_perplexity_of_a_step_is_of_the_loss_weighted_by_the_groups_tokens(f
         assert list(line.get_xdata()[:2]) == pytest.approx([step, 2 * step])
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "labels"),
+    [
+        (3.5, 3.0, [20, 22.5, 25, 27.5, 30, 32.5]),
+        (5.5, 2.5, [10, 20, 50, 100, 200]),
+        (11.6, 4.5, [10, 100, 1000, 10_000, 100_000]),
+    ],
+)
+def test_the_axis_of_perplexities_has_labels_all_along(
+    sweep: SweepDocuments, first: float, last: float, labels: list[float]
+) -> None:
+    for identity in sweep.run("fsdp", 1, speeds=[1000.0] * 3):
+        sweep.steps(identity, [[first, last]], tokens=[400])
+    (table,) = tables(Comparability(load(sweep.write())))
+    figure, _ = loss_plot(table, sweep.path, looks(["fsdp"]))
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    assert [tick for tick in axes.get_yticks() if low <= tick <= high] == pytest.approx(labels)
+
+
 def test_the_band_spans_the_repeats(sweep: SweepDocuments) -> None:
     for identity, loss in zip(sweep.run("fsdp", 1, speeds=[1000.0] * 3), (4.0, 3.0, 5.0), strict=True):
         sweep.steps(identity, [[loss]], tokens=[400])

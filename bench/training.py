@@ -42,6 +42,7 @@ from bench.host.speed import device_name
 from bench.measure.gpu import GpuCounters
 from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
+from bench.measure.rapl import ProcessorEnergy
 from bench.measure.window import RankRecord
 from bench.parallel.mesh import Position, check_world
 from bench.saving.wandb import hand_over
@@ -102,7 +103,9 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         # 3. Model: built, sharded, initialised
         progress.enter("model")
         building = time.perf_counter()
-        machine = MachineMeter(run.first_window_step, run.training.steps - 1, GpuCounters.of(device))
+        processors = ProcessorEnergy.of_machine() if position.local_rank == 0 else None
+        counters = GpuCounters.of(device)
+        machine = MachineMeter(run.first_window_step, run.training.steps - 1, counters, processors)
         watched = Watched(progress, meter, machine)
         engine.build(watched.alive)
         built = time.perf_counter()

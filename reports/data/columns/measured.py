@@ -8,7 +8,6 @@ from bench.contract.measured import Measured
 from reports.data.columns.base import Column, Scalar, gib
 from reports.data.columns.recorded import MeasuredColumns, recorded, with_others
 
-
 _KWH = 3.6e6
 """Joules."""
 

@@ -70,7 +70,11 @@ def test_active_parameters_and_causal_flops() -> None:
 
 def test_recomputation_is_a_third_of_what_the_layers_have() -> None:
     """One more forward pass of all layers: of all products but those of the output head, a third."""
-    for shape in (STOCK["llama3.1-8b"], STOCK["mixtral-8x7b"], STOCK["llama-tiny"].model_copy(update={"tie_embeddings": True})):
+    for shape in (
+        STOCK["llama3.1-8b"],
+        STOCK["mixtral-8x7b"],
+        STOCK["llama-tiny"].model_copy(update={"tie_embeddings": True}),
+    ):
         head = 6.0 * (shape.embedding_parameters + shape.hidden_size)  # and the last norm
         for causal in (False, True):
             layers = shape.flops_per_token(4096, causal=causal) - head

@@ -41,7 +41,7 @@ def test_they_are_in_no_other_figure(tmp_path: Path) -> None:
     assert [table.notices for table in tables_with] == [table.notices for table in tables_without]
     assert [table.caption for table in tables_with] == [table.caption for table in tables_without]
     frames = [load(sweep.path).frame for sweep in (with_runs, without)]
-    pd.testing.assert_frame_equal(frames[0].drop(columns="started"), frames[1].drop(columns="started"))
+    pd.testing.assert_frame_equal(*frames)
     reports = [write_report(sweep.path, sweep.path / "report") for sweep in (with_runs, without)]
     assert reports[0].answers == reports[1].answers
     assert reports[0].summary == f"{reports[1].summary}; 3 breakdown runs: 3 completed"

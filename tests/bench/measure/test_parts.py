@@ -50,7 +50,7 @@ def test_the_parts_of_real_steps_add_up_to_the_whole(ranks: Ranks, data: Path) -
 
 
 def test_a_timed_run_notes_no_parts(ranks: Ranks, data: Path) -> None:
-    run = make_run(data, (1, 1, 2))
+    run = make_run(data, (2, 1, 1))
     found = ranks(2, trained, run)
     assert [each.parts for each in found] == [{}, {}]
     assert parts.breakdown(run, window(run, Steps.of(found)), found) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.contract.base import AxisValue, EngineName, Purpose
-from bench.contract.run import Run
+from bench.contract.run import Run, Wandb
 from matrix.planning.run_ids import run_id
 
 ENGINES_WITH_PARTS: tuple[EngineName, ...] = ("native",)
@@ -11,14 +11,15 @@ ENGINES_WITH_PARTS: tuple[EngineName, ...] = ("native",)
 
 
 def untimed(run: Run, purpose: Purpose, count: int, first: dict[str, AxisValue]) -> list[Run]:
-    """Return `count` runs that train what `run` trains, for another purpose; they save neither model nor checkpoint.
+    """Return `count` runs that train what `run` trains, for another purpose.
+
+    They save neither model nor checkpoint, and are not tracked by Weights & Biases, which would show their speed.
 
     Args:
         first: the first value of each axis, which ids leave out.
 
     """
     training = run.training.model_copy(update={"save_model": False, "save_checkpoint": False})
-    made = [
-        run.model_copy(update={"training": training, "purpose": purpose, "repeat": repeat}) for repeat in range(count)
-    ]
+    changed = {"training": training, "purpose": purpose, "wandb": Wandb()}
+    made = [run.model_copy(update={**changed, "repeat": repeat}) for repeat in range(count)]
     return [each.model_copy(update={"id": run_id(each, each.identity(), first)}) for each in made]

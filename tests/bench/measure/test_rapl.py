@@ -81,10 +81,10 @@ def test_what_cannot_be_read_is_not_counted(tree: Tree, gone: str) -> None:
 def test_the_window_is_counted_and_read_within(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "UPDATE_EVERY", 0.0)
     meter = MachineMeter(2, 4, None, tree.energy())
-    for step, microjoules in enumerate([5_000_000, 6_000_000, RANGE, 1_000_000, 2_000_000]):
+    for step, microjoules in enumerate([5_000_000, 6_000_000, 1_000_000, 500_000, 2_000_000]):  # twice around
         tree.set("intel-rapl:0", microjoules)
         meter.finished(step)
-    assert meter.read().processor_joules == pytest.approx((RANGE - 6_000_000 + 2_000_000) / 1e6)
+    assert meter.read().processor_joules == pytest.approx((2 * RANGE - 6_000_000 + 2_000_000) / 1e6)
     assert MachineMeter(2, 4).read().processor_joules is None
 
 

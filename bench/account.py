@@ -18,6 +18,7 @@ from bench.host.software import provenance
 from bench.host.software.code_state import code_state
 from bench.host.speed import published_peak, utilisation
 from bench.measure.machine import any_busy, is_slowed, machine_state
+from bench.measure.parts import breakdown
 from bench.measure.window import (
     RankRecord,
     Steps,
@@ -72,6 +73,7 @@ def account(
         ),
         startup=slowest_startup(records),
         machine=machine_state([(record.machine, record.use) for record in records]),
+        breakdown=breakdown(run, measured_window, [record.trained for record in records]),
         provenance=made_by,
         cautions=cautions(
             run,

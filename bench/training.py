@@ -42,6 +42,8 @@ from bench.host.speed import device_name
 from bench.measure.gpu import GpuCounters
 from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
+from bench.measure.rapl import ProcessorEnergy
+from bench.measure.trace import StepTrace
 from bench.measure.window import RankRecord
 from bench.parallel.mesh import Position, check_world
 from bench.saving.wandb import hand_over
@@ -102,8 +104,11 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         # 3. Model: built, sharded, initialised
         progress.enter("model")
         building = time.perf_counter()
-        machine = MachineMeter(run.first_window_step, run.training.steps - 1, GpuCounters.of(device))
-        watched = Watched(progress, meter, machine)
+        processors = ProcessorEnergy.of_machine() if position.local_rank == 0 else None
+        counters = GpuCounters.of(device)
+        machine = MachineMeter(run.first_window_step, run.training.steps - 1, counters, processors)
+        trace = StepTrace(run, device) if run.purpose == "profile" and position.local_rank == 0 else None
+        watched = Watched(progress, meter, machine, trace)
         engine.build(watched.alive)
         built = time.perf_counter()
         # 4. Data
@@ -113,6 +118,8 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         # 5. Training, with federated averaging
         progress.enter("training")
         machine.finished(-1)  # without warm-up the window begins now
+        if trace is not None:
+            trace.finished(-1)
         trained = engine.train(watched)
         # 6. Validation on the averaged model
         progress.enter("validation")
@@ -145,6 +152,8 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
             measured = account(run, folder, device, whole, data, validation, slow_folder=progress.slow_folder)
         # 8. Saving, after the results: they exist even if the disk is full
         progress.enter("saving")
+        if trace is not None:
+            trace.write(folder, position.rank)
         saved = engine.save(folder, progress.alive)
         if measured is not None and saved != Saved():
             write_document(folder.measured, measured.model_copy(update={"saved": saved}))
@@ -157,19 +166,24 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
 class Watched:
     """Progress of a rank, each report of which is also a moment at which its memory is noted.
 
-    The machine is read after the steps at which the window begins and ends.
+    The machine is read after the steps at which the window begins and ends, and a trace begins and ends after steps.
     """
 
-    def __init__(self, progress: Progress, meter: MemoryMeter, machine: MachineMeter) -> None:
+    def __init__(
+        self, progress: Progress, meter: MemoryMeter, machine: MachineMeter, trace: StepTrace | None = None
+    ) -> None:
         self._progress = progress
         self._meter = meter
         self._machine = machine
+        self._trace = trace
 
     def finished(self, step: int) -> None:
         """Report that an optimizer step is done."""
         self._progress.finished(step)
         self._meter.note()
         self._machine.finished(step)
+        if self._trace is not None:
+            self._trace.finished(step)
 
     def alive(self) -> None:
         """Report progress within a long phase."""

@@ -12,6 +12,9 @@ Regime = Literal["micro-batch", "global-batch"]
 EngineName = Literal["native", "xffl"]
 LauncherName = Literal["torchrun", "xffl"]
 Affinity = Literal["none", "cores"]
+Purpose = Literal["measure", "breakdown", "profile"]
+"""What a run is for: the figures of the tables, the parts of a step, or a trace by torch's profiler. Only the first is
+timed."""
 AxisValue = bool | int | float | str
 
 

@@ -10,6 +10,7 @@ import math
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from bench.contract.base import Document
+from bench.contract.breakdown import Breakdown
 from bench.contract.outcomes import Caution
 
 
@@ -81,6 +82,11 @@ class Machine(Document):
     throttled_cores: NonNegativeInt | None = Field(
         None, description="cores that were thermally throttled; None if the kernel does not count it"
     )
+    processor_joules: NonNegativeFloat | None = Field(
+        None,
+        description="energy of all processors of the run's machines, whatever else ran on them; None if one of them "
+        "does not count it, or only root may read it",
+    )
     gpu_joules: NonNegativeFloat | None = Field(
         None, description="energy of all GPUs of the run; None if one of them does not count it"
     )
@@ -101,6 +107,8 @@ class Utilisation(Document):
     peak_flops: PositiveFloat | None = Field(None, description="dense FLOP/s per device at the run's precision")
     mfu: PositiveFloat | None = None
     mfu_causal: PositiveFloat | None = None
+    hfu: PositiveFloat | None = Field(None, description="as mfu, with recomputed activations; None in older results")
+    hfu_causal: PositiveFloat | None = None
     matmul_flops: PositiveFloat = Field(
         description="FLOP/s of a sustained matrix product with all ranks busy at once, mean over ranks"
     )
@@ -190,6 +198,7 @@ class Measured(Document):
     startup: Startup
     machine: Machine | None = Field(None, description="None in results of older versions")
     saved: Saved = Saved()
+    breakdown: Breakdown | None = Field(None, description="parts of a step; only of breakdown runs")
     provenance: Provenance
     cautions: list[Caution]
     steps_digest: str | None = Field(None, description="SHA-256 of steps.parquet")

@@ -24,6 +24,14 @@ class Cell(Document):
     )
     reason: str = Field("", description="why it is impossible, or equivalent to another cell")
     runs: list[str] = Field(default_factory=list, description="run ids, one per repeat; for `same`, the other cell's")
+    breakdown_runs: list[str] = Field(
+        default_factory=list, description="ids of its breakdown runs, which no table of figures includes; likewise"
+    )
+
+    @property
+    def all_runs(self) -> list[str]:
+        """Its runs, whatever they are for."""
+        return [*self.runs, *self.breakdown_runs]
 
 
 class Plan(Document):
@@ -41,7 +49,9 @@ class Plan(Document):
     regime: Regime
     repeats: PositiveInt
     cells: list[Cell]
-    order: list[str] = Field(description="run ids, shuffled within each repeat, repeat after repeat")
+    order: list[str] = Field(
+        description="run ids, shuffled within each repeat, repeat after repeat; breakdown runs after all others"
+    )
 
     @property
     def reference_row(self) -> dict[str, AxisValue]:

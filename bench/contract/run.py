@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from bench.contract.base import Affinity, AxisValue, Document, EngineName, LauncherName, Regime
+from bench.contract.base import Affinity, AxisValue, Document, EngineName, LauncherName, Purpose, Regime
 from bench.contract.layout import Layout, canonical_name
 from bench.contract.shapes import Shape
 from bench.contract.training import Training
@@ -79,6 +79,7 @@ class Run(Document):
     sweep: str
     id: str
     repeat: NonNegativeInt
+    purpose: Purpose = Field("measure", description="what the run is for; only `measure` enters tables of figures")
     labels: dict[str, AxisValue] = Field(description="the combination: every axis with its value's name")
     model: str
     shape: Shape
@@ -185,4 +186,6 @@ class Run(Document):
         )
         if self.shape.padding_token is None:
             del executed["shape"]["padding_token"]  # ids agree with those of versions without this key
+        if self.purpose == "measure":
+            del executed["purpose"]  # the same
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]

@@ -137,9 +137,24 @@ class Shape(BaseModel):
         w (1 - w / 2 seq) with `causal`. A tied embedding is not subtracted: it is used as the head.
         """
         weights = self.active_parameters - (0 if self.tie_embeddings else self.embedding_parameters)
+        return 6.0 * weights + 3 * self.layers * self._attention_flops(sequence_length, causal=causal)
+
+    def recomputed_flops_per_token(self, sequence_length: int, layers: int, *, causal: bool = False) -> float:
+        """Return the FLOPs per token of one more forward pass of `layers` decoder layers, as checkpointing does.
+
+        2 N_layer + 2 n_heads (d_qk + d_v) seq for each, a third of what it has in `flops_per_token`. That is the
+        convention (Korthikanti et al., arXiv 2205.05198); torch stops a layer's recomputation before its
+        last matrix product, whose result the backward pass does not need.
+        """
+        outside = self.hidden_size + (1 if self.tie_embeddings else 2) * self.embedding_parameters
+        weights = (self.active_parameters - outside) // self.layers
+        return layers * (2.0 * weights + self._attention_flops(sequence_length, causal=causal))
+
+    def _attention_flops(self, sequence_length: int, *, causal: bool) -> float:
+        """Return the FLOPs per token of a layer's scores and weighted values in a forward pass."""
         keys = min(sequence_length, self.sliding_window or sequence_length)
         counted = keys * (1 - keys / (2 * sequence_length)) if causal else keys
-        return 6.0 * weights + 6.0 * self.layers * self.heads * 2 * self.d_head * counted
+        return 2.0 * self.heads * 2 * self.d_head * counted
 
 
 _LLAMA_3_1 = RopeScaling(

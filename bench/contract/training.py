@@ -88,6 +88,11 @@ class Training(Document):
         differs = self.precision == "bf16-mixed" or (layout.group > 1 and self.reduction != self.held)
         return layout.shard > 1 or differs
 
+    def is_checkpointed(self, layer: int) -> bool:
+        """Return True if a decoder layer (0 is the first) recomputes its activations in the backward pass."""
+        every = {"none": 0, "full": 1, "selective": self.checkpointed_layers}[self.activation_checkpointing]
+        return every > 0 and layer % every == 0
+
     @property
     def held(self) -> DType:
         """Type of stored parameters, and so of the optimizer state."""

@@ -14,6 +14,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
+from bench.contract.breakdown import Part
 from bench.contract.measured import Saved
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
@@ -21,6 +22,7 @@ from bench.data.dataset import IGNORED_LABEL, RunData, load
 from bench.data.preload import Preload, preload
 from bench.engines.loss import LossFunction, batch_loss, cross_entropy
 from bench.measure.clock import StepClock
+from bench.measure.parts import PartsClock
 from bench.measure.progress import Watcher
 from bench.measure.window import Trained
 from bench.models.build import build
@@ -129,7 +131,7 @@ def train(
     synchronise the device.
     """
     training = run.training
-    clock = StepClock(device)
+    clock = PartsClock(device) if run.purpose == "breakdown" else StepClock(device)
     loss_function: LossFunction = torch.compile(cross_entropy) if training.compile else cross_entropy
     losses: list[torch.Tensor] = []
     tokens: list[torch.Tensor] = []
@@ -140,17 +142,23 @@ def train(
         clock.begin()
         set_learning_rate(optimizer, learning_rate(run, data.order.first_step + step))
         for micro in range(training.accumulation):
+            clock.enter(Part.DATA)
             batch = next(batches).to(device)
+            clock.enter(Part.FORWARD)
             if training.accumulation > 1:
                 _reduce_replicas(model, micro + 1 == training.accumulation)
             loss = batch_loss(model, batch, loss_function)
+            clock.enter(Part.BACKWARD)
             (loss / training.accumulation).backward()
+            clock.enter(Part.REST)
             losses.append(loss.detach())
             tokens.append((batch.labels != IGNORED_LABEL).sum())
+        clock.enter(Part.OPTIMIZER)
         if training.clip_norm:
             clip(model, training.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        clock.enter(Part.REST)
         if average and (step + 1) % run.every == 0:  # also after the last step, a multiple of every interval
             if witness:
                 witness.before()
@@ -170,4 +178,5 @@ def train(
         arrivals=arrivals,
         aggregations=aggregations,
         averaged=witness.read() if witness else [],
+        parts=clock.parts(),
     )

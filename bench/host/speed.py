@@ -34,12 +34,18 @@ def device_name(device: torch.device) -> str:
 
 
 def utilisation(run: Run, tokens_per_s: float, peak: float | None, matmul: Sequence[float]) -> Utilisation:
-    """Return MFU by both conventions: FLOP/s per device over the peak. Recomputed activations never count.
+    """Return MFU and HFU by both conventions: FLOP/s per device over the peak.
+
+    MFU = tokens/s per device x flops_per_token / peak. HFU adds to flops_per_token another forward pass of the decoder
+    layers whose activations are recomputed: of all with full checkpointing, of every n-th with selective.
 
     `matmul` has each rank's FLOP/s in a matrix product.
     """
-    length = run.training.sequence_length
-    full, causal = run.shape.flops_per_token(length), run.shape.flops_per_token(length, causal=True)
+    shape, length = run.shape, run.training.sequence_length
+    full, causal = shape.flops_per_token(length), shape.flops_per_token(length, causal=True)
+    layers = sum(map(run.training.is_checkpointed, range(shape.layers)))
+    more = shape.recomputed_flops_per_token(length, layers)
+    more_causal = shape.recomputed_flops_per_token(length, layers, causal=True)
     per_device = tokens_per_s / run.world
     mean = sum(matmul) / len(matmul)
     return Utilisation(
@@ -48,6 +54,8 @@ def utilisation(run: Run, tokens_per_s: float, peak: float | None, matmul: Seque
         peak_flops=peak,
         mfu=None if peak is None else per_device * full / peak,
         mfu_causal=None if peak is None else per_device * causal / peak,
+        hfu=None if peak is None else per_device * (full + more) / peak,
+        hfu_causal=None if peak is None else per_device * (causal + more_causal) / peak,
         matmul_flops=mean,
         matmul_flops_min=min(matmul),
         matmul_flops_max=max(matmul),

@@ -14,6 +14,8 @@ from typing import Protocol
 import torch
 import torch.distributed as dist
 
+from bench.contract.breakdown import Part
+
 
 class Marks(Protocol):
     """A series of time stamps."""
@@ -87,6 +89,9 @@ class StepClock:
         dist.barrier()
         self._origin = self._mark()
 
+    def enter(self, part: Part) -> None:
+        """Note that a part of the step begins; this clock keeps no parts, so that timed runs read no clock for them."""
+
     def begin(self) -> None:
         """Record the begin of a step."""
         self._begins.append(self._mark())
@@ -100,6 +105,10 @@ class StepClock:
         before = self._mark()
         aggregate()
         self._aggregations[len(self._begins) - 1] = (before, self._mark())
+
+    def parts(self) -> dict[Part, list[float]]:
+        """Return the seconds of each part of every step, as far as they were kept."""
+        return {}
 
     def read(self) -> tuple[list[float], list[float], list[float], list[float]]:
         """Return (begin, end, arrival, aggregation) of every step in seconds; the first three count from `align`.

@@ -1,10 +1,12 @@
-"""State of the machines during the window: what else used their cores, throttling, energy of GPUs. Linux.
+"""State of the machines during the window: what else used their cores, throttling, energy. Linux.
 
-Read twice per rank, before the window's first step and after its last, so the window itself has no readings.
+Read twice per rank, before the window's first step and after its last, so the window itself has no readings, except of
+the processors' energy: every half minute by one rank of a host, since these counters start again from 0.
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import time
@@ -17,6 +19,7 @@ import psutil
 
 from bench.contract.measured import Machine
 from bench.measure.gpu import GpuCounters, GpuUse
+from bench.measure.rapl import ProcessorEnergy
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _THROTTLES = "cpu[0-9]*/thermal_throttle/*_throttle_count"
@@ -34,6 +37,8 @@ class MachineUse:
         load: load average over the minute before the second reading.
         throttled: cores whose counts of thermal throttling rose; None if the machine has no such counts.
         gpu: what the rank's GPU used; None without one, or without counters.
+        processor_joules: energy of all processors of the machine; None where they do not count it, or from a rank that
+            does not read it.
 
     """
 
@@ -44,6 +49,7 @@ class MachineUse:
     load: float
     throttled: int | None
     gpu: GpuUse | None = None
+    processor_joules: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,19 +89,31 @@ class MachineMeter:
         first: index of the window's first step.
         last: index of its last step.
         counters: those of the rank's GPU, if it has one.
+        processors: energy of the machine's processors, if this rank reads it.
 
     """
 
-    def __init__(self, first: int, last: int, counters: GpuCounters | None = None) -> None:
-        self._first, self._last, self._counters = first, last, counters
+    def __init__(
+        self, first: int, last: int, counters: GpuCounters | None = None, processors: ProcessorEnergy | None = None
+    ) -> None:
+        self._first, self._last, self._counters, self._processors = first, last, counters, processors
         self._before = self._after = _Reading.now(counters)
+        self._updated = math.inf
 
     def finished(self, step: int) -> None:
         """Read the counters if the window begins or ends after this step."""
         if step == self._first - 1:
             self._before = _Reading.now(self._counters)
+            if self._processors is not None:
+                self._processors.start()
+                self._updated = time.monotonic()
+        elif self._processors is not None and time.monotonic() - self._updated > UPDATE_EVERY:
+            self._processors.update()
+            self._updated = time.monotonic()
         if step == self._last:
             self._after = _Reading.now(self._counters)
+            if self._processors is not None:
+                self._processors.update()
 
     def read(self) -> MachineUse:
         """Return what was used between the readings."""
@@ -113,7 +131,12 @@ class MachineMeter:
             load=after.load,
             throttled=len(risen) if after.throttles else None,
             gpu=before.gpu.until(after.gpu) if before.gpu and after.gpu else None,
+            processor_joules=None if self._processors is None else self._processors.joules,
         )
+
+
+UPDATE_EVERY = 30.0
+"""Seconds between two readings of the processors' energy within the window."""
 
 
 BUSY, RESOLUTION = 0.05, 0.1
@@ -138,11 +161,25 @@ def machine_state(uses: Uses) -> Machine:
         others=max(_others(ranks) for ranks in _machines(uses)),
         load=max(use.load for _, use in uses),
         throttled_cores=max(throttled, default=None),
+        processor_joules=_processor_joules(uses),
         gpu_joules=sum(joules) if known else None,
         gpu_watts=sum(joules) / sum(gpu.seconds for gpu in gpus) if known else None,
         throttled_gpus=sum(slowed) if slowed else None,
         power_capped=max((min(1.0, gpu.capped / gpu.seconds) for gpu in gpus if gpu.capped is not None), default=None),
     )
+
+
+def _processor_joules(uses: Uses) -> float | None:
+    """Return the energy of all machines' processors, each machine's once; None if one of them does not count it.
+
+    Hosts that share a machine each have a rank that read the same counters.
+    """
+    of_machines = [
+        max((use.processor_joules for use in ranks if use.processor_joules is not None), default=None)
+        for ranks in _machines(uses)
+    ]
+    counted = [joules for joules in of_machines if joules is not None]
+    return sum(counted) if len(counted) == len(of_machines) else None
 
 
 def is_slowed(gpu: GpuUse | None) -> bool:

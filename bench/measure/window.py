@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.contract.breakdown import Part
 from bench.contract.measured import Startup, Window
 from bench.contract.run import Run
 from bench.contract.storage.atomic import write_whole
@@ -34,6 +35,7 @@ class Trained:
         arrivals: begin of the averaging in every step, in seconds from the start of the window: NaN if none was timed.
         aggregations: seconds of averaging in every step: 0 without one, NaN if it was not timed.
         averaged: [before, after] of a few elements for every averaging (see `bench.parallel.averaging_check`).
+        parts: seconds of each part of every step; empty except in a breakdown run.
 
     """
 
@@ -44,6 +46,7 @@ class Trained:
     arrivals: list[float]
     aggregations: list[float]
     averaged: list[list[list[float]]]
+    parts: dict[Part, list[float]] = field(default_factory=dict)
 
     @property
     def first_step(self) -> float:

@@ -101,7 +101,7 @@ def _shares(
     for count in range(min(fewest, repeats), repeats + 1):
         by_index = defaultdict[int, list[Run]](list)
         for run in runs:
-            by_index[run.repeat * count // repeats].append(run)
+            by_index[min(run.repeat, repeats - 1) * count // repeats].append(run)  # more breakdown runs than repeats
         shares = [by_index[index] for index in sorted(by_index)]
         if all(sum(map(seconds, share)) <= budget for share in shares):
             break

@@ -45,6 +45,7 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     plan = prepared.planned.plan
     chosen = set(prepared.selected)
     started = chosen - refused.keys()
+    apart = started.intersection(run for cell in plan.cells for run in cell.breakdown_runs)
     varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
     has_settings = any(plan.settings(cell.labels) for cell in plan.cells)
     table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left")
@@ -76,16 +77,22 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if len(values) == 1]
     if everywhere:
         console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
+    if without := sum(cell.status == "run" and not cell.breakdown_runs for cell in shown if prepared.sweep.breakdown):
+        console.print(
+            f"breakdown: engine xffl does not note the parts of a step: no breakdown runs of {without} combinations",
+            highlight=False,
+        )
     for line in crossing(prepared.planned.runs[run] for run in plan.order if run in chosen):
         console.print(escape(line), highlight=False)
     counts = Counter(
         "refused" if refused.keys() & cell.runs and cell.status == "run" else cell.status for cell in shown
     )
     console.print(
-        f"{len(started)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} combinations "
-        f"are equivalent to another, {counts['impossible']} are impossible"
+        f"{len(started - apart)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} "
+        f"combinations are equivalent to another, {counts['impossible']} are impossible"
         + (f"; {counts['refused']} are refused" if counts["refused"] else "")
         + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
+        + (f"; {len(apart)} breakdown runs besides, which are not timed" if apart else "")
     )
 
 

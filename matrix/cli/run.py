@@ -21,6 +21,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the commands (batch: write the jobs) and start nothing")
     ] = False,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            help="instead, run each chosen combination once more and keep a profiler's trace of a few steps",
+        ),
+    ] = False,
     max_runs: Annotated[int | None, typer.Option("--max-runs", min=0, help="start at most N runs", metavar="N")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="repeat runs that did not complete")] = False,
     accept_changes: Annotated[
@@ -33,13 +40,14 @@ def run(
     """Run a sweep; run it again to resume it."""
     from matrix.cli.backends import RunOptions, backend_of
     from matrix.cli.render import print_summary
+    from matrix.cli.traces import print_traces
     from matrix.planning.prepare import prepare
     from matrix.store.sweep_folder import SweepFolder
 
     def may_cost(hours: float) -> bool:
         return yes or (sys.stdin.isatty() and typer.confirm(f"submit jobs for up to {hours:.2f} node-hours?"))
 
-    prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
+    prepared, console = prepare(matrix, system, only or [], excepted or [], profile=profile), Console()
     folder = SweepFolder(results / prepared.sweep.name)
     options = RunOptions(max_runs, retry_failed, accept_changes, detach, may_cost)
     backend = backend_of(prepared, folder, console, options, costs_confirmed=yes)
@@ -56,6 +64,8 @@ def run(
         console.print(f"show progress: xffl-bench status {folder.path}", highlight=False)
         return
     print_summary(summary, folder, console, asked=len(prepared.selected))
+    if profile:
+        print_traces(prepared, folder, console)
     if not summary.all_completed(only_started=max_runs is not None):
         raise typer.Exit(1)
 

@@ -80,6 +80,11 @@ class MatrixFile(Document):
         None, description="optimizer steps per block (least common multiple of all values of `every` in the sweep)"
     )
     repeats: PositiveInt = Field(1, description="runs of each combination; confidence intervals need at least 3")
+    breakdown: NonNegativeInt = Field(
+        0,
+        description="further runs of each combination that note the parts of a step and are never timed; the native "
+        "engine only",
+    )
     seed: NonNegativeInt = Field(0, description="seed of the order of the runs")
     limits: Limits = Field(default=Limits(), description="time limits after which a run is ended")
     compare: OneOrMore[str] = Field(

@@ -64,7 +64,7 @@ def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Fil
         for cell in planned.plan.cells
         if all(entry.keeps(cell.labels) for entry in kept) and not any(entry.keeps(cell.labels) for entry in left_out)
     ]
-    wanted = {run for cell in cells for run in cell.runs}
+    wanted = {run for cell in cells for run in cell.all_runs}
     if cells and not wanted:
         reasons = "; ".join(dict.fromkeys(cell.reason for cell in cells))
         raise InputError(f"the filters leave only impossible combinations: {reasons}")

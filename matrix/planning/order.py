@@ -15,7 +15,7 @@ def by_nodes(runs: Sequence[Run]) -> list[Run]:
 def in_allocations(runs: Sequence[Run], *, nested: bool) -> list[Run]:
     """Return the runs in the order in which allocations take them.
 
-    The smallest node counts are first, so that an interrupted sweep has complete comparisons. Nested runs keep the
-    plan's order, in which the node counts of a repeat are shuffled.
+    The smallest node counts are first, so that an interrupted sweep has complete comparisons; runs that are not timed
+    are last. Nested runs keep the plan's order, in which the node counts of a repeat are shuffled.
     """
-    return list(runs) if nested else by_nodes(runs)
+    return list(runs) if nested else sorted(by_nodes(runs), key=lambda run: run.purpose != "measure")

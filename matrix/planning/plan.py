@@ -12,17 +12,15 @@ from bench.contract.layout import ImpossibleError
 from bench.contract.plan import Cell, Plan
 from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
-from bench.contract.training import SETTINGS
 from matrix.config.saved_data import DataNeeds, check_description, check_rows
 from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import SystemFile
-from matrix.errors import InputError, as_text
+from matrix.errors import InputError
 from matrix.planning.collapse import Resolved, collapse, why_same
 from matrix.planning.expand import Point, expand
 from matrix.planning.resolve import Resolver
-
-LONGEST_NAME = 120
-"""Longest run id, in characters, without repeat and digest: file names derived from it are longer."""
+from matrix.planning.run_ids import run_id
+from matrix.planning.untimed import ENGINES_WITH_PARTS, untimed
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,20 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
     if not resolved:
         raise InputError(_nothing_runs(sweep, points, outcomes))
     executed = collapse(resolved)
-    if (count := len(executed) * sweep.repeats) > LARGEST_SWEEP:
+    if (count := len(executed) * (sweep.repeats + sweep.breakdown)) > LARGEST_SWEEP:
         raise InputError(
-            f"sweep {sweep.name}: {sweep.repeats:,} repeats of {len(executed):,} combinations are {count:,} runs, "
-            f"more than {LARGEST_SWEEP:,}: lower `repeats`, or shorten the longest axes"
+            f"sweep {sweep.name}: {sweep.repeats + sweep.breakdown:,} repeats of {len(executed):,} combinations are "
+            f"{count:,} runs, more than {LARGEST_SWEEP:,}: lower `repeats`, or shorten the longest axes"
         )
     first = {axis: labels[0] for axis, labels in sweep.labels.items()}
     runs = {identity: _repeats(cell, sweep.repeats, first) for identity, cell in executed.items()}
-    by_id = {run.id: run for repeats in runs.values() for run in repeats}
-    cells = [_cell(point, outcome, executed, runs) for point, outcome in zip(points, outcomes, strict=True)]
+    parts = {
+        identity: untimed(cell.run, "breakdown", sweep.breakdown, first)
+        for identity, cell in executed.items()
+        if cell.run.engine in ENGINES_WITH_PARTS
+    }
+    by_id = {run.id: run for repeats in (*runs.values(), *parts.values()) for run in repeats}
+    cells = [_cell(point, outcome, executed, runs, parts) for point, outcome in zip(points, outcomes, strict=True)]
     plan = Plan(
         sweep=sweep.name,
         axes=sweep.all_labels,
@@ -63,7 +66,7 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
         regime=sweep.regime,
         repeats=sweep.repeats,
         cells=cells,
-        order=list(_order(list(runs.values()), sweep)),
+        order=[*_order(list(runs.values()), sweep), *_order(list(parts.values()), sweep)],
     )
     return PlannedSweep(plan, by_id)
 
@@ -127,7 +130,13 @@ def _nothing_runs(sweep: MatrixFile, points: list[Point], outcomes: list[Resolve
     return f"sweep {sweep.name}: none of the {len(points)} combinations can run: {reasons}"
 
 
-def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], runs: dict[str, list[Run]]) -> Cell:
+def _cell(
+    point: Point,
+    outcome: Resolved | str,
+    executed: dict[str, Resolved],
+    runs: dict[str, list[Run]],
+    parts: dict[str, list[Run]],
+) -> Cell:
     if isinstance(outcome, str):
         return Cell(labels=point, status="impossible", reason=outcome)
     chosen = executed[outcome.identity]
@@ -140,6 +149,7 @@ def _cell(point: Point, outcome: Resolved | str, executed: dict[str, Resolved], 
         same_as={axis: value for axis, value in chosen.point.items() if value != point[axis]},
         reason="" if is_run else why_same(outcome, chosen),
         runs=[run.id for run in runs[outcome.identity]],
+        breakdown_runs=[run.id for run in parts.get(outcome.identity, [])],
     )
 
 
@@ -148,29 +158,8 @@ def _repeats(cell: Resolved, repeats: int, first: dict[str, AxisValue]) -> list[
     for repeat in range(repeats):
         run = cell.run.model_copy(update={"repeat": repeat})
         digest = run.identity() if repeat else cell.identity
-        runs.append(run.model_copy(update={"id": _run_id(run, digest, first)}))
+        runs.append(run.model_copy(update={"id": run_id(run, digest, first)}))
     return runs
-
-
-def _run_id(run: Run, digest: str, first: dict[str, AxisValue]) -> str:
-    """Return a readable id, unique in the sweep by its labels and across sweeps by its digest.
-
-    It lists only the settings that differ from their axis's `first` value; with many axes the name would otherwise be
-    too long for a file system.
-    """
-    labels = run.labels
-    parts = [labels["model"], labels["strategy"], f"n{labels['nodes']}", f"b{labels['batch_size']}"]
-    if run.cuda_streams > 1:
-        parts.append(f"s{run.cuda_streams}")
-    parts += [
-        f"{axis}={as_text(value)}"
-        for axis, value in labels.items()
-        if axis in SETTINGS and value != first[axis] and axis != "start_from"  # a path is not valid in a name
-    ]
-    name = ".".join(str(part) for part in parts)
-    if len(name) > LONGEST_NAME:
-        return f"{name[:LONGEST_NAME]}.r{run.repeat}-{digest}"
-    return f"{name}.r{run.repeat}-{digest[:6]}"
 
 
 def _order(runs: list[list[Run]], sweep: MatrixFile) -> Iterator[str]:
@@ -179,7 +168,7 @@ def _order(runs: list[list[Run]], sweep: MatrixFile) -> Iterator[str]:
     The repeats of a combination are thus far apart. If the machine slows down during the sweep, all combinations are
     affected alike: drift shows as variation between repeats and not as a difference between strategies.
     """
-    for repeat in range(sweep.repeats):
+    for repeat in range(max(map(len, runs), default=0)):
         ids = [repeats[repeat].id for repeats in runs]
         random.Random(f"{sweep.seed}.{repeat}").shuffle(ids)
         yield from ids

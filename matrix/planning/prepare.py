@@ -14,6 +14,7 @@ from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_syste
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
 from matrix.planning.plan import PlannedSweep, make_plan
+from matrix.planning.untimed import untimed
 from matrix.store.sweep_folder import SweepRecord
 
 
@@ -49,8 +50,10 @@ class PreparedSweep:
         )
 
 
-def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[str]) -> PreparedSweep:
-    """Read, expand, plan and filter a sweep.
+def prepare(
+    matrix: Path, system: str | None, only: list[str], excepted: list[str], *, profile: bool = False
+) -> PreparedSweep:
+    """Read, expand, plan and filter a sweep; with `profile`, select a profile run of each chosen combination instead.
 
     Raises:
         InputError: a file or filter is invalid, or nothing is left to run.
@@ -63,4 +66,15 @@ def prepare(matrix: Path, system: str | None, only: list[str], excepted: list[st
     system_file = load_system(system_path)
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
-    return PreparedSweep(sweep, system_file, planned, select(planned, *filters))
+    selected = select(planned, *filters)
+    if profile:
+        planned, selected = _profiled(planned, selected)
+    return PreparedSweep(sweep, system_file, planned, selected)
+
+
+def _profiled(planned: PlannedSweep, selected: list[str]) -> tuple[PlannedSweep, list[str]]:
+    """Return the sweep with profile runs of the selected combinations, and their ids. The plan does not list them."""
+    first = {axis: labels[0] for axis, labels in planned.plan.axes.items()}
+    chosen = [run for run in map(planned.runs.__getitem__, selected) if run.purpose == "measure" and run.repeat == 0]
+    runs = {run.id: run for each in chosen for run in untimed(each, "profile", 1, first)}
+    return PlannedSweep(planned.plan, planned.runs | runs), list(runs)

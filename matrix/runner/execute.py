@@ -60,10 +60,15 @@ def execute(
             Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console),
             [run for run in runs if run.id not in elsewhere],
             site,
-            to_settle=[run_id for run_id in prepared.planned.plan.order if run_id not in elsewhere],
+            to_settle=[run_id for run_id in _known(prepared) if run_id not in elsewhere],
             max_runs=max_runs,
             retry_failed=retry_failed,
         )
+
+
+def _known(prepared: PreparedSweep) -> list[str]:
+    """Return the ids of all runs of the plan, and of selected ones that it does not list."""
+    return list(dict.fromkeys([*prepared.planned.plan.order, *prepared.selected]))
 
 
 def waiting_at(folder: SweepFolder, console: Console) -> Callable[[Runner], None]:

@@ -282,7 +282,7 @@ class SweepRunner:
 
 def _needs_less(tried: Run, run: Run) -> bool:
     """Return True if `tried` is the same combination with a smaller batch."""
-    alike = {"batch_size": 0, "repeat": 0, "id": "", "labels": {}}
+    alike = {"batch_size": 0, "repeat": 0, "purpose": "measure", "id": "", "labels": {}}
     return tried.batch_size < run.batch_size and tried.model_copy(update=alike) == run.model_copy(update=alike)
 
 

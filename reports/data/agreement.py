@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bench.contract.base import Purpose
 from bench.contract.measured import Measured
 from bench.contract.plan import Cell
 from bench.contract.result import Result
@@ -27,6 +28,7 @@ class Documents:
     repeat: int
     cell: Cell
     folder: RunFolder
+    purpose: Purpose = "measure"
     run: Run | None = None
     result: Result | None = None
 
@@ -80,6 +82,7 @@ def _of_plan(sweep: str, found: Documents, run: Run) -> Iterator[str]:
         ("id", found.identity, run.id),
         ("sweep", sweep, run.sweep),
         ("repeat", found.repeat, run.repeat),
+        ("purpose", found.purpose, run.purpose),
         ("labels", labels, {name: run.labels[name] for name in labels}),
         ("layout", str(found.cell.layout), str(run.layout)),
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from bench.contract.base import Purpose
+from bench.contract.measured import Measured
 from bench.contract.plan import Plan
 from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
@@ -19,6 +21,7 @@ from reports.data.agreement import Documents, copies, disagreement
 from reports.data.columns.base import Scalar, values
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
+from reports.data.columns.parts import PARTS
 from reports.data.columns.settings import CELL, LAYOUT, asked
 from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
 from reports.data.shared import Shared
@@ -27,6 +30,9 @@ AXIS = "axis."
 """Prefix of the columns that hold the label of each axis, as the matrix file names it."""
 
 NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")
+
+Record = dict[Hashable, Any]
+"""One row of a frame."""
 
 Doc = TypeVar("Doc", bound=BaseModel)
 
@@ -50,7 +56,9 @@ class LoadedSweep:
 
     plan: Plan
     frame: pd.DataFrame
-    """One row for each planned run, in the order of the plan's cells, then of repeats."""
+    """One row for each planned run that is timed, in the order of the plan's cells, then of repeats."""
+    breakdown: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row for each breakdown run, which has the parts of a step and none of the figures of `frame`."""
     runs: dict[str, Run] = field(default_factory=dict)
     """Readable runs by id."""
     results: dict[str, Result] = field(default_factory=dict)
@@ -76,11 +84,11 @@ def load(sweep: Path) -> LoadedSweep:
     shared = Shared()
     every = [_documents(planned, plan.sweep, shared) for planned in _planned(plan, sweep)]
     same = copies(found for found, fault in every if fault is None)
-    rows = [
-        _row(found, ReportError(same[found.identity]) if found.identity in same else fault, read)
-        for found, fault in every
-    ]
-    return replace(read, frame=_typed(rows))
+    rows: dict[Purpose, list[dict[str, Scalar]]] = {"measure": [], "breakdown": []}
+    for found, fault in every:
+        error = ReportError(same[found.identity]) if found.identity in same else fault
+        rows[found.purpose].append(_row(found, error, read))
+    return replace(read, frame=_typed(rows["measure"]), breakdown=_typed(rows["breakdown"]))
 
 
 def _documents(planned: Documents, sweep: str, shared: Shared) -> tuple[Documents, ReportError | None]:
@@ -121,8 +129,15 @@ def _row(found: Documents, fault: ReportError | None, read: LoadedSweep) -> dict
         status = replace(status, outcome=str(result.outcome), reason=result.reason, cautions=cautions)
         row |= values(ATTEMPT, result, run.nodes)
         if result.measured is not None:
-            row |= values(MEASURED, result.measured, run.world) | values(ORIGIN, result.measured.provenance)
+            row |= _figures(found, run, result.measured) | values(ORIGIN, result.measured.provenance)
     return values(STATUS, status) | row
+
+
+def _figures(found: Documents, run: Run, measured: Measured) -> dict[str, Scalar]:
+    """Return what the run is for: its figures, or the parts of its steps."""
+    if found.purpose == "measure":
+        return values(MEASURED, measured, run.world)
+    return {} if measured.breakdown is None else values(PARTS, measured.breakdown)
 
 
 def _read_jobs(sweep: Path, read: LoadedSweep) -> None:
@@ -157,8 +172,13 @@ def _planned(plan: Plan, sweep: Path) -> Iterator[Documents]:
     """Yield every run, without its documents; a `same` cell has no runs of its own."""
     for cell in plan.cells:
         if cell.status == "run":
-            for repeat, identity in enumerate(cell.runs):
-                yield Documents(identity, repeat, cell, RunFolder(sweep / "runs" / identity))
+            of_purposes: tuple[tuple[Purpose, list[str]], ...] = (
+                ("measure", cell.runs),
+                ("breakdown", cell.breakdown_runs),
+            )
+            for purpose, runs in of_purposes:
+                for repeat, identity in enumerate(runs):
+                    yield Documents(identity, repeat, cell, RunFolder(sweep / "runs" / identity), purpose)
 
 
 def _read(path: Path, kind: type[Doc]) -> Doc | None:
@@ -197,3 +217,9 @@ def _column(values: list[Scalar]) -> pd.Series:
     if kinds <= {int, float}:
         return pd.Series(values, dtype="float64")
     return pd.Series([None if value is None else str(value) for value in values], dtype="string")
+
+
+def records(frame: pd.DataFrame) -> list[Record]:
+    """Return the rows of a frame, with None for missing values."""
+    objects = frame.astype(object)
+    return objects.where(objects.notna(), None).to_dict("records") if len(objects) else []

@@ -9,6 +9,9 @@ from typing import Protocol
 from reports.data.frame import LoadedSweep
 from reports.tables.tables import Table
 
+BREAKDOWN = "breakdown"
+"""Subject of the plots of breakdown runs, which belong to a section of their own."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -18,6 +21,8 @@ class Picture:
     """Slug of the table that it belongs to."""
     shows: str
     file: str
+    subject: str = ""
+    """What it is a plot of: `scaling`, `loss` or `breakdown`."""
 
 
 @dataclass(frozen=True)

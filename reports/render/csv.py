@@ -1,4 +1,4 @@
-"""The CSV files: the figures of all tables as raw numbers, and the frame."""
+"""The CSV files: the figures of all tables as raw numbers, and the frames."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from reports.tables.tables import long_form
 
 
 def export(report: Report) -> Export:
-    """Return tables.csv and runs.csv."""
-    return Export(
-        {
-            "tables.csv": long_form(report.tables).to_csv(index=False),
-            "runs.csv": report.sweep.frame.to_csv(index=False),
-        }
-    )
+    """Return tables.csv, runs.csv and, where there are breakdown runs, breakdown.csv."""
+    files: dict[str, str | bytes] = {
+        "tables.csv": long_form(report.tables).to_csv(index=False),
+        "runs.csv": report.sweep.frame.to_csv(index=False),
+    }
+    if len(report.sweep.breakdown):
+        files["breakdown.csv"] = report.sweep.breakdown.to_csv(index=False)
+    return Export(files)

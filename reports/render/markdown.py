@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from bench.contract.breakdown import Part
 from reports.data.words import counted
-from reports.render.base import Export, Picture, Report
+from reports.render.base import BREAKDOWN, Export, Picture, Report
+from reports.tables.parts import Breakdown, StepParts, time_text
 from reports.tables.tables import LAYOUT, Table
 
 REPORT = "report.md"
@@ -21,6 +24,12 @@ cells, as the verdicts under a table are), `a (low .. high)` is the range of 2, 
 Repeats differ in the seed of weights and data, so the spread of a loss includes that noise, and a difference of \
 losses does not. `(= fsdp)` marks a combination that equals the one of another strategy and shows its runs. A cell \
 without a value shows the outcome of its runs.
+"""
+
+WHERE_TIME_GOES = """\
+By runs of their own, which enter no figure above: noting the parts of a step costs time. A part's time is the mean \
+over the window's steps and over ranks, then over these runs, so that the parts add up to the whole step; waiting for \
+a slower rank counts in the part in which a rank waits. docs/reference/metrics.md says what each part contains.\
 """
 
 
@@ -48,8 +57,34 @@ def _section(table: Table, pictures: Sequence[Picture]) -> str:
         parts.append("\n".join(f"- [{number}] {_safe(text)}" for number, text in enumerate(table.footnotes, start=1)))
     if table.notices:
         parts.append("Cautions:\n\n" + "\n".join(f"- {_safe(notice.text)}" for notice in table.notices))
-    parts += [f"![{picture.shows}]({picture.file})" for picture in pictures]
+    of_parts = [picture for picture in pictures if picture.subject == BREAKDOWN]
+    parts += [_image(picture) for picture in pictures if picture not in of_parts]
+    if table.breakdown is not None:
+        parts += [f"### Breakdown of a step: {table.grid.title}", *_breakdown(table, table.breakdown)]
+        parts += map(_image, of_parts)
     return "\n\n".join(parts) + "\n"
+
+
+def _image(picture: Picture) -> str:
+    return f"![{picture.shows}]({picture.file})"
+
+
+def _breakdown(table: Table, breakdown: Breakdown) -> Iterator[str]:
+    """Yield the paragraphs on breakdown runs, and their table."""
+    cautions = f" Their cautions: {', '.join(breakdown.cautions)}." if breakdown.cautions else ""
+    yield f"{WHERE_TIME_GOES} These runs: {breakdown.outcomes}.{cautions}"
+    if not breakdown.cells:
+        return
+    head = ["part", table.grid.compared, *(counted(nodes, "node") for nodes in table.grid.nodes)]
+    lines = [_line(head), _line(["---", "---", *("---:" for _ in table.grid.nodes)])]
+    titles: list[tuple[str, Callable[[StepParts], str]]] = [("whole step", lambda cell: time_text(cell.step))]
+    titles += [(part.value, partial(StepParts.text, part=part)) for part in Part]
+    for title, text in titles:
+        for number, row in enumerate(table.grid.rows):
+            cells = [breakdown.cell(row, nodes) for nodes in table.grid.nodes]
+            shown = [text(cell) if cell else "not measured" for cell in cells]
+            lines.append(_line(["" if number else f"**{title}**", row.label, *shown]))
+    yield "\n".join(lines)
 
 
 def _grid(table: Table) -> str:

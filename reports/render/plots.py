@@ -7,7 +7,8 @@ from io import BytesIO
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from reports.render.base import Export, Picture, Report
+from reports.render.base import BREAKDOWN, Export, Picture, Report
+from reports.render.breakdown_plot import breakdown_plot
 from reports.render.loss_plot import loss_plot
 from reports.render.scaling_plot import scaling_plot
 from reports.render.style import looks
@@ -17,21 +18,21 @@ MOST_PLOTTED = 12
 
 
 def export(report: Report) -> Export:
-    """Return the scaling and the loss plot of the first tables, and a sentence for each unreadable file."""
+    """Return the scaling, loss and breakdown plots of the first tables, and a sentence for each unreadable file."""
     plotted = report.tables[:MOST_PLOTTED]
     strategies = looks([row.look for table in plotted for row in table.grid.rows])
     export = Export({})
     for table in plotted:
         loss, unread = loss_plot(table, report.folder, strategies)
         export.problems.extend(unread)
-        figures = {"scaling": scaling_plot(table, strategies), "loss": loss}
+        figures = {"scaling": scaling_plot(table, strategies), "loss": loss, BREAKDOWN: breakdown_plot(table)}
         for subject, figure in figures.items():
             if figure is None:
                 continue
             for kind in ("svg", "png"):
                 file = f"plots/{table.grid.slug}.{subject}.{kind}"
                 export.files[file] = _drawn(figure, kind)
-                export.pictures.append(Picture(table.grid.slug, f"{subject} of {table.grid.title}", file))
+                export.pictures.append(Picture(table.grid.slug, f"{subject} of {table.grid.title}", file, subject))
     if len(plotted) < len(report.tables):
         export.problems.append(
             f"only the first {len(plotted)} of {len(report.tables)} tables are plotted; tables.csv has all figures"

@@ -14,6 +14,7 @@ from bench.contract.outcomes import Caution
 from reports.data.columns.base import Column
 from reports.data.columns.measured import LOSS, MACHINE, MEMORY, SAVING, SPEED, UTILISATION
 from reports.data.columns.origin import ORIGIN
+from reports.data.columns.parts import PARTS
 from reports.data.columns.settings import CELL, LAYOUT, PREDICTED, SETTINGS
 from reports.data.columns.status import ATTEMPT, STATUS
 from reports.tables.metrics import METRICS
@@ -28,6 +29,7 @@ _COLUMNS: dict[str, tuple[Column[Any], ...]] = {
     "memory": MEMORY,
     "utilisation": UTILISATION,
     "machine": MACHINE,
+    "parts": PARTS,
     "loss": LOSS,
     "saving": SAVING,
     "origin": ORIGIN,

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from bench.contract.layout import StrategyName
 
 # Okabe and Ito, "Color Universal Design" (2008), without yellow (too faint on white) and black (kept for references)
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "<", "h", ">")
 _FILLS = ("full", "left", "right", "bottom", "top")
 
@@ -46,8 +46,8 @@ def row_style(look: Look, number: int) -> dict[str, Any]:
 
 def _look(place: int) -> Look:
     """Return the look of a place: colour and marker both change from one to the next, and no pair comes twice."""
-    colour = _COLOURS[place % len(_COLOURS)]
-    if place < len(_COLOURS) * len(_MARKERS):
+    colour = COLOURS[place % len(COLOURS)]
+    if place < len(COLOURS) * len(_MARKERS):
         # The shift by one marker in each round over the markers gives every colour all markers.
         return Look(colour, _MARKERS[(place + place // len(_MARKERS)) % len(_MARKERS)])
     return Look(colour, f"${place}$")

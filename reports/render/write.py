@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.contract.storage.atomic import write_whole
 from reports.data.frame import LoadedSweep, ReportError, load
+from reports.data.words import counted
 from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS
 from reports.render.markdown import REPORT
@@ -78,6 +79,8 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
 
 def _summary(sweep: LoadedSweep) -> str:
     outcomes = f"Sweep {sweep.plan.sweep}, {len(sweep.frame)} runs: {tally(list(sweep.frame['outcome']))}"
+    if len(sweep.breakdown):
+        outcomes += f"; {counted(len(sweep.breakdown), 'breakdown run')}: {tally(list(sweep.breakdown['outcome']))}"
     return f"{outcomes}. {cost(sweep)}" if sweep.jobs else outcomes
 
 

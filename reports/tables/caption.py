@@ -34,11 +34,22 @@ def caption(grid: Grid, sweep: LoadedSweep) -> str:
         _hardware(runs, found),
         counted(sweep.plan.repeats, "repeat"),
         _window(runs),
+        *_energy(found),
     ]
     floors = _agreed((m for m in found if m.loss.entropy_rate is not None), lambda m: f"{m.loss.entropy_rate:.4f}")
     if floors:
         parts.append(f"lower bound of the loss: the data's entropy rate, {floors} nats/token")
     return "; ".join(parts) + "."
+
+
+def _energy(found: list[Measured]) -> list[str]:
+    """Return what no run counted the energy of, so that nobody takes its absence for none."""
+    machines = [measured.machine for measured in found if measured.machine is not None]
+    counts = {"processors": any(machine.processor_joules for machine in machines)}
+    if any(device != "cpu" for measured in found for device in measured.provenance.devices):
+        counts = {"GPUs": any(machine.gpu_joules for machine in machines)} | counts
+    absent = [name for name, is_counted in counts.items() if not is_counted]
+    return [f"energy of {' and '.join(absent)} not counted"] if found and absent else []
 
 
 def _model(runs: list[Run]) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from bench.contract.base import AxisValue
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell, Plan
-from reports.data.frame import LoadedSweep
+from reports.data.frame import LoadedSweep, Record, records
 from reports.data.words import counted
 from reports.stats.comparison import Sample
 
 Labels = dict[str, AxisValue]
-Record = dict[Hashable, Any]
-"""One row of the frame."""
 
 
 @dataclass(frozen=True)
@@ -103,19 +99,14 @@ class Grid:
 
 def grids(sweep: LoadedSweep) -> list[Grid]:
     """Return a grid for each table, in the order of the plan's cells."""
-    records = {record["run"]: record for record in _records(sweep)}
+    by_id = {record["run"]: record for record in records(sweep.frame)}
     inside = {*sweep.plan.compare, "nodes", "cuda_streams"}
     by_labels: dict[tuple[tuple[str, AxisValue], ...], list[CellRuns]] = {}
     for planned in sweep.plan.cells:
         outside = tuple((name, label) for name, label in planned.labels.items() if name not in inside)
-        cell = CellRuns(planned, [records[run] for run in planned.runs if run in records])
+        cell = CellRuns(planned, [by_id[run] for run in planned.runs if run in by_id])
         by_labels.setdefault(outside, []).append(cell)
     return [_grid(dict(outside), cells, sweep.plan) for outside, cells in by_labels.items()]
-
-
-def _records(sweep: LoadedSweep) -> list[Record]:
-    frame = sweep.frame.astype(object)
-    return frame.where(frame.notna(), None).to_dict("records") if len(frame) else []
 
 
 def _allocation(record: Record) -> str:

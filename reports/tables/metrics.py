@@ -61,7 +61,8 @@ def _ratio(_: float) -> Style:
     return Style(1, 3)
 
 
-def _seconds(value: float) -> Style:
+def seconds(value: float) -> Style:
+    """Return the style of a time."""
     if value >= 1:
         return Style(1, _significant(value, 3), " s")
     return Style(1000, _significant(1000 * value, 3), " ms")
@@ -105,6 +106,10 @@ class Metric:
     """True if the terminal shows it too."""
     optional: bool = False
     """True if a table omits it where no run measured it (utilisation of a device with an unknown peak)."""
+    absent: str = "not measured"
+    """Text of a cell whose runs completed without it."""
+    unlike: str | None = None
+    """Column from which it must differ in some cell, or an optional metric is omitted."""
 
     def text(self, estimate: Estimate) -> str:
         """Return the value with its spread: an interval from 3 repeats on, the range with 2, nothing with 1."""
@@ -121,6 +126,12 @@ class Metric:
 
 
 _GEOMETRIC = "geometric mean over repeats"
+
+
+def _energy(column: str, title: str) -> Metric:
+    meaning = f"{_GEOMETRIC}; left out where no run counted it, which the caption says"
+    return Metric(column, title, column, _rate, meaning, rate=True, optional=True, absent="not counted")
+
 
 METRICS: tuple[Metric, ...] = (
     Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, _GEOMETRIC, rate=True, headline=True),
@@ -181,10 +192,21 @@ METRICS: tuple[Metric, ...] = (
         meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
     ),
     Metric(
+        "hfu",
+        "HFU, full attention",
+        "hfu",
+        _percent,
+        rate=True,
+        optional=True,
+        unlike="mfu",
+        meaning=f"{_GEOMETRIC}; left out where no device's peak is known, and where it is the MFU in every cell: no "
+        "activations are recomputed",
+    ),
+    Metric(
         "aggregation_wait_s",
         "wait at an averaging, first rank",
         "aggregation_wait_s_median",
-        _seconds,
+        seconds,
         of_machine=True,
         optional=True,
         meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
@@ -193,20 +215,16 @@ METRICS: tuple[Metric, ...] = (
         "aggregation_transfer_s",
         "transfer of an averaging",
         "aggregation_transfer_s_median",
-        _seconds,
+        seconds,
         of_machine=True,
         optional=True,
         meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
     ),
-    Metric(
-        "gpu_kwh_per_billion_tokens",
-        "GPU energy (kWh per 10^9 tokens)",
-        "gpu_kwh_per_billion_tokens",
-        _rate,
-        rate=True,
-        meaning=f"{_GEOMETRIC}; left out where no GPU counts its energy",
-        optional=True,
-    ),
+    _energy("gpu_j_per_token", "GPU energy (J/token)"),
+    _energy("gpu_kwh_per_billion_tokens", "GPU energy (kWh per 10^9 tokens)"),
+    _energy("gpu_energy_kwh", "GPU energy of a run's window (kWh)"),
+    _energy("processor_j_per_token", "processor energy (J/token)"),
+    _energy("processor_energy_kwh", "processor energy of a run's window (kWh)"),
     Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent, _GEOMETRIC, rate=True),
     Metric("trained_tokens", "trained tokens", "trained_tokens", _count),
     Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss, at_tokens=True),

@@ -24,6 +24,7 @@ from reports.tables.findings import PLAIN, findings
 from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
+from reports.tables.parts import Breakdown, breakdown
 from reports.tables.table_reference import TableReference, reference_of
 from reports.tables.trained_tokens import unequal_tokens
 
@@ -73,6 +74,8 @@ class Table:
     notices: list[Notice]
     findings: list[str]
     """What the comparisons of rows on the same nodes show, in sentences, and how to take the intervals."""
+    breakdown: Breakdown | None = None
+    """Where the time of a step goes, by runs that are in none of the blocks; None without such runs."""
 
     @property
     def cautions(self) -> list[Caution]:
@@ -106,7 +109,7 @@ def _table(grid: Grid, comparability: Comparability) -> Table:
             ]
             for index, row in enumerate(grid.rows)
         ]
-        if not metric.optional or any(cell.figure for line in cells for cell in line):
+        if not metric.optional or (any(cell.figure for line in cells for cell in line) and _is_unlike(metric, grid)):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
     noticed = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
@@ -122,6 +125,14 @@ def _table(grid: Grid, comparability: Comparability) -> Table:
             *findings(_compared(grid, blocks), reference.label, noticed),
             *([PLAIN] if any(cell.has_interval for block in blocks for line in block.cells for cell in line) else []),
         ],
+        breakdown(grid, sweep),
+    )
+
+
+def _is_unlike(metric: Metric, grid: Grid) -> bool:
+    """Return True if the metric does not repeat the column that it must be unlike."""
+    return metric.unlike is None or any(
+        cell.figures(metric.column) != cell.figures(metric.unlike) for cell in grid.cells
     )
 
 
@@ -161,7 +172,7 @@ def _cell(
         outcome = ending(cell)
         return TableCell(_with(outcome + marks, same_as), None, outcome, same_as)
     if figure is None:
-        missing = "not measured" if metric.against is None else "no reference"
+        missing = metric.absent if metric.against is None else "no reference"
         return TableCell(_with(missing, same_as), None, missing, same_as)
     notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed)), tokens) if note)
     return TableCell(_with(metric.text(figure.estimate), notes) + marks, figure, "completed", same_as)

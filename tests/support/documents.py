@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.contract.breakdown import Breakdown, Part, PartTime
 from bench.contract.layout import Layout, StrategySettings, canonical_name, resolve
 from bench.contract.measured import Loss, Measured, Memory, Provenance, Startup, Utilisation, Window
 from bench.contract.outcomes import Caution, Outcome
@@ -60,10 +61,12 @@ class SweepDocuments:
     ) -> list[str]:
         """Add a cell with its runs; each of `speeds` (tokens/s) completes a repeat, the others are not run.
 
-        `settings` are axes of the sweep, too, by their label.
+        `settings` are axes of the sweep, too, by their label. Each of `breakdowns` is that of a breakdown run, whose
+        tokens/s no table may show.
         """
         settings = changes.pop("settings", {})
         training = changes.pop("training", {}) | settings
+        breakdowns: Sequence[Breakdown] = changes.pop("breakdowns", ())
         batch, model = changes.pop("batch", 4), changes.pop("model", "llama-tiny")
         layout = resolve(strategy, STRATEGIES[strategy], nodes, RANKS_PER_NODE)
         name = ".".join(
@@ -77,7 +80,22 @@ class SweepDocuments:
             write_document(folder.run, a_run(identity, repeat, labels, layout, training))
             if repeat < len(speeds):
                 self.end(identity, measured=a_measurement(speeds[repeat], nodes, **changes))
-        cell = Cell(labels=labels, status="run", layout=layout, canonical=canonical_name(layout), runs=ids)
+        apart = [f"{name}.breakdown.r{repeat}" for repeat in range(len(breakdowns))]
+        for repeat, identity in enumerate(apart):
+            self.folder(identity).path.mkdir(parents=True)
+            run = a_run(identity, repeat, labels, layout, training).model_copy(update={"purpose": "breakdown"})
+            write_document(self.folder(identity).run, run)
+            measured = a_measurement(1.0, nodes, **changes).model_copy(update={"breakdown": breakdowns[repeat]})
+            later = START + timedelta(days=100 + repeat, minutes=len(self.cells))
+            self.end(identity, measured=measured, started=later)
+        cell = Cell(
+            labels=labels,
+            status="run",
+            layout=layout,
+            canonical=canonical_name(layout),
+            runs=ids,
+            breakdown_runs=apart,
+        )
         self.cells.append(cell)
         return ids
 
@@ -106,7 +124,7 @@ class SweepDocuments:
         started: datetime | None = None,
     ) -> None:
         """Write a result; its attempt started in the time of its repeat if nothing else is said."""
-        self._ended += 1
+        self._ended += started is None
         result = Result(
             run=identity,
             attempt=0,
@@ -176,7 +194,7 @@ class SweepDocuments:
         return RunFolder(self.path / "runs" / identity)
 
     def write(self) -> Path:
-        order = [run for cell in self.cells if cell.status == "run" for run in cell.runs]
+        order = [run for cell in self.cells if cell.status == "run" for run in cell.all_runs]
         self.path.mkdir(parents=True, exist_ok=True)
         plan = Plan(
             sweep="hand-made",
@@ -212,6 +230,16 @@ def a_run(identity: str, repeat: int, labels: dict[str, Any], layout: Layout, tr
         data="data/synthetic",
         system=System(name="laptop", device="cpu", threads_per_rank=1),
         limits=Limits(),
+    )
+
+
+def a_breakdown(step: float, **parts: float) -> Breakdown:
+    """Of a step of so many seconds; what the given parts leave is the rest, the slowest rank's time twice the mean."""
+    times = {Part(name): seconds for name, seconds in parts.items()}
+    times |= {Part.REST: step - sum(times.values())}
+    return Breakdown(
+        step=step,
+        parts={part: PartTime(mean=times.get(part, 0.0), slowest=2 * times.get(part, 0.0)) for part in Part},
     )
 
 

@@ -41,6 +41,7 @@ class AttemptFolder:
         self.wandb = path / "wandb"
         self.model = path / "model"
         self.checkpoint = path / "checkpoint"
+        self.traces = path / "traces"
 
     @property
     def number(self) -> int:
@@ -67,6 +68,10 @@ class AttemptFolder:
     def rank_log(self, rank: int) -> Path:
         """Return the path of a rank's output."""
         return self.logs / f"rank{rank:05d}.log"
+
+    def trace(self, rank: int) -> Path:
+        """Return the path of a rank's trace of a few steps."""
+        return self.traces / f"rank{rank:05d}.json.gz"
 
     def node_log(self, node: int) -> Path:
         """Return the path of the output of a node's agent."""

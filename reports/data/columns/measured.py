@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from bench.contract.measured import Measured
-from reports.data.columns.base import Column, gib
+from reports.data.columns.base import Column, Scalar, gib
 from reports.data.columns.recorded import MeasuredColumns, recorded, with_others
 
+_KWH = 3.6e6
+"""Joules."""
 
-def _kwh_per_billion(found: Measured, _: int) -> float | None:
-    if found.machine is None or found.machine.gpu_joules is None:
-        return None
-    return found.machine.gpu_joules / found.window.tokens * 1e9 / 3.6e6
+
+def _counted(joules: Scalar) -> Scalar:
+    """Return no energy for 0 J: the window was shorter than the counter's period."""
+    return joules or None
+
+
+def _joules(found: Measured, part: Literal["gpu_joules", "processor_joules"]) -> float | None:
+    joules: float | None = None if found.machine is None else getattr(found.machine, part)
+    return joules or None
+
+
+def _per_token(joules: float | None, found: Measured) -> float | None:
+    return None if joules is None else joules / found.window.tokens
+
+
+def _in_kwh(joules: float | None, scale: float = 1.0) -> float | None:
+    return None if joules is None else joules / _KWH * scale
 
 
 _SPEED: MeasuredColumns = (
@@ -131,6 +148,14 @@ _UTILISATION: MeasuredColumns = (
     ),
     recorded("mfu_causal", "the same with `flops_per_token_causal`", "utilisation.mfu_causal"),
     recorded(
+        "hfu",
+        "hardware FLOPs utilisation: as `mfu`, with another forward pass of the decoder layers that recompute their "
+        "activations added to `flops_per_token`: `2 N_layer + 2 heads (d_qk + d_v) sequence_length` for each. Equal to "
+        "`mfu` without activation checkpointing",
+        "utilisation.hfu",
+    ),
+    recorded("hfu_causal", "the same with half of the attention terms", "utilisation.hfu_causal"),
+    recorded(
         "matmul_flops",
         "FLOP/s of a matrix product measured in the same run for half a second with all ranks busy, mean over ranks",
         "utilisation.matmul_flops",
@@ -168,12 +193,41 @@ _MACHINE: MeasuredColumns = (
         "gpu_energy_j",
         "energy of all GPUs in the window, by NVML's counter of the whole board (J)",
         "machine.gpu_joules",
+        _counted,
     ),
     recorded("gpu_power_w", "mean power of a GPU in the window (W)", "machine.gpu_watts"),
     Column(
+        "gpu_j_per_token",
+        "`gpu_energy_j / window_tokens` (J): processors, network and cooling are not in it",
+        lambda found, _: _per_token(_joules(found, "gpu_joules"), found),
+    ),
+    Column(
         "gpu_kwh_per_billion_tokens",
-        "`gpu_energy_j / window_tokens`, in kWh per 10^9 tokens: processors, network and cooling are not in it",
-        _kwh_per_billion,
+        "the same in kWh per 10^9 tokens",
+        lambda found, _: _in_kwh(_per_token(_joules(found, "gpu_joules"), found), 1e9),
+    ),
+    Column(
+        "gpu_energy_kwh",
+        "`gpu_energy_j` in kWh: of the window, without start-up, warm-up and validation",
+        lambda found, _: _in_kwh(_joules(found, "gpu_joules")),
+    ),
+    recorded(
+        "processor_energy_j",
+        "energy of all processor packages of the run's machines in the window, whatever else ran on them, by RAPL (J): "
+        "memory modules, network and cooling are not in it; none where a machine does not count it, or lets only root "
+        "read it",
+        "machine.processor_joules",
+        _counted,
+    ),
+    Column(
+        "processor_j_per_token",
+        "`processor_energy_j / window_tokens` (J)",
+        lambda found, _: _per_token(_joules(found, "processor_joules"), found),
+    ),
+    Column(
+        "processor_energy_kwh",
+        "`processor_energy_j` in kWh: of the window, as `gpu_energy_kwh`",
+        lambda found, _: _in_kwh(_joules(found, "processor_joules")),
     ),
     recorded(
         "throttled_gpus",

@@ -68,6 +68,22 @@ def test_active_parameters_and_causal_flops() -> None:
     assert full - causal == 6 * 32 * 32 * 256 * 8192 / 2  # 6 L n_heads (d_qk + d_v) seq, half of it
 
 
+def test_recomputation_is_a_third_of_what_the_layers_have() -> None:
+    """One more forward pass of all layers: of all products but those of the output head, a third."""
+    for shape in (
+        STOCK["llama3.1-8b"],
+        STOCK["mixtral-8x7b"],
+        STOCK["llama-tiny"].model_copy(update={"tie_embeddings": True}),
+    ):
+        head = 6.0 * (shape.embedding_parameters + shape.hidden_size)  # and the last norm
+        for causal in (False, True):
+            layers = shape.flops_per_token(4096, causal=causal) - head
+            found = shape.recomputed_flops_per_token(4096, shape.layers, causal=causal)
+            assert found == pytest.approx(layers / 3, rel=1e-9)
+            assert shape.recomputed_flops_per_token(4096, 3, causal=causal) == pytest.approx(found * 3 / shape.layers)
+        assert shape.recomputed_flops_per_token(4096, 0) == 0
+
+
 def test_a_sliding_window_leaves_flops_out() -> None:
     length, window = 64, 16
     windowed = MIXTRAL.model_copy(update={"sliding_window": window})

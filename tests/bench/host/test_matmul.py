@@ -116,3 +116,15 @@ def test_the_mean_over_ranks_and_the_spread_are_recorded(tmp_path: Path) -> None
     found = utilisation(make_run(tmp_path, (1, 1, 2)), 1000.0, None, [1e9, 4e9])
     assert (found.matmul_flops, found.matmul_flops_min, found.matmul_flops_max) == (2.5e9, 1e9, 4e9)
     assert found.matmul_fraction == pytest.approx(500 * found.flops_per_token / 2.5e9)
+
+
+@pytest.mark.parametrize(("checkpointing", "layers"), [("none", 0), ("full", 2), ("selective", 1)])
+def test_recomputed_layers_are_work_of_the_hardware_only(tmp_path: Path, checkpointing: str, layers: int) -> None:
+    run = make_run(tmp_path, (1, 1, 2), activation_checkpointing=checkpointing)
+    found = utilisation(run, 1000.0, 1e9, [1e9, 1e9])
+    assert found.mfu == pytest.approx(500 * found.flops_per_token / 1e9)
+    for mfu, hfu, causal in ((found.mfu, found.hfu, False), (found.mfu_causal, found.hfu_causal, True)):
+        assert mfu is not None
+        assert hfu is not None
+        more = run.shape.recomputed_flops_per_token(run.training.sequence_length, layers, causal=causal)
+        assert hfu - mfu == pytest.approx(500 * more / 1e9)

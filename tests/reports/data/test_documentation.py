@@ -8,7 +8,7 @@ from bench.contract.outcomes import Caution, Outcome
 from reports.data.frame import AXIS, load
 from reports.render.reference import regenerated
 from reports.tables.metrics import METRICS
-from tests.support.documents import SweepDocuments
+from tests.support.documents import SweepDocuments, a_breakdown
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text()
 
@@ -20,6 +20,13 @@ def test_the_generated_tables_are_those_of_the_code() -> None:
 def test_every_column_of_the_frame_is_described(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0])
     columns = [name for name in load(sweep.write()).frame.columns if not name.startswith(AXIS)]
+    assert [name for name in columns if f"\n| `{name}` |" not in TEXT] == []
+
+
+def test_every_column_of_breakdown_runs_is_described(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, breakdowns=[a_breakdown(0.2, forward=0.1)])
+    columns = [name for name in load(sweep.write()).breakdown.columns if not name.startswith(AXIS)]
+    assert "forward_s" in columns
     assert [name for name in columns if f"\n| `{name}` |" not in TEXT] == []
 
 

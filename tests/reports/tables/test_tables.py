@@ -116,7 +116,7 @@ def test_the_caption_says_what_was_run(sweep: SweepDocuments) -> None:
     assert the_table(sweep).caption == (
         "llama-tiny: 125,248 parameters; sequence length 128; equal micro-batch of 4 sequences per rank and step; "
         "precision fp32; laptop: cpu, 4 ranks per node, 8 cores per host, 1 thread per rank; 3 repeats; "
-        "window of 16 steps in blocks of 8 after 8 warm-up steps; "
+        "window of 16 steps in blocks of 8 after 8 warm-up steps; energy of processors not counted; "
         "lower bound of the loss: the data's entropy rate, 2.2500 nats/token."
     )
 

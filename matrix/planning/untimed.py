@@ -1,0 +1,25 @@
+"""Runs of a combination that are never timed: breakdown runs, and runs that keep a profiler's trace."""
+
+from __future__ import annotations
+
+from bench.contract.base import AxisValue, EngineName, Purpose
+from bench.contract.run import Run, Wandb
+from matrix.planning.run_ids import run_id
+
+ENGINES_WITH_PARTS: tuple[EngineName, ...] = ("native",)
+"""Engines that note the parts of a step. The xFFL library's training loop has no place to note them."""
+
+
+def untimed(run: Run, purpose: Purpose, count: int, first: dict[str, AxisValue]) -> list[Run]:
+    """Return `count` runs that train what `run` trains, for another purpose.
+
+    They save neither model nor checkpoint, and are not tracked by Weights & Biases, which would show their speed.
+
+    Args:
+        first: the first value of each axis, which ids leave out.
+
+    """
+    training = run.training.model_copy(update={"save_model": False, "save_checkpoint": False})
+    changed = {"training": training, "purpose": purpose, "wandb": Wandb()}
+    made = [run.model_copy(update={**changed, "repeat": repeat}) for repeat in range(count)]
+    return [each.model_copy(update={"id": run_id(each, each.identity(), first)}) for each in made]

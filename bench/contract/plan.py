@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.contract.base import AxisValue, Document, Regime
 from bench.contract.layout import Layout, StrategyName
@@ -40,6 +40,9 @@ class Plan(Document):
     )
     regime: Regime
     repeats: PositiveInt
+    target_loss: PositiveFloat | None = Field(
+        None, description="loss in nats/token that runs should reach; None: the reference's final one"
+    )
     cells: list[Cell]
     order: list[str] = Field(description="run ids, shuffled within each repeat, repeat after repeat")
 

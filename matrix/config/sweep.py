@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, get_args
 
-from pydantic import ConfigDict, Field, GetPydanticSchema, NonNegativeInt, PositiveInt, PrivateAttr
+from pydantic import ConfigDict, Field, GetPydanticSchema, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
 
 from bench.contract.base import AxisValue, Document, Regime
 from bench.contract.layout import StrategyName, StrategySettings
@@ -89,6 +89,11 @@ class MatrixFile(Document):
     )
     reference: ReferenceCell = Field(
         default=ReferenceCell(), description="the combination that ratios are relative to: see below"
+    )
+    target_loss: PositiveFloat | None = Field(
+        None,
+        description="loss in nats per token until which time, tokens and node-hours are reported (the highest final "
+        "loss of the reference's repeats on the same nodes)",
     )
     wandb: Wandb = Field(default=Wandb(), description="tracking of runs by Weights & Biases")
 

@@ -62,6 +62,7 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
         reference=_reference(sweep, points),
         regime=sweep.regime,
         repeats=sweep.repeats,
+        target_loss=sweep.target_loss,
         cells=cells,
         order=list(_order(list(runs.values()), sweep)),
     )

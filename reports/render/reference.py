@@ -16,6 +16,7 @@ from reports.data.columns.measured import LOSS, MACHINE, MEMORY, SAVING, SPEED, 
 from reports.data.columns.origin import ORIGIN
 from reports.data.columns.settings import CELL, LAYOUT, PREDICTED, SETTINGS
 from reports.data.columns.status import ATTEMPT, STATUS
+from reports.data.columns.target import TARGET
 from reports.tables.metrics import METRICS
 
 PAGE = Path("docs/reference/metrics.md")
@@ -28,7 +29,7 @@ _COLUMNS: dict[str, tuple[Column[Any], ...]] = {
     "memory": MEMORY,
     "utilisation": UTILISATION,
     "machine": MACHINE,
-    "loss": LOSS,
+    "loss": (*LOSS, *TARGET),
     "saving": SAVING,
     "origin": ORIGIN,
 }

@@ -15,6 +15,9 @@ from reports.tables.grid import CellRuns, Grid, Row
 from reports.tables.metrics import Metric
 from reports.tables.table_reference import TableReference
 
+NOT_REACHED = "not reached"
+"""What becomes of a cell of which a run did not reach the target loss."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -53,11 +56,13 @@ def figure_of(
 ) -> Figure | None:
     """Return the figure of one cell; None where a run that it needs did not complete."""
     cell = row.cells.get(nodes)
-    if cell is None:
+    if cell is None or (metric.to_target and cell.missed):
         return None
     if metric.against is None:
         return mean_of(metric, cell)
     on, other = _other(metric, grid, row, nodes, reference)
+    if other is not None and metric.to_target and other.missed:
+        return None
     compare = ratio if metric.compared == "ratio" else difference
     made = None if other is None else compare(cell.samples(metric.column), other.samples(metric.column))
     if made is None or other is None:
@@ -120,6 +125,13 @@ def reasons(cell: CellRuns | None) -> list[str]:
             if record["outcome"] not in (Outcome.COMPLETED, NOT_RUN) and record["reason"]
         )
     )
+
+
+def missing(metric: Metric, cell: CellRuns) -> str:
+    """Return why completed runs of a cell give no figure."""
+    if metric.to_target and cell.missed:
+        return NOT_REACHED
+    return "not measured" if metric.against is None else "no reference"
 
 
 def same_as_text(cell: CellRuns) -> str:

@@ -33,6 +33,11 @@ class CellRuns:
         """Records of the runs that completed, the only ones with values to compare."""
         return [record for record in self.records if record["outcome"] == Outcome.COMPLETED]
 
+    @property
+    def missed(self) -> int:
+        """Completed runs that did not reach the target loss."""
+        return sum(record.get("target_reached") is False for record in self.completed)
+
     def figures(self, column: str) -> dict[int, float]:
         """Return a column's values of the completed runs, by repeat."""
         return {

@@ -13,9 +13,11 @@ from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.caption import caption
 from reports.tables.comparability import Comparability
 from reports.tables.figures import (
+    NOT_REACHED,
     Figure,
     ending,
     figure_of,
+    missing,
     reasons,
     same_as_text,
     shortfall,
@@ -25,6 +27,7 @@ from reports.tables.grid import CellRuns, Grid, grids
 from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
 from reports.tables.table_reference import TableReference, reference_of
+from reports.tables.targets import targets_text, with_targets
 from reports.tables.trained_tokens import unequal_tokens
 
 LAYOUT = "layout: federation x replicate x shard"
@@ -82,7 +85,8 @@ class Table:
 
 def tables(comparability: Comparability) -> list[Table]:
     """Return all scaling tables of a sweep, in the order of its plan."""
-    return [_table(grid, comparability) for grid in grids(comparability.sweep)]
+    sweep = comparability.sweep
+    return [_table(with_targets(grid, sweep), comparability) for grid in grids(sweep)]
 
 
 def _table(grid: Grid, comparability: Comparability) -> Table:
@@ -106,13 +110,13 @@ def _table(grid: Grid, comparability: Comparability) -> Table:
             ]
             for index, row in enumerate(grid.rows)
         ]
-        if not metric.optional or any(cell.figure for line in cells for cell in line):
+        if not metric.optional or any(cell.figure or cell.outcome == NOT_REACHED for line in cells for cell in line):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
     noticed = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
     return Table(
         grid,
-        caption(grid, sweep),
+        caption(grid, sweep, targets_text(grid, reference, sweep.plan)),
         reference,
         layouts,
         blocks,
@@ -160,8 +164,9 @@ def _cell(
     if cell is None or not cell.completed:
         return TableCell(_with(ending(cell) + marks, same_as), None, ending(cell), same_as)
     if figure is None:
-        missing = "not measured" if metric.against is None else "no reference"
-        return TableCell(_with(missing, same_as), None, missing, same_as)
+        outcome = missing(metric, cell)
+        count = f"{cell.missed} of {len(cell.completed)}" if outcome == NOT_REACHED else ""
+        return TableCell(_with(outcome, ", ".join(filter(None, (same_as, count)))), None, outcome, same_as)
     notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed)), tokens) if note)
     return TableCell(_with(metric.text(figure.estimate), notes) + marks, figure, "completed", same_as)
 

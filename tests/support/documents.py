@@ -48,6 +48,7 @@ class SweepDocuments:
         self.cells: list[Cell] = []
         self.compare = ["strategy"]
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
+        self.target_loss: float | None = None
         self._ended = 0
 
     def labels(
@@ -183,6 +184,7 @@ class SweepDocuments:
             reference=self.reference,
             regime="micro-batch",
             repeats=self.repeats,
+            target_loss=self.target_loss,
             cells=self.cells,
             order=order,
         )

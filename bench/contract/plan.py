@@ -35,6 +35,9 @@ class Plan(Document):
     compare: list[str] = Field(
         default=["strategy"], description="axes whose values are the rows of a table; those of other axes split tables"
     )
+    best_of: list[str] = Field(
+        default_factory=list, description="axes of whose values a further table has the fastest for every cell"
+    )
     reference: dict[str, AxisValue] = Field(
         description="labels (of the compared axes and nodes) of the reference of ratios; other axes as in the table"
     )

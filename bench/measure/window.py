@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class Trained:
         arrivals: begin of the averaging in every step, in seconds from the start of the window: NaN if none was timed.
         aggregations: seconds of averaging in every step: 0 without one, NaN if it was not timed.
         averaged: [before, after] of a few elements for every averaging (see `bench.parallel.averaging_check`).
+        validations: losses of the validations during the training, the same on every rank.
 
     """
 
@@ -44,6 +45,7 @@ class Trained:
     arrivals: list[float]
     aggregations: list[float]
     averaged: list[list[list[float]]]
+    validations: list[float] = field(default_factory=list)
 
     @property
     def first_step(self) -> float:
@@ -91,14 +93,23 @@ class Steps:
     tokens: Floats
 
     @classmethod
-    def of(cls, ranks: Sequence[Trained]) -> Steps:
-        """Stack the lists of all ranks, in rank order."""
-        return cls(
+    def of(cls, ranks: Sequence[Trained], paused_after: Sequence[int] = ()) -> Steps:
+        """Stack the lists of all ranks, in rank order, and cut out the pauses after some steps.
+
+        A pause lasts from the moment when the last rank has finished the step until all ranks begin the next one
+        together. Waiting for that rank is no part of it.
+        """
+        steps = cls(
             *(
                 np.array([getattr(rank, name) for rank in ranks], dtype=np.float64)
                 for name in ("begins", "ends", "arrivals", "aggregations", "losses", "tokens")
             )
         )
+        for step in paused_after:
+            pauses = steps.begins[:, step + 1, np.newaxis] - steps.ends[:, step].max()
+            for times in (steps.begins, steps.ends, steps.arrivals):
+                times[:, step + 1 :] -= pauses
+        return steps
 
 
 def window(run: Run, steps: Steps) -> Window:

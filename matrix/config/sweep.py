@@ -87,6 +87,10 @@ class MatrixFile(Document):
         description="axes whose values are the rows of a table (strategy; if there is only one, all other axes with "
         "several values)",
     )
+    best_of: OneOrMore[str] = Field(
+        default_factory=list,
+        description="axes that a user would tune: a further table compares rows each with its fastest values of these",
+    )
     reference: ReferenceCell = Field(
         default=ReferenceCell(), description="the combination that ratios are relative to: see below"
     )

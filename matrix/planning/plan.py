@@ -59,6 +59,7 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
         sweep=sweep.name,
         axes=sweep.all_labels,
         compare=sweep.compared,
+        best_of=list(sweep.best_of),
         reference=_reference(sweep, points),
         regime=sweep.regime,
         repeats=sweep.repeats,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reports.data.words import counted
 from reports.render.base import Export, Picture, Report
-from reports.tables.tables import LAYOUT, Table
+from reports.tables.tables import Table
 
 REPORT = "report.md"
 
@@ -55,7 +55,7 @@ def _section(table: Table, pictures: Sequence[Picture]) -> str:
 def _grid(table: Table) -> str:
     head = ["metric", table.grid.compared, *(counted(nodes, "node") for nodes in table.grid.nodes)]
     lines = [_line(head), _line(["---", "---", *("---:" for _ in table.grid.nodes)])]
-    blocks = [(LAYOUT, table.layouts)]
+    blocks = table.texts
     blocks += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]
     for title, texts in blocks:
         for number, (row, cells) in enumerate(zip(table.grid.rows, texts, strict=True)):

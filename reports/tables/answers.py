@@ -13,7 +13,7 @@ from reports.stats.comparison import Comparison, Rule, ratio
 from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
 from reports.tables.comparability import Comparability
 from reports.tables.figures import Figure, mean_of
-from reports.tables.findings import by_verdict
+from reports.tables.findings import NO_FINDING, by_verdict
 from reports.tables.first_there import Racer, first_there
 from reports.tables.grid import CellRuns, Row
 from reports.tables.metrics import METRICS
@@ -69,11 +69,12 @@ def answers(comparability: Comparability, made: Sequence[Table]) -> list[str]:
 def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
     places = list(_places(table))
     by_nodes = {nodes: list(of_nodes) for nodes, of_nodes in groupby(places, lambda place: place.nodes)}
-    if Caution.OVERSUBSCRIBED in table.cautions:
+    forbidding = next((caution for caution in table.cautions if caution in NO_FINDING), None)
+    if forbidding is not None:
         if any(len(of_nodes) > 1 for of_nodes in by_nodes.values()):
             yield (
-                f"{table.grid.title}: a demonstration. More ranks than cores ran ({Caution.OVERSUBSCRIBED}), so its "
-                f"speeds are no finding about {table.grid.compared}."
+                f"{table.grid.title}: {NO_FINDING[forbidding]} ({forbidding}), so its speeds are no finding about "
+                f"{table.grid.compared}."
             )
     else:
         yield from _speeds(table, by_nodes, comparability)

@@ -11,7 +11,7 @@ from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
 from reports.stats.intervals import Estimate, geometric_mean, mean, over_allocations
 from reports.tables.comparability import Comparability, kind_of, named
-from reports.tables.grid import CellRuns, Grid, Row
+from reports.tables.grid import CellRuns, Grid, Row, axis_text
 from reports.tables.metrics import Metric
 from reports.tables.table_reference import TableReference
 
@@ -141,7 +141,7 @@ def same_as_text(cell: CellRuns) -> str:
     other = cell.planned.same_as
     if "strategy" in other:
         return f"= {other['strategy']}"
-    return "= " + ", ".join(f"{name} {label}" for name, label in other.items())
+    return "= " + ", ".join(axis_text(name, label) for name, label in other.items())
 
 
 def tally(outcomes: list[str]) -> str:

@@ -10,6 +10,7 @@ from bench.contract.outcomes import Caution
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
+from reports.tables.best import best_grids
 from reports.tables.caption import caption
 from reports.tables.comparability import Comparability
 from reports.tables.figures import (
@@ -32,6 +33,8 @@ from reports.tables.trained_tokens import unequal_tokens
 
 LAYOUT = "layout: federation x replicate x shard"
 """Title of the first block of every table."""
+CONFIGURATION = "best configuration"
+"""Title of the block before it, where configurations were chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,29 @@ class Table:
     """What the comparisons of rows on the same nodes show, in sentences, and how to take the intervals."""
 
     @property
+    def texts(self) -> list[tuple[str, list[list[str]]]]:
+        """Titles and texts of what its cells are: layouts and, where they were chosen, configurations."""
+        choice = self.grid.choice
+        if choice is None:
+            return [(LAYOUT, self.layouts)]
+        configurations = [
+            [choice.configuration(row.cells[nodes]) if nodes in row.cells else "" for nodes in self.grid.nodes]
+            for row in self.grid.rows
+        ]
+        return [(CONFIGURATION, configurations), (LAYOUT, self.layouts)]
+
+    @property
     def cautions(self) -> list[Caution]:
         """Cautions of its notices, each once."""
         return list(dict.fromkeys(notice.caution for notice in self.notices))
 
 
 def tables(comparability: Comparability) -> list[Table]:
-    """Return all scaling tables of a sweep, in the order of its plan."""
+    """Return all scaling tables of a sweep, in the order of its plan; those of best configurations come first."""
     sweep = comparability.sweep
-    return [_table(with_targets(grid, sweep), comparability) for grid in grids(sweep)]
+    made = grids(sweep)
+    every = (*best_grids(made, sweep.plan), *made)
+    return [_table(with_targets(grid, sweep), comparability) for grid in every]
 
 
 def _table(grid: Grid, comparability: Comparability) -> Table:
@@ -116,7 +133,7 @@ def _table(grid: Grid, comparability: Comparability) -> Table:
     noticed = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
     return Table(
         grid,
-        caption(grid, sweep, targets_text(grid, reference, sweep.plan)),
+        caption(grid, sweep, targets_text(grid, reference, sweep.plan), grid.choice.text if grid.choice else ""),
         reference,
         layouts,
         blocks,
@@ -209,8 +226,13 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                 labels = table.grid.labels | row.labels
                 of_row = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
+                    streams = row.cuda_streams
+                    if table.grid.choice is not None and nodes in row.cells:
+                        chosen = row.cells[nodes].planned.labels
+                        streams = chosen["cuda_streams"]
+                        of_row = (table.grid.title, *map(chosen.get, axes), block.metric.key, labels["strategy"])
                     # Tuples, because dictionaries of a large sweep's cells would take gigabytes.
-                    rows.append((*of_row, row.cuda_streams, nodes, layout, *_raw(cell)))
+                    rows.append((*of_row, streams, nodes, layout, *_raw(cell)))
     columns = ["table", *(f"axis.{name}" for name in axes), "metric", "strategy", "cuda_streams", "nodes", "layout"]
     return pd.DataFrame(rows, columns=[*columns, *_RAW])
 

@@ -86,6 +86,7 @@ def target_columns(grids: Iterable[Grid]) -> dict[str, dict[str, Scalar]]:
     return {
         str(record["run"]): {name: record[name] for name in names}
         for grid in grids
+        if grid.choice is None
         for cell in grid.cells
         if cell.planned.status == "run"
         for record in cell.completed

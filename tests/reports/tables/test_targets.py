@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from bench.contract.storage.files import write_document
 from reports.data.curves import Arrival, Descent
 from reports.data.frame import load
 from reports.data.step_table import StepTable
+from reports.render.loss_plot import loss_plot
+from reports.render.style import looks
 from reports.render.write import write_report
 from reports.tables.answers import answers
 from reports.tables.comparability import Comparability
@@ -136,6 +139,41 @@ def test_validation_losses_decide_if_every_row_has_them(sweep: SweepDocuments) -
     for run in sweep.run("hsdp", 1, speeds=[1000.0] * 3):
         course(sweep, run, [5.0, 4.0, 3.0])
     assert texts(the_table(sweep), "target_s")["federated"] == ["1.60 s"], "hsdp has training losses only"
+
+
+def test_the_loss_plot_shows_validations(sweep: SweepDocuments) -> None:
+    for run in sweep.run("fsdp", 1, speeds=[1000.0] * 3, training={"validate_every": 8}):
+        course(sweep, run, [5.0, 4.0, 3.0], [4.5, 3.7, 3.2])
+    read = load(sweep.write())
+    (table,) = tables(Comparability(read))
+    figure, _ = loss_plot(table, sweep.path, looks(["fsdp"]), read.results)
+    assert figure is not None
+    for axes, at in zip(figure.axes, ([0.8, 1.6, 2.4], [3200, 6400, 9600]), strict=True):
+        _, points = axes.get_lines()[:2]
+        assert list(points.get_xdata()) == pytest.approx(at)
+        assert list(points.get_ydata()) == pytest.approx(np.exp([4.5, 3.7, 3.2]))
+    assert "Large open markers: validation loss" in figure.get_supxlabel()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"step": 16}, "measured.validations.step: should be [8, 16, 24], not [16, 16, 24]"),
+        ({"trained_tokens": 3201}, "measured.validations.trained_tokens: [3201.0, 6400.0, 9600.0], but steps.parquet"),
+    ],
+)
+def test_validations_that_contradict_the_other_documents_are_found(
+    sweep: SweepDocuments, change: dict[str, int], said: str
+) -> None:
+    run, *_ = sweep.run("fsdp", 1, speeds=[1000.0], training={"validate_every": 8})
+    course(sweep, run, [5.0, 4.0, 3.0], [4.5, 3.7, 3.2])
+    assert load(sweep.write()).problems == []
+    file = sweep.folder(run).result
+    content = json.loads(file.read_text())
+    content["measured"]["validations"][0] |= change
+    file.write_text(json.dumps(content))
+    (problem,) = load(sweep.path).problems
+    assert said in problem
 
 
 def test_steps_are_read_once(sweep: SweepDocuments, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,9 +216,13 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     compared cells and do not).
     """
     axes = dict.fromkeys(
-        name for table in made for row in table.grid.rows for name in (*table.grid.labels, *row.labels)
+        name
+        for table in made
+        for row in table.grid.rows
+        for name in (*table.grid.labels, *row.labels, *(table.grid.choice.axes if table.grid.choice else ()))
     )
-    axes.pop("strategy", None)
+    for own in ("strategy", "cuda_streams"):
+        axes.pop(own, None)
     rows = []
     for table in made:
         for block in table.blocks:

@@ -48,6 +48,7 @@ class SweepDocuments:
         self.cells: list[Cell] = []
         self.compare = ["strategy"]
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
+        self.best_of: list[str] = []
         self.target_loss: float | None = None
         self._ended = 0
 
@@ -181,6 +182,7 @@ class SweepDocuments:
             sweep="hand-made",
             axes=self.axes,
             compare=self.compare,
+            best_of=self.best_of,
             reference=self.reference,
             regime="micro-batch",
             repeats=self.repeats,

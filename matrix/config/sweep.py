@@ -85,7 +85,7 @@ class MatrixFile(Document):
     compare: OneOrMore[str] = Field(
         default_factory=list,
         description="axes whose values are the rows of a table (strategy; if there is only one, all other axes with "
-        "several values)",
+        "several values, but for those of `best_of`)",
     )
     best_of: OneOrMore[str] = Field(
         default_factory=list,
@@ -144,7 +144,8 @@ class MatrixFile(Document):
         several = [axis for axis, values in self.all_labels.items() if len(values) > 1]
         if "strategy" in several:
             return ["strategy"]
-        return [axis for axis in several if axis not in ("model", "nodes", "cuda_streams")] or ["strategy"]
+        others = {"model", "nodes", "cuda_streams", *self.best_of}
+        return [axis for axis in several if axis not in others] or ["strategy"]
 
     def _given(self) -> list[Value]:
         """Return every value of every axis, in the axes and the includes."""

@@ -83,8 +83,8 @@ def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wro
          "9: best_of: batch_size is compared: remove it here, or from `compare`"),
         ("target_loss: 0", "8: target_loss: should be greater than 0, not 0"),
         ("block: 8\ntraining: {validate_every: 12}",
-         "9: training.validate_every: 12 is not a multiple of the block (8), at whose end all federated groups have one "
-         "model: use 8"),
+         "9: training.validate_every: 12 is not a multiple of the block (8), at whose end all federated groups have "
+         "one model: use 8"),
         ("block: 8\noverrides: [{when: {nodes: 1}, set: {validate_every: 4}}]",
          "9: overrides[0].set.validate_every: 4 is not a multiple of the block (8), at whose end all federated groups "
          "have one model: use 8"),

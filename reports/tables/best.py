@@ -63,10 +63,10 @@ def _at_its_best(variants: Sequence[Row], nodes: Sequence[int], choice: Choice) 
         for count in nodes
         if (cells := [row.cells[count] for row in variants if count in row.cells])
     }
-    label = first.label
-    if "cuda_streams" in choice.axes:
-        label = ", ".join(axis_text(axis, value) for axis, value in first.labels.items())
-    return replace(first, label=label, uses_streams="cuda_streams" not in choice.axes, cells=chosen)
+    if "cuda_streams" not in choice.axes:
+        return replace(first, cells=chosen)
+    label = ", ".join(axis_text(axis, value) for axis, value in first.labels.items())
+    return replace(first, label=label, uses_streams=False, cells=chosen)
 
 
 def chosen_of(cells: Sequence[CellRuns], choice: Choice) -> CellRuns:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from bench.contract.measured import Loss, Measured, Memory, Provenance, Seat
+from bench.contract.measured import Loss, Measured, Memory, Provenance, Seat, Validation
 from bench.contract.outcomes import Caution
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, write_document
@@ -45,7 +45,7 @@ def account(
     slow_folder: bool,
 ) -> Measured:
     """Write `steps.parquet` and `measured.json` on rank 0, and return the latter's content."""
-    steps = Steps.of([record.trained for record in records])
+    steps = Steps.of([record.trained for record in records], run.validated_steps)
     rates = [learning_rate(run, data.order.first_step + step) for step in range(run.training.steps)]
     digest = write_steps(folder.steps, step_table(run, steps, rates))
     measured_window = window(run, steps)
@@ -71,6 +71,7 @@ def account(
             validation=validation,
             entropy_rate=entropy_rate(Path(run.data)),
         ),
+        validations=_validations(run, steps, [*records[0].trained.validations, validation]),
         startup=slowest_startup(records),
         machine=machine_state([(record.machine, record.use) for record in records]),
         breakdown=breakdown(run, measured_window, [record.trained for record in records]),
@@ -88,6 +89,17 @@ def account(
     )
     write_document(folder.measured, measured)
     return measured
+
+
+def _validations(run: Run, steps: Steps, losses: list[float]) -> list[Validation]:
+    """Return the validations with their losses, of which the last is that at the end."""
+    if not run.training.validate_every:
+        return []
+    trained = steps.tokens.sum(axis=0).cumsum()
+    return [
+        Validation(step=step + 1, trained_tokens=int(trained[step]), loss=loss)
+        for step, loss in zip([*run.validated_steps, run.training.steps - 1], losses, strict=True)
+    ]
 
 
 def _provenance(run: Run, records: list[RankRecord]) -> Provenance:

@@ -17,7 +17,9 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__" and sys.path[0] == str(Path(__file__).resolve().parent):
@@ -120,11 +122,12 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         machine.finished(-1)  # without warm-up the window begins now
         if trace is not None:
             trace.finished(-1)
-        trained = engine.train(watched)
+        validation = partial(validate, run, engine.model, data, device, position.rank, progress)
+        trained = engine.train(watched, partial(watched.aside, validation))
         # 6. Validation on the averaged model
         progress.enter("validation")
         memory = meter.read() | engine.memory()
-        validation = validate(run, engine.model, data, device, position.rank, progress)
+        loss = validation()
         # 7. Results
         progress.enter("account")
         record = RankRecord(
@@ -149,7 +152,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         measured: Measured | None = None
         if records is not None:
             whole = [each for each in records if each is not None]
-            measured = account(run, folder, device, whole, data, validation, slow_folder=progress.slow_folder)
+            measured = account(run, folder, device, whole, data, loss, slow_folder=progress.slow_folder)
         # 8. Saving, after the results: they exist even if the disk is full
         progress.enter("saving")
         if trace is not None:
@@ -189,6 +192,11 @@ class Watched:
         """Report progress within a long phase."""
         self._progress.alive()
         self._meter.note()
+
+    def aside(self, work: Callable[[], float]) -> float:
+        """Return the result of work between two steps, whose memory and use of the machine do not count."""
+        with self._meter.aside(), self._machine.aside():
+            return work()
 
 
 def set_up(run: Run, rank: int) -> None:

@@ -136,6 +136,14 @@ class Loss(Document):
             return math.inf
 
 
+class Validation(Document):
+    """A validation of `training.validate_every`, or the one at the end of such a run."""
+
+    step: PositiveInt = Field(description="optimizer steps done so far")
+    trained_tokens: PositiveInt = Field(description="tokens trained so far, over all ranks")
+    loss: float = Field(description="loss on the fixed validation samples, nats per token")
+
+
 class Startup(Document):
     """Duration of each start-up phase in seconds, maximum over ranks."""
 
@@ -195,6 +203,10 @@ class Measured(Document):
     memory: Memory
     utilisation: Utilisation
     loss: Loss
+    validations: list[Validation] = Field(
+        default_factory=list,
+        description="validations during the training and the one at its end; empty without `training.validate_every`",
+    )
     startup: Startup
     machine: Machine | None = Field(None, description="None in results of older versions")
     saved: Saved = Saved()

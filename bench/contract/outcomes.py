@@ -73,6 +73,7 @@ class Caution(StrEnum):
     NOISY_REPEATS = "noisy-repeats"
     FEW_SESSIONS = "few-sessions"
     FEW_PAIRS = "few-pairs"
+    SELECTED = "selected"
     NO_REFERENCE = "no-reference"
     DAMAGED_RESULT = "damaged-result"
 
@@ -195,6 +196,11 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "has no interval",
         "run more repeats in one session, those of each node count in at least 3 jobs (`allocations`), or all node "
         "counts in one job (`nested`)",
+    ),
+    Caution.SELECTED: (
+        "each cell's configuration was chosen by the same repeats that its figures are of, so they are too high, the "
+        "more so the more configurations there were",
+        "set `repeats` to 4 or more, of which half choose and half are measured (6 for intervals)",
     ),
     Caution.NO_REFERENCE: (
         "the reference has no figures yet, so speed-up and efficiency are unknown",

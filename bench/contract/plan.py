@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from bench.contract.base import AxisValue, Document, Regime
 from bench.contract.layout import Layout, StrategyName
@@ -43,11 +43,17 @@ class Plan(Document):
     compare: list[str] = Field(
         default=["strategy"], description="axes whose values are the rows of a table; those of other axes split tables"
     )
+    best_of: list[str] = Field(
+        default_factory=list, description="axes of whose values a further table has the fastest for every cell"
+    )
     reference: dict[str, AxisValue] = Field(
         description="labels (of the compared axes and nodes) of the reference of ratios; other axes as in the table"
     )
     regime: Regime
     repeats: PositiveInt
+    target_loss: PositiveFloat | None = Field(
+        None, description="loss in nats/token that runs should reach; None: the reference's final one"
+    )
     cells: list[Cell]
     order: list[str] = Field(
         description="run ids, shuffled within each repeat, repeat after repeat; breakdown runs after all others"

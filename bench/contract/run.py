@@ -119,6 +119,11 @@ class Run(Document):
                 f"training.steps {self.training.steps} is not a multiple of the block of {self.block} steps: "
                 "the window would not contain each strategy's share of averagings"
             )
+        if self.training.validate_every % self.block:
+            raise ValueError(
+                f"training.validate_every {self.training.validate_every} is not a multiple of the block of "
+                f"{self.block} steps: federated groups have one model only after an averaging"
+            )
         return self
 
     @property
@@ -135,6 +140,12 @@ class Run(Document):
     def first_window_step(self) -> int:
         """Index of the first step of the window; those before it are warm-up."""
         return self.training.steps - self.window_steps
+
+    @property
+    def validated_steps(self) -> list[int]:
+        """Indices of the steps after which the model is validated during the training; the last step is not one."""
+        every = self.training.validate_every
+        return list(range(every - 1, self.training.steps - 1, every)) if every else []
 
     @property
     def seed(self) -> int:
@@ -188,4 +199,6 @@ class Run(Document):
             del executed["shape"]["padding_token"]  # ids agree with those of versions without this key
         if self.purpose == "measure":
             del executed["purpose"]  # the same
+        if not self.training.validate_every:
+            del executed["training"]["validate_every"]  # likewise
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]

@@ -82,6 +82,11 @@ class Training(Document):
     subsample: PositiveInt | None = Field(None, description="number of training samples to use (all)")
     val_batch_size: PositiveInt | None = Field(None, description="sequences per rank in validation (batch_size)")
     val_samples: PositiveInt = Field(32, description="number of validation samples to use, always the first ones")
+    validate_every: NonNegativeInt = Field(
+        0,
+        description="optimizer steps between two validations during the training, which no measured time includes; a "
+        "multiple of the block (0: at the end only)",
+    )
 
     def is_sharded(self, layout: Layout) -> bool:
         """Return True if FSDP2 manages the model: it is sharded, or types differ, for which DDP has no policy."""

@@ -30,8 +30,8 @@ class Engine(Protocol):
     def load(self, alive: Callable[[], None]) -> RunData:
         """Open the data, and prepare everything else that the first step needs."""
 
-    def train(self, watcher: Watcher) -> Trained:
-        """Train all steps."""
+    def train(self, watcher: Watcher, validation: Callable[[], float]) -> Trained:
+        """Train all steps; call `validation` between the steps after which the run validates, as its clock stands."""
 
     @property
     def model(self) -> nn.Module:

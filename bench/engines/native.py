@@ -74,11 +74,11 @@ class NativeEngine:
             wait_for_all(alive)
         return self._data
 
-    def train(self, watcher: Watcher) -> Trained:
+    def train(self, watcher: Watcher, validation: Callable[[], float]) -> Trained:
         """Train all steps, checking every averaging."""
         run, average = self._run, self._average
         witness = Witness(average.parameters) if average else None
-        return train(run, self._model, self._optimizer, average, self._data, self._device, watcher, witness)
+        return train(run, self._model, self._optimizer, average, self._data, self._device, watcher, witness, validation)
 
     @property
     def model(self) -> nn.Module:
@@ -115,6 +115,13 @@ def _reduce_replicas(model: nn.Module, wanted: bool) -> None:
         model.set_requires_all_reduce(wanted)
 
 
+def _reshard(model: nn.Module) -> None:
+    """Free gathered parameters, which a forward pass without a backward one leaves: the next step gathers its own."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def train(
     run: Run,
     model: nn.Module,
@@ -124,17 +131,20 @@ def train(
     device: torch.device,
     watcher: Watcher,
     witness: Witness | None = None,
+    validation: Callable[[], float] | None = None,
 ) -> Trained:
     """Train `run.training.steps` optimizer steps; `average` averages the groups, None with one group.
 
     `witness` copies elements around each averaging. Losses stay on the device until the last step: reading one would
-    synchronise the device.
+    synchronise the device. `validation` returns the loss of the model, and is called where the run validates.
     """
     training = run.training
     clock = PartsClock(device) if run.purpose == "breakdown" else StepClock(device)
     loss_function: LossFunction = torch.compile(cross_entropy) if training.compile else cross_entropy
     losses: list[torch.Tensor] = []
     tokens: list[torch.Tensor] = []
+    validations: list[float] = []
+    validated = frozenset(run.validated_steps if validation else ())
     batches = iter(data.train)
     for step in range(training.steps):
         if step == run.first_window_step:
@@ -167,6 +177,10 @@ def train(
                 witness.after()
         clock.end()
         watcher.finished(step)
+        if validation and step in validated:
+            validations.append(validation())
+            _reshard(model)
+            clock.wait()  # all ranks begin the next step together, at which `Steps.of` ends the pause
     begins, ends, arrivals, aggregations = clock.read()
     of_micro_batches = torch.stack(losses).double().view(training.steps, training.accumulation)
     labels = torch.stack(tokens).view(training.steps, training.accumulation)
@@ -179,4 +193,5 @@ def train(
         aggregations=aggregations,
         averaged=witness.read() if witness else [],
         parts=clock.parts(),
+        validations=validations,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -37,6 +39,12 @@ class AnonymousPeak:
         self._peak, self._mapped = max(self._peak, self._anonymous, at_least), mapped
         os.pwrite(self._reset, b"5", 0)  # sets VmHWM to the current resident set (proc(5))
 
+    def skip(self) -> None:
+        """End an interval that does not count, and begin the next one."""
+        peak = self._peak
+        self.note()
+        self._peak = peak
+
     @property
     def growth(self) -> int:
         """Bytes of the peak beyond what there was at the start."""
@@ -48,11 +56,16 @@ def _bytes_of(status: bytes, field: bytes) -> int:
     return int(status[begin : status.index(b" kB", begin)]) * 1024
 
 
+_PEAKS = ("active_bytes.all.peak", "reserved_bytes.all.peak")
+"""Figures of torch's allocator."""
+
+
 class MemoryMeter:
     """Peak memory between construction and `read`. Create it after the imports and before the model."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._peaks: dict[str, int] = {}
         self._host = None if device.type == "cuda" else AnonymousPeak()
         if device.type == "cuda":
             torch.cuda.empty_cache()
@@ -64,16 +77,34 @@ class MemoryMeter:
         if self._host is not None:
             self._host.note()
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave out the peak of what happens within the block; what a GPU's allocator reserves in it stays reserved."""
+        if self._host is not None:
+            self._host.note()
+            yield
+            self._host.skip()
+            return
+        self._peaks = self._cuda_peaks()
+        yield
+        torch.cuda.reset_peak_memory_stats(self._device)
+
+    def _cuda_peaks(self) -> dict[str, int]:
+        """Return the largest of each peak so far."""
+        stats = torch.cuda.memory_stats(self._device)
+        return {name: max(stats[name], self._peaks.get(name, 0)) for name in _PEAKS}
+
     def read(self) -> dict[str, int | None]:
         """Return this rank's fields of `bench.contract.measured.Memory`, in bytes."""
         if self._host is not None:
             self._host.note()
             return {"peak": self._host.growth}
         stats = torch.cuda.memory_stats(self._device)
+        peaks = self._cuda_peaks()
         free, total = torch.cuda.mem_get_info(self._device)
         return {
-            "peak": stats["active_bytes.all.peak"],
-            "reserved_peak": stats["reserved_bytes.all.peak"],
+            "peak": peaks["active_bytes.all.peak"],
+            "reserved_peak": peaks["reserved_bytes.all.peak"],
             # Includes communicators and the CUDA context, which the allocator does not see. The allocator keeps
             # reserved memory, so this is the peak unless there were retries, which return memory.
             "device_used_peak": total - free,

@@ -84,10 +84,14 @@ class StepClock:
 
     def align(self) -> None:
         """Set the zero of all ranks' clocks with a barrier; called at the start of the window."""
+        self.wait()
+        self._origin = self._mark()
+
+    def wait(self) -> None:
+        """Wait for all ranks and their devices; called before the clock goes on after a pause too."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         dist.barrier()
-        self._origin = self._mark()
 
     def enter(self, part: Part) -> None:
         """Note that a part of the step begins; this clock keeps no parts, so that timed runs read no clock for them."""

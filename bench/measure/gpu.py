@@ -41,6 +41,20 @@ class GpuUse:
             capped=_risen(self.capped, later.capped),
         )
 
+    def plus(self, other: GpuUse) -> GpuUse:
+        """Return what the counters rose by in two spans together."""
+        return GpuUse(
+            gpu=self.gpu,
+            seconds=self.seconds + other.seconds,
+            joules=_sum(self.joules, other.joules),
+            slowed=_sum(self.slowed, other.slowed),
+            capped=_sum(self.capped, other.capped),
+        )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
 
 def _risen(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before

@@ -11,8 +11,10 @@ import multiprocessing
 import os
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import psutil
@@ -99,11 +101,12 @@ class MachineMeter:
         self._first, self._last, self._counters, self._processors = first, last, counters, processors
         self._before = self._after = _Reading.now(counters)
         self._updated = math.inf
+        self._earlier: list[tuple[_Reading, _Reading]] = []
 
     def finished(self, step: int) -> None:
         """Read the counters if the window begins or ends after this step."""
         if step == self._first - 1:
-            self._before = _Reading.now(self._counters)
+            self._before, self._earlier = _Reading.now(self._counters), []
             if self._processors is not None:
                 self._processors.start()
                 self._updated = time.monotonic()
@@ -115,22 +118,35 @@ class MachineMeter:
             if self._processors is not None:
                 self._processors.update()
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave out what is used within the block."""
+        if self._processors is not None:
+            self._processors.update()
+        self._earlier.append((self._before, _Reading.now(self._counters)))
+        yield
+        self._before = _Reading.now(self._counters)
+        if self._processors is not None:
+            self._processors.skip()
+
     def read(self) -> MachineUse:
         """Return what was used between the readings."""
-        before, after = self._before, self._after
+        spans = [*self._earlier, (self._before, self._after)]
         risen = {
             Path(file).parents[1].name
+            for before, after in spans
             for file, count in after.throttles.items()
             if count > before.throttles.get(file, count)
         }
+        gpus = [before.gpu.until(after.gpu) for before, after in spans if before.gpu and after.gpu]
         return MachineUse(
             cores=os.sysconf("SC_NPROCESSORS_ONLN"),
-            seconds=after.seconds - before.seconds,
-            idle=after.idle - before.idle,
-            own=after.own - before.own,
-            load=after.load,
-            throttled=len(risen) if after.throttles else None,
-            gpu=before.gpu.until(after.gpu) if before.gpu and after.gpu else None,
+            seconds=sum(after.seconds - before.seconds for before, after in spans),
+            idle=sum(after.idle - before.idle for before, after in spans),
+            own=sum(after.own - before.own for before, after in spans),
+            load=self._after.load,
+            throttled=len(risen) if self._after.throttles else None,
+            gpu=reduce(GpuUse.plus, gpus) if len(gpus) == len(spans) else None,
             processor_joules=None if self._processors is None else self._processors.joules,
         )
 

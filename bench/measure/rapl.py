@@ -46,8 +46,14 @@ class ProcessorEnergy:
 
     def start(self) -> None:
         """Count from now on."""
+        self._microjoules = 0
+        self.skip()
+
+    def skip(self) -> None:
+        """Leave out what the counters rose by since the last call."""
         self._before = self._read()
-        self._microjoules = 0 if self._before else None
+        if not self._before:
+            self._microjoules = None
 
     def update(self) -> None:
         """Add what the counters rose by since the last call, once around at most."""

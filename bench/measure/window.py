@@ -36,6 +36,7 @@ class Trained:
         aggregations: seconds of averaging in every step: 0 without one, NaN if it was not timed.
         averaged: [before, after] of a few elements for every averaging (see `bench.parallel.averaging_check`).
         parts: seconds of each part of every step; empty except in a breakdown run.
+        validations: losses of the validations during the training, the same on every rank.
 
     """
 
@@ -47,6 +48,7 @@ class Trained:
     aggregations: list[float]
     averaged: list[list[list[float]]]
     parts: dict[Part, list[float]] = field(default_factory=dict)
+    validations: list[float] = field(default_factory=list)
 
     @property
     def first_step(self) -> float:
@@ -94,14 +96,23 @@ class Steps:
     tokens: Floats
 
     @classmethod
-    def of(cls, ranks: Sequence[Trained]) -> Steps:
-        """Stack the lists of all ranks, in rank order."""
-        return cls(
+    def of(cls, ranks: Sequence[Trained], paused_after: Sequence[int] = ()) -> Steps:
+        """Stack the lists of all ranks, in rank order, and cut out the pauses after some steps.
+
+        A pause lasts from the moment when the last rank has finished the step until all ranks begin the next one
+        together. Waiting for that rank is no part of it.
+        """
+        steps = cls(
             *(
                 np.array([getattr(rank, name) for rank in ranks], dtype=np.float64)
                 for name in ("begins", "ends", "arrivals", "aggregations", "losses", "tokens")
             )
         )
+        for step in paused_after:
+            pauses = steps.begins[:, step + 1, np.newaxis] - steps.ends[:, step].max()
+            for times in (steps.begins, steps.ends, steps.arrivals):
+                times[:, step + 1 :] -= pauses
+        return steps
 
 
 def window(run: Run, steps: Steps) -> Window:

@@ -137,8 +137,9 @@ def track(run: Run, folder: AttemptFolder, seconds: float) -> None:
         wandb.teardown()  # its service otherwise reserves the id for the failed attempt
         tracked = _begin(run, measured, folder, identity, "offline", seconds)
     with tracked:
+        validated = {each.step - 1: {"validation/loss": each.loss} for each in measured.validations}
         for step, metrics in enumerate(step_metrics(table)):
-            tracked.log(metrics, step=step)
+            tracked.log(metrics | validated.get(step, {}), step=step)
         tracked.summary.update(summary(run, measured))
     if failure is not None:
         raise failure
@@ -185,7 +186,7 @@ def configuration(run: Run, measured: Measured) -> dict[str, Any]:
 def summary(run: Run, measured: Measured) -> dict[str, Any]:
     """Return the measured figures (`measured.json` without provenance) and those derived from them."""
     return {
-        **measured.model_dump(exclude={"provenance", "cautions"}),
+        **measured.model_dump(exclude={"provenance", "cautions", "validations"}),
         "cautions": [str(caution) for caution in measured.cautions],
         "run": run.id,
         "tokens_per_s": measured.window.tokens_per_s,

@@ -30,7 +30,9 @@ def faults(sweep: MatrixFile) -> Iterator[Fault]:
         _training,
         _length,
         _block,
+        _validations,
         _compare,
+        _best_of,
         _reference,
         _paths,
         _seeds,
@@ -154,6 +156,18 @@ def _block(sweep: MatrixFile) -> Iterator[Fault]:
             )
 
 
+def _validations(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that validations come after whole blocks, when all federated groups have one model."""
+    block = sweep.block_steps
+    for location, every in _everywhere(sweep, "validate_every"):
+        if isinstance(every, int) and every % block:
+            yield (
+                location,
+                f"{every} is not a multiple of the block ({block}), at whose end all federated groups have one model: "
+                f"use {max(block, every // block * block)}",
+            )
+
+
 def _compare(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that compared axes exist, have something to compare, and are no others than rows can be."""
     known = sweep.all_labels
@@ -165,6 +179,21 @@ def _compare(sweep: MatrixFile) -> Iterator[Fault]:
             yield ("compare", place), f"{axis} is not an axis of this sweep{suggestion(axis, known)}"
         elif len(known[axis]) == 1 and axis != "strategy":
             yield ("compare", place), f"{axis} has one value in this sweep: name an axis with several"
+
+
+def _best_of(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check that tuned axes exist, have a choice, and are not compared at the same time."""
+    known = sweep.all_labels
+    for place, axis in enumerate(sweep.best_of):
+        location = ("best_of", place)
+        if axis in ("model", "nodes", "strategy"):
+            yield location, f"{axis} is nothing to tune within a row of a table: remove it"
+        elif axis not in known:
+            yield location, f"{axis} is not an axis of this sweep{suggestion(axis, known)}"
+        elif len(known[axis]) == 1:
+            yield location, f"{axis} has one value in this sweep: name an axis with several"
+        elif axis in sweep.compared:
+            yield location, f"{axis} is compared: remove it here, or from `compare`"
 
 
 def _reference(sweep: MatrixFile) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, get_args
 
-from pydantic import ConfigDict, Field, GetPydanticSchema, NonNegativeInt, PositiveInt, PrivateAttr
+from pydantic import ConfigDict, Field, GetPydanticSchema, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
 
 from bench.contract.base import AxisValue, Document, Regime
 from bench.contract.layout import StrategyName, StrategySettings
@@ -90,10 +90,19 @@ class MatrixFile(Document):
     compare: OneOrMore[str] = Field(
         default_factory=list,
         description="axes whose values are the rows of a table (strategy; if there is only one, all other axes with "
-        "several values)",
+        "several values, but for those of `best_of`)",
+    )
+    best_of: OneOrMore[str] = Field(
+        default_factory=list,
+        description="axes that a user would tune: a further table compares rows each with its fastest values of these",
     )
     reference: ReferenceCell = Field(
         default=ReferenceCell(), description="the combination that ratios are relative to: see below"
+    )
+    target_loss: PositiveFloat | None = Field(
+        None,
+        description="loss in nats per token until which time, tokens and node-hours are reported (the highest final "
+        "loss of the reference's repeats on the same nodes)",
     )
     wandb: Wandb = Field(default=Wandb(), description="tracking of runs by Weights & Biases")
 
@@ -140,7 +149,8 @@ class MatrixFile(Document):
         several = [axis for axis, values in self.all_labels.items() if len(values) > 1]
         if "strategy" in several:
             return ["strategy"]
-        return [axis for axis in several if axis not in ("model", "nodes", "cuda_streams")] or ["strategy"]
+        others = {"model", "nodes", "cuda_streams", *self.best_of}
+        return [axis for axis in several if axis not in others] or ["strategy"]
 
     def _given(self) -> list[Value]:
         """Return every value of every axis, in the axes and the includes."""

@@ -62,9 +62,11 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
         sweep=sweep.name,
         axes=sweep.all_labels,
         compare=sweep.compared,
+        best_of=list(sweep.best_of),
         reference=_reference(sweep, points),
         regime=sweep.regime,
         repeats=sweep.repeats,
+        target_loss=sweep.target_loss,
         cells=cells,
         order=[*_order(list(runs.values()), sweep), *_order(list(parts.values()), sweep)],
     )

@@ -13,13 +13,14 @@ ENGINES_WITH_PARTS: tuple[EngineName, ...] = ("native",)
 def untimed(run: Run, purpose: Purpose, count: int, first: dict[str, AxisValue]) -> list[Run]:
     """Return `count` runs that train what `run` trains, for another purpose.
 
-    They save neither model nor checkpoint, and are not tracked by Weights & Biases, which would show their speed.
+    They save neither model nor checkpoint, validate only at the end, and are not tracked by Weights & Biases, which
+    would show their speed.
 
     Args:
         first: the first value of each axis, which ids leave out.
 
     """
-    training = run.training.model_copy(update={"save_model": False, "save_checkpoint": False})
+    training = run.training.model_copy(update={"save_model": False, "save_checkpoint": False, "validate_every": 0})
     changed = {"training": training, "purpose": purpose, "wandb": Wandb()}
     made = [run.model_copy(update={**changed, "repeat": repeat}) for repeat in range(count)]
     return [each.model_copy(update={"id": run_id(each, each.identity(), first)}) for each in made]

@@ -47,6 +47,10 @@ LIMITS = (
         "saves after an epoch, inside what is timed, and fails at it on several CPU ranks: let the native engine save",
     ),
     Limit(
+        lambda training, _: training.validate_every > 0,
+        "trains without a pause in which to validate: choose validate_every 0",
+    ),
+    Limit(
         lambda training, _: training.log_level == "debug",
         "waits for the device several times a step when it logs at this level: choose info",
     ),

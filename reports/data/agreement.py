@@ -1,7 +1,7 @@
 """Whether the documents of a run agree: a mistaken copy or a half-synchronised folder does not.
 
-run.json is checked against plan.json, result.json against run.json, and what result.json says of the steps is computed
-again from steps.parquet. A result written before `steps_digest` may be without its steps.parquet.
+run.json is checked against plan.json, and result.json against run.json; `reports.data.steps` checks it against
+steps.parquet.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from bench.contract.plan import Cell
 from bench.contract.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.files import RunFolder
+from reports.data.curves import Course
 from reports.data.plausible import implausible
-from reports.data.steps import differences_from_steps
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Documents:
     purpose: Purpose = "measure"
     run: Run | None = None
     result: Result | None = None
+    course: Course | None = None
 
 
 def disagreement(sweep: str, found: Documents) -> str | None:
@@ -72,7 +73,6 @@ def _disagreements(sweep: str, found: Documents) -> Iterator[str]:
         place = f"{found.folder.result}: measured."
         yield from _of_run(place, run, result.measured)
         yield from (f"{place}{sentence}" for sentence in implausible(run, result, result.measured))
-        yield from differences_from_steps(found.folder, run, result.measured)
 
 
 def _of_plan(sweep: str, found: Documents, run: Run) -> Iterator[str]:
@@ -105,5 +105,15 @@ def _of_run(place: str, run: Run, measured: Measured) -> Iterator[str]:
             ("window.first_step", run.first_window_step, window.first_step),
             ("window.steps", run.window_steps, window.steps),
             ("window.block", run.block, window.block),
+            ("validations.step", _validated(run), [each.step for each in measured.validations]),
+            # As text, since NaN does not equal itself.
+            *(("loss.validation", str(last.loss), str(measured.loss.validation)) for last in measured.validations[-1:]),
         ),
     )
+
+
+def _validated(run: Run) -> list[int]:
+    """Return the steps that are done at each validation, that at the end included."""
+    if not run.training.validate_every:
+        return []
+    return [*(step + 1 for step in run.validated_steps), run.training.steps]

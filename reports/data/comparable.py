@@ -16,6 +16,8 @@ from bench.contract.measured import Measured
 from bench.contract.run import Run
 from bench.contract.shapes import Shape
 from bench.contract.training import Training
+from bench.contract.unused import unused
+from reports.data.words import shown
 
 Kind = Literal["across-strategies", "across-nodes", "losses"]
 """Cells on the same nodes; cells on different nodes, of one strategy or of two; losses on the same nodes."""
@@ -77,13 +79,8 @@ _FOLLOWS: dict[str, tuple[str, ...]] = {
 """Attributes that follow from an axis, where it is not simply the setting of its name. Losses are compared at equal
 tokens all the same."""
 
-_UNUSED: dict[str, tuple[str, ...]] = {
-    "activation_checkpointing": ("checkpointed_layers",),
-    "optimizer": ("beta1", "beta2", "weight_decay", "adamw_kernels"),
-    "batch_size": ("val_batch_size",),
-    "precision": ("reduce_dtype",),
-}
-"""Settings of training that some values of an axis have no use for: a plan gives them their default there."""
+_IMPLIED: dict[str, tuple[str, ...]] = {"batch_size": ("val_batch_size",), "precision": ("reduce_dtype",)}
+"""Settings of training that a plan leaves at None where they say what the value of an axis says already."""
 
 _SETS = ("provenance.devices",)
 """Lists that agree if they have the same members, however many of each."""
@@ -100,19 +97,19 @@ def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]], axes: Iter
 
     Those that follow from `axes`, in which the runs differ on purpose, may differ.
     """
-    rules = _rules(kind, tuple(axes))
+    rules, compared = _rules(kind, tuple(axes)), list(compared)
     rows = [rules.values(run, measured) for run, measured in compared]
     if all(row == rows[0] for row in rows[1:]):
         return []
+    without_effect = [unused(run.training, run.shape, run.layout) for run, _ in compared]
     found = []
     for name, values in zip(rules.names, map(list, zip(*rows, strict=True)), strict=True):
-        if any(value != values[0] for value in values[1:]) and rules.unused.get(name, _NEVER) not in values:
-            found += [text for text in _named(name, values) if text.split(": ")[0] not in rules.excused]
+        if all(value == values[0] for value in values[1:]) or (name in rules.implied and None in values):
+            continue
+        setting = name.removeprefix("training.")
+        used = [value for value, names in zip(values, without_effect, strict=True) if setting not in names]
+        found += [text for text in _named(name, used) if text.split(": ")[0] not in rules.excused]
     return found
-
-
-_NEVER = object()
-"""A value that no attribute has."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +118,14 @@ class _Rules:
 
     Attributes:
         excused: attributes that may differ.
-        unused: settings that the values of an axis may have no use for, with the default that they then have.
+        implied: attributes that are None where the value of an axis says the same.
 
     """
 
     of_run: tuple[str, ...]
     of_measured: tuple[str, ...]
     excused: frozenset[str]
-    unused: dict[str, object]
+    implied: frozenset[str]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,13 +153,14 @@ class _Rules:
 def _rules(kind: Kind, axes: tuple[str, ...]) -> _Rules:
     excused = _may_differ(axes, kind)
     of_run, of_measured = (tuple(name for name in names if name not in excused) for names in ATTRIBUTES[kind])
-    unused = {
-        f"training.{name}": Training.model_fields[name].default for axis in axes for name in _UNUSED.get(axis, ())
-    }
-    return _Rules(of_run, of_measured, excused, unused)
+    implied = frozenset(f"training.{name}" for axis in axes for name in _IMPLIED.get(axis, ()))
+    return _Rules(of_run, of_measured, excused, implied)
 
 
 def _named(name: str, values: list[object]) -> list[str]:
+    """Return the differences in one attribute, of a mapping those in each of its keys."""
+    if all(value == values[0] for value in values[1:]):
+        return []
     mappings = [_mapping(value) for value in values]
     keys = sorted({key for mapping in mappings for key in mapping})
     if not keys:
@@ -187,4 +185,4 @@ def _listed(values: list[object]) -> str:
 def _text(value: object) -> str:
     if isinstance(value, list):
         return " + ".join(str(part) for part in value)
-    return str(value)
+    return shown(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.contract.base import Purpose
 from bench.contract.measured import Measured
+from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
 from bench.contract.result import JobEnd, Result
 from bench.contract.run import Run
@@ -24,7 +25,9 @@ from reports.data.columns.origin import ORIGIN
 from reports.data.columns.parts import PARTS
 from reports.data.columns.settings import CELL, LAYOUT, asked
 from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
+from reports.data.curves import Course
 from reports.data.shared import Shared
+from reports.data.steps import ContradictionError, course
 
 AXIS = "axis."
 """Prefix of the columns that hold the label of each axis, as the matrix file names it."""
@@ -63,6 +66,8 @@ class LoadedSweep:
     """Readable runs by id."""
     results: dict[str, Result] = field(default_factory=dict)
     """Readable results by id."""
+    courses: dict[str, Course] = field(default_factory=dict)
+    """How losses fell, by the id of a completed run with a file of steps."""
     jobs: list[JobEnd] = field(default_factory=list)
     """Batch jobs that ended."""
     problems: list[str] = field(default_factory=list)
@@ -91,6 +96,15 @@ def load(sweep: Path) -> LoadedSweep:
     return replace(read, frame=_typed(rows["measure"]), breakdown=_typed(rows["breakdown"]))
 
 
+def with_columns(sweep: LoadedSweep, columns: Mapping[str, Mapping[str, Scalar]]) -> LoadedSweep:
+    """Return the sweep with further columns in its frame, given by run id."""
+    names = dict.fromkeys(name for row in columns.values() for name in row)
+    none: Mapping[str, Scalar] = {}
+    rows = [columns.get(run, none) for run in sweep.frame["run"]] if names else []
+    further = {name: _column([row.get(name) for row in rows]) for name in names}
+    return replace(sweep, frame=sweep.frame.assign(**further))
+
+
 def _documents(planned: Documents, sweep: str, shared: Shared) -> tuple[Documents, ReportError | None]:
     """Return a planned run with its documents, and what is wrong with them."""
     found, folder = planned, planned.folder
@@ -103,6 +117,10 @@ def _documents(planned: Documents, sweep: str, shared: Shared) -> tuple[Document
             raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
         if fault := disagreement(sweep, found):
             raise ReportError(fault)
+        if found.run is not None and found.result is not None and found.result.measured is not None:
+            found = replace(found, course=course(folder, found.run, found.result.measured))
+    except ContradictionError as error:
+        return found, ReportError(str(error))
     except ReportError as error:
         return found, error
     return found, None
@@ -128,6 +146,8 @@ def _row(found: Documents, fault: ReportError | None, read: LoadedSweep) -> dict
         cautions = ", ".join(result.cautions)
         status = replace(status, outcome=str(result.outcome), reason=result.reason, cautions=cautions)
         row |= values(ATTEMPT, result, run.nodes)
+        if found.course is not None and result.outcome is Outcome.COMPLETED:
+            read.courses[identity] = found.course
         if result.measured is not None:
             row |= _figures(found, run, result.measured) | values(ORIGIN, result.measured.provenance)
     return values(STATUS, status) | row

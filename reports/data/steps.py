@@ -1,4 +1,4 @@
-"""What result.json says of a run's steps, computed again from steps.parquet."""
+"""A run's steps.parquet, read once: checked against what result.json says of the steps, and reduced to its course."""
 
 from __future__ import annotations
 
@@ -11,40 +11,58 @@ from bench.contract.measured import Measured
 from bench.contract.run import Run
 from bench.contract.storage.files import RunFolder
 from bench.measure.window import mean_loss
+from reports.data.curves import ROUNDING, Course, course_of, curve_of
 from reports.data.step_table import StepTable
 
-_ROUNDING = 1e-9
-"""Relative difference of the same sum in another order; times and losses have about 16 digits."""
+
+class ContradictionError(ValueError):
+    """A file of steps cannot be read, or contradicts the result; the message names it."""
 
 
-def differences_from_steps(folder: RunFolder, run: Run, measured: Measured) -> Iterator[str]:
-    """Yield differences between result.json and steps.parquet."""
-    try:
-        content = folder.steps.read_bytes()
-    except FileNotFoundError:
-        if measured.steps_digest is not None:
-            yield f"{folder.steps} is missing, although {folder.result} has its digest: copy the run's whole folder"
-        return
-    except OSError as error:
-        yield f"{folder.steps} cannot be read: {error.strerror}"
-        return
-    if measured.steps_digest not in (None, hashlib.sha256(content).hexdigest()):
-        yield f"{folder.steps}: not the file that {folder.result} has the digest of: copy the run's whole folder"
-        return
+def course(folder: RunFolder, run: Run, measured: Measured) -> Course | None:
+    """Return the course of a run's losses; None if there is no file of steps and the result names none.
+
+    Raises:
+        ContradictionError: the file is missing or damaged, or contradicts the result.
+
+    """
+    content = _content(folder, measured)
+    if content is None:
+        return None
     try:
         steps = StepTable.read(content, run.layout.federation)
+        is_whole = _is_whole(steps, run)
     except (OSError, ValueError, KeyError) as error:
-        yield f"{folder.steps} cannot be read: {str(error).splitlines()[0]}"
-        return
-    if not _is_whole(steps, run):
-        yield (
+        raise ContradictionError(f"{folder.steps} cannot be read: {str(error).splitlines()[0]}") from error
+    if not is_whole:
+        raise ContradictionError(
             f"{folder.steps}: should have {run.training.steps} steps of {steps.groups} groups, not these "
             f"{steps.table.num_rows} rows"
         )
-        return
     for name, recorded, value in _recomputed(steps, run, measured):
-        if not np.allclose(recorded, value, rtol=_ROUNDING, atol=0, equal_nan=True):
-            yield f"{folder.result}: measured.{name}: {recorded!r}, but {folder.steps.name} gives {value!r}"
+        if not np.allclose(recorded, value, rtol=ROUNDING, atol=0, equal_nan=True):
+            raise ContradictionError(
+                f"{folder.result}: measured.{name}: {recorded!r}, but {folder.steps.name} gives {value!r}"
+            )
+    return course_of(curve_of(steps), run.block, measured.validations)
+
+
+def _content(folder: RunFolder, measured: Measured) -> bytes | None:
+    try:
+        content = folder.steps.read_bytes()
+    except FileNotFoundError:
+        if measured.steps_digest is None:
+            return None
+        raise ContradictionError(
+            f"{folder.steps} is missing, although {folder.result} has its digest: copy the run's whole folder"
+        ) from None
+    except OSError as error:
+        raise ContradictionError(f"{folder.steps} cannot be read: {error.strerror}") from error
+    if measured.steps_digest not in (None, hashlib.sha256(content).hexdigest()):
+        raise ContradictionError(
+            f"{folder.steps}: not the file that {folder.result} has the digest of: copy the run's whole folder"
+        )
+    return content
 
 
 def _is_whole(steps: StepTable, run: Run) -> bool:
@@ -70,6 +88,13 @@ def _recomputed(
     tokens, losses = steps.column("tokens"), steps.column("loss")
     inside = slice(run.first_window_step, None)
     yield "trained_tokens", measured.trained_tokens, int(tokens.sum())
+    so_far = tokens.sum(axis=1).cumsum()
+    if found := measured.validations:
+        yield (
+            "validations.trained_tokens",
+            [float(each.trained_tokens) for each in found],
+            [float(so_far[each.step - 1]) for each in found],
+        )
     yield "window.tokens", window.tokens, int(tokens[inside].sum())
     blocks = tokens[inside].reshape(-1, run.block * steps.groups).sum(axis=1)
     if len(window.block_tokens_per_s) == len(blocks):

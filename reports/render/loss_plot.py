@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from bench.contract.measured import Validation
+from bench.contract.result import Result
 from bench.contract.storage.files import RunFolder
 from reports.data.curves import Curve, read_curve
 from reports.data.step_table import Floats
@@ -24,10 +27,15 @@ from reports.tables.tables import Table
 
 _BAND = "Lines: mean over repeats. Bands: smallest to largest repeat."
 _GROUPS = "Time and loss of federated rows: mean over groups."
+_VALIDATIONS = "Large open markers: validation loss of the averaged model, mean over repeats; its time is not counted."
 _UNITS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
 """From how many seconds on a unit is used, its seconds, and its name."""
 _LARGEST = 700.0
 """Loss of which the perplexity is still a number."""
+
+
+_Scaled = tuple[Axes, float]
+"""Axes, and the unit of their horizontal values."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,8 @@ class _Line:
     row: Row
     cell: CellRuns
     curves: list[Curve]
+    validations: list[list[Validation]]
+    """Those during the training, and the one at its end, of each curve's run; empty without."""
 
     @cached_property
     def losses(self) -> Floats:
@@ -45,14 +55,17 @@ class _Line:
         return np.minimum([curve.losses for curve in self.curves], _LARGEST)
 
 
-def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure | None, list[str]]:
+def loss_plot(
+    table: Table, sweep: Path, looks: dict[str, Look], results: Mapping[str, Result] = MappingProxyType({})
+) -> tuple[Figure | None, list[str]]:
     """Return perplexity over wall time and over tokens on the nodes where most rows completed, and what is unreadable.
 
     None where no run has losses. Perplexity is exp(training loss), which is the loss itself on a logarithmic axis.
+    `results`, by run id, have the validations during the training.
     """
     grid = table.grid
     nodes = _most_completed(grid)
-    lines, problems = _lines(grid, nodes, sweep)
+    lines, problems = _lines(grid, nodes, sweep, results)
     if not lines:
         return None, problems
     title = f"Training perplexity: {grid.title}, on {counted(nodes, 'node')}"
@@ -62,7 +75,9 @@ def loss_plot(table: Table, sweep: Path, looks: dict[str, Look]) -> tuple[Figure
         style = row_line(table, line.row, looks)
         _draw(over_time, line, np.mean([curve.seconds for curve in line.curves], axis=0) / unit, style, len(grid.rows))
         _draw(over_tokens, line, np.mean([curve.tokens for curve in line.curves], axis=0), style, len(grid.rows))
+        _draw_validations((over_time, unit), (over_tokens, 1.0), line, style)
     notes = [*_entropy_rate((over_time, over_tokens), lines)]
+    notes += [_VALIDATIONS] if any(any(line.validations) for line in lines) else []
     notes += [_BAND] if any(len(line.curves) > 1 for line in lines) else []
     notes += [_GROUPS] if any(_is_federated(line.cell) for line in lines) else []
     _perplexity_axis(over_time)
@@ -83,6 +98,25 @@ def _draw(axes: Axes, line: _Line, along: Floats, style: dict[str, Any], rows: i
     axes.fill_between(along, low, high, color=style["color"], alpha=0.15, linewidth=0)
 
 
+def _draw_validations(over_time: _Scaled, over_tokens: _Scaled, line: _Line, style: dict[str, Any]) -> None:
+    """Draw the means of the validations that all repeats have, as large markers."""
+    losses = [[each.loss for each in of_run] for of_run in line.validations]
+    if not all(losses) or len({len(of_run) for of_run in losses}) > 1:
+        return
+    steps = [each.step - 1 for each in line.validations[0]]
+    perplexity = np.exp(np.minimum(losses, _LARGEST).mean(axis=0))
+    look = {
+        "color": style["color"],
+        "marker": style["marker"],
+        "markersize": 9,
+        "linestyle": "none",
+        "fillstyle": "none",
+    }
+    for (axes, unit), name in ((over_time, "seconds"), (over_tokens, "tokens")):
+        along = np.mean([getattr(curve, name)[steps] for curve in line.curves], axis=0) / unit
+        axes.plot(along, perplexity, **look)
+
+
 def _most_completed(grid: Grid) -> int:
     """Return the node count on which most strategies completed, the largest of several."""
 
@@ -92,12 +126,12 @@ def _most_completed(grid: Grid) -> int:
     return max(grid.nodes, key=lambda nodes: (completed(nodes), nodes))
 
 
-def _lines(grid: Grid, nodes: int, sweep: Path) -> tuple[list[_Line], list[str]]:
+def _lines(grid: Grid, nodes: int, sweep: Path, results: Mapping[str, Result]) -> tuple[list[_Line], list[str]]:
     """Return the rows with completed runs on these nodes, and a sentence for each run that cannot be read."""
     lines = []
     problems = []
     for number, row in enumerate(grid.rows):
-        curves = []
+        curves, validations = [], []
         for record in row.cells[nodes].completed if nodes in row.cells else []:
             path = RunFolder(sweep / "runs" / str(record["run"])).steps
             try:
@@ -105,8 +139,11 @@ def _lines(grid: Grid, nodes: int, sweep: Path) -> tuple[list[_Line], list[str]]
             except (OSError, ValueError, KeyError) as error:
                 reason = str(error).splitlines()[0]
                 problems.append(f"{path} cannot be read, so its losses are not plotted: {reason}")
+                continue
+            result = results.get(str(record["run"]))
+            validations.append(result.measured.validations if result and result.measured else [])
         if curves:
-            lines.append(_Line(number, row, row.cells[nodes], curves))
+            lines.append(_Line(number, row, row.cells[nodes], curves, validations))
     return lines, problems
 
 

@@ -9,7 +9,7 @@ from bench.contract.breakdown import Part
 from reports.data.words import counted
 from reports.render.base import BREAKDOWN, Export, Picture, Report
 from reports.tables.parts import Breakdown, StepParts, time_text
-from reports.tables.tables import LAYOUT, Table
+from reports.tables.tables import Table
 
 REPORT = "report.md"
 
@@ -90,7 +90,7 @@ def _breakdown(table: Table, breakdown: Breakdown) -> Iterator[str]:
 def _grid(table: Table) -> str:
     head = ["metric", table.grid.compared, *(counted(nodes, "node") for nodes in table.grid.nodes)]
     lines = [_line(head), _line(["---", "---", *("---:" for _ in table.grid.nodes)])]
-    blocks = [(LAYOUT, table.layouts)]
+    blocks = table.texts
     blocks += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]
     for title, texts in blocks:
         for number, (row, cells) in enumerate(zip(table.grid.rows, texts, strict=True)):

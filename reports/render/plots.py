@@ -23,7 +23,7 @@ def export(report: Report) -> Export:
     strategies = looks([row.look for table in plotted for row in table.grid.rows])
     export = Export({})
     for table in plotted:
-        loss, unread = loss_plot(table, report.folder, strategies)
+        loss, unread = loss_plot(table, report.folder, strategies, report.sweep.results)
         export.problems.extend(unread)
         figures = {"scaling": scaling_plot(table, strategies), "loss": loss, BREAKDOWN: breakdown_plot(table)}
         for subject, figure in figures.items():

@@ -17,6 +17,7 @@ from reports.data.columns.origin import ORIGIN
 from reports.data.columns.parts import PARTS
 from reports.data.columns.settings import CELL, LAYOUT, PREDICTED, SETTINGS
 from reports.data.columns.status import ATTEMPT, STATUS
+from reports.data.columns.target import TARGET
 from reports.tables.metrics import METRICS
 
 PAGE = Path("docs/reference/metrics.md")
@@ -30,7 +31,7 @@ _COLUMNS: dict[str, tuple[Column[Any], ...]] = {
     "utilisation": UTILISATION,
     "machine": MACHINE,
     "parts": PARTS,
-    "loss": LOSS,
+    "loss": (*LOSS, *TARGET),
     "saving": SAVING,
     "origin": ORIGIN,
 }

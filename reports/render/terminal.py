@@ -52,6 +52,11 @@ def _rich(table: Table) -> RichTable:
     made.add_column(table.grid.compared, no_wrap=True)
     for nodes in table.grid.nodes:
         made.add_column(counted(nodes, "node"), justify="right")
+    for title, texts in table.texts[:-1]:  # the layouts are in the report
+        made.add_row(Text(title, style="bold cyan"))
+        for row, line in zip(table.grid.rows, texts, strict=True):
+            made.add_row(Text(f"  {row.label}"), *map(Text, line))
+        made.add_section()
     for block in table.blocks:
         if block.metric.headline:
             made.add_row(Text(block.title, style="bold cyan"))

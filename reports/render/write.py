@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.contract.storage.atomic import write_whole
-from reports.data.frame import LoadedSweep, ReportError, load
+from reports.data.frame import LoadedSweep, ReportError, load, with_columns
 from reports.data.words import counted
 from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS
@@ -17,6 +17,7 @@ from reports.tables.comparability import Comparability
 from reports.tables.figures import tally
 from reports.tables.job_cost import cost
 from reports.tables.tables import Table, tables
+from reports.tables.targets import target_columns
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
     loaded = load(sweep)
     comparability = Comparability(loaded)
     made = tables(comparability)
-    found = answers(comparability, made, sweep)
+    found = answers(comparability, made)
+    loaded = with_columns(loaded, target_columns(table.grid for table in made))
     report = Report(sweep, loaded, made, _summary(loaded), found, problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import comb, isfinite
-from pathlib import Path
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.data.words import counted
@@ -14,11 +13,11 @@ from reports.stats.comparison import Comparison, Rule, ratio
 from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
 from reports.tables.comparability import Comparability
 from reports.tables.figures import Figure, mean_of
-from reports.tables.findings import by_verdict
+from reports.tables.findings import NO_FINDING, by_verdict
+from reports.tables.first_there import Racer, first_there
 from reports.tables.grid import CellRuns, Row
 from reports.tables.metrics import METRICS
 from reports.tables.tables import Table
-from reports.tables.targets import time_to_loss
 
 _METRICS = {metric.key: metric for metric in METRICS}
 _SPEED = "tokens_per_s"
@@ -58,30 +57,30 @@ class _Rival:
     is_slower: bool
 
 
-def answers(comparability: Comparability, made: Sequence[Table], sweep: Path) -> list[str]:
+def answers(comparability: Comparability, made: Sequence[Table]) -> list[str]:
     """Return what was found on speed, loss and memory, table by table, and what could not be told.
 
     Args:
         comparability: of the runs in `made`.
         made: the tables.
-        sweep: folder of the sweep, for the course of losses.
 
     """
-    return [sentence for table in made for sentence in _of_table(table, comparability, sweep)]
+    return [sentence for table in made for sentence in _of_table(table, comparability)]
 
 
-def _of_table(table: Table, comparability: Comparability, sweep: Path) -> Iterator[str]:
+def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
     places = list(_places(table))
     by_nodes = {nodes: list(of_nodes) for nodes, of_nodes in groupby(places, lambda place: place.nodes)}
-    if Caution.OVERSUBSCRIBED in table.cautions:
+    forbidding = next((caution for caution in table.cautions if caution in NO_FINDING), None)
+    if forbidding is not None:
         if any(len(of_nodes) > 1 for of_nodes in by_nodes.values()):
             yield (
-                f"{table.grid.title}: a demonstration. More ranks than cores ran ({Caution.OVERSUBSCRIBED}), so its "
-                f"speeds are no finding about {table.grid.compared}."
+                f"{table.grid.title}: {NO_FINDING[forbidding]} ({forbidding}), so its speeds are no finding about "
+                f"{table.grid.compared}."
             )
     else:
         yield from _speeds(table, by_nodes, comparability)
-        yield from _targets(table, by_nodes, comparability, sweep)
+        yield from _targets(table, by_nodes, comparability)
     yield from _losses(table, places)
     yield from _memory(table)
 
@@ -198,20 +197,18 @@ def _needed(made: Comparison, pairs: int) -> str:
     return f"more than {_MOST_REPEATS} repeats (a ratio of {made.estimate.value:.3f})"
 
 
-def _targets(
-    table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability, sweep: Path
-) -> Iterator[str]:
-    """Say for each node count which row reaches the reference's loss first."""
+def _targets(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability) -> Iterator[str]:
+    """Say for each node count which row reaches the target loss first."""
     for nodes, places in by_nodes.items():
         base = next((place for place in places if place.row is table.reference.row), None)
         if base is None:
             continue
-        others = [place for place in places if place is not base and not _differ(base, place, comparability)]
-        rows = [(place.row.label, place.cell) for place in (base, *others)]
-        where = f"{table.grid.title}, on {counted(nodes, 'node')}"
-        if sentence := time_to_loss(rows, nodes, sweep):
+        compared = [base, *(place for place in places if place is not base and not _differ(base, place, comparability))]
+        rows = [Racer(place.row.label, place.cell, _figure(table, "target_ratio", place)) for place in compared]
+        is_given = comparability.sweep.plan.target_loss is not None
+        if sentence := first_there(rows, table.reference.label, is_given=is_given):
             coarse = f" (the table has the caution {Caution.BF16_LOSS})" if Caution.BF16_LOSS in table.cautions else ""
-            yield f"{where}: {sentence}{coarse}."
+            yield f"{table.grid.title}, on {counted(nodes, 'node')}: {sentence}{coarse}."
 
 
 _LOSSES = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFERENCE: "no difference seen"}

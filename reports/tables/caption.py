@@ -15,8 +15,13 @@ from reports.tables.grid import Grid
 Item = TypeVar("Item")
 
 
-def caption(grid: Grid, sweep: LoadedSweep) -> str:
-    """Return one sentence: model, sequence length, batch, precision, hardware, repeats, window, floor of the loss."""
+def caption(grid: Grid, sweep: LoadedSweep, *further: str) -> str:
+    """Return one sentence: model, sequence length, batch, precision, hardware, repeats, window, floor of the loss.
+
+    Args:
+        further: more parts for its end; empty ones are left out.
+
+    """
     identities = dict.fromkeys(record["run"] for cell in grid.cells for record in cell.records)
     runs = [sweep.runs[identity] for identity in identities if identity in sweep.runs]
     if not runs:
@@ -39,7 +44,7 @@ def caption(grid: Grid, sweep: LoadedSweep) -> str:
     floors = _agreed((m for m in found if m.loss.entropy_rate is not None), lambda m: f"{m.loss.entropy_rate:.4f}")
     if floors:
         parts.append(f"lower bound of the loss: the data's entropy rate, {floors} nats/token")
-    return "; ".join(parts) + "."
+    return "; ".join([*parts, *filter(None, further)]) + "."
 
 
 def _energy(found: list[Measured]) -> list[str]:

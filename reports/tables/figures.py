@@ -10,9 +10,12 @@ from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
 from reports.stats.intervals import Estimate, geometric_mean, mean, over_allocations
 from reports.tables.comparability import Comparability, kind_of, named
-from reports.tables.grid import CellRuns, Grid, Row
+from reports.tables.grid import CellRuns, Grid, Row, axis_text
 from reports.tables.metrics import Metric
 from reports.tables.table_reference import TableReference
+
+NOT_REACHED = "not reached"
+"""What becomes of a cell of which a run did not reach the target loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,13 @@ def figure_of(
 ) -> Figure | None:
     """Return the figure of one cell; None where a run that it needs did not complete."""
     cell = row.cells.get(nodes)
-    if cell is None:
+    if cell is None or (metric.to_target and cell.missed):
         return None
     if metric.against is None:
         return mean_of(metric, cell)
     on, other = _other(metric, grid, row, nodes, reference)
+    if other is not None and metric.to_target and other.missed:
+        return None
     compare = ratio if metric.compared == "ratio" else difference
     made = None if other is None else compare(cell.samples(metric.column), other.samples(metric.column))
     if made is None or other is None:
@@ -120,6 +125,13 @@ def reasons(cell: CellRuns | None) -> list[str]:
     )
 
 
+def missing(metric: Metric, cell: CellRuns) -> str:
+    """Return why completed runs of a cell give no figure."""
+    if metric.to_target and cell.missed:
+        return NOT_REACHED
+    return metric.absent if metric.against is None else "no reference"
+
+
 def same_as_text(cell: CellRuns) -> str:
     """Return `= fsdp` where a cell shows the runs of another combination, else an empty text."""
     if cell.planned.status != "same":
@@ -127,7 +139,7 @@ def same_as_text(cell: CellRuns) -> str:
     other = cell.planned.same_as
     if "strategy" in other:
         return f"= {other['strategy']}"
-    return "= " + ", ".join(f"{name} {label}" for name, label in other.items())
+    return "= " + ", ".join(axis_text(name, label) for name, label in other.items())
 
 
 def tally(outcomes: list[str]) -> str:

@@ -14,6 +14,12 @@ from reports.tables.notices import Notice
 PLAIN = "Intervals in the cells are plain: 95 % each, not adjusted for their number."
 """Stands under every table with an interval."""
 
+NO_FINDING = {
+    Caution.OVERSUBSCRIBED: "a demonstration. More ranks than cores ran",
+    Caution.SELECTED: "no comparison yet. The same repeats chose the configurations and are measured",
+}
+"""Cautions that forbid a finding on speed, and what to say of such a table."""
+
 Named = tuple[str, Comparison]
 """A cell for people, `hsdp on 2 nodes`, and its ratio to the reference's row on the same nodes."""
 
@@ -28,7 +34,7 @@ _SHOWN = {
 def findings(compared: Sequence[Named], reference: str, notices: Sequence[Notice]) -> list[str]:
     """Return sentences: verdicts adjusted for the number of comparisons, and the smallest ratio that could be seen.
 
-    A table whose times measure starvation (oversubscribed) gets none.
+    A table whose times measure starvation (oversubscribed) or luck (selected) gets none.
 
     Args:
         compared: cells that are not the reference's own, each once.
@@ -39,8 +45,9 @@ def findings(compared: Sequence[Named], reference: str, notices: Sequence[Notice
     others = [(name, made) for name, made in compared if made.rule is not Rule.ITSELF]
     if not others:
         return []
-    if any(notice.caution is Caution.OVERSUBSCRIBED for notice in notices):
-        return [f"No verdict on speed: {Caution.OVERSUBSCRIBED}, so these times are no finding about what is compared."]
+    for notice in notices:
+        if notice.caution in NO_FINDING:
+            return [f"No verdict on speed: {notice.caution}, so these times are no finding about what is compared."]
     found = verdicts([(math.log(made.estimate.value), made.p_value) for _, made in others])
     tested = sum(made.p_value is not None for _, made in others)
     sentences = [

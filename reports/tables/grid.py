@@ -10,7 +10,7 @@ from bench.contract.base import AxisValue
 from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell, Plan
 from reports.data.frame import LoadedSweep, Record, records
-from reports.data.words import counted
+from reports.data.words import counted, shown
 from reports.stats.comparison import Sample
 
 Labels = dict[str, AxisValue]
@@ -33,6 +33,11 @@ class CellRuns:
     def others(self) -> list[Record]:
         """Records of the runs that did not complete."""
         return [record for record in self.records if record["outcome"] != Outcome.COMPLETED]
+
+    @property
+    def missed(self) -> int:
+        """Completed runs that did not reach the target loss."""
+        return sum(record.get("target_reached") is False for record in self.completed)
 
     def figures(self, column: str) -> dict[int, float]:
         """Return a column's values of the completed runs, by repeat."""
@@ -68,6 +73,8 @@ class Row:
     """Of the compared axes."""
     cuda_streams: AxisValue | None
     label: str
+    uses_streams: bool
+    """False if the number of communicators makes no difference: `cuda_streams` is then one of those in the plan."""
     cells: dict[int, CellRuns]
     """By node count; contains only combinations of the plan."""
 
@@ -75,6 +82,41 @@ class Row:
     def look(self) -> str:
         """What rows share that look alike in plots: the strategy where strategies are compared."""
         return str(self.labels.get("strategy", self.label))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the configurations of a table were chosen: by which repeats, and which are measured.
+
+    Attributes:
+        axes: those whose values make a configuration.
+        choosing, measured: indices of repeats.
+
+    """
+
+    axes: tuple[str, ...]
+    choosing: tuple[int, ...]
+    measured: tuple[int, ...]
+
+    @property
+    def is_biased(self) -> bool:
+        """True if the same repeats choose and are measured."""
+        return not set(self.choosing).isdisjoint(self.measured)
+
+    @property
+    def text(self) -> str:
+        """Sentence part for a caption."""
+        choosing, measured = (", ".join(map(str, repeats)) for repeats in (self.choosing, self.measured))
+        how = (
+            f"chosen and measured on the same repeats ({choosing})"
+            if self.is_biased
+            else f"chosen by tokens/s of the repeats {choosing} and measured on the others ({measured})"
+        )
+        return f"each cell has the best of {', '.join(self.axes)}, {how}"
+
+    def configuration(self, cell: CellRuns) -> str:
+        """Return the name of the configuration that a cell shows: `batch_size 8, compile true`."""
+        return ", ".join(axis_text(axis, cell.planned.labels[axis]) for axis in self.axes)
 
 
 @dataclass(frozen=True)
@@ -90,6 +132,8 @@ class Grid:
     """The title as a file name."""
     nodes: list[int]
     rows: list[Row]
+    choice: Choice | None = None
+    """Of a table in which every cell has another configuration, its best one."""
 
     @property
     def cells(self) -> list[CellRuns]:
@@ -127,15 +171,24 @@ def _started(record: Record) -> float | None:
 
 
 def _grid(labels: Labels, cells: list[CellRuns], plan: Plan) -> Grid:
+    title = title_of(labels, plan)
+    nodes = sorted({_nodes(cell) for cell in cells})
+    compared = [axis for axis in plan.compare if axis != "cuda_streams"] or ["strategy"]
+    return Grid(labels, ", ".join(compared).replace("_", " "), title, slug_of(title), nodes, _rows(cells, compared))
+
+
+def title_of(labels: Labels, plan: Plan) -> str:
+    """Return the title of a table of these labels."""
     parts = [str(labels["model"])]
     parts += [str(labels["strategy"])] if "strategy" in labels and len(plan.axes["strategy"]) > 1 else []
     parts += [f"batch size {labels['batch_size']}"] if "batch_size" in labels else []
     parts += [axis_text(name, label) for name, label in plan.settings(labels).items()]
-    title = ", ".join(parts)
-    slug = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in title.replace(", ", "."))
-    nodes = sorted({_nodes(cell) for cell in cells})
-    compared = [axis for axis in plan.compare if axis != "cuda_streams"] or ["strategy"]
-    return Grid(labels, ", ".join(compared).replace("_", " "), title, slug, nodes, _rows(cells, compared))
+    return ", ".join(parts)
+
+
+def slug_of(title: str) -> str:
+    """Return a title as a file name."""
+    return "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in title.replace(", ", "."))
 
 
 def _nodes(cell: CellRuns) -> int:
@@ -157,7 +210,13 @@ def _rows(cells: list[CellRuns], compared: list[str]) -> list[Row]:
         own = {streams: found for streams, found in by_streams.items() if _uses_streams(found)}
         kept = own or dict([next(iter(by_streams.items()))])
         rows += [
-            Row(dict(zip(compared, values, strict=True)), streams, _label(compared, values, streams, len(kept)), found)
+            Row(
+                dict(zip(compared, values, strict=True)),
+                streams,
+                _label(compared, values, streams, len(kept)),
+                len(own) > 1 or len(by_streams) == 1,
+                found,
+            )
             for streams, found in kept.items()
         ]
     return rows
@@ -165,8 +224,7 @@ def _rows(cells: list[CellRuns], compared: list[str]) -> list[Row]:
 
 def axis_text(axis: str, label: AxisValue) -> str:
     """Return a value with its axis: `compile true`, but only `fsdp` for a strategy."""
-    shown = str(label).lower() if isinstance(label, bool) else str(label)
-    return shown if axis == "strategy" else f"{axis} {shown}"
+    return shown(label) if axis == "strategy" else f"{axis} {shown(label)}"
 
 
 def _label(compared: list[str], values: tuple[AxisValue, ...], streams: AxisValue | None, rows: int) -> str:

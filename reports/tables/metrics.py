@@ -102,6 +102,8 @@ class Metric:
     """True for a time, in which the machine has a part, as it has in every speed."""
     at_tokens: bool = False
     """True for a loss: read beside others only at the same number of trained tokens."""
+    to_target: bool = False
+    """True for what it takes to reach the target loss: no figure for a cell with a run that did not."""
     headline: bool = False
     """True if the terminal shows it too."""
     optional: bool = False
@@ -170,6 +172,36 @@ METRICS: tuple[Metric, ...] = (
         against="same nodes",
         headline=True,
         meaning="tokens/s over that of the reference's row on the same nodes",
+    ),
+    Metric(
+        "target_s",
+        "time to the target loss",
+        "target_s",
+        seconds,
+        of_machine=True,
+        to_target=True,
+        optional=True,
+        meaning="mean over repeats; left out without a target, `not reached` if some repeat does not reach it",
+    ),
+    Metric(
+        "target_ratio",
+        "time to the target loss over {row}'s",
+        "target_s",
+        _ratio,
+        against="same nodes",
+        to_target=True,
+        optional=True,
+        meaning="time to the target loss over that of the reference's row on the same nodes",
+    ),
+    Metric("target_tokens", "tokens to the target loss", "target_tokens", _count, to_target=True, optional=True),
+    Metric(
+        "target_node_hours",
+        "node-hours to the target loss",
+        "target_node_hours",
+        _rate,
+        of_machine=True,
+        to_target=True,
+        optional=True,
     ),
     Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True),
     Metric("state_gib", "counted state, one rank", "state_gib", _memory),

@@ -52,6 +52,7 @@ def notices(
         *_of_cells(Caution.NOISY_REPEATS, noisy(grid, comparability.sweep), everywhere),
         *_of_cells(Caution.FEW_SESSIONS, of_few_allocations(grid), everywhere),
         *([Notice(Caution.FEW_PAIRS, ", ".join(few_pairs))] if few_pairs else []),
+        *([Notice(Caution.SELECTED)] if grid.choice is not None and grid.choice.is_biased else []),
         *(Notice(Caution.NOT_COMPARABLE, text) for text in not_comparable(grid, comparability, reference)),
         *([Notice(Caution.UNEQUAL_TOKENS, places)] if (places := unequal.places(grid)) else []),
         *([] if reference.completed else [Notice(Caution.NO_REFERENCE, str(reference))]),

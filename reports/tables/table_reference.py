@@ -37,7 +37,7 @@ def reference_of(grid: Grid, plan: Plan) -> TableReference:
     """Return the plan's reference, within this table's model and values of the axes that are not compared."""
     nodes = int(plan.reference["nodes"])
     for row in grid.rows:
-        labels = row.labels | {"cuda_streams": row.cuda_streams}
+        labels = row.labels | ({"cuda_streams": row.cuda_streams} if row.uses_streams else {})
         if all(plan.reference.get(axis, value) == value for axis, value in labels.items()):
             return TableReference(row.label, nodes, row)
     return TableReference(", ".join(axis_text(axis, label) for axis, label in plan.reference_row.items()), nodes, None)

@@ -10,12 +10,15 @@ from bench.contract.outcomes import Caution
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
+from reports.tables.best import best_grids
 from reports.tables.caption import caption
 from reports.tables.comparability import Comparability
 from reports.tables.figures import (
+    NOT_REACHED,
     Figure,
     ending,
     figure_of,
+    missing,
     reasons,
     same_as_text,
     shortfall,
@@ -26,10 +29,13 @@ from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
 from reports.tables.parts import Breakdown, breakdown
 from reports.tables.table_reference import TableReference, reference_of
+from reports.tables.targets import targets_text, with_targets
 from reports.tables.trained_tokens import unequal_tokens
 
 LAYOUT = "layout: federation x replicate x shard"
 """Title of the first block of every table."""
+CONFIGURATION = "best configuration"
+"""Title of the block before it, where configurations were chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,29 @@ class Table:
     """Where the time of a step goes, by runs that are in none of the blocks; None without such runs."""
 
     @property
+    def texts(self) -> list[tuple[str, list[list[str]]]]:
+        """Titles and texts of what its cells are: layouts and, where they were chosen, configurations."""
+        choice = self.grid.choice
+        if choice is None:
+            return [(LAYOUT, self.layouts)]
+        configurations = [
+            [choice.configuration(row.cells[nodes]) if nodes in row.cells else "" for nodes in self.grid.nodes]
+            for row in self.grid.rows
+        ]
+        return [(CONFIGURATION, configurations), (LAYOUT, self.layouts)]
+
+    @property
     def cautions(self) -> list[Caution]:
         """Cautions of its notices, each once."""
         return list(dict.fromkeys(notice.caution for notice in self.notices))
 
 
 def tables(comparability: Comparability) -> list[Table]:
-    """Return all scaling tables of a sweep, in the order of its plan."""
-    return [_table(grid, comparability) for grid in grids(comparability.sweep)]
+    """Return all scaling tables of a sweep, in the order of its plan; those of best configurations come first."""
+    sweep = comparability.sweep
+    made = grids(sweep)
+    every = (*best_grids(made, sweep.plan), *made)
+    return [_table(with_targets(grid, sweep), comparability) for grid in every]
 
 
 def _table(grid: Grid, comparability: Comparability) -> Table:
@@ -109,13 +130,14 @@ def _table(grid: Grid, comparability: Comparability) -> Table:
             ]
             for index, row in enumerate(grid.rows)
         ]
-        if not metric.optional or (any(cell.figure for line in cells for cell in line) and _is_unlike(metric, grid)):
+        shown = any(cell.figure or cell.outcome == NOT_REACHED for line in cells for cell in line)
+        if not metric.optional or (shown and _is_unlike(metric, grid)):
             blocks.append(Block(metric, title, cells))
     layouts = [[_layout(row.cells.get(nodes)) for nodes in grid.nodes] for row in grid.rows]
     noticed = notices(grid, comparability, reference, unequal, _with_few_pairs(grid, blocks))
     return Table(
         grid,
-        caption(grid, sweep),
+        caption(grid, sweep, targets_text(grid, reference, sweep.plan), grid.choice.text if grid.choice else ""),
         reference,
         layouts,
         blocks,
@@ -172,8 +194,9 @@ def _cell(
         outcome = ending(cell)
         return TableCell(_with(outcome + marks, same_as), None, outcome, same_as)
     if figure is None:
-        missing = metric.absent if metric.against is None else "no reference"
-        return TableCell(_with(missing, same_as), None, missing, same_as)
+        outcome = missing(metric, cell)
+        count = f"{cell.missed} of {len(cell.completed)}" if outcome == NOT_REACHED else ""
+        return TableCell(_with(outcome, ", ".join(filter(None, (same_as, count)))), None, outcome, same_as)
     notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed)), tokens) if note)
     return TableCell(_with(metric.text(figure.estimate), notes) + marks, figure, "completed", same_as)
 
@@ -206,9 +229,13 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     compared cells and do not).
     """
     axes = dict.fromkeys(
-        name for table in made for row in table.grid.rows for name in (*table.grid.labels, *row.labels)
+        name
+        for table in made
+        for row in table.grid.rows
+        for name in (*table.grid.labels, *row.labels, *(table.grid.choice.axes if table.grid.choice else ()))
     )
-    axes.pop("strategy", None)
+    for own in ("strategy", "cuda_streams"):
+        axes.pop(own, None)
     rows = []
     for table in made:
         for block in table.blocks:
@@ -216,8 +243,13 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                 labels = table.grid.labels | row.labels
                 of_row = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
+                    streams = row.cuda_streams
+                    if table.grid.choice is not None and nodes in row.cells:
+                        chosen = row.cells[nodes].planned.labels
+                        streams = chosen["cuda_streams"]
+                        of_row = (table.grid.title, *map(chosen.get, axes), block.metric.key, labels["strategy"])
                     # Tuples, because dictionaries of a large sweep's cells would take gigabytes.
-                    rows.append((*of_row, row.cuda_streams, nodes, layout, *_raw(cell)))
+                    rows.append((*of_row, streams, nodes, layout, *_raw(cell)))
     columns = ["table", *(f"axis.{name}" for name in axes), "metric", "strategy", "cuda_streams", "nodes", "layout"]
     return pd.DataFrame(rows, columns=[*columns, *_RAW])
 

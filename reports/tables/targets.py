@@ -1,100 +1,115 @@
-"""Time and tokens until a loss is reached: what decides between strategies that differ in speed and in loss."""
+"""Time, tokens and node-hours until a loss is reached: what decides between strategies that differ in speed and loss.
+
+The target is `target_loss` of the matrix file, else the highest final loss of the reference's repeats on the same
+nodes, so that all of these reach it. A run is there at the end of the first block whose mean training loss is at most
+that, or at the first such validation if all runs on these nodes were validated during the training.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from bench.contract.storage.files import RunFolder
-from reports.data.curves import first_block_at, read_curve
+from bench.contract.plan import Plan
+from reports.data.columns.base import Scalar, values
+from reports.data.columns.target import TARGET, LossKind, Target
+from reports.data.curves import Course, Descent
+from reports.data.frame import LoadedSweep
 from reports.data.words import counted
-from reports.stats.comparison import Sample, ratio
-from reports.tables.grid import CellRuns
-from reports.tables.metrics import METRICS
+from reports.tables.grid import CellRuns, Grid
+from reports.tables.table_reference import TableReference, reference_of
 
-_RATIO = next(metric for metric in METRICS if metric.key == "ratio")
-_LOSS = "loss_final"
-
-
-@dataclass(frozen=True)
-class _Arrivals:
-    """When the runs of a row reached the loss; those that did not are missing from both lists."""
-
-    label: str
-    seconds: list[Sample]
-    tokens: list[float]
-    runs: int
-    at_once: bool
-    """True if every run was there in its first block."""
-
-    @property
-    def all_reached(self) -> bool:
-        return len(self.seconds) == self.runs > 0
-
-    @property
-    def mean_seconds(self) -> float:
-        return sum(sample.value for sample in self.seconds) / len(self.seconds)
-
-    @property
-    def mean_tokens(self) -> float:
-        return sum(self.tokens) / len(self.tokens)
+_FINAL: dict[LossKind, str] = {"training": "loss_final", "validation": "loss_validation"}
+"""Columns of the final losses."""
 
 
-def time_to_loss(rows: Sequence[tuple[str, CellRuns]], nodes: int, sweep: Path) -> str | None:
-    """Return a sentence on which row first reaches the final loss of the first one, the reference.
-
-    The loss is the highest final training loss (mean over the last block) of the reference's repeats, so all of them
-    reach it. A run is there at the end of the first block whose mean loss is at most that; the time counts from the
-    start of the first step. None if there is nothing to tell: fewer than two rows, runs whose steps cannot be read, or
-    a loss that all rows have from their first block on.
-    """
-    (reference, base), *_ = rows
-    losses = base.figures(_LOSS)
-    if len(rows) < 2 or not losses:
-        return None
-    target = max(losses.values())
-    try:
-        found = [_arrivals(label, cell, target, sweep) for label, cell in rows]
-    except (OSError, ValueError, KeyError):  # results of older versions may be without; damage is named on loading
-        return None
-    if all(each.at_once for each in found):
-        return None
-    there = sorted((each for each in found if each.all_reached), key=lambda each: each.mean_seconds)
-    parts = [f"the training loss of {target:.4f} nats/token, which every repeat of {reference} reaches"]
-    if there:
-        first = there[0]
-        parts.append(
-            f"soonest by {first.label}, after {first.mean_seconds:,.3g} s, {first.mean_tokens:,.3g} tokens and "
-            f"{nodes * first.mean_seconds / 3600:.3g} node-hours"
-        )
-    times = [text for each in there if each.label != reference and (text := _over(each, found[0]))]
-    parts += [f"time over {reference}'s: {', '.join(times)}"] if times else []
-    missing = [
-        f"{each.label} (in {each.runs - len(each.seconds)} of {counted(each.runs, 'repeat')})"
-        for each in found
-        if not each.all_reached
+def with_targets(grid: Grid, sweep: LoadedSweep) -> Grid:
+    """Return the grid with the columns of `TARGET` in the records of runs whose steps are known."""
+    reference = reference_of(grid, sweep.plan)
+    found: dict[str, Target] = {}
+    for nodes in grid.nodes:
+        found |= _on(nodes, grid, reference, sweep)
+    if not found:
+        return grid
+    rows = [
+        replace(row, cells={nodes: _with_columns(cell, found) for nodes, cell in row.cells.items()})
+        for row in grid.rows
     ]
-    parts += [f"not reached by {', '.join(missing)}"] if missing else []
-    return "; ".join(parts)
+    return replace(grid, rows=rows)
 
 
-def _over(each: _Arrivals, reference: _Arrivals) -> str | None:
-    made = ratio(each.seconds, reference.seconds)
-    return None if made is None else f"{each.label} {_RATIO.text(made.estimate)}"
+def _with_columns(cell: CellRuns, found: dict[str, Target]) -> CellRuns:
+    records = [
+        record | values(TARGET, target) if (target := found.get(str(record["run"]))) else record
+        for record in cell.records
+    ]
+    return replace(cell, records=records)
 
 
-def _arrivals(label: str, cell: CellRuns, target: float, sweep: Path) -> _Arrivals:
-    samples = {sample.repeat: sample for sample in cell.samples(_LOSS)}
-    seconds: list[Sample] = []
-    tokens: list[float] = []
-    at_once = True
-    for record in cell.completed:
-        steps, block = RunFolder(sweep / "runs" / str(record["run"])).steps, int(record["block"])
-        curve = read_curve(steps, int(record["federation"]))
-        step = first_block_at(curve, block, target)
-        at_once = at_once and step is not None and step < 2 * block
-        if step is not None:
-            seconds.append(replace(samples[int(record["repeat"])], value=float(curve.seconds[step])))
-            tokens.append(float(curve.tokens[step]))
-    return _Arrivals(label, seconds, tokens, len(cell.completed), at_once)
+def _on(nodes: int, grid: Grid, reference: TableReference, sweep: LoadedSweep) -> dict[str, Target]:
+    """Return the targets of the runs on so many nodes, by run id; empty without a target, or if it tells nothing."""
+    cells = [row.cells[nodes] for row in grid.rows if nodes in row.cells]
+    runs = {str(record["run"]) for cell in cells for record in cell.completed}
+    courses = {run: course for run in runs if (course := sweep.courses.get(run)) is not None}
+    is_validated = bool(courses) and all(course.validation is not None for course in courses.values())
+    kind: LossKind = "validation" if is_validated else "training"
+    loss = sweep.plan.target_loss
+    if loss is None:
+        loss = _final_of_reference(nodes, cells, reference, kind)
+    if loss is None:
+        return {}
+    arrivals = {run: _descent(course, kind).arrival(loss) for run, course in courses.items()}
+    if sweep.plan.target_loss is None and all(arrival and arrival.at_once for arrival in arrivals.values()):
+        return {}
+    return {run: Target(loss, kind, arrival, nodes) for run, arrival in arrivals.items()}
+
+
+def _final_of_reference(
+    nodes: int, cells: Iterable[CellRuns], reference: TableReference, kind: LossKind
+) -> float | None:
+    """Return the highest final loss of the reference's repeats; None without one, or without a row to compare."""
+    base = reference.row.cells.get(nodes) if reference.row else None
+    rivals = {tuple(cell.planned.runs) for cell in cells if cell.completed}
+    if base is None or len(rivals) < 2:
+        return None
+    return max(base.figures(_FINAL[kind]).values(), default=None)
+
+
+def _descent(course: Course, kind: LossKind) -> Descent:
+    validation = course.validation if kind == "validation" else None
+    return course.training if validation is None else validation
+
+
+def target_columns(grids: Iterable[Grid]) -> dict[str, dict[str, Scalar]]:
+    """Return the columns of `TARGET` by run id, each run's of the table that its own combination is in."""
+    names = [column.name for column in TARGET]
+    return {
+        str(record["run"]): {name: record[name] for name in names}
+        for grid in grids
+        if grid.choice is None
+        for cell in grid.cells
+        if cell.planned.status == "run"
+        for record in cell.completed
+        if names[0] in record
+    }
+
+
+def targets_text(grid: Grid, reference: TableReference, plan: Plan) -> str:
+    """Return the targets of a table for its caption, empty without any."""
+    by_nodes = {nodes: target for nodes in grid.nodes for target in _shown(grid, nodes)}
+    if not by_nodes:
+        return ""
+    if plan.target_loss is not None:
+        kinds = " or ".join(dict.fromkeys(kind for _, kind in by_nodes.values()))
+        return f"target: a {kinds} loss of {plan.target_loss:.4f} nats/token"
+    shown = ", ".join(
+        f"a {kind} loss of {loss:.4f} on {counted(nodes, 'node')}" for nodes, (loss, kind) in by_nodes.items()
+    )
+    return f"target, the highest final loss of the repeats of {reference.label}: {shown}"
+
+
+def _shown(grid: Grid, nodes: int) -> Iterator[tuple[float, str]]:
+    for row in grid.rows:
+        for record in row.cells[nodes].completed if nodes in row.cells else []:
+            if record.get("target_loss") is not None:
+                yield record["target_loss"], record["target_kind"]

@@ -49,6 +49,8 @@ class SweepDocuments:
         self.cells: list[Cell] = []
         self.compare = ["strategy"]
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
+        self.best_of: list[str] = []
+        self.target_loss: float | None = None
         self._ended = 0
 
     def labels(
@@ -200,9 +202,11 @@ class SweepDocuments:
             sweep="hand-made",
             axes=self.axes,
             compare=self.compare,
+            best_of=self.best_of,
             reference=self.reference,
             regime="micro-batch",
             repeats=self.repeats,
+            target_loss=self.target_loss,
             cells=self.cells,
             order=order,
         )

@@ -63,8 +63,8 @@ class XfflEngine:
         self._loaders = create_dataloaders(state=self._state, config=self._config, generator=self._generator)
         return load(self._run, self._position.rank)
 
-    def train(self, watcher: Watcher) -> Trained:
-        """Train all steps."""
+    def train(self, watcher: Watcher, validation: Callable[[], float]) -> Trained:
+        """Train all steps; planning refuses runs of this engine that validate during the training."""
         self._recorder.begin(self._device, watcher)
         processing.distributed_training(
             model=self._model,

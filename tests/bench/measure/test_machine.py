@@ -102,3 +102,15 @@ def test_what_others_use_is_seen_and_what_the_rank_uses_is_not_theirs() -> None:
     assert seen > 0.8 * theirs > 0
     assert seen <= found.cores * found.seconds - own + 0.1, "the time of the rank is not that of others"
     assert any_busy([("m", found)])
+
+
+def test_what_is_used_aside_does_not_count() -> None:
+    meter = MachineMeter(first=0, last=0)
+    meter.finished(-1)
+    with meter.aside():
+        begin = time.process_time()
+        while time.process_time() - begin < 0.3:
+            pass
+    meter.finished(0)
+    used = meter.read()
+    assert used.own < 0.2

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from bench.contract.run import Run
 from bench.data.dataset import load
 from bench.engines.native import train
-from bench.measure.window import Steps, mean_loss, step_table, window
+from bench.measure.window import Steps, Trained, mean_loss, step_table, window
 from bench.models.optim import build_optimizer
 from tests.support.ranks import Ranks
 from tests.support.runs import CPU, NoProgress, averaging, make_run, prepare, train_rank
@@ -70,6 +70,25 @@ def test_a_slow_rank_counts_from_first_start_to_last_end(data: Path) -> None:
     late = by_hand(make_run(data, (2, 1, 2)), np.full((4, 20), STEP))
     late.begins[1, 4] += 0.09
     assert window(run, late).seconds == pytest.approx(16 * STEP), "the first rank's start counts, not the last one's"
+
+
+def test_a_pause_is_cut_out_from_the_last_ranks_end_on(data: Path) -> None:
+    """Rank 1 ends step 7 late by 0.3 s, which counts; all begin step 8 together, 5 s after it, by clocks 1 ms apart."""
+    run = make_run(data, (1, 1, 2))
+    plain = by_hand(run, np.full((2, 20), STEP))
+    begins, ends, arrivals = plain.begins.copy(), plain.ends.copy(), plain.arrivals.copy()
+    ends[1, 7] += 0.3
+    for times in (begins, ends, arrivals):
+        times[:, 8:] += 5.3 + np.array([[0.0], [0.001]])
+    ranks = [
+        Trained([1.0] * 20, [64] * 20, list(begins[r]), list(ends[r]), list(arrivals[r]), [0.0] * 20, [])
+        for r in range(2)
+    ]
+    cut = Steps.of(ranks, [7])
+    assert cut.begins[:, 8] == pytest.approx([plain.begins[0, 8] + 0.3] * 2), "on all ranks the same moment"
+    found = window(run, cut)
+    assert found.seconds == pytest.approx(16 * STEP + 0.3)
+    assert found.block_tokens_per_s == pytest.approx([512 / 0.7, 512 / 0.4, 512 / 0.4, 512 / 0.4])
 
 
 def test_loss_is_weighted_by_tokens() -> None:

@@ -74,6 +74,20 @@ def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wro
         ("compare: [strategy, precison]", "8: compare[1]: precison is not an axis of this sweep "
          "(known: model, strategy, nodes, batch_size, cuda_streams)"),
         ("compare: cuda_streams", "8: compare: cuda_streams has one value in this sweep: name an axis with several"),
+        ("best_of: [batch_size, strategy]", "8: best_of[1]: strategy is nothing to tune within a row of a table: "
+         "remove it"),
+        ("best_of: compile", "8: best_of: compile is not an axis of this sweep "
+         "(known: model, strategy, nodes, batch_size, cuda_streams)"),
+        ("best_of: cuda_streams", "8: best_of: cuda_streams has one value in this sweep: name an axis with several"),
+        ("compare: batch_size\nbest_of: batch_size",
+         "9: best_of: batch_size is compared: remove it here, or from `compare`"),
+        ("target_loss: 0", "8: target_loss: should be greater than 0, not 0"),
+        ("block: 8\ntraining: {validate_every: 12}",
+         "9: training.validate_every: 12 is not a multiple of the block (8), at whose end all federated groups have "
+         "one model: use 8"),
+        ("block: 8\noverrides: [{when: {nodes: 1}, set: {validate_every: 4}}]",
+         "9: overrides[0].set.validate_every: 4 is not a multiple of the block (8), at whose end all federated groups "
+         "have one model: use 8"),
         ("reference: {precision: fp32}", "8: reference.precision: is not an axis of this sweep "
          "(known: model, strategy, nodes, batch_size, cuda_streams)"),
         ("reference: {strategy: ddp}", "8: reference.strategy: ddp is not a value of the axis strategy (known: fsdp)"),

@@ -91,7 +91,7 @@ def test_every_option_runs(tmp_path: Path, data: Path) -> None:
     levels = {run_id: "step 3 of " in log(sweep, run_id) for run_id in found}
     assert [run_id for run_id, told in levels.items() if told] == [run_id for run_id in found if "debug" in run_id]
     assert all("training" in log(sweep, run_id) for run_id in found)
-    same = ["workers", "preload", "activation_checkpointing=full", "prefetch", "reshard"]
+    same = ["workers", "preload", "validate_every", "activation_checkpointing=full", "prefetch", "reshard"]
     changed = ["clip_norm", "precision=bf16-mixed.r0", "lr_scaling=linear", "optimizer=sgd"]
     assert {name: one(found, name).loss for name in same} == dict.fromkeys(same, usual.loss)
     assert not [name for name in changed if one(found, name).loss.validation == usual.loss.validation]

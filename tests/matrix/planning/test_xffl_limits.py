@@ -28,6 +28,7 @@ REFUSED: list[tuple[dict[str, Any], tuple[int, int, int]]] = [
     ({"save_checkpoint": True}, (1, 1, 4)),
     ({"start_from": "elsewhere"}, (1, 1, 4)),
     ({"log_level": "debug"}, (1, 1, 4)),
+    ({"validate_every": 8}, (1, 1, 4)),
 ]
 
 

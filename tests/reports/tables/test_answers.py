@@ -19,7 +19,7 @@ STEADY = (1.0, 1.01, 0.99, 1.005, 0.995)
 
 def found(sweep: SweepDocuments) -> list[str]:
     comparability = Comparability(load(sweep.write()))
-    return answers(comparability, tables(comparability), sweep.path)
+    return answers(comparability, tables(comparability))
 
 
 def on_speed(sweep: SweepDocuments) -> list[str]:

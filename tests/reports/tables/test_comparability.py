@@ -169,3 +169,29 @@ def test_without_the_reference_a_column_is_read_beside_its_first(sweep: SweepDoc
     sweep.run("hsdp", 1, speeds=SPEEDS)
     sweep.run("federated", 1, speeds=SPEEDS, training={"precision": "bf16"})
     assert details(the_table(sweep)) == ["federated on 1 node against hsdp on 1 node: training.precision: bf16, fp32"]
+
+
+def test_a_setting_without_effect_on_one_of_them_is_no_difference(sweep: SweepDocuments) -> None:
+    """fsdp has no groups whose data could be shared; two federated cells must agree on it."""
+    sweep.run("fsdp", 2, speeds=SPEEDS)
+    sweep.run("federated", 2, speeds=SPEEDS, training={"federated_data": "share"})
+    assert details(the_table(sweep)) == []
+    sweep.run("federated", 4, speeds=SPEEDS)
+    assert details(the_table(sweep)) == [
+        "federated on 4 nodes against federated on 2 nodes: training.federated_data: partition, share"
+    ]
+
+
+def test_values_are_written_as_in_the_matrix_file(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=SPEEDS)
+    sweep.run("hsdp", 1, speeds=SPEEDS, training={"compile": True})
+    assert details(the_table(sweep)) == ["hsdp on 1 node against fsdp on 1 node: training.compile: false, true"]
+    same = sweep.cells[0].model_copy(
+        update={
+            "labels": sweep.labels("federated", 1),
+            "status": "same",
+            "same_as": {"compile": False, "prefetch": 0},
+        }
+    )
+    sweep.cells.append(same)
+    assert "(= compile false, prefetch 0)" in texts(the_table(sweep), "ratio")["federated"][0]

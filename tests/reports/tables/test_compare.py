@@ -109,3 +109,19 @@ def test_a_table_over_batch_sizes_says_so(tmp_path: Path) -> None:
     (table,) = all_tables(sweep)
     assert "batch size by row" in table.caption
     assert texts(table, "ratio")["batch_size 8"][0].startswith("1.500")
+
+
+def test_the_reference_is_found_where_its_streams_make_no_difference(tmp_path: Path) -> None:
+    sweep = SweepDocuments(tmp_path / "sweep", nodes=(2,), streams=(1, 4))
+    sweep.compare = ["strategy", "cuda_streams"]
+    sweep.reference = {"strategy": "fsdp", "cuda_streams": 4, "nodes": 2}
+    sweep.run("fsdp", 2, speeds=[1000.0, 1010.0, 990.0])
+    sweep.same("fsdp", 2, "fsdp", streams=4, other_streams=1)
+    for streams, speed in {1: 1000.0, 4: 2000.0}.items():
+        sweep.run("federated", 2, speeds=[speed, 1.01 * speed, 0.99 * speed], streams=streams)
+    (table,) = all_tables(sweep)
+    assert table.reference.label == "fsdp"
+    assert texts(table, "ratio")["federated, 4 streams"][0].startswith("2.000")
+    sweep.reference = {"strategy": "federated", "cuda_streams": 4, "nodes": 2}
+    (table,) = all_tables(sweep)
+    assert table.reference.label == "federated, 4 streams"

@@ -1,0 +1,68 @@
+"""Which row reaches the target loss first, as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports.data.words import counted
+from reports.tables.figures import Figure, mean_of
+from reports.tables.grid import CellRuns
+from reports.tables.metrics import METRICS
+
+_METRICS = {metric.key: metric for metric in METRICS}
+
+
+@dataclass(frozen=True)
+class Racer:
+    """A row on one node count, and its time to the target over that of the reference's row."""
+
+    label: str
+    cell: CellRuns
+    over_reference: Figure | None
+
+    def mean(self, metric: str) -> float | None:
+        """Return the mean of a figure of the target; None unless every run with a course reached it."""
+        figure = None if self.cell.missed else mean_of(_METRICS[metric], self.cell)
+        return None if figure is None else figure.estimate.value
+
+
+def first_there(rows: Sequence[Racer], reference: str, *, is_given: bool) -> str | None:
+    """Return which row reaches the target first, and when; None without a target, or with one row only.
+
+    Args:
+        rows: those that can be compared with the reference's row, itself included.
+        reference: label of the reference's row.
+        is_given: whether the target is that of the matrix file.
+
+    """
+    targets = [record for row in rows for record in row.cell.completed if record.get("target_loss") is not None]
+    if len(rows) < 2 or not targets:
+        return None
+    loss = f"{targets[0]['target_loss']:.4f} nats/token"
+    kind = targets[0]["target_kind"]
+    parts = [
+        f"the target, a {kind} loss of {loss}"
+        if is_given
+        else f"the {kind} loss of {loss}, which every repeat of {reference} reaches"
+    ]
+    times = {row.label: seconds for row in rows if (seconds := row.mean("target_s")) is not None}
+    if times:
+        first = next(row for row in rows if row.label == min(times, key=lambda label: times[label]))
+        parts.append(
+            f"soonest by {first.label}, after {times[first.label]:,.3g} s, {first.mean('target_tokens'):,.3g} tokens "
+            f"and {first.mean('target_node_hours'):.3g} node-hours"
+        )
+    ratios = [
+        f"{row.label} {_METRICS['target_ratio'].text(row.over_reference.estimate)}"
+        for row in sorted(rows, key=lambda row: times.get(row.label, 0.0))
+        if row.label != reference and row.label in times and row.over_reference is not None
+    ]
+    parts += [f"time over {reference}'s: {', '.join(ratios)}"] if ratios else []
+    missing = [
+        f"{row.label} (in {row.cell.missed} of {counted(len(row.cell.completed), 'repeat')})"
+        for row in rows
+        if row.cell.missed
+    ]
+    parts += [f"not reached by {', '.join(missing)}"] if missing else []
+    return "; ".join(parts)

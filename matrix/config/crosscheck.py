@@ -30,6 +30,7 @@ def faults(sweep: MatrixFile) -> Iterator[Fault]:
         _training,
         _length,
         _block,
+        _regime,
         _compare,
         _reference,
         _paths,
@@ -152,6 +153,27 @@ def _block(sweep: MatrixFile) -> Iterator[Fault]:
                 ("block",),
                 f"should be a multiple of every interval of the sweep: {sweep.block} is not a multiple of {every}",
             )
+
+
+def _regime(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check what belongs to the search for the largest batch, and that nothing needs the batch size before it."""
+    if sweep.regime != "max-batch":
+        only = f"applies only with regime: max-batch, not {sweep.regime}: remove it"
+        if "max_batch" in sweep.model_fields_set:
+            yield ("max_batch",), only
+        if sweep.limits.trial_seconds is not None:
+            yield ("limits", "trial_seconds"), only
+        return
+    for location, axis, value in sweep.placed_values():
+        if axis == "batch_size" and isinstance(value, int) and value > sweep.max_batch.limit:
+            yield location, f"{value} is more than max_batch.limit, {sweep.max_batch.limit}: raise that, or start lower"
+    for location, _ in _everywhere(sweep, "epochs"):
+        yield location, "cannot be turned into steps before the batch size is found: give `steps` instead"
+    for location, _ in _everywhere(sweep, "start_from"):
+        yield (
+            location,
+            "continues with its checkpoint's batch size, and regime: max-batch finds another: remove it",
+        )
 
 
 def _compare(sweep: MatrixFile) -> Iterator[Fault]:

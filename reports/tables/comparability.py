@@ -41,7 +41,10 @@ class Comparability:
         if (kind, runs) not in self.found:
             documents = [self._documents(run) for run in runs]
             labels = [run.labels for run, _ in documents]
-            on_purpose = [axis for axis in self.sweep.plan.compare if len({each.get(axis) for each in labels}) > 1]
+            plan = self.sweep.plan
+            on_purpose = [axis for axis in plan.compare if len({each.get(axis) for each in labels}) > 1]
+            if plan.regime == "max-batch":  # batch sizes are found, and need not be the same
+                on_purpose.append("batch_size")
             self.found[kind, runs] = differences(kind, documents, on_purpose)
         return self.found[kind, runs]
 

@@ -133,7 +133,8 @@ def _started(record: Record) -> float | None:
 def _grid(labels: Labels, cells: list[CellRuns], plan: Plan) -> Grid:
     parts = [str(labels["model"])]
     parts += [str(labels["strategy"])] if "strategy" in labels and len(plan.axes["strategy"]) > 1 else []
-    parts += [f"batch size {labels['batch_size']}"] if "batch_size" in labels else []
+    start = "from " if plan.regime == "max-batch" else ""
+    parts += [f"batch size {start}{labels['batch_size']}"] if "batch_size" in labels else []
     parts += [axis_text(name, label) for name, label in plan.settings(labels).items()]
     title = ", ".join(parts)
     slug = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in title.replace(", ", "."))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.contract.base import Regime
 from bench.contract.layout import Layout, StrategySettings, canonical_name, resolve
 from bench.contract.measured import Loss, Measured, Memory, Provenance, Startup, Utilisation, Window
 from bench.contract.outcomes import Caution, Outcome
@@ -47,6 +48,7 @@ class SweepDocuments:
         }
         self.cells: list[Cell] = []
         self.compare = ["strategy"]
+        self.regime: Regime = "micro-batch"
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
         self._ended = 0
 
@@ -181,7 +183,7 @@ class SweepDocuments:
             axes=self.axes,
             compare=self.compare,
             reference=self.reference,
-            regime="micro-batch",
+            regime=self.regime,
             repeats=self.repeats,
             cells=self.cells,
             order=order,

@@ -131,8 +131,9 @@ def train(
     training = run.training
     clock = StepClock(device)
     loss_function: LossFunction = torch.compile(cross_entropy) if training.compile else cross_entropy
-    losses: list[torch.Tensor] = []
-    tokens: list[torch.Tensor] = []
+    # Not lists of small tensors, which keep the heap of a CPU from being reused: it would grow with every step.
+    losses = torch.empty(training.steps, training.accumulation, device=device)
+    tokens = torch.empty(training.steps, training.accumulation, dtype=torch.int64, device=device)
     batches = iter(data.train)
     for step in range(training.steps):
         if step == run.first_window_step:
@@ -145,8 +146,8 @@ def train(
                 _reduce_replicas(model, micro + 1 == training.accumulation)
             loss = batch_loss(model, batch, loss_function)
             (loss / training.accumulation).backward()
-            losses.append(loss.detach())
-            tokens.append((batch.labels != IGNORED_LABEL).sum())
+            losses[step, micro] = loss.detach()
+            tokens[step, micro] = (batch.labels != IGNORED_LABEL).sum()
         if training.clip_norm:
             clip(model, training.clip_norm)
         optimizer.step()
@@ -160,11 +161,9 @@ def train(
         clock.end()
         watcher.finished(step)
     begins, ends, arrivals, aggregations = clock.read()
-    of_micro_batches = torch.stack(losses).double().view(training.steps, training.accumulation)
-    labels = torch.stack(tokens).view(training.steps, training.accumulation)
     return Trained(
-        losses=((of_micro_batches * labels).sum(1) / labels.sum(1)).tolist(),
-        tokens=labels.sum(1).tolist(),
+        losses=((losses.double() * tokens).sum(1) / tokens.sum(1)).tolist(),
+        tokens=tokens.sum(1).tolist(),
         begins=begins,
         ends=ends,
         arrivals=arrivals,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,19 +117,14 @@ def test_an_allocation_beyond_the_limit_is_out_of_memory() -> None:
     mapped.close()
 
 
-def is_full_without_threads() -> bool:
+def is_full_once_refused() -> bool:
     kept = []
-    try:
-        while True:
-            thread = threading.Thread(target=lambda: None)
-            thread.start()
-            thread.join()
-            kept.append(torch.ones(MIB // 4))
-    except RuntimeError as error:
-        return "can't start new thread" in str(error) and not is_out_of_memory(error) and is_full()
+    while not is_refused(MIB):
+        kept.append(torch.ones(MIB // 4))
+    return is_full()
 
 
 def test_a_process_without_room_for_a_thread_is_full() -> None:
-    assert limited(SIZE, is_full_without_threads)
+    assert limited(SIZE, is_full_once_refused)
     assert not limited(SIZE, is_full)
     assert not is_full(), "nothing is full without a limit"

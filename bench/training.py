@@ -37,7 +37,7 @@ from bench.engines.dispatch import engine_of
 from bench.engines.loss import validate
 from bench.host.affinity import bind, own_cores
 from bench.host.matmul import measure_matmul
-from bench.host.memory import MemoryMeter
+from bench.host.memory import MemoryMeter, is_full, limit_memory
 from bench.host.ports import is_port_taken
 from bench.host.software import provenance
 from bench.host.speed import device_name
@@ -68,7 +68,7 @@ def main(run: Run, folder: AttemptFolder) -> None:
         try:
             _run(run, folder, position, progress, cores, begin)
         except BaseException as error:
-            progress.end(error, out_of_memory=is_out_of_memory(error), port_taken=is_port_taken(error))
+            progress.end(error, out_of_memory=is_out_of_memory(error) or is_full(), port_taken=is_port_taken(error))
             raise
         progress.end(None)
         if position.rank == 0:  # no other rank waits any more, and a failure here does not affect the run
@@ -77,6 +77,7 @@ def main(run: Run, folder: AttemptFolder) -> None:
 
 _OUT_OF_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",
+    "std::bad_alloc",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "Cuda failure 2 'out of memory'",  # NCCL
@@ -99,6 +100,7 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
     # 2. Process group and the layout's groups
     with engine.world():
         ready = time.perf_counter()
+        limit_memory(device, run.system.memory_per_rank, run.memory_share)  # a thread of gloo would hang without any
         progress.enter("matmul")
         matmul = measure_matmul(run.training.computation, device)
         engine.preload()

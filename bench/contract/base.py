@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 Precision = Literal["fp32", "bf16", "bf16-mixed"]
 DType = Literal["fp32", "bf16"]
-Regime = Literal["micro-batch", "global-batch"]
+Regime = Literal["micro-batch", "global-batch", "max-batch"]
 EngineName = Literal["native", "xffl"]
 LauncherName = Literal["torchrun", "xffl"]
 Affinity = Literal["none", "cores"]

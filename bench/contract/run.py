@@ -23,6 +23,7 @@ class System(Document):
     peak_flops: PositiveFloat | None = Field(None, description="peak dense bf16 FLOP/s per device, if not a stock part")
     environment: dict[str, str] = Field(default_factory=dict)
     affinity: Affinity = "none"
+    memory_per_rank: PositiveFloat | None = Field(None, description="GiB that a rank may use")
 
 
 class Limits(Document):
@@ -33,6 +34,18 @@ class Limits(Document):
         None, description="expected wall time of a run, by which batch jobs are packed (run_seconds)"
     )
     hang_seconds: PositiveFloat = Field(300.0, description="longest time without any progress")
+    trial_seconds: PositiveFloat | None = Field(
+        None,
+        description="expected wall time of a trial of `regime: max-batch`, by which batch jobs are packed "
+        "(expected_seconds)",
+    )
+
+
+class Search(Document):
+    """A micro-batch that is found before the first repeat of a combination: the largest that fits in memory."""
+
+    start: PositiveInt = Field(description="sequences per rank of the first trial")
+    limit: PositiveInt = Field(description="most sequences per rank that are tried")
 
 
 class Wandb(Document):
@@ -89,7 +102,13 @@ class Run(Document):
     nodes: PositiveInt
     ranks_per_node: PositiveInt
     regime: Regime
-    batch_size: PositiveInt = Field(description="micro-batch: sequences per rank and step")
+    batch_size: PositiveInt = Field(
+        description="micro-batch: sequences per rank and step; with `search`, its start until the largest was found"
+    )
+    search: Search | None = Field(None, description="how batch_size is found; None if the matrix file gives it")
+    memory_share: float = Field(
+        1.0, gt=0, le=1, description="share of its memory that a rank may use: less than 1 in trials of a batch size"
+    )
     block: PositiveInt = Field(description="steps of a block, a common multiple of every interval in the sweep")
     training: Training
     data: str = Field(description="folder of the data set, made by save_to_disk")
@@ -184,7 +203,7 @@ class Run(Document):
 
         Labels, names, limits and the path of the data (one per sweep) are left out, so that two strategies with the
         same layout are one run. The paths of the weights and of the checkpoint are included: ids agree between machines
-        that have these at the same paths.
+        that have these at the same paths. A batch size that is searched for is left out: the search stands for it.
         """
         executed = self.model_dump(
             mode="json",
@@ -196,9 +215,14 @@ class Run(Document):
             },
         )
         if self.shape.padding_token is None:
-            del executed["shape"]["padding_token"]  # ids agree with those of versions without this key
+            del executed["shape"]["padding_token"]  # ids agree with those of versions without this key, and those below
         if self.purpose == "measure":
-            del executed["purpose"]  # the same
+            del executed["purpose"]
         if not self.training.validate_every:
-            del executed["training"]["validate_every"]  # likewise
+            del executed["training"]["validate_every"]
+        if self.system.memory_per_rank is None:
+            del executed["system"]["memory_per_rank"]
+        if self.memory_share == 1:
+            del executed["memory_share"]
+        del executed["search" if self.search is None else "batch_size"]
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]

@@ -141,8 +141,9 @@ def train(
     training = run.training
     clock = PartsClock(device) if run.purpose == "breakdown" else StepClock(device)
     loss_function: LossFunction = torch.compile(cross_entropy) if training.compile else cross_entropy
-    losses: list[torch.Tensor] = []
-    tokens: list[torch.Tensor] = []
+    # Not lists of small tensors, which keep the heap of a CPU from being reused: it would grow with every step.
+    losses = torch.empty(training.steps, training.accumulation, device=device)
+    tokens = torch.empty(training.steps, training.accumulation, dtype=torch.int64, device=device)
     validations: list[float] = []
     validated = frozenset(run.validated_steps if validation else ())
     batches = iter(data.train)
@@ -161,8 +162,8 @@ def train(
             clock.enter(Part.BACKWARD)
             (loss / training.accumulation).backward()
             clock.enter(Part.REST)
-            losses.append(loss.detach())
-            tokens.append((batch.labels != IGNORED_LABEL).sum())
+            losses[step, micro] = loss.detach()
+            tokens[step, micro] = (batch.labels != IGNORED_LABEL).sum()
         clock.enter(Part.OPTIMIZER)
         if training.clip_norm:
             clip(model, training.clip_norm)
@@ -182,11 +183,9 @@ def train(
             _reshard(model)
             clock.wait()  # all ranks begin the next step together, at which `Steps.of` ends the pause
     begins, ends, arrivals, aggregations = clock.read()
-    of_micro_batches = torch.stack(losses).double().view(training.steps, training.accumulation)
-    labels = torch.stack(tokens).view(training.steps, training.accumulation)
     return Trained(
-        losses=((of_micro_batches * labels).sum(1) / labels.sum(1)).tolist(),
-        tokens=labels.sum(1).tolist(),
+        losses=((losses.double() * tokens).sum(1) / tokens.sum(1)).tolist(),
+        tokens=tokens.sum(1).tolist(),
         begins=begins,
         ends=ends,
         arrivals=arrivals,

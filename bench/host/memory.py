@@ -1,13 +1,52 @@
-"""Peak memory of a rank, from the CUDA allocator or the process's anonymous memory."""
+"""Memory of a rank: its limit, and its peak from the CUDA allocator or the process's anonymous memory."""
 
 from __future__ import annotations
 
 import os
+import resource
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
+
+GIB = 2**30
+
+STACK = 16 * 2**20
+"""Bytes below the limit at which a process counts as full: a thread's stack takes 8 MiB (ulimit -s) with its guard."""
+
+
+def limit_memory(device: torch.device, gib: float | None, share: float) -> None:
+    """Limit the memory of this process to a share of `gib`, or of its GPU's memory if that is less or `gib` is None.
+
+    On a GPU the limit is of what the caching allocator reserves. On a CPU it is of anonymous memory, of which what was
+    mapped before and never touched (libraries reserve a GiB) does not count, and what is mapped from now on does
+    (RLIMIT_DATA, which data loading processes inherit, each for itself). Without `gib` a CPU's is not limited.
+    """
+    if device.type == "cuda":
+        whole = torch.cuda.get_device_properties(device).total_memory
+        part = share * min(1.0, gib * GIB / whole if gib else 1.0)
+        if part < 1:
+            torch.cuda.set_per_process_memory_fraction(part, device)
+    elif gib is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        status = Path("/proc/self/status").read_bytes()
+        untouched = _bytes_of(status, b"VmData:") - _bytes_of(status, b"RssAnon:")
+        soft = int(share * gib * GIB) + untouched
+        resource.setrlimit(resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def is_full() -> bool:
+    """Return True if this process has no room for a thread's stack below the limit of `limit_memory` on a CPU.
+
+    Not every library reports that memory was refused: a thread that cannot be started is "Resource temporarily
+    unavailable".
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft == resource.RLIM_INFINITY:
+        return False
+    return _bytes_of(Path("/proc/self/status").read_bytes(), b"VmData:") + STACK > soft
 
 
 class AnonymousPeak:

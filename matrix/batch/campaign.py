@@ -23,6 +23,7 @@ from matrix.planning.prepare import PreparedSweep
 from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary
 from matrix.schedulers.dispatch import batch_scheduler_of
+from matrix.store.ahead import searching
 from matrix.store.claim import Claim
 from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders, new_job
@@ -93,7 +94,7 @@ class Campaign:
         """
         expected = Expected(self._folder.result, self._runs)
         wanted = self._wanted.runs(busy=self._jobs.run_ids)
-        return cost_of(wanted, self._repeats, expected.seconds, self._system)
+        return cost_of(wanted, self._repeats, expected.seconds, self._system, searching(self._folder))
 
     def write(self, packs: Sequence[JobPack]) -> list[JobFolder]:
         """Write jobs without submitting them."""

@@ -9,6 +9,7 @@ from bench.contract.run import Run
 from matrix.batch.packing import JobPack, pack
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.system import SystemFile
+from matrix.store.ahead import Searching, nothing
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,25 @@ class Cost:
         return f"{runs} runs in {len(self.packs)} jobs: at most {self.hours:.2f} node-hours{of_which}"
 
 
-def cost_of(runs: Sequence[Run], repeats: int, seconds: Callable[[Run], float], system: SystemFile) -> Cost:
+def cost_of(
+    runs: Sequence[Run],
+    repeats: int,
+    seconds: Callable[[Run], float],
+    system: SystemFile,
+    ahead: Searching = nothing,
+) -> Cost:
     """Return the jobs of runs and their cost. Arguments as `pack`.
 
     Raises:
         InputError: a run does not fit in a job.
 
     """
-    times = {run.id: seconds(run) for run in runs}  # once: an estimate may read the results of several runs
+    # Once: an estimate may read the results of several runs.
+    times = {run.id: seconds(run) for run in runs}
+    searches = {run.id: ahead(run) for run in runs}
 
     def packed(settings: BatchSettings) -> list[JobPack]:
-        return pack(runs, repeats, lambda run: times[run.id], settings, system.scheduler)
+        return pack(runs, repeats, lambda run: times[run.id], settings, system.scheduler, lambda run: searches[run.id])
 
     settings = system.batch
     packs, fewest = packed(settings), packed(settings.model_copy(update={"allocations": 1}))

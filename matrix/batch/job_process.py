@@ -27,6 +27,7 @@ from matrix.runner.session import Here, run_here, site_of, with_library
 from matrix.schedulers.base import HeldAllocation, Scheduler
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.schedulers.states import ENDS, RUNNING, meaning
+from matrix.store.ahead import searching
 from matrix.store.claim import Claim, claim
 from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders
@@ -184,12 +185,12 @@ def _hindrance(
     Either the run may not finish before the job ends, by the end known at its start or by the scheduler's warning; or
     the job was closed meanwhile, and its runs may be in another job.
     """
-    expected = Expected(folder.sweep.result, order.runs)
+    expected, ahead = Expected(folder.sweep.result, order.runs), searching(folder.sweep)
 
     def hindrance(run: Run) -> str:
         if (end := folder.end) is not None:
             return f"this job has been closed ({end.state})"
-        needed = expected.seconds(run)
+        needed = expected.seconds(run) + ahead(run).seconds
         left = min(allocated.left, warned_at() + order.system.batch.warn_seconds - time.time())
         if needed > left:
             return f"it may take {needed:.0f} s, and the job ends in {left:.0f} s"

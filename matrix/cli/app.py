@@ -72,19 +72,22 @@ def plan(
     """Show which runs will be executed, and which are skipped or identical to others, and why; what they can show and
     what they cost.
     """
-    from matrix.cli.forecast import print_cost, print_power, refused_runs
+    from matrix.cli.forecast import print_cost, print_power, print_searches, refused_runs
     from matrix.cli.render import print_plan
     from matrix.planning.plan import check_data
     from matrix.planning.prepare import prepare
+    from matrix.store.ahead import searching
     from matrix.store.sweep_folder import SweepFolder
 
     prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
     folder = SweepFolder(results / prepared.sweep.name)
     print_plan(prepared, refused_runs(prepared, folder), console)
     result = cache(folder.result if folder.path.exists() else lambda run_id: None)
+    ahead = searching(folder)
     parts: tuple[Callable[[], None], ...] = (
         lambda: print_power(prepared, result, console),
-        lambda: print_cost(prepared, result, console),
+        lambda: print_searches(prepared, ahead, console),
+        lambda: print_cost(prepared, result, ahead, console),
         lambda: check_data(prepared.planned),
     )
     for part in parts:

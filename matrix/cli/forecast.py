@@ -14,8 +14,10 @@ from matrix.planning.power import FEWEST, POWER, smallest_ratio
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.session import refused, site_of
 from matrix.schedulers.dispatch import scheduler_of
+from matrix.store.ahead import Searching
 from matrix.store.estimate import Expected
 from matrix.store.sweep_folder import SweepFolder
+from matrix.store.trials import STEPS
 
 USUAL = (0.02, 0.01, 0.05)
 """Noise of a run in the forecast of a sweep without results."""
@@ -62,11 +64,37 @@ def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None],
     )
 
 
-def print_cost(prepared: PreparedSweep, result: Callable[[str], Result | None], console: Console) -> None:
+def print_searches(prepared: PreparedSweep, ahead: Searching, console: Console) -> None:
+    """Print how many trials the selected runs may need, and how long they may take, if batch sizes are searched for.
+
+    Args:
+        ahead: returns what is ahead before a run.
+
+    """
+    if prepared.sweep.regime != "max-batch":
+        return
+    searches = {found.search: (run, found) for run in prepared.selected_runs if (found := ahead(run)).trials}
+    trials = sum(found.trials for _, found in searches.values())
+    hours = sum(run.nodes * found.seconds for run, found in searches.values()) / 3600
+    most = max((found.trials for _, found in searches.values()), default=0)
+    console.print(
+        f"max-batch: at most {trials} trials of {STEPS} steps are ahead, at most {most} for a combination; they may "
+        f"take {hours:.2f} node-hours by limits.trial_seconds, or by trials that were made"
+        if trials
+        else "max-batch: all batch sizes are known",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def print_cost(
+    prepared: PreparedSweep, result: Callable[[str], Result | None], ahead: Searching, console: Console
+) -> None:
     """Print how many jobs all selected runs take, and what they may cost, if the system has jobs.
 
     Args:
         result: returns the earlier result of a run id, None without one: repeats take as long as earlier ones.
+        ahead: returns what is ahead before a run.
 
     Raises:
         InputError: a run does not fit in a job.
@@ -75,5 +103,5 @@ def print_cost(prepared: PreparedSweep, result: Callable[[str], Result | None], 
     if scheduler_of(prepared.system) is None:
         return
     runs, repeats = prepared.selected_runs, prepared.planned.plan.repeats
-    cost = cost_of(runs, repeats, Expected(result, runs).seconds, prepared.system)
+    cost = cost_of(runs, repeats, Expected(result, runs).seconds, prepared.system, ahead)
     console.print(str(cost), highlight=False, soft_wrap=True)

@@ -56,7 +56,8 @@ _OWN: dict[str, tuple[Any, str]] = {
     "nodes": (OneOrMore[PositiveInt], "node counts"),
     "batch_size": (
         OneOrMore[PositiveInt],
-        "sequences per rank and micro-batch; per step over all ranks with `regime: global-batch`",
+        "sequences per rank and micro-batch; per step over all ranks with `regime: global-batch`; the first to try "
+        "with `regime: max-batch`",
     ),
     "cuda_streams": (OneOrMore[PositiveInt], "concurrent communicators for federated averaging (1)"),
     "engine": (OneOrMore[EngineName], "training engine: the harness itself, or the xFFL library (native)"),

@@ -31,6 +31,7 @@ def faults(sweep: MatrixFile) -> Iterator[Fault]:
         _length,
         _block,
         _validations,
+        _regime,
         _compare,
         _best_of,
         _reference,
@@ -166,6 +167,27 @@ def _validations(sweep: MatrixFile) -> Iterator[Fault]:
                 f"{every} is not a multiple of the block ({block}), at whose end all federated groups have one model: "
                 f"use {max(block, every // block * block)}",
             )
+
+
+def _regime(sweep: MatrixFile) -> Iterator[Fault]:
+    """Check what belongs to the search for the largest batch, and that nothing needs the batch size before it."""
+    if sweep.regime != "max-batch":
+        only = f"applies only with regime: max-batch, not {sweep.regime}: remove it"
+        if "max_batch" in sweep.model_fields_set:
+            yield ("max_batch",), only
+        if sweep.limits.trial_seconds is not None:
+            yield ("limits", "trial_seconds"), only
+        return
+    for location, axis, value in sweep.placed_values():
+        if axis == "batch_size" and isinstance(value, int) and value > sweep.max_batch.limit:
+            yield location, f"{value} is more than max_batch.limit, {sweep.max_batch.limit}: raise that, or start lower"
+    for location, _ in _everywhere(sweep, "epochs"):
+        yield location, "cannot be turned into steps before the batch size is found: give `steps` instead"
+    for location, _ in _everywhere(sweep, "start_from"):
+        yield (
+            location,
+            "continues with its checkpoint's batch size, and regime: max-batch finds another: remove it",
+        )
 
 
 def _compare(sweep: MatrixFile) -> Iterator[Fault]:

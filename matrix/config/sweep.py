@@ -32,6 +32,12 @@ class Data(Document):
     )
 
 
+class MaxBatch(Document):
+    """The search for the largest batch size that fits."""
+
+    limit: PositiveInt = Field(256, description="most sequences per rank and micro-batch that are tried")
+
+
 class ReferenceCell(Document):
     """The combination that ratios are relative to. Any further key is a compared axis, with one of its values."""
 
@@ -74,8 +80,10 @@ class MatrixFile(Document):
     data: Data = Field(description="the data set")
     regime: Regime = Field(
         "micro-batch",
-        description="what batch_size counts: sequences per rank and micro-batch, or per step over all ranks",
+        description="what batch_size counts: sequences per rank and micro-batch, or per step over all ranks; with "
+        "max-batch it is where the search for the largest micro-batch that fits in memory starts",
     )
+    max_batch: MaxBatch = Field(default=MaxBatch(), description="the search, with `regime: max-batch`")
     block: PositiveInt | None = Field(
         None, description="optimizer steps per block (least common multiple of all values of `every` in the sweep)"
     )

@@ -75,6 +75,11 @@ class SystemFile(Document):
         description="cores pins each rank to its share of the node's CPU cores; none leaves placement to the operating "
         "system",
     )
+    memory_per_rank: PositiveFloat | None = Field(
+        None,
+        description="GiB that a rank may use: on a CPU of heap and anonymous mappings (RLIMIT_DATA), unlimited if "
+        "not given; on a GPU of what PyTorch's allocator reserves, if less than the device has",
+    )
     environment: dict[str, Annotated[str, BeforeValidator(_number_as_text)]] = Field(
         default_factory=dict,
         description="environment variables for every rank; those that the launcher sets, and secrets, are refused",
@@ -128,6 +133,7 @@ class SystemFile(Document):
             peak_flops=self.peak_flops,
             environment=self.environment,
             affinity=self.affinity,
+            memory_per_rank=self.memory_per_rank,
         )
 
 

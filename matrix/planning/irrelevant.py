@@ -15,8 +15,11 @@ def reason(axis: str) -> str:
     return f"{axis} {_REASONS.get(axis, 'makes no difference here')}"
 
 
-def without_unused(training: Training, shape: Shape, layout: Layout, batch_size: int) -> Training:
-    """Return the canonical form of a training: settings without effect reset to their defaults."""
+def without_unused(training: Training, shape: Shape, layout: Layout, batch_size: int | None) -> Training:
+    """Return the canonical form of a training: settings without effect reset to their defaults.
+
+    `batch_size` is None if it is not known yet.
+    """
     names = list(unused(training, shape, layout))
     if training.reduce_dtype == Training(precision=training.precision).reduction:
         names.append("reduce_dtype")

@@ -11,6 +11,7 @@ from bench.contract.storage.files import SOURCE_FILE
 from matrix.config.load import load_sweep
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
+from matrix.errors import InputError
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
 from matrix.planning.plan import PlannedSweep, make_plan
@@ -64,6 +65,10 @@ def prepare(
     if system is not None:
         system_path = built_in_path(system) if system in BUILT_IN else Path(system)
     system_file = load_system(system_path)
+    if sweep.regime == "max-batch" and system_file.device == "cpu" and system_file.memory_per_rank is None:
+        raise InputError(
+            f"{system_path}: memory_per_rank is missing: regime: max-batch needs the GiB that a rank of a CPU may use"
+        )
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
     selected = select(planned, *filters)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bench.contract.base import AxisValue
 from bench.contract.layout import ImpossibleError, Layout, resolve
 from bench.contract.resume import CheckpointError, check_goes_on, read_checkpoint
-from bench.contract.run import Run
+from bench.contract.run import Run, Search
 from bench.contract.shapes import Shape
 from bench.contract.traffic import BYTES
 from bench.contract.training import Training
@@ -58,6 +58,7 @@ class Resolver:
         model = self._models[str(point["model"])]
         requested = self._training(point)
         batch_size = self._micro_batch(point["batch_size"], layout.world, requested.accumulation)
+        is_searched = self._sweep.regime == "max-batch"
         training = self._canonical(requested, model.shape, layout, batch_size)
         self._check_length(training, model.shape)
         self._check_attention(training)
@@ -80,6 +81,7 @@ class Resolver:
                 ranks_per_node=self._system.ranks_per_node,
                 regime=self._sweep.regime,
                 batch_size=batch_size,
+                search=Search(start=batch_size, limit=self._sweep.max_batch.limit) if is_searched else None,
                 block=self._block,
                 training=training,
                 data=self._sweep.data.path,
@@ -155,9 +157,9 @@ class Resolver:
                 )
 
     def _micro_batch(self, batch_size: AxisValue, world: int, accumulation: int) -> int:
-        """Return the sequences per rank and micro-batch."""
+        """Return the sequences per rank and micro-batch, of the first trial if the largest is searched for."""
         batch = int(batch_size)
-        if self._sweep.regime == "micro-batch":
+        if self._sweep.regime != "global-batch":
             return batch
         if batch % (world * accumulation):
             micro_batches = f" in {accumulation} micro-batches" if accumulation > 1 else ""
@@ -171,7 +173,8 @@ class Resolver:
         if requested.epochs is not None:
             readers = layout.group if requested.federated_data == "share" else layout.world
             steps = self._steps(requested.epochs, requested.subsample, readers * batch_size * requested.accumulation)
-        return without_unused(requested.model_copy(update={"steps": steps}), shape, layout, batch_size)
+        own = None if self._sweep.regime == "max-batch" else batch_size
+        return without_unused(requested.model_copy(update={"steps": steps}), shape, layout, own)
 
     def _steps(self, epochs: float, subsample: int | None, sequences_per_step: int) -> int:
         """Return the optimizer steps of `epochs` passes over the data, rounded down to whole blocks."""

@@ -63,6 +63,10 @@ class SweepDisplay(Display):
         )
         self._progress.advance(self._task)
 
+    def searched(self, sentence: str) -> None:
+        """Print news of the search for a batch size."""
+        self._console.print(f"[dim]{escape(sentence)}[/]", highlight=False, soft_wrap=True)
+
     def kept(self, result: Result) -> None:
         """Count a run that already has a result."""
         self._kept += 1

@@ -2,50 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bench.contract.outcomes import Outcome
 from bench.contract.preflight import Preflight
-from bench.contract.result import Allocation, AttemptStart, Heartbeat, Result
+from bench.contract.result import Allocation, Result
 from bench.contract.run import Run
-from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
-from bench.measure.outliers import compared, slow_hosts
-from matrix.errors import LostHostError
-from matrix.host.processes import StuckError, oom_kills
-from matrix.launchers.base import Launched, Launcher, LaunchError, UncleanHostError
-from matrix.runner.rank_ends import FailedRanks
-from matrix.store.claim import BEAT_EVERY, Claim, LostClaimError
-from matrix.store.judge import Attempted, Ending, Verdict, judge
-from matrix.store.settle import set_aside, write_result
-from matrix.store.sweep_folder import SweepFolder, timestamp
+from matrix.launchers.base import Launcher
+from matrix.runner.attempts import Attempts, Watching
+from matrix.runner.search import Searches
+from matrix.store.claim import Claim
+from matrix.store.judge import Verdict
+from matrix.store.sweep_folder import SweepFolder
 from matrix.xffl.probe import refusal
 
-POLL = 0.02  # seconds
-STACKS = 0.5  # seconds for the processes of a hung run to print their stacks
-PORTS = 3  # ports that a run is started on if other programs take them between their choice and their use
-GRACE = 5.0  # seconds for the other processes to write their evidence after one has failed
 
-
-class Observer(Protocol):
+class Observer(Watching, Protocol):
     """Receives the progress of a sweep, to show it."""
-
-    def started(self, run: Run) -> None:
-        """Handle the start of a run."""
-
-    def beat(self, run: Run, heartbeat: Heartbeat) -> None:
-        """Handle progress of a run."""
 
     def ended(self, result: Result) -> None:
         """Handle the outcome of a run."""
 
     def kept(self, result: Result) -> None:
         """Handle a run that already has a result."""
+
+    def searched(self, sentence: str) -> None:
+        """Handle news of the search for a batch size."""
 
 
 @dataclass
@@ -61,13 +45,6 @@ class Summary:
         """Return True if every run completed; with `only_started`, every run that this call started."""
         considered = self.started if only_started else [*self.outcomes, *self.left]
         return all(self.outcomes.get(run_id) is Outcome.COMPLETED for run_id in considered)
-
-
-Fault = StuckError | LostHostError | LostClaimError | KeyboardInterrupt
-"""Why a runner stops after an attempt."""
-
-MAY_BE_THE_HOST = (Outcome.CRASHED, Outcome.HUNG, Outcome.LAUNCH_FAILED, Outcome.TIMEOUT)
-"""Outcomes that the death of a host can also cause."""
 
 
 def always(run: Run) -> str:
@@ -101,15 +78,12 @@ class SweepRunner:
         preflight: Preflight | None = None,
     ) -> None:
         self._sweep = sweep
-        self._launcher = launcher
-        self._claim = claim
         self._observer = observer
         self._allocation = allocation
         self._hindrance = hindrance
-        self._preflight = preflight
         self._out_of_memory: list[Run] = []
-        self._positions = count(1)
-        self._session = f"{f'job {allocation.job}, ' if allocation else ''}runner {claim.number}"
+        self._attempts = Attempts(launcher, claim, observer, allocation=allocation, preflight=preflight)
+        self._searches = Searches(sweep, self._attempts, claim, observer.searched, hindrance)
 
     def run_all(self, runs: Sequence[Run], *, max_runs: int | None, retry_failed: bool) -> Summary:
         """Run what has no final result yet, at most `max_runs` runs.
@@ -133,16 +107,24 @@ class SweepRunner:
             elif max_runs is not None and len(summary.started) >= max_runs:
                 continue
             elif reason := refusal(run):
-                result = self._without_running(run, Outcome.INVALID, reason)
+                result = self._without(run, Verdict(Outcome.INVALID, reason))
             elif smaller := self._smaller_out_of_memory(run):
                 reason = f"{smaller.id} ran out of memory with batch size {smaller.batch_size}"
-                result = self._without_running(run, Outcome.OOM_INFERRED, reason)
+                result = self._without(run, Verdict(Outcome.OOM_INFERRED, reason))
             elif reason := self._hindrance(run):
                 summary.left[run.id] = reason
                 continue
             else:
+                sought = self._searches.sought(run, retry_failed=retry_failed)
+                # A search takes its time, and another runner's has been waited for.
+                if reason := sought.left or self._hindrance(run):
+                    summary.left[run.id] = reason
+                    continue
                 summary.started.append(run.id)
-                result = self._attempt(run)
+                if sought.failure is not None:
+                    result = self._without(sought.run, sought.failure)
+                else:
+                    result = self._attempts.make(sought.run, self._sweep.run(run.id), self._observer.ended)
             summary.outcomes[run.id] = result.outcome
             if _is_out_of_memory(result):
                 self._out_of_memory.append(run)
@@ -154,127 +136,11 @@ class SweepRunner:
         before = job is not None and result.allocation is not None and result.allocation.job == job
         return result.outcome is Outcome.COMPLETED or (result.outcome.is_final and (before or not retry_failed))
 
-    def _attempt(self, run: Run) -> Result:
-        """Start a run, on up to `PORTS` ports if other programs have them; write the outcome of the last attempt."""
-        for tried in range(PORTS):
-            folder, attempt, start = self._new_attempt(run)
-            if tried == 0:
-                self._observer.started(run)
-            begin = time.monotonic()
-            verdict, fault = self._tried(run, folder, attempt)
-            if fault or not verdict.port_taken:
-                break
-        else:
-            verdict = replace(verdict, reason=f"{verdict.reason}, as in {PORTS - 1} attempts before with other ports")
-        result = self._write(folder, attempt.number, verdict, start, time.monotonic() - begin)
-        if fault:
-            raise fault
-        return result
-
-    def _tried(self, run: Run, folder: RunFolder, attempt: AttemptFolder) -> tuple[Verdict, Fault | None]:
-        """Make an attempt; return its verdict, and the exception to raise after that is written."""
-        kills = oom_kills()
-        fault: Fault | None = None
-        try:
-            launched = self._launcher.start(run, folder, attempt)
-        except LaunchError as error:
-            verdict = Verdict(Outcome.LAUNCH_FAILED, str(error))
-            lost = [str(error)] if isinstance(error, UncleanHostError) else []
-        else:
-            ended, lost, fault = self._ended(run, attempt, launched)
-            oom = oom_kills() - kills if launched.is_here else None
-            verdict = judge(run, attempt, replace(ended, oom_kills=oom, memory_line=launched.memory_line()))
-            verdict = replace(verdict, evidence=[*verdict.evidence, *lost])
-            if verdict.measured is not None and self._preflight is not None:
-                verdict = replace(verdict, measured=compared(run, verdict.measured, self._preflight))
-        if lost and self._allocation and not fault and verdict.outcome in MAY_BE_THE_HOST:
-            fault, verdict = LostHostError(lost[0]), _without_blame(verdict)
-        return verdict, fault
-
-    def _ended(self, run: Run, attempt: AttemptFolder, launched: Launched) -> tuple[Attempted, list[str], Fault | None]:
-        """Follow a run and end its processes.
-
-        Returns how it ended, a sentence for each host where that is unknown, and the exception to raise after its
-        outcome is written.
-        """
-        fault: Fault | None = None
-        try:
-            ending = self._follow(run, attempt, launched)
-        except (KeyboardInterrupt, LostClaimError) as error:
-            ending, fault = Ending.INTERRUPTION, error
-        statuses = launched.statuses()
-        if ending in (Ending.HANG, Ending.TIMEOUT):
-            launched.dump_stacks()
-            time.sleep(STACKS)
-        lost: list[str] = []
-        try:
-            lost = launched.stop()
-        except StuckError as error:
-            fault = error
-        return Attempted(ending, statuses, None), lost, fault
-
-    def _follow(self, run: Run, attempt: AttemptFolder, launched: Launched) -> Ending:
-        """Watch a run until its processes have ended, or until it must be ended."""
-        begin = time.monotonic()
-        sign_of_life, last_sign, last_check, failed_at = 0, begin, begin, None
-        ranks = FailedRanks(attempt)
-        while True:
-            if launched.is_over():
-                return Ending.ITSELF
-            now = time.monotonic()
-            if now - last_check > BEAT_EVERY:
-                last_check = now
-                with contextlib.suppress(OSError):  # unknown is not lost; writing the result checks again
-                    self._claim.check()
-            if failed_at is None and (any(launched.statuses().values()) or ranks.any()):
-                failed_at = now
-            if failed_at is not None and now - failed_at > GRACE:
-                return Ending.ITSELF
-            if (written := _written(attempt.heartbeat)) != sign_of_life:
-                sign_of_life, last_sign = written, now
-                if beat := attempt.last_heartbeat():
-                    self._observer.beat(run, beat)
-            if now - begin > run.limits.run_seconds:
-                return Ending.TIMEOUT
-            if now - last_sign > run.limits.hang_seconds:
-                return Ending.HANG
-            time.sleep(POLL)
-
-    def _write(self, folder: RunFolder, attempt: int, verdict: Verdict, start: AttemptStart, seconds: float) -> Result:
-        result = write_result(folder, verdict, claim=self._claim, attempt=attempt, start=start, seconds=seconds)
+    def _without(self, run: Run, verdict: Verdict) -> Result:
+        """Write the outcome of a run that is not started."""
+        result = self._attempts.without(run, self._sweep.run(run.id), verdict)
         self._observer.ended(result)
         return result
-
-    def _without_running(self, run: Run, outcome: Outcome, reason: str) -> Result:
-        folder, attempt, start = self._new_attempt(run)
-        return self._write(folder, attempt.number, Verdict(outcome, reason), start, 0.0)
-
-    def _new_attempt(self, run: Run) -> tuple[RunFolder, AttemptFolder, AttemptStart]:
-        folder = self._sweep.run(run.id)
-        attempt = self._next_attempt(folder)
-        start = AttemptStart(
-            started=timestamp(),
-            session=self._session,
-            position=next(self._positions),
-            allocation=self._allocation,
-            slow_hosts=slow_hosts(self._preflight, run.nodes) if self._preflight else [],
-        )
-        write_document(attempt.start, start)
-        self._claim.check()
-        write_document(folder.run, run)
-        set_aside(folder)  # last: an attempt without a result then belongs to a runner that died
-        return folder, attempt, start
-
-    def _next_attempt(self, folder: RunFolder) -> AttemptFolder:
-        """Create the folder of the next attempt, which no other runner uses."""
-        attempts = folder.attempts()
-        number = attempts[-1].number + 1 if attempts else 0
-        while True:
-            self._claim.check()
-            with contextlib.suppress(FileExistsError):  # of a runner without the claim, or NFS repeated the request
-                folder.attempt(number).create(new=True)
-                return folder.attempt(number)
-            number += 1
 
     def _smaller_out_of_memory(self, run: Run) -> Run | None:
         return next((tried for tried in self._out_of_memory if _needs_less(tried, run)), None)
@@ -289,15 +155,3 @@ def _needs_less(tried: Run, run: Run) -> bool:
 def _is_out_of_memory(result: Result | None) -> bool:
     """Return True if a run ran out of memory in training; in saving, after the window, the batch does not matter."""
     return result is not None and result.outcome is Outcome.OOM and result.measured is None
-
-
-def _without_blame(verdict: Verdict) -> Verdict:
-    """Return the verdict on a run that lost a host: `interrupted`, whatever it looks like."""
-    return replace(verdict, outcome=Outcome.INTERRUPTED, reason=f"a host was lost: {verdict.reason}")
-
-
-def _written(file: Path) -> int:
-    try:
-        return file.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0

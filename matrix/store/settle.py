@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from bench.contract.outcomes import Outcome
 from bench.contract.result import AttemptStart, Result
+from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_new_document
 from matrix.store.claim import Claim, LostClaimError
 from matrix.store.judge import Attempted, Ending, Verdict, judge
-from matrix.store.sweep_folder import SweepFolder, read_own, timestamp
+from matrix.store.sweep_folder import SweepFolder, read_document, read_own, timestamp
 
 MOST_LOST = 2
 """Number of jobs that may die during a run before it is not retried."""
@@ -104,16 +105,21 @@ def settle(
 
     """
     started = sweep.started()
+    return settled(map(sweep.run, filter(started.__contains__, run_ids)), lost_job, claim=claim)
+
+
+def settled(folders: Iterable[RunFolder], lost_job: LostJob | None = None, *, claim: Claim) -> list[Result]:
+    """Do as `settle` with the runs, or trials, in these folders."""
     return [
-        _settled(sweep, folder, lost_job, claim)
-        for folder in map(sweep.run, filter(started.__contains__, run_ids))
+        _settled(folder, lost_job, claim)
+        for folder in folders
         if not folder.result.exists() and folder.attempts() and folder.run.exists()
     ]
 
 
-def _settled(sweep: SweepFolder, folder: RunFolder, lost_job: LostJob | None, claim: Claim) -> Result:
+def _settled(folder: RunFolder, lost_job: LostJob | None, claim: Claim) -> Result:
     attempt = folder.attempts()[-1]
-    verdict = judge(sweep.requested_run(folder.path.name), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
+    verdict = judge(read_document(folder.run, Run), attempt, Attempted(Ending.INTERRUPTION, {}, 0))
     verdict = blamed(folder, verdict, lost_job)
     return write_result(folder, verdict, claim=claim, attempt=attempt.number, start=_start(attempt), seconds=0.0)
 

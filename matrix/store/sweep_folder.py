@@ -1,7 +1,8 @@
 """The folder of a sweep: its inputs, its plan and its runs.
 
 `results/<sweep>/` contains sweep.json (fixed when the sweep first starts), matrix.yaml and system.yaml (copies),
-plan.json, runners/ (which processes ran it, and when) and runs/<id>/.
+plan.json, runners/ (which processes ran it, and when) and runs/<id>/. With `regime: max-batch` also trials/<id>/, which
+are runs that show whether a batch size fits, and searches/<name>/ (which processes tried batch sizes).
 """
 
 from __future__ import annotations
@@ -138,10 +139,19 @@ class SweepFolder:
 
     def started(self) -> set[str]:
         """Return the ids of all runs that have a folder, by one look: asking for each takes long in a large sweep."""
-        try:
-            return {folder.name for folder in (self.path / "runs").iterdir()}
-        except FileNotFoundError:
-            return set()
+        return _entries(self.path / "runs")
+
+    def trial(self, trial_id: str) -> RunFolder:
+        """Return the folder of a trial of a batch size, which may not exist yet."""
+        return RunFolder(self.path.joinpath("trials", trial_id))
+
+    def search(self, name: str) -> Path:
+        """Return the folder of those who search for a batch size."""
+        return self.path.joinpath("searches", name)
+
+    def started_trials(self) -> set[str]:
+        """Return the ids of all trials that have a folder."""
+        return _entries(self.path / "trials")
 
     def record(self) -> SweepRecord | None:
         """Return what the sweep was started with, or None if it was not started.
@@ -215,10 +225,11 @@ class SweepFolder:
             InputError: a newer xffl-bench wrote it.
 
         """
-        try:
-            return read_own(self.run(run_id).result, Result)
-        except (FileNotFoundError, ValidationError):
-            return None
+        return _result(self.run(run_id))
+
+    def trial_result(self, trial_id: str) -> Result | None:
+        """The same for a trial."""
+        return _result(self.trial(trial_id))
 
     def heartbeat(self, run_id: str) -> Heartbeat | None:
         """Return the last heartbeat of a run's newest attempt."""
@@ -233,6 +244,20 @@ class SweepFolder:
 
         """
         return read_document(self.run(run_id).run, Run)
+
+
+def _entries(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return set()
+
+
+def _result(folder: RunFolder) -> Result | None:
+    try:
+        return read_own(folder.result, Result)
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)

@@ -39,6 +39,7 @@ _OF_RUN = (
     "system.threads_per_rank",
     "system.environment",
     "system.affinity",
+    "system.memory_per_rank",
 )
 _OF_MEASURED = (
     "provenance.python",
@@ -60,7 +61,8 @@ ATTRIBUTES: dict[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "losses": ((*_OF_RUN, "nodes"), (*_OF_MEASURED, "tokens_per_step", "trained_tokens")),
 }
 """(paths into Run, paths into Measured) for each kind. Across node counts, the nodes and the tokens per step, which
-follow from the regime, may differ; the number of steps may not (`epochs` derives another one for each)."""
+follow from the regime, may differ; the number of steps may not (`epochs` derives another one for each). On the same
+nodes, too, the tokens per step may differ in the regime max-batch, which finds the batch size of each combination."""
 
 _FOLLOWS: dict[str, tuple[str, ...]] = {
     "batch_size": ("tokens_per_step",),

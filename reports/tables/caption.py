@@ -34,7 +34,7 @@ def caption(grid: Grid, sweep: LoadedSweep, *further: str) -> str:
     parts = [
         _model(runs),
         f"sequence length {_agreed(runs, lambda run: run.training.sequence_length)}",
-        _batch(grid, sweep.plan, _agreed(runs, lambda run: run.training.accumulation)),
+        _batch(grid, sweep.plan, runs),
         f"precision {_agreed(runs, lambda run: run.training.precision)}",
         _hardware(runs, found),
         counted(sweep.plan.repeats, "repeat"),
@@ -63,7 +63,12 @@ def _model(runs: list[Run]) -> str:
     return f"{_agreed(runs, lambda run: run.model)}: {parameters} parameters" + (f", {active} active" if active else "")
 
 
-def _batch(grid: Grid, plan: Plan, accumulation: str) -> str:
+def _batch(grid: Grid, plan: Plan, runs: list[Run]) -> str:
+    accumulation = _agreed(runs, lambda run: run.training.accumulation)
+    if plan.regime == "max-batch":
+        limit = _agreed((run for run in runs if run.search), lambda run: run.search and run.search.limit)
+        per_step = "" if accumulation == "1" else f", {accumulation} micro-batches per step"
+        return f"largest micro-batch that fits in memory, up to {counted(limit, 'sequence')} per rank{per_step}"
     if "batch_size" not in grid.labels:
         return "batch size by row" + ("" if accumulation == "1" else f", {accumulation} micro-batches per step")
     size = grid.labels["batch_size"]

@@ -45,6 +45,8 @@ class Comparability:
             on_purpose = [
                 axis for axis in (*plan.compare, *plan.best_of) if len({each.get(axis) for each in labels}) > 1
             ]
+            if plan.regime == "max-batch":  # batch sizes are found, and need not be the same
+                on_purpose.append("batch_size")
             self.found[kind, runs] = differences(kind, documents, on_purpose)
         return self.found[kind, runs]
 

@@ -181,7 +181,8 @@ def title_of(labels: Labels, plan: Plan) -> str:
     """Return the title of a table of these labels."""
     parts = [str(labels["model"])]
     parts += [str(labels["strategy"])] if "strategy" in labels and len(plan.axes["strategy"]) > 1 else []
-    parts += [f"batch size {labels['batch_size']}"] if "batch_size" in labels else []
+    start = "from " if plan.regime == "max-batch" else ""
+    parts += [f"batch size {start}{labels['batch_size']}"] if "batch_size" in labels else []
     parts += [axis_text(name, label) for name, label in plan.settings(labels).items()]
     return ", ".join(parts)
 

@@ -203,6 +203,15 @@ METRICS: tuple[Metric, ...] = (
         to_target=True,
         optional=True,
     ),
+    Metric(
+        "largest_batch_size",
+        "largest micro-batch (sequences per rank)",
+        "largest_batch_size",
+        _count,
+        headline=True,
+        optional=True,
+        meaning="the largest that fits in memory, the same in all repeats; left out where batch sizes are given",
+    ),
     Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True),
     Metric("state_gib", "counted state, one rank", "state_gib", _memory),
     Metric(

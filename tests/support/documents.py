@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.contract.base import Regime
 from bench.contract.breakdown import Breakdown, Part, PartTime
 from bench.contract.layout import Layout, StrategySettings, canonical_name, resolve
 from bench.contract.measured import Loss, Measured, Memory, Provenance, Startup, Utilisation, Window
@@ -48,6 +49,7 @@ class SweepDocuments:
         }
         self.cells: list[Cell] = []
         self.compare = ["strategy"]
+        self.regime: Regime = "micro-batch"
         self.reference: dict[str, Any] = {"strategy": "fsdp", "nodes": min(nodes)}
         self.best_of: list[str] = []
         self.target_loss: float | None = None
@@ -204,7 +206,7 @@ class SweepDocuments:
             compare=self.compare,
             best_of=self.best_of,
             reference=self.reference,
-            regime="micro-batch",
+            regime=self.regime,
             repeats=self.repeats,
             target_loss=self.target_loss,
             cells=self.cells,

@@ -36,8 +36,17 @@ SETTINGS: tuple[Column[[Run]], ...] = (
     ),
     Column("every", "optimizer steps between two federated averagings; 0 without federation", lambda run: run.every),
     Column("cuda_streams", "concurrent communicators of the federated averaging", lambda run: run.cuda_streams),
-    Column("regime", "what stays equal over node counts: `micro-batch` or `global-batch`", lambda run: run.regime),
+    Column(
+        "regime",
+        "what stays equal over node counts: `micro-batch` or `global-batch`; nothing with `max-batch`",
+        lambda run: run.regime,
+    ),
     Column("batch_size", "micro-batch: sequences per rank and step", lambda run: run.batch_size),
+    Column(
+        "largest_batch_size",
+        "the same, if it is the largest that fits in memory, found by trials (`regime: max-batch`)",
+        lambda run: run.batch_size if run.search is not None else None,
+    ),
     Column("block", "steps of a block, a common multiple of every `every` in the sweep", lambda run: run.block),
     Column("sequence_length", "tokens trained per sample", lambda run: run.training.sequence_length),
     Column("steps", "optimizer steps in all", lambda run: run.training.steps),

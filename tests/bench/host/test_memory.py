@@ -1,18 +1,20 @@
-"""The peak memory of a CPU rank is what it allocated, and not what it read from files."""
+"""The memory of a CPU rank: its peak is what it allocated, and not what it read from files; it has a limit."""
 
 from __future__ import annotations
 
 import mmap
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench.contract.storage.files import AttemptFolder
-from bench.host.memory import MemoryMeter
+from bench.host.memory import GIB, MemoryMeter, is_full, limit_memory
 from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
-from bench.training import Watched
+from bench.training import Watched, is_out_of_memory
 from tests.support.runs import CPU
 
 MIB = 2**20
@@ -80,3 +82,49 @@ def test_a_new_meter_begins_anew() -> None:
     held = torch.ones(SIZE // 4)
     assert peak(MemoryMeter(CPU)) < SIZE / 10
     del held
+
+
+def limited(room: int, work: Callable[[], bool]) -> bool:
+    """What is returned by work in a process of its own that may take `room` bytes more than it has."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status_text = Path("/proc/self/status").read_text(encoding="utf-8")
+            used = int(status_text.partition("RssAnon:")[2].split()[0]) * 1024
+            limit_memory(CPU, (used + room) / 0.5 / GIB, 0.5)
+            status = 0 if work() else 2
+        finally:
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    assert os.WEXITSTATUS(ended) in (0, 2)
+    return os.WEXITSTATUS(ended) == 0
+
+
+def is_refused(size: int) -> bool:
+    try:
+        torch.ones(size // 4)
+    except RuntimeError as error:
+        return is_out_of_memory(error)
+    return False
+
+
+def test_an_allocation_beyond_the_limit_is_out_of_memory() -> None:
+    """What a library has mapped and never touched does not count."""
+    mapped = mmap.mmap(-1, GIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    assert limited(SIZE, lambda: is_refused(SIZE + 64 * MIB))
+    assert not limited(SIZE, lambda: is_refused(SIZE - 64 * MIB))
+    mapped.close()
+
+
+def is_full_once_refused() -> bool:
+    kept = []
+    while not is_refused(MIB):
+        kept.append(torch.ones(MIB // 4))
+    return is_full()
+
+
+def test_a_process_without_room_for_a_thread_is_full() -> None:
+    assert limited(SIZE, is_full_once_refused)
+    assert not limited(SIZE, is_full)
+    assert not is_full(), "nothing is full without a limit"

@@ -10,6 +10,7 @@ import pytest
 
 from matrix.config.system import load_system
 from matrix.errors import InputError
+from matrix.planning.prepare import PreparedSweep, prepare
 from tests.support.planning import LoadText
 
 T = TypeVar("T")
@@ -98,11 +99,40 @@ def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wro
         ("repaets: 3", "8: repaets: is not a known key (did you mean 'repeats'?)"),
         ("name: again", "8: the key 'name' is already given on line 1: keep one of them"),
         ("training: {learning_rate: .inf}", "8: cannot be read: .inf should be a finite number"),
+        ("max_batch: {limit: 8}", "8: max_batch: applies only with regime: max-batch, not micro-batch: remove it"),
+        ("limits: {trial_seconds: 8}",
+         "8: limits.trial_seconds: applies only with regime: max-batch, not micro-batch: remove it"),
+        ("regime: max-batch\nmax_batch: {limit: 3}",
+         "6: axes.batch_size[1]: 4 is more than max_batch.limit, 3: raise that, or start lower"),
+        ("regime: max-batch\ntraining: {epochs: 2}",
+         "9: training.epochs: cannot be turned into steps before the batch size is found: give `steps` instead"),
+        ("regime: max-batch\noverrides: [{when: {nodes: 1}, set: {start_from: a}}]",
+         "9: overrides[0].set.start_from: continues with its checkpoint's batch size, and regime: max-batch finds "
+         "another: remove it"),
         ("seed: [1", "9: cannot be read: expected ',' or ']', but got '<stream end>'"),
     ],
 )  # fmt: skip
 def test_keys_that_do_not_agree(load: LoadText, small: str, more: str, fault: str) -> None:
     assert faults(load, small + more + "\n") == [f"sweep.yaml:{fault}"]
+
+
+def test_a_cpu_has_no_largest_batch_without_a_limit_of_its_memory(tmp_path: Path, small: str) -> None:
+    (tmp_path / "sweep.yaml").write_text(f"{small}regime: max-batch\nsystem: system.yaml\n", encoding="utf-8")
+    system = "name: toy\ndevice: cpu\nnodes: 2\nranks_per_node: 1\n"
+    (tmp_path / "system.yaml").write_text(system, encoding="utf-8")
+
+    def prepared(path: Path) -> PreparedSweep:
+        return prepare(path, None, [], [])
+
+    assert faults(prepared, tmp_path / "sweep.yaml") == [
+        "system.yaml: memory_per_rank is missing: regime: max-batch needs the GiB that a rank of a CPU may use"
+    ]
+    (tmp_path / "system.yaml").write_text(f"{system}memory_per_rank: 1.5\n", encoding="utf-8")
+    runs = prepared(tmp_path / "sweep.yaml").selected_runs
+    assert {(run.search.start, run.search.limit) for run in runs if run.search} == {(2, 256), (4, 256)}
+    assert {run.system.memory_per_rank for run in runs} == {1.5}
+    (tmp_path / "system.yaml").write_text(system.replace("cpu", "cuda"), encoding="utf-8")
+    assert prepared(tmp_path / "sweep.yaml").selected_runs, "a GPU has its own"
 
 
 def test_an_axis_is_set_nowhere_else(load: LoadText, small: str) -> None:

@@ -65,6 +65,7 @@ def table(place: dict[str, Any]) -> str:
         ("`training`", MATRIX["$defs"]["Training"]),
         ("`overrides`", MATRIX["$defs"]["Override"]),
         ("`data`", MATRIX["$defs"]["Data"]),
+        ("`max_batch`", MATRIX["$defs"]["MaxBatch"]),
         ("`limits`", MATRIX["$defs"]["Limits"]),
         ("`reference`", MATRIX["$defs"]["ReferenceCell"]),
         ("`wandb`", MATRIX["$defs"]["Wandb"]),

@@ -14,7 +14,7 @@ import pytest
 from bench.contract.outcomes import Outcome
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
-from matrix.runner import runner as loop
+from matrix.runner import attempts as loop
 from matrix.runner.runner import SweepRunner
 from matrix.store.claim import Claim, LostClaimError, Runner, claim
 from matrix.store.sweep_folder import SweepFolder

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from matrix.cli.arguments import Except, MatrixFile, Only, Results, SweepPath, SystemOption
+from matrix.cli.arguments import RESULTS, Except, MatrixFile, Only, Results, SweepPath, SystemOption, find_sweep
 from matrix.cli.data import app as data_app
 from matrix.cli.image import app as image_app
 from matrix.cli.run import cancel, job, run
@@ -27,7 +27,7 @@ from matrix.store.claim import LostClaimError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Compare strategies of distributed LLM training (FSDP, HSDP, federated) and measure how far they scale.",
@@ -47,14 +47,19 @@ def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"xffl-bench {version('xffl-bench')}")
+        from bench.host.software.code_state import code_state
+
+        code = code_state()
+        of_checkout = f", commit {code.commit}" if code.commit else ""
+        typer.echo(f"xffl-bench {version('xffl-bench')}{of_checkout}{', uncommitted changes' if code.dirty else ''}")
         raise typer.Exit
 
 
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="print the version and the commit, and exit"),
     ] = False,
 ) -> None:
     """Handle the options before the command."""
@@ -66,10 +71,12 @@ def plan(
     system: SystemOption = None,
     only: Only = None,
     excepted: Except = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
 ) -> None:
-    """Show which runs will be executed, and which are skipped or identical to others, and why; what they can show and
-    what they cost.
+    """Show what will run, and what will not.
+
+    Which runs will be executed, and which are skipped or identical to others, and why; what they can show and what they
+    cost.
     """
     from matrix.cli.forecast import print_cost, print_power, refused_runs
     from matrix.cli.render import print_plan
@@ -104,7 +111,7 @@ def status(sweep: SweepPath) -> None:
     from matrix.cli.render import print_status
     from matrix.store.sweep_folder import SweepFolder
 
-    print_status(SweepFolder(sweep), Console())
+    print_status(SweepFolder(find_sweep(sweep)), Console())
 
 
 @app.command()
@@ -114,13 +121,17 @@ def report(
         Path | None, typer.Option("--out", help="folder of the report (SWEEP/report)", metavar="DIR")
     ] = None,
 ) -> None:
-    """Write tables, plots and the data frame of a sweep, and print the tables."""
+    """Write and print the report of a sweep.
+
+    Tables, plots and the data frame are written; the tables are printed.
+    """
     from reports.data.frame import ReportError
     from reports.render.terminal import print_report
     from reports.render.write import write_report
 
+    folder = find_sweep(sweep)
     try:
-        print_report(write_report(sweep, out or sweep / "report"), Console())
+        print_report(write_report(folder, out or folder / "report"), Console())
     except ReportError as error:
         raise InputError(str(error)) from error
 
@@ -131,10 +142,13 @@ def check(
         str, typer.Option("--system", help="system file, or a built-in system", metavar="FILE")
     ] = "local",
     image: Annotated[Path | None, typer.Option("--image", help="container image for ranks", metavar="SIF")] = None,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     probe: Annotated[bool, typer.Option("--probe", help="probe the installed xFFL library again")] = False,
 ) -> None:
-    """Check what a system needs: torch, devices, xFFL, schedulers, hosts, containers, disk space."""
+    """Check this machine for what a system needs.
+
+    Torch, devices, xFFL, schedulers, hosts, containers, disk space.
+    """
     from matrix.check.everything import check as check_all
     from matrix.config.system import BUILT_IN, built_in_path, load_system
 
@@ -145,7 +159,7 @@ def check(
 
 @app.command()
 def schema(kind: Kind) -> None:
-    """Print the JSON Schema of the matrix or the system file, for editors."""
+    """Print the JSON Schema of a file, for editors."""
     from matrix.config.schema import schema as schema_of
 
     typer.echo(json.dumps(schema_of(kind.value), indent=2))
@@ -155,7 +169,7 @@ def main() -> None:
     """Run the command line. Bad input exits with status 2 and other expected errors with 1, each with one sentence."""
     clean_search_path()
     try:
-        app()
+        app(prog_name="xffl-bench")
     except InputError as error:
         print(f"xffl-bench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from matrix.cli.arguments import Except, MatrixFile, Only, Results, SweepPath, SystemOption
+from matrix.cli.arguments import RESULTS, Except, MatrixFile, Only, Results, SweepPath, SystemOption, find_sweep
 
 
 def run(
     matrix: MatrixFile,
-    results: Results = Path("results"),
+    results: Results = RESULTS,
     system: SystemOption = None,
     only: Only = None,
     excepted: Except = None,
@@ -61,12 +61,14 @@ def run(
 
 
 def cancel(sweep: SweepPath) -> None:
-    """Cancel the batch jobs of a sweep; finished runs are kept."""
+    """Cancel the batch jobs of a sweep.
+
+    Finished runs are kept.
+    """
     from matrix.batch.submit import cancel as cancel_jobs
     from matrix.store.sweep_folder import SweepFolder
 
-    folder = SweepFolder(sweep)
-    folder.plan()
+    folder = SweepFolder(find_sweep(sweep))
     ids = cancel_jobs(folder)
     typer.echo(f"cancelled: {', '.join(ids)}" if ids else "this sweep has no active jobs")
 

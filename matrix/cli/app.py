@@ -16,7 +16,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from matrix.cli.arguments import RESULTS, Except, MatrixFile, Only, Results, SweepPath, SystemOption, find_sweep
+from matrix.cli.arguments import (
+    RESULTS,
+    Assignments,
+    Except,
+    MatrixFile,
+    Only,
+    Results,
+    SweepPath,
+    SystemOption,
+    find_sweep,
+)
 from matrix.cli.data import app as data_app
 from matrix.cli.image import app as image_app
 from matrix.cli.run import cancel, job, run
@@ -68,6 +78,7 @@ def options(
 @app.command()
 def plan(
     matrix: MatrixFile,
+    assignments: Assignments = None,
     system: SystemOption = None,
     only: Only = None,
     excepted: Except = None,
@@ -84,7 +95,7 @@ def plan(
     from matrix.planning.prepare import prepare
     from matrix.store.sweep_folder import SweepFolder
 
-    prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
+    prepared, console = prepare(matrix, system, only or [], excepted or [], assignments or []), Console()
     folder = SweepFolder(results / prepared.sweep.name)
     print_plan(prepared, refused_runs(prepared, folder), console)
     result = cache(folder.result if folder.path.exists() else lambda run_id: None)

@@ -57,6 +57,13 @@ Results = Annotated[Path, typer.Option("--results", help="folder of all sweeps",
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="keep these values of an axis", metavar="AXIS=VALUE[,VALUE]")
 ]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="keys to set in place of the matrix file's, or with system. the system file's, e.g. training.steps=64",
+        metavar="[KEY=VALUE]...",
+    ),
+]
 Except = Annotated[
     list[str] | None, typer.Option("--except", help="leave these values of an axis out", metavar="AXIS=VALUE[,VALUE]")
 ]

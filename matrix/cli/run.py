@@ -9,11 +9,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from matrix.cli.arguments import RESULTS, Except, MatrixFile, Only, Results, SweepPath, SystemOption, find_sweep
+from matrix.cli.arguments import (
+    RESULTS,
+    Assignments,
+    Except,
+    MatrixFile,
+    Only,
+    Results,
+    SweepPath,
+    SystemOption,
+    find_sweep,
+)
 
 
 def run(
     matrix: MatrixFile,
+    assignments: Assignments = None,
     results: Results = RESULTS,
     system: SystemOption = None,
     only: Only = None,
@@ -39,7 +50,7 @@ def run(
     def may_cost(hours: float) -> bool:
         return yes or (sys.stdin.isatty() and typer.confirm(f"submit jobs for up to {hours:.2f} node-hours?"))
 
-    prepared, console = prepare(matrix, system, only or [], excepted or []), Console()
+    prepared, console = prepare(matrix, system, only or [], excepted or [], assignments or []), Console()
     folder = SweepFolder(results / prepared.sweep.name)
     options = RunOptions(max_runs, retry_failed, accept_changes, detach, may_cost)
     backend = backend_of(prepared, folder, console, options, costs_confirmed=yes)

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from matrix.cli.arguments import (
     RESULTS,
-    Assignments,
-    Except,
-    MatrixFile,
-    Only,
+    Json,
     Results,
     SweepPath,
-    SystemOption,
     find_sweep,
 )
 from matrix.cli.data import app as data_app
 from matrix.cli.image import app as image_app
+from matrix.cli.plan import plan
 from matrix.cli.run import cancel, job, run
+from matrix.cli.screen import screen
 from matrix.errors import InputError, LostHostError, SchedulerError
 from matrix.host.processes import StuckError
 from matrix.host.search_path import clean_search_path
@@ -75,54 +70,28 @@ def options(
     """Handle the options before the command."""
 
 
-@app.command()
-def plan(
-    matrix: MatrixFile,
-    assignments: Assignments = None,
-    system: SystemOption = None,
-    only: Only = None,
-    excepted: Except = None,
-    results: Results = RESULTS,
-) -> None:
-    """Show what will run, and what will not.
-
-    Which runs will be executed, and which are skipped or identical to others, and why; what they can show and what they
-    cost.
-    """
-    from matrix.cli.forecast import print_cost, print_power, refused_runs
-    from matrix.cli.render import print_plan
-    from matrix.planning.plan import check_data
-    from matrix.planning.prepare import prepare
-    from matrix.store.sweep_folder import SweepFolder
-
-    prepared, console = prepare(matrix, system, only or [], excepted or [], assignments or []), Console()
-    folder = SweepFolder(results / prepared.sweep.name)
-    print_plan(prepared, refused_runs(prepared, folder), console)
-    result = cache(folder.result if folder.path.exists() else lambda run_id: None)
-    parts: tuple[Callable[[], None], ...] = (
-        lambda: print_power(prepared, result, console),
-        lambda: print_cost(prepared, result, console),
-        lambda: check_data(prepared.planned),
-    )
-    for part in parts:
-        try:
-            part()
-        except InputError as error:  # planning needs no data
-            typer.echo(f"before it can run: {error}")
-
-
+app.command()(plan)
 app.command()(run)
 app.command()(cancel)
 app.command(hidden=True)(job)
 
 
 @app.command()
-def status(sweep: SweepPath) -> None:
-    """Show the progress of a sweep."""
-    from matrix.cli.render import print_status
+def status(sweep: SweepPath, as_json: Json = False) -> None:
+    """Show the progress of a sweep.
+
+    The exit status is 1 if a run failed.
+    """
+    from matrix.cli.status import look, print_status
     from matrix.store.sweep_folder import SweepFolder
 
-    print_status(SweepFolder(find_sweep(sweep)), Console())
+    found = look(SweepFolder(find_sweep(sweep)))
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        print_status(found, screen())
+    if found.has_failures:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -142,7 +111,7 @@ def report(
 
     folder = find_sweep(sweep)
     try:
-        print_report(write_report(folder, out or folder / "report"), Console())
+        print_report(write_report(folder, out or folder / "report"), screen())
     except ReportError as error:
         raise InputError(str(error)) from error
 
@@ -155,16 +124,25 @@ def check(
     image: Annotated[Path | None, typer.Option("--image", help="container image for ranks", metavar="SIF")] = None,
     results: Results = RESULTS,
     probe: Annotated[bool, typer.Option("--probe", help="probe the installed xFFL library again")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check this machine for what a system needs.
 
     Torch, devices, xFFL, schedulers, hosts, containers, disk space.
     """
     from matrix.check.everything import check as check_all
+    from matrix.check.everything import document
     from matrix.config.system import BUILT_IN, built_in_path, load_system
 
     path = built_in_path(system) if system in BUILT_IN else Path(system)
-    if not check_all(load_system(path), image, results, Console(), anew=probe):
+    settings = load_system(path)
+    if as_json:
+        found = document(settings, image, results, anew=probe)
+        typer.echo(found.model_dump_json(indent=2))
+        is_ready = found.ready
+    else:
+        is_ready = check_all(settings, image, results, screen(), anew=probe)
+    if not is_ready:
         raise typer.Exit(1)
 
 

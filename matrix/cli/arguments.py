@@ -53,6 +53,7 @@ SweepPath = Annotated[
         autocompletion=_complete_sweep,
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="print JSON (docs/reference/json.md)")]
 Results = Annotated[Path, typer.Option("--results", help="folder of all sweeps", metavar="DIR")]
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="keep these values of an axis", metavar="AXIS=VALUE[,VALUE]")

@@ -14,7 +14,7 @@ from matrix.errors import InputError
 from matrix.host.signals import stop_signals
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.execute import waiting_at
-from matrix.runner.progress import SweepDisplay
+from matrix.runner.progress import Detail, SweepDisplay
 from matrix.runner.runner import Summary
 from matrix.runner.session import site_of
 from matrix.schedulers.dispatch import batch_scheduler_of
@@ -33,6 +33,7 @@ def run_in_jobs(
     accept_changes: bool,
     detach: bool,
     may_cost: Callable[[float], bool],
+    detail: Detail = Detail.OUTCOMES,
 ) -> Summary:
     """Submit the unfinished runs of a sweep and, without `detach`, follow its jobs.
 
@@ -52,7 +53,7 @@ def run_in_jobs(
         own.check()
         campaign = Campaign(prepared, folder, record, own, console, max_runs=max_runs, retry_failed=retry_failed)
         campaign.find()
-        with SweepDisplay(console, len(prepared.selected)) as display:
+        with SweepDisplay(console, len(prepared.selected), detail) as display:
             campaign.catch_up(display)
             cost = campaign.cost()
             _ask(prepared, cost, console, may_cost)

@@ -6,10 +6,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
 from rich.console import Console
 from rich.text import Text
 
+from bench.contract.base import Document
 from matrix.check import environment, hosts, machine
 from matrix.check.item import Item, State
 from matrix.check.scheduler import schedulers
@@ -77,6 +80,34 @@ def _in_image(settings: ImageSettings, system: SystemFile, say: Callable[[str], 
     yield environment.python(interpreter, found)
     yield from environment.torch(interpreter, system)
     yield environment.xffl(interpreter, found, system, say, anew=anew)
+
+
+class CheckedItem(Document):
+    """An item that a system may need."""
+
+    name: str = Field(description="name of the item")
+    state: State = Field(description="ok, missing, or not needed")
+    found: str = Field(description="what was found")
+    remedy: str = Field(description="what to do, or the consequence; may be empty")
+
+
+class CheckDocument(Document):
+    """What a system needs, as `check --json` prints it."""
+
+    version: Literal[1] = Field(1, description="version of this document")
+    system: str = Field(description="name of the system")
+    ready: bool = Field(description="true if nothing that the system needs is missing")
+    items: list[CheckedItem] = Field(description="all items, in the order of the text")
+
+
+def document(system: SystemFile, image: Path | None, results: Path, *, anew: bool) -> CheckDocument:
+    """Return all items. Arguments and errors are as in `items`."""
+    found = [
+        CheckedItem(name=item.name, state=item.state, found=item.found, remedy=item.remedy)
+        for item in items(system, image, results, lambda _: None, anew=anew)
+    ]
+    is_ready = all(item.state is not State.MISSING for item in found)
+    return CheckDocument(system=system.name, ready=is_ready, items=found)
 
 
 def check(system: SystemFile, image: Path | None, results: Path, console: Console, *, anew: bool) -> bool:

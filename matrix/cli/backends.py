@@ -15,6 +15,7 @@ from matrix.errors import InputError
 from matrix.planning.plan import check_data, check_samples
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.execute import execute
+from matrix.runner.progress import Detail
 from matrix.runner.requirements import check_wandb
 from matrix.runner.runner import Summary
 from matrix.schedulers.base import HeldAllocation
@@ -29,6 +30,7 @@ class RunOptions:
 
     Attributes:
         detach: submit jobs without following them.
+        detail: what is printed about runs.
         may_cost: returns True if so many node-hours are confirmed; called if they exceed the system file's limit.
 
     """
@@ -38,6 +40,7 @@ class RunOptions:
     accept_changes: bool
     detach: bool
     may_cost: Callable[[float], bool]
+    detail: Detail
 
 
 class Backend(Protocol):
@@ -81,6 +84,7 @@ class OnHosts:
             max_runs=self.options.max_runs,
             retry_failed=self.options.retry_failed,
             accept_changes=self.options.accept_changes,
+            detail=self.options.detail,
         )
 
 
@@ -113,6 +117,7 @@ class InJobs:
             accept_changes=self.options.accept_changes,
             detach=self.options.detach,
             may_cost=self.options.may_cost,
+            detail=self.options.detail,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from bench.contract.result import Result
-from matrix.batch.cost import cost_of
+from matrix.batch.cost import Cost, cost_of
 from matrix.errors import InputError
 from matrix.planning.noise import has_pairs, noise
 from matrix.planning.power import FEWEST, POWER, smallest_ratio
@@ -45,9 +45,7 @@ def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None],
     if not has_pairs(plan, set(prepared.selected), across_nodes=together):
         return
     if pairs < FEWEST:
-        console.print(
-            f"repeats: {pairs} gives no interval, so no difference can be shown: use {FEWEST} or more", soft_wrap=True
-        )
+        console.print(f"repeats: {pairs} gives no interval, so no difference can be shown: use {FEWEST} or more")
         return
     known = noise(plan, result)
     shown = [known.deviation] if known else USUAL
@@ -60,7 +58,6 @@ def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None],
     console.print(
         f"{pairs} pairs of runs show a difference of {first} (power {POWER:g}) {why}{also}".replace("%", " %"),
         highlight=False,
-        soft_wrap=True,
     )
 
 
@@ -83,14 +80,11 @@ def print_searches(prepared: PreparedSweep, ahead: Searching, console: Console) 
         if trials
         else "max-batch: all batch sizes are known",
         highlight=False,
-        soft_wrap=True,
     )
 
 
-def print_cost(
-    prepared: PreparedSweep, result: Callable[[str], Result | None], ahead: Searching, console: Console
-) -> None:
-    """Print how many jobs all selected runs take, and what they may cost, if the system has jobs.
+def expected_cost(prepared: PreparedSweep, result: Callable[[str], Result | None], ahead: Searching) -> Cost | None:
+    """Return how many jobs all selected runs take, and what they may cost; None if the system has no jobs.
 
     Args:
         result: returns the earlier result of a run id, None without one: repeats take as long as earlier ones.
@@ -101,7 +95,14 @@ def print_cost(
 
     """
     if scheduler_of(prepared.system) is None:
-        return
+        return None
     runs, repeats = prepared.selected_runs, prepared.planned.plan.repeats
-    cost = cost_of(runs, repeats, Expected(result, runs).seconds, prepared.system, ahead)
-    console.print(str(cost), highlight=False, soft_wrap=True)
+    return cost_of(runs, repeats, Expected(result, runs).seconds, prepared.system, ahead)
+
+
+def print_cost(
+    prepared: PreparedSweep, result: Callable[[str], Result | None], ahead: Searching, console: Console
+) -> None:
+    """Print the expected cost, if the system has jobs. Arguments and errors are as in `expected_cost`."""
+    if (cost := expected_cost(prepared, result, ahead)) is not None:
+        console.print(str(cost), highlight=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Build, inspect and verify a container image for ranks.")
+app = typer.Typer(no_args_is_help=True, help="Build and verify a container image for ranks.")
 
 Image = Annotated[Path, typer.Argument(help="image file", metavar="SIF")]
 Program = Annotated[

@@ -5,20 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from bench.contract.layout import Layout
-from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell
-from bench.contract.result import Result
 from bench.contract.training import SETTINGS
-from matrix.errors import InputError, SchedulerError, as_text
+from matrix.errors import as_text
 from matrix.host.variables import environment
 from matrix.image.image import entry_command
 from matrix.launchers.torchrun import agent_command, orders
@@ -27,10 +24,6 @@ from matrix.launchers.xffl_site import find_site
 from matrix.planning.crossing import crossing
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.runner import Summary
-from matrix.schedulers.base import JobStatus
-from matrix.schedulers.dispatch import batch_scheduler_of
-from matrix.store.claim import holder
-from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
 
 MOST_ROWS = 1_000
@@ -48,14 +41,14 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     apart = started.intersection(run for cell in plan.cells for run in cell.breakdown_runs)
     varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
     has_settings = any(plan.settings(cell.labels) for cell in plan.cells)
-    table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left")
+    table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left", pad_edge=False)
     for axis in varying:
         parts = axis.replace("_", "_\n")  # a narrow terminal must hold all axes
-        table.add_column(parts, no_wrap=True, min_width=max(map(len, parts.split("\n"))))
+        table.add_column(parts, overflow="fold", min_width=max(map(len, parts.split("\n"))))
     if has_settings:
         table.add_column("settings", overflow="fold")
     table.add_column("F x\nR x S", no_wrap=True)
-    table.add_column("runs", no_wrap=True)
+    table.add_column("runs", overflow="fold")
     reasons: dict[str, int] = {}
     shown = [cell for cell in plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)]
     for place, cell in enumerate(shown):
@@ -136,7 +129,7 @@ def print_commands(prepared: PreparedSweep, folder: SweepFolder, console: Consol
 
 
 def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, asked: int | None = None) -> None:
-    """Print outcomes and what to do next; with `asked` runs requested, also how many have no result yet."""
+    """Print outcomes and what to do next; with `asked` runs requested, last how many have no result yet."""
     counts = Counter(summary.outcomes.values())
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
@@ -144,11 +137,9 @@ def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, as
         console.print(
             f"{len(runs)} runs left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})", highlight=False
         )
-    if asked is not None and (open_runs := asked - len(summary.outcomes.keys() | summary.left.keys())):
-        console.print(
-            f"{open_runs} of {asked} runs have no result yet: repeat the command to continue", highlight=False
-        )
     console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
+    if asked is not None and (open_runs := asked - len(summary.outcomes.keys() | summary.left.keys())):
+        console.print(f"{open_runs} of {asked} runs are left: repeat the command to continue", highlight=False)
 
 
 def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:
@@ -166,88 +157,3 @@ def print_jobs(scripts: list[Path], submits_by: str, console: Console) -> None:
         f"# {len(scripts)} jobs, none submitted: use {submits_by}, or the same command without --dry-run",
         highlight=False,
     )
-
-
-def print_status(folder: SweepFolder, console: Console) -> None:
-    """Print the outcomes so far, the active runs, and failures with their reasons."""
-    plan = folder.plan()
-    results, newer = _results(folder, plan.order)
-    counts = Counter(result.outcome for result in results.values())
-    missing = [run_id for run_id in plan.order if run_id not in results and run_id not in newer]
-    runner = holder(folder.runners)
-    table = Table(box=box.SIMPLE_HEAD, title=f"sweep {plan.sweep}: {len(plan.order)} runs", title_justify="left")
-    table.add_column("outcome")
-    table.add_column("runs", justify="right")
-    table.add_column("meaning", overflow="fold")
-    for outcome in Outcome:
-        if counts[outcome]:
-            table.add_row(outcome, str(counts[outcome]), outcome.meaning)
-    if newer:
-        table.add_row("newer version", str(len(newer)), "its result was written by a newer xffl-bench")
-    if missing:
-        table.add_row("not run", str(len(missing)), "no result yet")
-    console.print(table)
-    for run_id, result in results.items():
-        if result.outcome is not Outcome.COMPLETED:
-            console.print(f"{result.outcome}: {run_id}: {escape(result.reason)}", highlight=False)
-    for run_id, sentence in newer.items():
-        console.print(f"newer version: {run_id}: {escape(sentence)}", highlight=False, soft_wrap=True)
-    if jobs := job_folders(folder):
-        _print_jobs(folder, jobs, console)
-    if runner is None:
-        console.print("no process is running this sweep" if not jobs else "no process is following the jobs")
-        return
-    console.print(f"process {runner.pid} on {runner.host} has been running this sweep since {runner.since}")
-    for run_id in missing:
-        beat = folder.heartbeat(run_id)
-        if beat is not None:
-            console.print(f"active: {run_id}: {beat.phase}, step {beat.step + 1} of {beat.steps}", highlight=False)
-
-
-def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Result], dict[str, str]]:
-    """Return results by run id, and for each run whose result a newer xffl-bench wrote the sentence that says so.
-
-    The results are without their figures, of which a large sweep has gigabytes.
-    """
-    found: dict[str, Result] = {}
-    newer: dict[str, str] = {}
-    started = folder.started()
-    for run_id in filter(started.__contains__, run_ids):
-        try:
-            result = folder.result(run_id)
-        except InputError as error:
-            newer[run_id] = str(error)
-            continue
-        if result is not None:
-            found[run_id] = result.model_copy(update={"measured": None})
-    return found, newer
-
-
-def _print_jobs(folder: SweepFolder, jobs: list[JobFolder], console: Console) -> None:
-    """Print every job with its state: the recorded one if it has ended, else the scheduler's current one."""
-    seen: dict[str, JobStatus] = {}
-    if live := live_jobs(folder):
-        scheduler = batch_scheduler_of(jobs[-1].order().system)
-        try:
-            seen = scheduler.look(list(live))
-        except SchedulerError as error:
-            console.print(f"{scheduler.title} does not respond: {escape(str(error))}", highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left")
-    for name in ("job", "nodes", "runs done"):
-        table.add_column(name, justify="right")
-    table.add_column("state", overflow="fold")
-    for job in jobs:
-        order, submitted, end = job.order(), job.submitted, job.end
-        results, _ = _results(folder, [run.id for run in order.runs])
-        done = sum(result.outcome.is_final for result in results.values())
-        if end is not None:
-            state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
-        elif submitted is None:
-            state = "not submitted"
-        else:
-            now = seen.get(submitted.id)
-            state = f"{now.state} ({now.reason})" if now is not None else "unknown to the scheduler"
-        table.add_row(
-            submitted.id if submitted else "", str(order.nodes), f"{done} of {len(order.runs)}", escape(state)
-        )
-    console.print(table)

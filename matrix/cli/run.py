@@ -7,14 +7,25 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from matrix.cli.arguments import Except, MatrixFile, Only, Results, SweepPath, SystemOption
+from matrix.cli.arguments import (
+    RESULTS,
+    Assignments,
+    Except,
+    MatrixFile,
+    Only,
+    Results,
+    SweepPath,
+    SystemOption,
+    find_sweep,
+)
+from matrix.cli.screen import screen
 
 
 def run(
     matrix: MatrixFile,
-    results: Results = Path("results"),
+    assignments: Assignments = None,
+    results: Results = RESULTS,
     system: SystemOption = None,
     only: Only = None,
     excepted: Except = None,
@@ -36,20 +47,28 @@ def run(
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="batch: submit and do not wait")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="batch: confirm the node-hours")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="print the phases of every run too")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print no line for a run that completed")] = False,
 ) -> None:
     """Run a sweep; run it again to resume it."""
     from matrix.cli.backends import RunOptions, backend_of
     from matrix.cli.render import print_summary
     from matrix.cli.traces import print_traces
+    from matrix.errors import InputError
     from matrix.planning.prepare import prepare
+    from matrix.runner.progress import Detail
     from matrix.store.sweep_folder import SweepFolder
 
     def may_cost(hours: float) -> bool:
         return yes or (sys.stdin.isatty() and typer.confirm(f"submit jobs for up to {hours:.2f} node-hours?"))
 
-    prepared, console = prepare(matrix, system, only or [], excepted or [], profile=profile), Console()
+    if verbose and quiet:
+        raise InputError("--verbose and --quiet exclude each other: leave one out")
+    detail = Detail.PHASES if verbose else Detail.FAILURES if quiet else Detail.OUTCOMES
+    prepared = prepare(matrix, system, only or [], excepted or [], assignments or [], profile=profile)
+    console = screen()
     folder = SweepFolder(results / prepared.sweep.name)
-    options = RunOptions(max_runs, retry_failed, accept_changes, detach, may_cost)
+    options = RunOptions(max_runs, retry_failed, accept_changes, detach, may_cost, detail)
     backend = backend_of(prepared, folder, console, options, costs_confirmed=yes)
     if dry_run:
         backend.dry_run()
@@ -71,12 +90,14 @@ def run(
 
 
 def cancel(sweep: SweepPath) -> None:
-    """Cancel the batch jobs of a sweep; finished runs are kept."""
+    """Cancel the batch jobs of a sweep.
+
+    Finished runs are kept.
+    """
     from matrix.batch.submit import cancel as cancel_jobs
     from matrix.store.sweep_folder import SweepFolder
 
-    folder = SweepFolder(sweep)
-    folder.plan()
+    folder = SweepFolder(find_sweep(sweep))
     ids = cancel_jobs(folder)
     typer.echo(f"cancelled: {', '.join(ids)}" if ids else "this sweep has no active jobs")
 
@@ -87,7 +108,7 @@ def job(path: Annotated[Path, typer.Argument(help="results/SWEEP/jobs/N", metava
     from matrix.cli.render import print_summary
     from matrix.store.jobs import JobFolder
 
-    console = Console()
+    console = screen()
     try:
         summary = run_job(path, console)
     except KeyboardInterrupt:

@@ -1,16 +1,19 @@
-"""Read a matrix file: validate its schema, check it across keys and find its models."""
+"""Read a matrix file, alone or with its system file: validate its schema, check it across keys and find its models."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from matrix.config.assignments import Assignment, assign
 from matrix.config.credentials import secrets_in
 from matrix.config.crosscheck import faults
 from matrix.config.models.located import find_models
 from matrix.config.sweep import Data, MatrixFile
-from matrix.config.system import BUILT_IN, built_in_path
+from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
 from matrix.config.validation import refuse, validate
-from matrix.config.yamlfile import read_yaml
+from matrix.config.yamlfile import YamlFile, read_yaml
+from matrix.errors import InputError
 from matrix.host.paths import absolute
 
 
@@ -21,11 +24,43 @@ def load_sweep(path: Path) -> MatrixFile:
         InputError: the file is invalid; one sentence per fault, with file, line, key and what would be valid.
 
     """
-    file = read_yaml(path)
+    return _sweep(read_yaml(path))
+
+
+def load_both(matrix: Path, system: str | None, assignments: Sequence[Assignment]) -> tuple[MatrixFile, SystemFile]:
+    """Read a matrix file and its system file, or `system` (a path, or a built-in system's name) in place of that.
+
+    Raises:
+        InputError: files or assignments are invalid; one sentence per fault, those of both files at once.
+
+    """
+    sweep: MatrixFile | None = None
+    system_file: SystemFile | None = None
+    sentences: list[str] = []
+    file = assign(read_yaml(matrix), [each for each in assignments if not each.of_system])
+    try:
+        sweep = _sweep(file)
+    except InputError as error:
+        sentences.append(str(error))
+    if system is None:
+        path = _named_system(file) if sweep is None else Path(sweep.system)
+    else:
+        path = built_in_path(system) if system in BUILT_IN else Path(system)
+    try:
+        if path is not None:
+            system_file = load_system(path, [each for each in assignments if each.of_system])
+    except InputError as error:
+        sentences.append(str(error))
+    if sweep is None or system_file is None or sentences:
+        raise InputError("\n".join(sentences))
+    return sweep, system_file
+
+
+def _sweep(file: YamlFile) -> MatrixFile:
     refuse(file, secrets_in(file.data))
     sweep = validate(MatrixFile, file)
     refuse(file, faults(sweep))
-    folder = path.absolute().parent
+    folder = file.path.absolute().parent
     found, missing = find_models(sweep, folder)
     refuse(file, missing)
     sweep.located(folder, found, file.text)
@@ -35,6 +70,14 @@ def load_sweep(path: Path) -> MatrixFile:
             "data": Data(path=absolute(folder, sweep.data.path)),
         }
     )
+
+
+def _named_system(file: YamlFile) -> Path | None:
+    """Return the system file that an invalid matrix file names, None if that cannot be told."""
+    named = file.data.get("system", BUILT_IN[0]) if isinstance(file.data, dict) else None
+    if not isinstance(named, str) or not (named in BUILT_IN or named.endswith((".yaml", ".yml"))):
+        return None
+    return _system_path(named, file.path.absolute().parent)
 
 
 def _system_path(system: str, folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, Private
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
+from matrix.config.assignments import Assignment, assign
 from matrix.config.credentials import secrets_in
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.settings.image import ImageSettings
@@ -142,14 +143,14 @@ def built_in_path(name: str) -> Path:
     return Path(__file__).parents[1] / "examples" / f"{name}.yaml"
 
 
-def load_system(path: Path) -> SystemFile:
-    """Read a system file.
+def load_system(path: Path, assignments: Iterable[Assignment] = ()) -> SystemFile:
+    """Read a system file, with keys that are set on the command line.
 
     Raises:
         InputError: the file is invalid; one sentence per fault, with file, line, key and what would be valid.
 
     """
-    file = read_yaml(path)
+    file = assign(read_yaml(path), assignments)
     refuse(file, secrets_in(file.data))
     system = validate(SystemFile, file)
     faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_scheduler_faults(system)]

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -20,6 +20,9 @@ from matrix.errors import InputError
 
 Location = tuple[int | str, ...]
 """Keys and indices from the root of a file to a value."""
+
+COMMAND_LINE = "command line"
+"""The place of a value that is set there."""
 
 LARGEST = 16 * 2**20
 """Bytes of the largest file that is read."""
@@ -114,26 +117,35 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 
 @dataclass(frozen=True)
 class YamlFile:
-    """The content of a file, with the lines of its keys."""
+    """The content of a file, with the lines of its keys.
+
+    Attributes:
+        text: content of the file as it was read.
+        assigned: locations in `data` whose values are from the command line, with the prefix of their keys there.
+
+    """
 
     path: Path
     text: str
     data: object
     root: yaml.Node | None
+    assigned: Mapping[Location, str] = field(default_factory=dict)
 
     def sentence(self, location: Location, message: str) -> str:
         """Return a fault with file, line and key: `demo.yaml:7: axes.nodes[1]: should be greater than 0, not 0`."""
-        key, line = self._find(location)
-        return ": ".join(part for part in (f"{self.path}:{line}", key, message) if part)
+        key, place = self._find(location)
+        return ": ".join(part for part in (place, key, message) if part)
 
-    def _find(self, location: Location) -> tuple[str, int]:
-        """Return the key and line of the deepest part of a location that exists in the file.
+    def _find(self, location: Location) -> tuple[str, str]:
+        """Return the key of the deepest part of a location that exists in the file, and where it is given.
 
         Steps that do not exist are skipped: the index of a scalar in place of a list, and pydantic's names for the
         members of a union.
         """
         data, node, key = self.data, self.root, ""
         line = node.start_mark.line + 1 if node else 1
+        prefix: str | None = None
+        found: Location = ()
         for step in location:
             if isinstance(data, dict) and step in data:
                 data = data[step]
@@ -143,8 +155,10 @@ class YamlFile:
                 key += f"[{step}]"
             else:
                 continue
-            line, node = _descend(node, step, line)
-        return key, line
+            found = (*found, step)
+            prefix = self.assigned.get(found, prefix)
+            line, node = _descend(node, step, line) if prefix is None else (line, None)
+        return (key, f"{self.path}:{line}") if prefix is None else (prefix + key, COMMAND_LINE)
 
 
 def _descend(node: yaml.Node | None, step: int | str, line: int) -> tuple[int, yaml.Node | None]:
@@ -159,7 +173,7 @@ def _descend(node: yaml.Node | None, step: int | str, line: int) -> tuple[int, y
     return line, None
 
 
-def _duplicates(node: yaml.Node, seen: set[int]) -> Iterator[str]:
+def _duplicates(node: yaml.Node, seen: set[int]) -> Iterator[tuple[int, str]]:
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -171,11 +185,18 @@ def _duplicates(node: yaml.Node, seen: set[int]) -> Iterator[str]:
         for key, value in node.value:
             line, name = key.start_mark.line + 1, str(key.value)
             if name in first and key.tag.endswith(":merge"):
-                yield f"{line}: a second '<<' after that on line {first[name]}: write one, as `<<: [*first, *second]`"
+                yield line, f"a second '<<' after that on line {first[name]}: write one, as `<<: [*first, *second]`"
             elif name in first:
-                yield f"{line}: the key {name!r} is already given on line {first[name]}: keep one of them"
+                yield line, f"the key {name!r} is already given on line {first[name]}: keep one of them"
             first.setdefault(name, line)
             yield from _duplicates(value, seen)
+
+
+class _NotYamlError(Exception):
+    """A text is not one YAML document: sentences, each with the line that it is about, None for the whole text."""
+
+    def __init__(self, *sentences: tuple[int | None, str]) -> None:
+        self.sentences = sentences
 
 
 def read_yaml(path: Path) -> YamlFile:
@@ -186,24 +207,44 @@ def read_yaml(path: Path) -> YamlFile:
 
     """
     try:
-        text = _text(path)
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        faults = list(_duplicates(root, set())) if root else []
-        if faults:
-            raise InputError("\n".join(f"{path}:{fault}" for fault in faults))
-        return YamlFile(path, text, loader.construct_document(root) if root else None, root)
+        return parse_yaml(path, _text(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except RecursionError as error:
-        raise InputError(f"{path}: cannot be read: it is nested too deeply") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read: it should be text in UTF-8") from error
+
+
+def parse_yaml(path: Path, text: str) -> YamlFile:
+    """Parse the content of a file. Raises InputError as `read_yaml`."""
+    try:
+        return YamlFile(path, text, *_parsed(text))
+    except _NotYamlError as error:
+        places = ((f"{path}:{line}" if line else f"{path}", sentence) for line, sentence in error.sentences)
+        raise InputError("\n".join(f"{place}: {sentence}" for place, sentence in places)) from error
+
+
+def parse_value(place: str, text: str) -> object:
+    """Parse a value as in a file; in a message of the InputError that it raises, `place` says where it is given."""
+    try:
+        return _parsed(text)[0]
+    except _NotYamlError as error:
+        raise InputError("\n".join(f"{place}: {sentence}" for _, sentence in error.sentences)) from error
+
+
+def _parsed(text: str) -> tuple[object, yaml.Node | None]:
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root and (faults := list(_duplicates(root, set()))):
+            raise _NotYamlError(*faults)
+        return loader.construct_document(root) if root else None, root
+    except RecursionError as error:
+        raise _NotYamlError((None, "cannot be read: it is nested too deeply")) from error
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{path}{line}: cannot be read: {error.problem}") from error
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise _NotYamlError((line, f"cannot be read: {error.problem}")) from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        raise _NotYamlError((None, f"cannot be read: {str(error).splitlines()[0]}")) from error
 
 
 def _text(path: Path) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from bench.contract.run import Run
 from bench.contract.storage.files import SOURCE_FILE
-from matrix.config.load import load_sweep
+from matrix.config.assignments import parse_assignments
+from matrix.config.load import load_both
 from matrix.config.sweep import MatrixFile
-from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
+from matrix.config.system import SystemFile
 from matrix.errors import InputError
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
@@ -21,12 +23,19 @@ from matrix.store.sweep_folder import SweepRecord
 
 @dataclass(frozen=True)
 class PreparedSweep:
-    """Everything a command needs to know about a sweep before it starts."""
+    """Everything a command needs to know about a sweep before it starts.
+
+    Attributes:
+        selected: ids of the runs that the filters keep, in order.
+        assignments: keys that were set on the command line, as `KEY=VALUE`.
+
+    """
 
     sweep: MatrixFile
     system: SystemFile
     planned: PlannedSweep
     selected: list[str]
+    assignments: tuple[str, ...] = ()
 
     @property
     def selected_runs(self) -> list[Run]:
@@ -48,33 +57,37 @@ class PreparedSweep:
             source.read_text(encoding="utf-8") if source.exists() else "",
             self.sweep.found_models,
             self.image.digest if self.image else None,
+            self.assignments,
         )
 
 
 def prepare(
-    matrix: Path, system: str | None, only: list[str], excepted: list[str], *, profile: bool = False
+    matrix: Path,
+    system: str | None,
+    only: list[str],
+    excepted: list[str],
+    assignments: Sequence[str] = (),
+    *,
+    profile: bool = False,
 ) -> PreparedSweep:
     """Read, expand, plan and filter a sweep; with `profile`, select a profile run of each chosen combination instead.
 
     Raises:
-        InputError: a file or filter is invalid, or nothing is left to run.
+        InputError: a file, an assignment or a filter is invalid, or nothing is left to run.
 
     """
-    sweep = load_sweep(matrix)
-    system_path = Path(sweep.system)
-    if system is not None:
-        system_path = built_in_path(system) if system in BUILT_IN else Path(system)
-    system_file = load_system(system_path)
+    sweep, system_file = load_both(matrix, system, parse_assignments(assignments))
     if sweep.regime == "max-batch" and system_file.device == "cpu" and system_file.memory_per_rank is None:
         raise InputError(
-            f"{system_path}: memory_per_rank is missing: regime: max-batch needs the GiB that a rank of a CPU may use"
+            f"system {system_file.name}: memory_per_rank is missing: regime: max-batch needs the GiB that a rank of a "
+            "CPU may use"
         )
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
     selected = select(planned, *filters)
     if profile:
         planned, selected = _profiled(planned, selected)
-    return PreparedSweep(sweep, system_file, planned, selected)
+    return PreparedSweep(sweep, system_file, planned, selected, tuple(assignments))
 
 
 def _profiled(planned: PlannedSweep, selected: list[str]) -> tuple[PlannedSweep, list[str]]:

@@ -10,6 +10,7 @@ from matrix.errors import InputError
 from matrix.host.signals import stop_signals
 from matrix.planning.order import in_allocations
 from matrix.planning.prepare import PreparedSweep
+from matrix.runner.progress import Detail
 from matrix.runner.queued import at_work
 from matrix.runner.runner import Summary
 from matrix.runner.session import Here, run_here, site_of, with_library
@@ -28,6 +29,7 @@ def execute(
     max_runs: int | None,
     retry_failed: bool,
     accept_changes: bool,
+    detail: Detail = Detail.OUTCOMES,
 ) -> Summary:
     """Run the selected runs of a sweep that have no final result yet.
 
@@ -57,7 +59,7 @@ def execute(
             jobs = ", ".join(sorted(set(elsewhere.values())))
             console.print(f"{len(elsewhere)} runs are left to active jobs: {jobs}", highlight=False)
         return run_here(
-            Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console),
+            Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console, detail=detail),
             [run for run in runs if run.id not in elsewhere],
             site,
             to_settle=[run_id for run_id in _known(prepared) if run_id not in elsewhere],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from types import TracebackType
 
 from rich.console import Console
@@ -13,13 +14,31 @@ from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
 from bench.host.display import Display
 
+NEXT_LINE = f"\n{'':<14}"
+"""Between the two lines of an outcome; the second is indented."""
+
+
+class Detail(Enum):
+    """How much is printed about the runs of a sweep, one line each."""
+
+    FAILURES = "failures"
+    OUTCOMES = "outcomes"
+    PHASES = "phases"
+
+
 _STYLES = {Outcome.COMPLETED: "green", Outcome.INTERRUPTED: "yellow"}
 
 
 class SweepDisplay(Display):
-    """Shows the progress of a sweep."""
+    """Shows the progress of a sweep.
 
-    def __init__(self, console: Console, runs: int) -> None:
+    Args:
+        runs: number of runs.
+        detail: which lines are printed for good: outcomes, only those of failures, or also the phases of every run.
+
+    """
+
+    def __init__(self, console: Console, runs: int, detail: Detail = Detail.OUTCOMES) -> None:
         super().__init__(
             console,
             SpinnerColumn(),
@@ -30,22 +49,32 @@ class SweepDisplay(Display):
             total=runs,
         )
         self._kept = 0
+        self._detail = detail
+        self._phase = ""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        if self._kept:
+        if self._kept and self._detail is not Detail.FAILURES:
             self._console.print(f"{self._kept} runs already had a result and were not repeated")
 
     def started(self, run: Run) -> None:
         """Show that a run has started."""
         self._progress.update(self._task, description=f"{run.id} [dim]starting[/]")
+        self._entered(run, "starting")
 
     def beat(self, run: Run, heartbeat: Heartbeat) -> None:
         """Show the phase and step of a run."""
         step = f" {heartbeat.step + 1}/{heartbeat.steps}" if heartbeat.phase == "training" else ""
         self._progress.update(self._task, description=f"{run.id} [dim]{heartbeat.phase}{step}[/]")
+        self._entered(run, heartbeat.phase)
+
+    def _entered(self, run: Run, phase: str) -> None:
+        """Print the phase of a run if it is a new one."""
+        if self._detail is Detail.PHASES and phase != self._phase:
+            self._console.print(f"[dim]{phase:<13}[/] {run.id}", highlight=False, soft_wrap=True)
+        self._phase = phase
 
     def ended(self, result: Result) -> None:
         """Print a permanent line with the outcome of a run."""
@@ -56,12 +85,20 @@ class SweepDisplay(Display):
                 f"{result.measured.window.tokens_per_s:,.0f} tokens/s, "
                 f"validation loss {result.measured.loss.validation:.3f}"
             )
+        if self._detail is not Detail.FAILURES or result.outcome is not Outcome.COMPLETED:
+            self._print_outcome(result, style, found)
+        self._progress.advance(self._task)
+
+    def _print_outcome(self, result: Result, style: str, found: str) -> None:
+        """Print a line, or two on a terminal that is too narrow for one."""
+        name, facts = f"{result.outcome:<13} {result.run}", f"{result.seconds:.1f} s  {found}"
+        is_narrow = self._console.is_terminal and len(f"{name}  {facts}") > self._console.width
         self._console.print(
-            f"[{style}]{result.outcome:<13}[/] {result.run}  [dim]{result.seconds:.1f} s[/]  {escape(found)}",
+            f"[{style}]{result.outcome:<13}[/] {result.run}{NEXT_LINE if is_narrow else '  '}"
+            f"[dim]{result.seconds:.1f} s[/]  {escape(found)}",
             highlight=False,
             soft_wrap=True,
         )
-        self._progress.advance(self._task)
 
     def searched(self, sentence: str) -> None:
         """Print news of the search for a batch size."""

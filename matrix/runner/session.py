@@ -24,7 +24,7 @@ from matrix.launchers.torchrun import TorchrunLauncher
 from matrix.launchers.warm import WarmLauncher
 from matrix.launchers.xffl_exec import XfflLauncher
 from matrix.launchers.xffl_site import Site, check_paths, find_site
-from matrix.runner.progress import SweepDisplay
+from matrix.runner.progress import Detail, SweepDisplay
 from matrix.runner.runner import Summary, SweepRunner, always
 from matrix.schedulers.base import HeldAllocation
 from matrix.schedulers.dispatch import scheduler_of
@@ -44,6 +44,7 @@ class Here:
         claim: claim on the sweep, or on one of its jobs.
         owners: prefix of the owners of this claim's processes.
         held: allocation of this process, None without one.
+        detail: what is printed about runs.
         dead: owners of earlier jobs; the scheduler may not have ended their processes started over ssh.
 
     """
@@ -57,6 +58,7 @@ class Here:
     held: HeldAllocation | None
     console: Console
     dead: tuple[str, ...] = ()
+    detail: Detail = Detail.OUTCOMES
 
     @property
     def owner(self) -> str:
@@ -170,7 +172,7 @@ def run_here(
     launchers = _launchers(here, site, runs)
     launcher = ChosenLauncher(launchers)
     try:
-        with SweepDisplay(here.console, len(runs)) as display:
+        with SweepDisplay(here.console, len(runs), here.detail) as display:
             for result in settle(here.folder, to_settle, death, claim=here.claim):
                 display.ended(result)
             runner = SweepRunner(

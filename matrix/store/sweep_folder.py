@@ -8,7 +8,9 @@ are runs that show whether a batch size fits, and searches/<name>/ (which proces
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -25,6 +27,7 @@ from bench.contract.storage.files import RunFolder, write_document
 from bench.host.software import provenance
 from bench.host.software.code_state import UNKNOWN, CodeState, code_state
 from matrix.errors import InputError
+from matrix.store.key_changes import Files, key_changes
 
 SHOWN = 5
 """Largest number of changed models and weight files listed in a message."""
@@ -39,6 +42,7 @@ class SweepRecord(Document):
     created: str = Field(description="ISO 8601, UTC")
     matrix: str = Field(description="content of the matrix file")
     system: str = Field(description="content of the system file")
+    assignments: list[str] = Field(default_factory=list, description="keys set on the command line, as KEY=VALUE")
     data: str = Field(description="content of the data set's source file, empty without one")
     models: dict[str, str] = Field(
         default_factory=dict,
@@ -53,7 +57,14 @@ class SweepRecord(Document):
 
     @classmethod
     def now(
-        cls, sweep: str, matrix: str, system: str, data: str, models: dict[str, str], image: str | None
+        cls,
+        sweep: str,
+        matrix: str,
+        system: str,
+        data: str,
+        models: dict[str, str],
+        image: str | None,
+        assignments: Sequence[str] = (),
     ) -> SweepRecord:
         """Return the record of a sweep that starts now."""
         return cls(
@@ -65,6 +76,7 @@ class SweepRecord(Document):
             data=data,
             models=models,
             image=image,
+            assignments=list(assignments),
             **_software(),
         )
 
@@ -73,9 +85,9 @@ class SweepRecord(Document):
         return self.model_copy(update={"image": image, **_software()})
 
     def changes(self, other: SweepRecord) -> list[str]:
-        """Return the differences of `other` from this record: files by name, software by old and new version."""
-        files = {"matrix": "the matrix file", "system": "the system file", "data": "the data set"}
-        lines = [said for name, said in files.items() if getattr(self, name) != getattr(other, name)]
+        """Return the differences of `other` from this record: keys and software with their old and new values."""
+        lines = key_changes(self.files, other.files)
+        lines += ["the data set"] if self.data != other.data else []
         models = self.models.keys() | other.models.keys()
         changed = sorted(name for name in models if self.models.get(name) != other.models.get(name))
         if changed:
@@ -96,6 +108,11 @@ class SweepRecord(Document):
             if old != new:
                 lines.append(f"{package}: {old} -> {new}")
         return lines
+
+    @property
+    def files(self) -> Files:
+        """The matrix and the system file, and what was set on the command line."""
+        return Files(self.matrix, self.system, tuple(self.assignments))
 
     @property
     def code(self) -> CodeState:
@@ -200,8 +217,9 @@ class SweepFolder:
         if frozen is None or changes:
             if frozen:
                 record = record.model_copy(update={"uuid": frozen.uuid, "created": frozen.created})
-            write_whole(self.path / "matrix.yaml", record.matrix)
-            write_whole(self.path / "system.yaml", record.system)
+            set_there = f"# set on the command line: {json.dumps(record.assignments)}\n" if record.assignments else ""
+            write_whole(self.path / "matrix.yaml", set_there + record.matrix)
+            write_whole(self.path / "system.yaml", set_there + record.system)
             write_document(self.plan_file, plan)
             write_document(self.record_file, record)  # last: its presence means the sweep is complete
             return record

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from bench.contract.storage.files import write_document
-from matrix.cli.render import MOST_ROWS, print_plan, print_status
+from matrix.cli.render import MOST_ROWS, print_plan
+from matrix.cli.status import look, print_status
 from matrix.config.system import SystemFile
 from matrix.planning.plan import make_plan
 from matrix.planning.prepare import PreparedSweep
@@ -52,6 +53,6 @@ def test_status_looks_for_no_result_of_a_run_without_a_folder(
     asked: list[str] = []
     monkeypatch.setattr(SweepFolder, "result", lambda _, run_id: asked.append(run_id))
     screen = StringIO()
-    print_status(folder, Console(file=screen, width=200))
+    print_status(look(folder), Console(file=screen, width=200))
     assert asked == [begun]
     assert "not run      4   no result yet" in screen.getvalue()

@@ -204,7 +204,7 @@ def test_a_sweep_does_not_go_on_with_another_matrix(small_sweep: SmallSweep) -> 
     small_sweep.run("--max-runs", "0")
     small_sweep.write(["fsdp"], steps=7)
     said = small_sweep.run(expect=2)
-    assert "the matrix file" in said
+    assert "training.steps: 6 -> 7" in said
     assert "--accept-changes" in said
 
 

@@ -131,12 +131,13 @@ class Run(Document):
         if self.window_steps < self.block:
             raise ValueError(
                 f"training.steps {self.training.steps} minus warmup_steps {self.training.warmup_steps} "
-                f"is less than one block of {self.block} steps"
+                f"is less than one block of {self.block} steps: use {_whole(self.training.warmup_steps, self.block)} "
+                "steps or more"
             )
         if self.training.steps % self.block:
             raise ValueError(
-                f"training.steps {self.training.steps} is not a multiple of the block of {self.block} steps: "
-                "the window would not contain each strategy's share of averagings"
+                f"training.steps {self.training.steps} is not a multiple of the block of {self.block} steps, so the "
+                f"window would not contain each strategy's share of averagings: use {self._near_steps}"
             )
         if self.training.validate_every % self.block:
             raise ValueError(
@@ -144,6 +145,13 @@ class Run(Document):
                 f"{self.block} steps: federated groups have one model only after an averaging"
             )
         return self
+
+    @property
+    def _near_steps(self) -> str:
+        """The nearest numbers of steps that are whole blocks and leave a window."""
+        above = self.training.steps // self.block * self.block + self.block
+        below = above - self.block
+        return f"{below} or {above}" if below - self.training.warmup_steps >= self.block else f"{above}"
 
     @property
     def world(self) -> int:
@@ -226,3 +234,8 @@ class Run(Document):
             del executed["memory_share"]
         del executed["search" if self.search is None else "batch_size"]
         return hashlib.sha256(json.dumps(executed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _whole(warm_up: int, block: int) -> int:
+    """Return the fewest steps that are whole blocks and have one after the warm-up."""
+    return -(-(warm_up + block) // block) * block

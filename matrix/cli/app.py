@@ -23,6 +23,7 @@ from matrix.cli.arguments import (
 )
 from matrix.cli.data import app as data_app
 from matrix.cli.image import app as image_app
+from matrix.cli.init import init
 from matrix.cli.plan import plan
 from matrix.cli.run import cancel, job, run
 from matrix.cli.screen import screen
@@ -71,6 +72,7 @@ def options(
     """Handle the options before the command."""
 
 
+app.command()(init)
 app.command()(plan)
 app.command()(run)
 app.command()(cancel)

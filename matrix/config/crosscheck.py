@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -239,8 +240,9 @@ def _paths(sweep: MatrixFile) -> Iterator[Fault]:
             paths.append(((*location, "path"), value.path))
     paths += [(location, str(path)) for location, path in _everywhere(sweep, "start_from")]
     for location, path in paths:
-        if "$" in os.path.expandvars(path):
-            yield location, f"uses an environment variable that is not set: {path}"
+        if "$" in (expanded := os.path.expandvars(path)):
+            unset = ", ".join(re.findall(r"\$(?:\w+|\{[^}]*\})", expanded)) or "$"
+            yield location, f"uses {unset}, which is not set in the environment: {path}"
         try:
             Path(path).expanduser()
         except RuntimeError:

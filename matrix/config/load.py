@@ -51,6 +51,10 @@ def load_both(matrix: Path, system: str | None, assignments: Sequence[Assignment
             system_file = load_system(path, [each for each in assignments if each.of_system])
     except InputError as error:
         sentences.append(str(error))
+    if sweep and system_file and _lacks_limit(sweep, system_file):
+        sentences.append(
+            f"{path}: memory_per_rank is missing: regime: max-batch needs the GiB that a rank of a CPU may use"
+        )
     if sweep is None or system_file is None or sentences:
         raise InputError("\n".join(sentences))
     return sweep, system_file
@@ -70,6 +74,10 @@ def _sweep(file: YamlFile) -> MatrixFile:
             "data": Data(path=absolute(folder, sweep.data.path)),
         }
     )
+
+
+def _lacks_limit(sweep: MatrixFile, system: SystemFile) -> bool:
+    return sweep.regime == "max-batch" and system.device == "cpu" and system.memory_per_rank is None
 
 
 def _named_system(file: YamlFile) -> Path | None:

@@ -9,13 +9,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from matrix.config.yamlfile import Location, WrittenFloat, WrittenInt, YamlFile
-from matrix.errors import InputError, as_text, suggestion
+from matrix.errors import InputError, as_text, closest, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
 Fault = tuple[Location, str]
 """The location of a fault, and a message that says what would be valid."""
 
 Schema = dict[str, Any]
+
+_BLOCKS = ("training", "axes", "limits", "slurm", "xffl")
+"""Blocks whose keys are often given outside of them, in the order in which they are searched."""
 
 
 def validate(model: type[Model], file: YamlFile) -> Model:
@@ -48,7 +51,7 @@ def refuse(file: YamlFile, faults: Iterable[Fault]) -> None:
 def _message(error: ErrorDetails, schema: Schema) -> str:
     kind, location, shown = error["type"], error["loc"], _shown(error["input"])
     if kind == "extra_forbidden":
-        return f"is not a known key{suggestion(location[-1], _keys_at(schema, location[:-1]))}"
+        return f"is not a known key{_meant(schema, location)}"
     if kind == "value_error":
         return error["msg"].removeprefix("Value error, ")
     own = {
@@ -63,6 +66,16 @@ def _message(error: ErrorDetails, schema: Schema) -> str:
     }
     general = error["msg"].replace("Input should be", "should be").replace("a valid ", "a ")
     return own.get(kind, f"{general}, not {shown}")
+
+
+def _meant(schema: Schema, location: Location) -> str:
+    """Return the suggestion for an unknown key: one of its neighbours, else a key of this name in another block."""
+    key, neighbours = location[-1], _keys_at(schema, location[:-1])
+    if closest(key, neighbours) is None:
+        for block in filter(schema.get("properties", {}).__contains__, _BLOCKS):
+            if block != location[0] and (meant := closest(key, _keys_at(schema, (block,)))) is not None:
+                return f" (did you mean '{block}.{meant}'?)"
+    return suggestion(key, neighbours)
 
 
 def _shown(value: object) -> str:

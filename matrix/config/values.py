@@ -22,7 +22,9 @@ from bench.contract.layout import USED_SETTINGS, StrategyName, StrategySettings
 from bench.contract.shapes import STOCK, Architecture, Shape
 from matrix.errors import as_text
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,59}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,59}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that is valid as part of a file name."""
 
 T = TypeVar("T")

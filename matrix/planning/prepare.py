@@ -13,7 +13,6 @@ from matrix.config.assignments import parse_assignments
 from matrix.config.load import load_both
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
-from matrix.errors import InputError
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
 from matrix.planning.plan import PlannedSweep, make_plan
@@ -77,11 +76,6 @@ def prepare(
 
     """
     sweep, system_file = load_both(matrix, system, parse_assignments(assignments))
-    if sweep.regime == "max-batch" and system_file.device == "cpu" and system_file.memory_per_rank is None:
-        raise InputError(
-            f"system {system_file.name}: memory_per_rank is missing: regime: max-batch needs the GiB that a rank of a "
-            "CPU may use"
-        )
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
     selected = select(planned, *filters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,7 @@ import pytest
 from matrix.config.system import load_system
 from matrix.errors import InputError
 from matrix.planning.prepare import PreparedSweep, prepare
-from tests.support.planning import LoadText
+from tests.support.planning import LoadText, PlanText
 
 T = TypeVar("T")
 
@@ -34,6 +35,9 @@ def faults(call: Callable[[T], object], argument: T) -> list[str]:
         ("llama-tiny", "llama-tyni", "sweep.yaml:3: axes.model: 'llama-tyni' is not a known model "
          "(did you mean 'llama-tiny'?)"),
         ("[fsdp]", "[fspd]", "sweep.yaml:4: axes.strategy[0]: 'fspd' is not a known strategy (did you mean 'fsdp'?)"),
+        ("[fsdp]", "[FSDP]", "sweep.yaml:4: axes.strategy[0]: 'FSDP' is not a known strategy (did you mean 'fsdp'?)"),
+        ("[fsdp]", "[DiLoCo]",
+         "sweep.yaml:4: axes.strategy[0]: 'DiLoCo' is not a known strategy (did you mean 'federated'?)"),
         ("[fsdp]", "[fsdp, hsdp]", "sweep.yaml:4: axes.strategy[1]: hsdp needs the setting 'shard': "
          "give it under strategies.hsdp"),
         ("[fsdp]", "[{name: f, federated: {groups: 2, evry: 4}}]",
@@ -96,6 +100,14 @@ def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wro
          "8: system: uses an unknown home folder: ~nobody-at-all/a.yaml"),
         ("system: locale", "8: system: 'locale' is neither the path of a .yaml file nor a built-in system "
          "(did you mean 'local'?)"),
+        ("system: ${NO_WORK}/a.yaml",
+         "8: system: uses ${NO_WORK}, which is not set in the environment: ${NO_WORK}/a.yaml"),
+        ("training: {lr: 1e-3}", "8: training.lr: is not a known key (did you mean 'learning_rate'?)"),
+        ("training: {learning-rate: 1e-3}",
+         "8: training.learning-rate: is not a known key (did you mean 'learning_rate'?)"),
+        ("lr: 1e-3", "8: lr: is not a known key (did you mean 'training.learning_rate'?)"),
+        ("batchsize: 3", "8: batchsize: is not a known key (did you mean 'axes.batch_size'?)"),
+        ("Repeats: 3", "8: Repeats: is not a known key (did you mean 'repeats'?)"),
         ("repaets: 3", "8: repaets: is not a known key (did you mean 'repeats'?)"),
         ("name: again", "8: the key 'name' is already given on line 1: keep one of them"),
         ("training: {learning_rate: .inf}", "8: cannot be read: .inf should be a finite number"),
@@ -133,6 +145,22 @@ def test_a_cpu_has_no_largest_batch_without_a_limit_of_its_memory(tmp_path: Path
     assert {run.system.memory_per_rank for run in runs} == {1.5}
     (tmp_path / "system.yaml").write_text(system.replace("cpu", "cuda"), encoding="utf-8")
     assert prepared(tmp_path / "sweep.yaml").selected_runs, "a GPU has its own"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "remedy"),
+    [
+        ("steps: 24, warmup_steps: 8", "use 20 or 25"),
+        ("steps: 14, warmup_steps: 8", "use 15"),
+        ("steps: 16, warmup_steps: 12", "use 20 steps or more"),
+    ],
+)
+def test_a_number_of_steps_is_proposed(plan: PlanText, small: str, lengths: str, remedy: str) -> None:
+    text = small.replace("[fsdp]", "[fsdp, {name: f, federated: {groups: 2, every: 5}}]")
+    with pytest.raises(InputError, match=f"{remedy}(;|$)"):
+        plan(f"{text}training: {{{lengths}}}\n")
+    (proposed, *_) = re.findall(r"\d+", remedy)
+    assert plan(f"{text}training: {{{lengths.replace(lengths[7:9], proposed, 1)}}}\n").runs
 
 
 def test_an_axis_is_set_nowhere_else(load: LoadText, small: str) -> None:

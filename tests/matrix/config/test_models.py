@@ -241,7 +241,8 @@ def test_a_model_that_only_an_include_has_is_found(plan: PlanText, small: str, m
          "axes.model[0].path: {models}/none does not exist: give a folder with a config.json, or such a file"),
         ("{name: m, path: models}",
          "axes.model[0].path: {models}/config.json does not exist: give a folder with a config.json, or such a file"),
-        ("{name: m, path: $NOT_SET/m}", "axes.model[0].path: uses an environment variable that is not set: $NOT_SET/m"),
+        ("{name: m, path: $NOT_SET/m}",
+         "axes.model[0].path: uses $NOT_SET, which is not set in the environment: $NOT_SET/m"),
         ("{name: m, path: models/bare, weights: true}",
          "axes.model[0].path: {models}/bare: contains neither model.safetensors nor model.safetensors.index.json: "
          "weights should be safetensors"),

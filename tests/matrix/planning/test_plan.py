@@ -31,7 +31,7 @@ def reasons(planned: PlannedSweep) -> set[str]:
         ("[2, 4]", "2\n  sequence_length: [128, 4097]",
          "sequence_length 4097 is more than the model's 4096 positions"),
         ("[2, 4]", "2\n  steps: [24, 10]\nblock: 4",
-         "training.steps 10 minus warmup_steps 8 is less than one block of 4 steps"),
+         "training.steps 10 minus warmup_steps 8 is less than one block of 4 steps: use 12 steps or more"),
         ("[fsdp]", "[fsdp, {name: f, federated: {groups: 8, every: 4}}]",
          "4 ranks do not divide into 8 equal groups (unequal groups are not supported)"),
         ("[fsdp]", "[fsdp, {name: h, hsdp: {shard: 3}}]", None),

@@ -73,8 +73,9 @@ def test_paths_are_relative_to_the_matrix_file_wherever_they_stand(
 def test_a_variable_that_is_not_set_is_named(load: LoadText, small: str, more: str, place: str) -> None:
     with pytest.raises(InputError) as caught:
         load(small + more + "\n")
-    assert f"sweep.yaml:{place}: uses an environment variable that is not set: $NOT_SET_AT_ALL/checkpoint" in str(
-        caught.value
+    assert (
+        f"sweep.yaml:{place}: uses $NOT_SET_AT_ALL, which is not set in the environment: $NOT_SET_AT_ALL/checkpoint"
+        in str(caught.value)
     )
 
 

@@ -17,7 +17,7 @@ from bench.measure.window import Trained
 class PartsClock(StepClock):
     """A clock that also keeps when each part of a step begins.
 
-    A part lasts until the next one begins, and a step's last part until the next step begins, so that the parts of a
+    A part lasts until the next one begins, and the rest of a step until the next step begins, so that the parts of a
     rank's steps cover all of its time. On a GPU that is the time of the current stream: work of the host or of other
     streams counts where this stream waits for it.
     """
@@ -37,6 +37,11 @@ class PartsClock(StepClock):
         """Record the begin of a step."""
         super().begin()
         self._from(self._begins[-1], Part.REST)
+
+    def end(self) -> None:
+        """Record the end of the step."""
+        super().end()
+        self._from(self._ends[-1], Part.REST)
 
     def aggregation(self, aggregate: Callable[[], None]) -> None:
         """Run the federated averaging of the current step and time it separately."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, PrivateAttr
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, PrivateAttr, WithJsonSchema
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
@@ -76,7 +76,9 @@ class SystemFile(Document):
         description="cores pins each rank to its share of the node's CPU cores; none leaves placement to the operating "
         "system",
     )
-    environment: dict[str, Annotated[str, BeforeValidator(_number_as_text)]] = Field(
+    environment: dict[
+        str, Annotated[str, BeforeValidator(_number_as_text), WithJsonSchema({"type": ["string", "number"]})]
+    ] = Field(
         default_factory=dict,
         description="environment variables for every rank; those that the launcher sets, and secrets, are refused",
     )

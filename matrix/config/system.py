@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, PrivateAttr
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, PrivateAttr, WithJsonSchema
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
@@ -81,7 +81,9 @@ class SystemFile(Document):
         description="GiB that a rank may use: on a CPU of heap and anonymous mappings (RLIMIT_DATA), unlimited if "
         "not given; on a GPU of what PyTorch's allocator reserves, if less than the device has",
     )
-    environment: dict[str, Annotated[str, BeforeValidator(_number_as_text)]] = Field(
+    environment: dict[
+        str, Annotated[str, BeforeValidator(_number_as_text), WithJsonSchema({"type": ["string", "number"]})]
+    ] = Field(
         default_factory=dict,
         description="environment variables for every rank; those that the launcher sets, and secrets, are refused",
     )

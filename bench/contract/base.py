@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["fp32", "bf16", "bf16-mixed"]
 DType = Literal["fp32", "bf16"]
@@ -16,6 +16,10 @@ Purpose = Literal["measure", "breakdown", "profile"]
 """What a run is for: the figures of the tables, the parts of a step, or a trace by torch's profiler. Only the first is
 timed."""
 AxisValue = bool | int | float | str
+
+NonNegativeInt = Annotated[int, Field(ge=0, lt=2**63)]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**63)]
+"""Integers that fit into a column of 64 bits: Python's own have no end, so a damaged file can hold any."""
 
 
 class Document(BaseModel):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from bench.contract.base import Document
+from bench.contract.base import Document, NonNegativeInt, PositiveInt
 from bench.contract.breakdown import Breakdown
 from bench.contract.outcomes import Caution
 

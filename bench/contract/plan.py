@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
-from bench.contract.base import AxisValue, Document, Regime
+from bench.contract.base import AxisValue, Document, PositiveInt, Regime
 from bench.contract.layout import Layout, StrategyName
 from bench.contract.training import SETTINGS
 

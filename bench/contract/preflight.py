@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
-from bench.contract.base import Document, DType
+from bench.contract.base import Document, DType, NonNegativeInt, PositiveInt
 
 
 class DeviceSpeed(Document):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
-from bench.contract.base import Document
+from bench.contract.base import Document, NonNegativeInt, PositiveInt
 from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution, Outcome
 

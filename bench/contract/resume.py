@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, ValidationError
 
-from bench.contract.base import Document, DType
+from bench.contract.base import Document, DType, NonNegativeInt, PositiveInt
 from bench.contract.layout import Layout
 from bench.contract.run import Run
 from bench.contract.shapes import Shape

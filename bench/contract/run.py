@@ -6,9 +6,19 @@ import hashlib
 import json
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from bench.contract.base import Affinity, AxisValue, Document, EngineName, LauncherName, Purpose, Regime
+from bench.contract.base import (
+    Affinity,
+    AxisValue,
+    Document,
+    EngineName,
+    LauncherName,
+    NonNegativeInt,
+    PositiveInt,
+    Purpose,
+    Regime,
+)
 from bench.contract.layout import Layout, canonical_name
 from bench.contract.shapes import Shape
 from bench.contract.training import Training

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bench.contract.layout import Layout
@@ -61,12 +60,12 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
             continue
         settings = [", ".join(f"{axis} {as_text(value)}" for axis, value in plan.settings(cell.labels).items())]
         named = [as_text(cell.labels[axis]) for axis in varying] + settings * has_settings
-        table.add_row(*map(escape, named), _numbers(cell.layout), escape(said))
+        table.add_row(*named, _numbers(cell.layout), said)
     console.print(table)
     if len(shown) > MOST_ROWS:
         console.print(f"{len(shown) - MOST_ROWS:,} more combinations: show them with --only AXIS=VALUE")
     for reason, number in reasons.items():
-        console.print(escape(f"[{number}] {reason}"), highlight=False)
+        console.print(f"[{number}] {reason}", highlight=False)
     everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if len(values) == 1]
     if everywhere:
         console.print(f"everywhere: {', '.join(everywhere)}", highlight=False)
@@ -76,7 +75,7 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
             highlight=False,
         )
     for line in crossing(prepared.planned.runs[run] for run in plan.order if run in chosen):
-        console.print(escape(line), highlight=False)
+        console.print(line, highlight=False)
     counts = Counter(
         "refused" if refused.keys() & cell.runs and cell.status == "run" else cell.status for cell in shown
     )

@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import Field
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bench.contract.base import Document
@@ -133,9 +132,9 @@ def print_status(status: StatusDocument, console: Console) -> None:
         table.add_row("not run", str(status.not_run), "no result yet")
     console.print(table)
     for run in status.unfinished:
-        console.print(f"{run.outcome}: {run.run}: {escape(run.reason)}", highlight=False)
+        console.print(f"{run.outcome}: {run.run}: {run.reason}", highlight=False)
     for run_id, sentence in status.newer.items():
-        console.print(f"newer version: {run_id}: {escape(sentence)}", highlight=False, soft_wrap=True)
+        console.print(f"newer version: {run_id}: {sentence}", highlight=False, soft_wrap=True)
     if status.jobs:
         _print_jobs(status, console)
     if status.runner is None:
@@ -149,13 +148,13 @@ def print_status(status: StatusDocument, console: Console) -> None:
 
 def _print_jobs(status: StatusDocument, console: Console) -> None:
     if status.no_answer:
-        console.print(escape(status.no_answer), highlight=False)
+        console.print(status.no_answer, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left", pad_edge=False)
     for name in ("job", "nodes", "runs done"):
         table.add_column(name, justify="right")
     table.add_column("state", overflow="fold")
     for job in status.jobs:
-        table.add_row(job.job or "", str(job.nodes), f"{job.done} of {job.runs}", escape(job.state))
+        table.add_row(job.job or "", str(job.nodes), f"{job.done} of {job.runs}", job.state)
     console.print(table)
 
 

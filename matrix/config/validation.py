@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -72,9 +73,11 @@ def _meant(schema: Schema, location: Location) -> str:
     """Return the suggestion for an unknown key: one of its neighbours, else a key of this name in another block."""
     key, neighbours = location[-1], _keys_at(schema, location[:-1])
     if closest(key, neighbours) is None:
-        for block in filter(schema.get("properties", {}).__contains__, _BLOCKS):
-            if block != location[0] and (meant := closest(key, _keys_at(schema, (block,)))) is not None:
-                return f" (did you mean '{block}.{meant}'?)"
+        blocks = [block for block in _BLOCKS if block in schema.get("properties", {}) and block != location[0]]
+        found = [(block, meant) for block in blocks if (meant := closest(key, _keys_at(schema, (block,)))) is not None]
+        if found:
+            block, meant = max(found, key=lambda each: SequenceMatcher(None, each[1], as_text(key)).ratio())
+            return f" (did you mean '{block}.{meant}'?)"
     return suggestion(key, neighbours)
 
 

@@ -6,8 +6,8 @@ from enum import Enum
 from types import TracebackType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Heartbeat, Result
@@ -42,7 +42,7 @@ class SweepDisplay(Display):
         super().__init__(
             console,
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -61,19 +61,19 @@ class SweepDisplay(Display):
 
     def started(self, run: Run) -> None:
         """Show that a run has started."""
-        self._progress.update(self._task, description=f"{run.id} [dim]starting[/]")
+        self._progress.update(self._task, description=f"{run.id} starting")
         self._entered(run, "starting")
 
     def beat(self, run: Run, heartbeat: Heartbeat) -> None:
         """Show the phase and step of a run."""
         step = f" {heartbeat.step + 1}/{heartbeat.steps}" if heartbeat.phase == "training" else ""
-        self._progress.update(self._task, description=f"{run.id} [dim]{heartbeat.phase}{step}[/]")
+        self._progress.update(self._task, description=f"{run.id} {heartbeat.phase}{step}")
         self._entered(run, heartbeat.phase)
 
     def _entered(self, run: Run, phase: str) -> None:
         """Print the phase of a run if it is a new one."""
         if self._detail is Detail.PHASES and phase != self._phase:
-            self._console.print(f"[dim]{phase:<13}[/] {run.id}", highlight=False, soft_wrap=True)
+            self._say((f"{phase:<13}", "dim"), f" {run.id}")
         self._phase = phase
 
     def ended(self, result: Result) -> None:
@@ -93,16 +93,18 @@ class SweepDisplay(Display):
         """Print a line, or two on a terminal that is too narrow for one."""
         name, facts = f"{result.outcome:<13} {result.run}", f"{result.seconds:.1f} s  {found}"
         is_narrow = self._console.is_terminal and len(f"{name}  {facts}") > self._console.width
-        self._console.print(
-            f"[{style}]{result.outcome:<13}[/] {result.run}{NEXT_LINE if is_narrow else '  '}"
-            f"[dim]{result.seconds:.1f} s[/]  {escape(found)}",
-            highlight=False,
-            soft_wrap=True,
+        gap = NEXT_LINE if is_narrow else "  "
+        self._say(
+            (f"{result.outcome:<13}", style), f" {result.run}{gap}", (f"{result.seconds:.1f} s", "dim"), f"  {found}"
         )
+
+    def _say(self, *parts: str | tuple[str, str]) -> None:
+        """Print a permanent line of texts, some with a style."""
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
 
     def searched(self, sentence: str) -> None:
         """Print news of the search for a batch size."""
-        self._console.print(f"[dim]{escape(sentence)}[/]", highlight=False, soft_wrap=True)
+        self._say((sentence, "dim"))
 
     def kept(self, result: Result) -> None:
         """Count a run that already has a result."""

@@ -94,7 +94,12 @@ def test_a_contradiction_is_named_and_its_run_left_out(real: Path, file: str, at
 
 
 @pytest.mark.parametrize(
-    ("at", "to"), [("measured.utilisation.matmul_fraction", -1), ("measured.window.block_tokens_per_s", [0.0, 1.0])]
+    ("at", "to"),
+    [
+        ("measured.utilisation.matmul_fraction", -1),
+        ("measured.window.block_tokens_per_s", [0.0, 1.0]),
+        ("measured.memory.peak", 10**400),
+    ],
 )
 def test_a_rate_that_has_no_logarithm_is_damage(real: Path, at: str, to: Any) -> None:
     """Random damage to a result once ended the report with an error of mathematics."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import mmap
-import os
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench.contract.storage.files import AttemptFolder
-from bench.host.memory import GIB, MemoryMeter, is_full, limit_memory
+from bench.host.memory import MemoryMeter
 from bench.measure.machine import MachineMeter
 from bench.measure.progress import Progress
 from bench.training import Watched, is_out_of_memory
@@ -84,47 +85,40 @@ def test_a_new_meter_begins_anew() -> None:
     del held
 
 
-def limited(room: int, work: Callable[[], bool]) -> bool:
-    """What is returned by work in a process of its own that may take `room` bytes more than it has."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status_text = Path("/proc/self/status").read_text(encoding="utf-8")
-            used = int(status_text.partition("RssAnon:")[2].split()[0]) * 1024
-            limit_memory(CPU, (used + room) / 0.5 / GIB, 0.5)
-            status = 0 if work() else 2
-        finally:
-            os._exit(status)
-    _, ended = os.waitpid(child, 0)
-    assert os.WEXITSTATUS(ended) in (0, 2)
-    return os.WEXITSTATUS(ended) == 0
+LIMITED = """
+import json, mmap, sys, torch
+from pathlib import Path
+from bench.host.memory import GIB, is_full, limit_memory
 
-
-def is_refused(size: int) -> bool:
+def refused(size):
     try:
-        torch.ones(size // 4)
+        kept.append(torch.ones(size // 4))
     except RuntimeError as error:
-        return is_out_of_memory(error)
-    return False
+        return str(error)
+    return ""
+
+room, margin = map(int, sys.argv[1:])
+kept, found = [], {"full without a limit": is_full()}
+mapped = mmap.mmap(-1, GIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # never touched, so it does not count
+used = int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0]) * 1024
+limit_memory(torch.device("cpu"), (used + room) / 0.5 / GIB, 0.5)
+found["full at first"] = is_full()
+found["less"] = refused(room - margin)
+kept.clear()
+found["more"] = refused(room + margin)
+while not refused(2**20):
+    pass
+found["full at last"] = is_full()
+print(json.dumps(found))
+"""
+"""By a process of its own: the limit stays, and a fork of this one, whose threads it lacks, would wait for them."""
 
 
 def test_an_allocation_beyond_the_limit_is_out_of_memory() -> None:
-    """What a library has mapped and never touched does not count."""
-    mapped = mmap.mmap(-1, GIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    assert limited(SIZE, lambda: is_refused(SIZE + 64 * MIB))
-    assert not limited(SIZE, lambda: is_refused(SIZE - 64 * MIB))
-    mapped.close()
-
-
-def is_full_once_refused() -> bool:
-    kept = []
-    while not is_refused(MIB):
-        kept.append(torch.ones(MIB // 4))
-    return is_full()
-
-
-def test_a_process_without_room_for_a_thread_is_full() -> None:
-    assert limited(SIZE, is_full_once_refused)
-    assert not limited(SIZE, is_full)
-    assert not is_full(), "nothing is full without a limit"
+    command = [sys.executable, "-c", LIMITED, str(SIZE), str(64 * MIB)]
+    found = json.loads(subprocess.check_output(command, text=True))
+    assert not found["less"]
+    assert is_out_of_memory(RuntimeError(found["more"]))
+    assert not found["full without a limit"]
+    assert not found["full at first"]
+    assert found["full at last"]

@@ -24,7 +24,7 @@ def planted(sweep: SmallSweep) -> None:
     sweep.matrix.write_text(yaml.safe_dump(matrix), encoding="utf-8")
 
 
-@pytest.mark.alone
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_what_was_made_slower_and_what_was_spoilt_are_found(tmp_path: Path, data: Path) -> None:
     sweep = SmallSweep(tmp_path, data, ranks_per_node=1)

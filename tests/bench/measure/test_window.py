@@ -26,7 +26,8 @@ def by_hand(run: Run, durations: np.ndarray, aggregation: float = 0.0) -> Steps:
     ends = durations.cumsum(axis=1)
     zero = ends[:, run.first_window_step - 1].max()
     averaging = np.zeros_like(durations)
-    averaging[:, run.every - 1 :: run.every] = aggregation
+    if run.every:
+        averaging[:, run.every - 1 :: run.every] = aggregation
     return Steps(
         begins=ends - durations - zero,
         ends=ends - zero,

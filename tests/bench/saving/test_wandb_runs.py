@@ -201,7 +201,7 @@ def test_the_summary_is_what_was_measured(tracked: Tracked, wandb_run: Run, trai
     summary = {key: value for key, value in tracked.summary.items() if not key.startswith(("train/", "_"))}
     measured = Measured.model_validate_json(trained.measured.read_text())
     written = json.loads(trained.measured.read_text())
-    del written["provenance"]
+    del written["provenance"], written["validations"]  # the configuration, and metrics of their steps
     assert summary == {
         **written,
         "run": wandb_run.id,

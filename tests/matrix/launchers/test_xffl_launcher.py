@@ -160,11 +160,11 @@ def processes_of(sweep: SmallSweep, run_id: str) -> set[int]:
 @pytest.mark.soak
 def test_a_run_that_hangs_over_ssh(tmp_path: Path, data: Path, over_ssh: Place) -> None:
     sweep = small(tmp_path / "over", data, over_ssh)
-    sweep.write(["fsdp"], limits={"hang_seconds": 40.0}, **LONG)
+    sweep.write(["fsdp"], limits={"hang_seconds": 100.0}, **LONG)
     runner = sweep.begin()
     run_id = sweep.training_run()
     os.kill(pids_by_rank(sweep)[0], signal.SIGSTOP)
-    output, _ = runner.communicate(timeout=150)
+    output, _ = runner.communicate(timeout=300)
     assert runner.returncode == 1, output
     assert sweep.found()[run_id].outcome == "hung"
     assert "in train" in sweep.folder.run(run_id).attempt(0).rank_log(1).read_text(), "ranks print their stacks"

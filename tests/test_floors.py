@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PLANTED = {
     "bench: floors": ("bench/contract/base.py", "import bench.host.memory"),
     "matrix: floors": ("matrix/config/values.py", "import matrix.cli.app"),
-    "reports: floors": ("reports/stats/intervals.py", "import reports.tables.grid"),
+    "reports: floors": ("reports/stats/intervals.py", "import reports.cells.grid"),
     "packages": ("bench/contract/plan.py", "import reports.data.words"),
     "torch": ("matrix/host/paths.py", "import torch"),
     "circle": ("matrix/config/axes.py", "import matrix.config.sweep"),

@@ -27,7 +27,8 @@ from matrix.store.ahead import searching
 from matrix.store.claim import Claim
 from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders, new_job
-from matrix.store.sweep_folder import SweepFolder, SweepRecord, timestamp
+from matrix.store.sweep_folder import SweepFolder
+from matrix.store.sweep_record import SweepRecord, timestamp
 
 MOMENT = 2.0
 """Minimum seconds between two polls that must both find a job ended."""

@@ -32,7 +32,7 @@ from matrix.store.claim import Claim, claim
 from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders
 from matrix.store.settle import LostJob
-from matrix.store.sweep_folder import SweepRecord
+from matrix.store.sweep_record import SweepRecord
 
 
 def run_job(path: Path, console: Console) -> Summary:

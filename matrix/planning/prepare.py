@@ -17,7 +17,7 @@ from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
 from matrix.planning.plan import PlannedSweep, make_plan
 from matrix.planning.untimed import untimed
-from matrix.store.sweep_folder import SweepRecord
+from matrix.store.sweep_record import SweepRecord
 
 
 @dataclass(frozen=True)

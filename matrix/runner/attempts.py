@@ -23,7 +23,7 @@ from matrix.runner.rank_ends import FailedRanks
 from matrix.store.claim import BEAT_EVERY, Claim, LostClaimError
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.settle import set_aside, write_result
-from matrix.store.sweep_folder import timestamp
+from matrix.store.sweep_record import timestamp
 
 POLL = 0.02  # seconds
 STACKS = 0.5  # seconds for the processes of a hung run to print their stacks

@@ -30,7 +30,8 @@ from matrix.schedulers.base import HeldAllocation
 from matrix.schedulers.dispatch import scheduler_of
 from matrix.store.claim import Claim
 from matrix.store.settle import LostJob, settle
-from matrix.store.sweep_folder import SweepFolder, SweepRecord
+from matrix.store.sweep_folder import SweepFolder
+from matrix.store.sweep_record import SweepRecord
 from matrix.xffl.interpreter import Python
 from matrix.xffl.probe import cached, probe, refusal
 

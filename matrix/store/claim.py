@@ -24,7 +24,8 @@ from bench.contract.storage.files import write_new_document
 from bench.host.software.provenance import host, machine
 from matrix.errors import InputError
 from matrix.host.processes import is_own_proc, pid_namespace, start_time
-from matrix.store.sweep_folder import read_own, timestamp
+from matrix.store.sweep_folder import read_own
+from matrix.store.sweep_record import timestamp
 
 BEAT_EVERY = 20.0  # seconds
 LOST_AFTER = 120.0  # seconds without a beat after which a runner that is not in /proc here is considered dead

@@ -25,7 +25,8 @@ from bench.contract.result import JobEnd
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.config.system import SystemFile
-from matrix.store.sweep_folder import SweepFolder, SweepRecord, read_document, timestamp
+from matrix.store.sweep_folder import SweepFolder, read_document
+from matrix.store.sweep_record import SweepRecord, timestamp
 
 
 class JobOrder(Document):

@@ -11,7 +11,8 @@ from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_new_document
 from matrix.store.claim import Claim, LostClaimError
 from matrix.store.judge import Attempted, Ending, Verdict, judge
-from matrix.store.sweep_folder import SweepFolder, read_document, read_own, timestamp
+from matrix.store.sweep_folder import SweepFolder, read_document, read_own
+from matrix.store.sweep_record import timestamp
 
 MOST_LOST = 2
 """Number of jobs that may die during a run before it is not retried."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reports.render import csv, markdown, parquet, plots
+from reports.render import csv, markdown, parquet
 from reports.render.base import Exporter
+from reports.render.plotting import plots
 
 EXPORTERS: tuple[Exporter, ...] = (
     plots,

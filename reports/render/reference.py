@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract.outcomes import Caution
+from reports.cells.metrics import METRICS
 from reports.data.columns.base import Column
 from reports.data.columns.measured import LOSS, MACHINE, MEMORY, SAVING, SPEED, UTILISATION
 from reports.data.columns.origin import ORIGIN
@@ -18,7 +19,6 @@ from reports.data.columns.parts import PARTS
 from reports.data.columns.settings import CELL, LAYOUT, PREDICTED, SETTINGS
 from reports.data.columns.status import ATTEMPT, STATUS
 from reports.data.columns.target import TARGET
-from reports.tables.metrics import METRICS
 
 PAGE = Path("docs/reference/metrics.md")
 

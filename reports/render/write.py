@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.contract.storage.atomic import write_whole
+from reports.answers.answers import answers
+from reports.cells.comparability import Comparability
+from reports.cells.figures import tally
+from reports.cells.targets import target_columns
 from reports.data.frame import LoadedSweep, ReportError, load, with_columns
 from reports.data.words import counted
 from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS
 from reports.render.markdown import REPORT
-from reports.tables.answers import answers
-from reports.tables.comparability import Comparability
-from reports.tables.figures import tally
 from reports.tables.job_cost import cost
 from reports.tables.tables import Table, tables
-from reports.tables.targets import target_columns
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import TypeVar
 from bench.contract.measured import Measured
 from bench.contract.plan import Plan
 from bench.contract.run import Run
+from reports.cells.grid import Grid
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
-from reports.tables.grid import Grid
 
 Item = TypeVar("Item")
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.contract.outcomes import Caution
+from reports.cells.comparability import Comparability, not_comparable
+from reports.cells.figures import damaged
+from reports.cells.grid import Grid
+from reports.cells.spread import Cells, completed_cells, noisy, of_few_allocations
+from reports.cells.table_reference import TableReference
+from reports.cells.trained_tokens import UnequalTokens
 from reports.data.words import counted
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
-from reports.tables.comparability import Comparability, not_comparable
-from reports.tables.figures import damaged
-from reports.tables.grid import Grid
-from reports.tables.spread import Cells, completed_cells, noisy, of_few_allocations
-from reports.tables.table_reference import TableReference
-from reports.tables.trained_tokens import UnequalTokens
 
 
 @dataclass(frozen=True)

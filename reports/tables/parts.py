@@ -7,11 +7,11 @@ from statistics import fmean
 
 from bench.contract.breakdown import Part
 from bench.contract.outcomes import Outcome
+from reports.cells.figures import tally
+from reports.cells.grid import Grid, Row
+from reports.cells.metrics import METRICS, seconds
 from reports.data.columns.parts import STEP, part_column
 from reports.data.frame import LoadedSweep, Record, records
-from reports.tables.figures import tally
-from reports.tables.grid import Grid, Row
-from reports.tables.metrics import METRICS, seconds
 
 _SHARE = next(metric.style for metric in METRICS if metric.key == "efficiency")
 

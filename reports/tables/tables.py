@@ -7,13 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.contract.outcomes import Caution
-from reports.data.words import counted
-from reports.stats.comparison import Comparison, Rule
-from reports.stats.intervals import FEWEST_FOR_INTERVAL
-from reports.tables.best import best_grids
-from reports.tables.caption import caption
-from reports.tables.comparability import Comparability
-from reports.tables.figures import (
+from reports.cells.best import best_grids
+from reports.cells.comparability import Comparability
+from reports.cells.figures import (
     NOT_REACHED,
     Figure,
     ending,
@@ -23,14 +19,18 @@ from reports.tables.figures import (
     same_as_text,
     shortfall,
 )
+from reports.cells.grid import CellRuns, Grid, grids
+from reports.cells.metrics import METRICS, Metric
+from reports.cells.table_reference import TableReference, reference_of
+from reports.cells.targets import targets_text, with_targets
+from reports.cells.trained_tokens import unequal_tokens
+from reports.data.words import counted
+from reports.stats.comparison import Comparison, Rule
+from reports.stats.intervals import FEWEST_FOR_INTERVAL
+from reports.tables.caption import caption
 from reports.tables.findings import PLAIN, findings
-from reports.tables.grid import CellRuns, Grid, grids
-from reports.tables.metrics import METRICS, Metric
 from reports.tables.notices import Notice, notices
 from reports.tables.parts import Breakdown, breakdown
-from reports.tables.table_reference import TableReference, reference_of
-from reports.tables.targets import targets_text, with_targets
-from reports.tables.trained_tokens import unequal_tokens
 
 LAYOUT = "layout: federation x replicate x shard"
 """Title of the first block of every table."""

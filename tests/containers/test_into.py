@@ -26,7 +26,7 @@ from matrix.image.enter_node import Entry
 from matrix.image.image import Image, entry_file, link_target_folders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site
-from matrix.store.sweep_folder import SweepRecord
+from matrix.store.sweep_record import SweepRecord
 from tests.support.runs import make_run
 from tests.support.standin.places import STANDINS
 from tests.support.sweeps import SmallSweep, kill, wait_for

@@ -182,8 +182,8 @@ class Fuzz:
     def results(self, random: Random) -> str:
         """Show and report a sweep of which one to three files have damage."""
         from reports.data.frame import ReportError
-        from reports.render import plots
         from reports.render.exporters import EXPORTERS
+        from reports.render.plotting import plots
         from reports.render.write import write_report
         from tests.support.earlier import unpack
 

@@ -1,4 +1,4 @@
-"""Columns for the loss that a run should reach: see `reports.tables.targets`."""
+"""Columns for the loss that a run should reach: see `reports.cells.targets`."""
 
 from __future__ import annotations
 

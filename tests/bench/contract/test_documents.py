@@ -11,7 +11,7 @@ from bench.contract.result import Heartbeat, JobEnd
 from bench.contract.storage import documents
 from bench.contract.storage.documents import NewerVersionError, check_version, read_document
 from bench.contract.storage.files import write_document
-from matrix.store.sweep_folder import SweepRecord
+from matrix.store.sweep_record import SweepRecord
 
 RECORD = SweepRecord.now("s", "version: 2", "", "", {}, None)
 

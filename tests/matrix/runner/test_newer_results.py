@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.store.sweep_folder import SweepRecord
+from matrix.store.sweep_record import SweepRecord
 from tests.support.sweeps import SmallSweep, everything_in
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from bench.contract.outcomes import Caution, Outcome
+from reports.cells.metrics import METRICS
 from reports.data.frame import AXIS, load
 from reports.render.reference import regenerated
-from reports.tables.metrics import METRICS
 from tests.support.documents import SweepDocuments, a_breakdown
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from reports.render.drawing import add_legend, new_figure
-from reports.render.style import looks, row_style
+from reports.render.plotting.drawing import add_legend, new_figure
+from reports.render.plotting.style import looks, row_style
 
 
 @pytest.mark.filterwarnings("error:constrained_layout not applied")

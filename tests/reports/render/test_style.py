@@ -5,8 +5,8 @@ from typing import Literal, get_args
 import pytest
 
 from bench.contract.layout import StrategyName
-from reports.render import style
-from reports.render.style import looks, row_style
+from reports.render.plotting import style
+from reports.render.plotting.style import looks, row_style
 
 STOCK = get_args(StrategyName)
 

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from bench.contract.outcomes import Caution, Outcome
+from reports.cells.comparability import Comparability
 from reports.data.frame import ReportError, load
-from reports.render.loss_plot import loss_plot
-from reports.render.scaling_plot import scaling_plot
-from reports.render.style import looks
+from reports.render.plotting.loss_plot import loss_plot
+from reports.render.plotting.scaling_plot import scaling_plot
+from reports.render.plotting.style import looks
 from reports.render.terminal import print_report
 from reports.render.write import write_report
-from reports.tables.comparability import Comparability
 from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench.contract.outcomes import Caution, Outcome
+from reports.answers.answers import answers
+from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.answers import answers
-from reports.tables.comparability import Comparability
 from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments, a_measurement
 

@@ -11,12 +11,12 @@ import pytest
 from bench.contract.layout import Layout
 from bench.contract.outcomes import Caution, Outcome
 from bench.contract.plan import Cell
+from reports.answers.answers import answers
+from reports.cells.best import choice_of, chosen_of
+from reports.cells.comparability import Comparability
+from reports.cells.grid import CellRuns, Choice
 from reports.data.frame import load
 from reports.stats.comparison import ratio
-from reports.tables.answers import answers
-from reports.tables.best import choice_of, chosen_of
-from reports.tables.comparability import Comparability
-from reports.tables.grid import CellRuns, Choice
 from reports.tables.tables import Table, long_form, tables
 from tests.reports.tables.texts import all_tables, texts
 from tests.support.documents import SweepDocuments

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.contract.measured import Machine, Measured
+from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.comparability import Comparability
 from reports.tables.tables import Table, tables
 from tests.support.documents import SweepDocuments, a_measurement
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from bench.contract.outcomes import Caution
+from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.comparability import Comparability
 from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments, a_measurement
 

@@ -10,11 +10,11 @@ import pytest
 
 from bench.contract.breakdown import Part
 from bench.contract.outcomes import Caution, Outcome
+from reports.cells.comparability import Comparability
 from reports.data.columns.parts import PARTS
 from reports.data.frame import load
-from reports.render.breakdown_plot import breakdown_plot
+from reports.render.plotting.breakdown_plot import breakdown_plot
 from reports.render.write import write_report
-from reports.tables.comparability import Comparability
 from reports.tables.tables import Table, long_form, tables
 from tests.support.documents import SweepDocuments, a_breakdown
 

@@ -10,8 +10,8 @@ from scipy import stats
 
 from bench.contract.outcomes import Caution
 from bench.contract.result import Allocation
-from reports.render.scaling_plot import scaling_plot
-from reports.render.style import looks
+from reports.render.plotting.scaling_plot import scaling_plot
+from reports.render.plotting.style import looks
 from reports.tables.tables import Table, long_form
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments, a_measurement

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
+from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.comparability import Comparability
 from reports.tables.tables import long_form, tables
 from tests.support.documents import SweepDocuments
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from bench.contract.outcomes import Caution, Outcome
+from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.comparability import Comparability
 from reports.tables.tables import long_form, tables
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import START, SweepDocuments, a_measurement

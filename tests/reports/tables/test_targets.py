@@ -12,14 +12,14 @@ import pytest
 from bench.contract.measured import Validation
 from bench.contract.result import Result
 from bench.contract.storage.files import write_document
+from reports.answers.answers import answers
+from reports.cells.comparability import Comparability
 from reports.data.curves import Arrival, Descent
 from reports.data.frame import load
 from reports.data.step_table import StepTable
-from reports.render.loss_plot import loss_plot
-from reports.render.style import looks
+from reports.render.plotting.loss_plot import loss_plot
+from reports.render.plotting.style import looks
 from reports.render.write import write_report
-from reports.tables.answers import answers
-from reports.tables.comparability import Comparability
 from reports.tables.tables import Table, long_form, tables
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments

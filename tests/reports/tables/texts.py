@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.comparability import Comparability
 from reports.tables.tables import Table, tables
 from tests.support.documents import SweepDocuments
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from reports.cells.comparability import Comparability, kind_of, named
+from reports.cells.grid import CellRuns, Grid, Row, axis_text
+from reports.cells.metrics import Metric
+from reports.cells.table_reference import TableReference
 from reports.data.columns.status import DAMAGED, NOT_RUN
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, difference, ratio
 from reports.stats.intervals import Estimate, geometric_mean, mean, over_allocations
-from reports.tables.comparability import Comparability, kind_of, named
-from reports.tables.grid import CellRuns, Grid, Row, axis_text
-from reports.tables.metrics import Metric
-from reports.tables.table_reference import TableReference
 
 NOT_REACHED = "not reached"
 """What becomes of a cell of which a run did not reach the target loss."""

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from bench.contract.base import AxisValue
 from bench.contract.plan import Plan
+from reports.cells.grid import CellRuns, Choice, Grid, Row, axis_text, slug_of, title_of
 from reports.stats.intervals import geometric_mean
-from reports.tables.grid import CellRuns, Choice, Grid, Row, axis_text, slug_of, title_of
 
 FEWEST_TO_SPLIT = 4
 """Repeats below which all of them choose and measure."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reports.cells.grid import CellRuns, Grid
 from reports.data.words import counted
-from reports.tables.grid import CellRuns, Grid
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from bench.contract.breakdown import Part
 from reports.data.words import counted
-from reports.render.drawing import add_legend, new_figure
-from reports.render.style import COLOURS
+from reports.render.plotting.drawing import add_legend, new_figure
+from reports.render.plotting.style import COLOURS
 from reports.tables.parts import time_text
 from reports.tables.tables import Table
 

@@ -8,10 +8,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from reports.render.base import BREAKDOWN, Export, Picture, Report
-from reports.render.breakdown_plot import breakdown_plot
-from reports.render.loss_plot import loss_plot
-from reports.render.scaling_plot import scaling_plot
-from reports.render.style import looks
+from reports.render.plotting.breakdown_plot import breakdown_plot
+from reports.render.plotting.loss_plot import loss_plot
+from reports.render.plotting.scaling_plot import scaling_plot
+from reports.render.plotting.style import looks
 
 MOST_PLOTTED = 12
 """Tables beyond these get no plots: drawing takes about a second per table, and hundreds of plots help nobody."""

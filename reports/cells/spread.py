@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reports.cells.grid import CellRuns, Grid
 from reports.data.frame import LoadedSweep
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.stats.spread import differ_beyond_blocks
-from reports.tables.grid import CellRuns, Grid
 
 Cells = set[tuple[str, int]]
 """Cells as (row label, node count)."""

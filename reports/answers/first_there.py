@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.cells.figures import Figure, mean_of
+from reports.cells.grid import CellRuns
+from reports.cells.metrics import METRICS
 from reports.data.words import counted
-from reports.tables.figures import Figure, mean_of
-from reports.tables.grid import CellRuns
-from reports.tables.metrics import METRICS
 
 _METRICS = {metric.key: metric for metric in METRICS}
 

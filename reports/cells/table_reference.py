@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.contract.plan import Plan
+from reports.cells.grid import CellRuns, Grid, Row, axis_text
 from reports.data.words import counted
-from reports.tables.grid import CellRuns, Grid, Row, axis_text
 
 
 @dataclass(frozen=True)

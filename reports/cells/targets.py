@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bench.contract.plan import Plan
+from reports.cells.grid import CellRuns, Grid
+from reports.cells.table_reference import TableReference, reference_of
 from reports.data.columns.base import Scalar, values
 from reports.data.columns.target import TARGET, LossKind, Target
 from reports.data.curves import Course, Descent
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
-from reports.tables.grid import CellRuns, Grid
-from reports.tables.table_reference import TableReference, reference_of
 
 _FINAL: dict[LossKind, str] = {"training": "loss_final", "validation": "loss_validation"}
 """Columns of the final losses."""

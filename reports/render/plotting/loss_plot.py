@@ -17,12 +17,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from bench.contract.measured import Validation
 from bench.contract.result import Result
 from bench.contract.storage.files import RunFolder
+from reports.cells.grid import CellRuns, Grid, Row
 from reports.data.curves import Curve, read_curve
 from reports.data.step_table import Floats
 from reports.data.words import counted
-from reports.render.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
-from reports.render.style import Look
-from reports.tables.grid import CellRuns, Grid, Row
+from reports.render.plotting.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
+from reports.render.plotting.style import Look
 from reports.tables.tables import Table
 
 _BAND = "Lines: mean over repeats. Bands: smallest to largest repeat."

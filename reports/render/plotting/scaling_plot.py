@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from reports.cells.figures import ending, mean_of
+from reports.cells.grid import Grid
+from reports.cells.metrics import METRICS
 from reports.data.words import counted
-from reports.render.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
-from reports.render.style import Look
+from reports.render.plotting.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
+from reports.render.plotting.style import Look
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
-from reports.tables.figures import ending, mean_of
-from reports.tables.grid import Grid
-from reports.tables.metrics import METRICS
 from reports.tables.tables import Table
 
 _SPEED = next(metric for metric in METRICS if metric.key == "tokens_per_s")

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.render.style import Look, row_style
-from reports.tables.grid import Row
+from reports.cells.grid import Row
+from reports.render.plotting.style import Look, row_style
 from reports.tables.tables import Table
 
 # Inches; the last four say what a plot of many strategies or notes needs.

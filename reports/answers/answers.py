@@ -8,15 +8,15 @@ from itertools import groupby
 from math import comb, isfinite
 
 from bench.contract.outcomes import Caution, Outcome
+from reports.answers.first_there import Racer, first_there
+from reports.cells.comparability import Comparability
+from reports.cells.figures import Figure, mean_of
+from reports.cells.grid import CellRuns, Row
+from reports.cells.metrics import METRICS
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, ratio
 from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
-from reports.tables.comparability import Comparability
-from reports.tables.figures import Figure, mean_of
 from reports.tables.findings import NO_FINDING, by_verdict
-from reports.tables.first_there import Racer, first_there
-from reports.tables.grid import CellRuns, Row
-from reports.tables.metrics import METRICS
 from reports.tables.tables import Table
 
 _METRICS = {metric.key: metric for metric in METRICS}

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from bench.contract.measured import Measured
 from bench.contract.run import Run
+from reports.cells.grid import CellRuns, Grid
+from reports.cells.table_reference import TableReference
 from reports.data.comparable import Kind, differences
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
-from reports.tables.grid import CellRuns, Grid
-from reports.tables.table_reference import TableReference
 
 _NAMED = 2
 """Attributes that a cell's own text names; the caution has all."""

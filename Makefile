@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 # Two parts that take about as long; the first has all tests of the pool of ranks, of which one is enough.
 test-ranks := tests/bench tests/containers
-test-ranks += $(addprefix tests/matrix/,launchers schedulers store)
+test-ranks += $(addprefix tests/matrix/,batch launchers schedulers store)
 test-sweeps := $(addprefix --ignore=,$(test-ranks))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers

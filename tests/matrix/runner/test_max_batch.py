@@ -71,6 +71,7 @@ def assert_no_more_fits(sweep: SmallSweep, sizes: dict[int, int]) -> None:
     assert set(frame["outcome"]) == {"oom"}, frame[["sequence_length", "batch_size", "outcome", "reason"]]
 
 
+@pytest.mark.soak
 def test_the_largest_batch_under_a_limit_of_memory(sweep: SmallSweep) -> None:
     write(sweep, {LONGEST: 8}, GIB, repeats=2, regime="max-batch", max_batch={"limit": 32})
     assert "max-batch: at most 7 trials of 3 steps are ahead" in sweep.call("plan", str(sweep.matrix))

@@ -15,6 +15,7 @@ from reports.render.write import write_report
 from tests.support.sweeps import SmallSweep
 
 
+@pytest.mark.soak
 def test_breakdown_and_profile_runs_of_a_real_sweep(tmp_path: Path, data: Path) -> None:
     sweep = SmallSweep(tmp_path, data)
     sweep.write(["fsdp", "federated"], steps=12)

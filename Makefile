@@ -1,16 +1,18 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
-# Two parts that take about as long; the first has all tests of the pool of ranks, of which one is enough.
+# Two parts that take about as long, much of it waiting, and a short one that only computes. The first has all tests of
+# the pool of ranks, of which one is enough.
 test-ranks := tests/bench tests/containers
-test-ranks += $(addprefix tests/matrix/,batch launchers schedulers store)
-test-sweeps := $(addprefix --ignore=,$(test-ranks))
+test-ranks += $(addprefix tests/matrix/,launchers schedulers store)
+test-sums := tests/reports $(addprefix tests/matrix/,config planning)
+test-sweeps := $(addprefix --ignore=,$(test-ranks) $(test-sums))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers
 cluster-test-slurm := tests/cluster $(addprefix --ignore=,$(cluster-test-image))
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test test-ranks test-sweeps test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
+.PHONY: demo demo-cluster demo-xffl test test-ranks test-sweeps test-sums test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -38,10 +40,10 @@ demo-xffl: $(VENV)/.installed $(VENV)/.installed-slurm ## the same, with `xffl e
 	$(BIN)/xffl-bench report results/xffl/nightly
 
 test: $(VENV)/.installed-test ## everything that checks the project, but for what takes long
-	$(MAKE) -j2 test-ranks test-sweeps test-style # where one waits the other works
+	$(MAKE) -j3 test-ranks test-sweeps test-sums test-style # where one waits the others work
 	$(BIN)/pytest -m alone
 
-test-ranks test-sweeps: test-%: $(VENV)/.installed-test
+test-ranks test-sweeps test-sums: test-%: $(VENV)/.installed-test
 	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(test-$*)
 
 test-style: $(VENV)/.installed-test

@@ -240,16 +240,13 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     for table in made:
         for block in table.blocks:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
-                labels = table.grid.labels | row.labels
-                of_row = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
+                of_row = table.grid.labels | row.labels | {"cuda_streams": row.cuda_streams}
                 for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
-                    streams = row.cuda_streams
-                    if table.grid.choice is not None and nodes in row.cells:
-                        chosen = row.cells[nodes].planned.labels
-                        streams = chosen["cuda_streams"]
-                        of_row = (table.grid.title, *map(chosen.get, axes), block.metric.key, labels["strategy"])
+                    is_chosen = table.grid.choice is not None and nodes in row.cells
+                    labels = row.cells[nodes].planned.labels if is_chosen else of_row
+                    names = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
                     # Tuples, because dictionaries of a large sweep's cells would take gigabytes.
-                    rows.append((*of_row, streams, nodes, layout, *_raw(cell)))
+                    rows.append((*names, labels["cuda_streams"], nodes, layout, *_raw(cell)))
     columns = ["table", *(f"axis.{name}" for name in axes), "metric", "strategy", "cuda_streams", "nodes", "layout"]
     return pd.DataFrame(rows, columns=[*columns, *_RAW])
 

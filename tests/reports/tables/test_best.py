@@ -66,6 +66,20 @@ def test_the_long_form_names_what_was_chosen(best: Table) -> None:
     assert speeds.loc["hsdp", "count"] == 2
 
 
+def test_a_cell_that_is_not_in_the_matrix_has_no_configuration(tmp_path: Path) -> None:
+    sweep = tuned(tmp_path, 4)
+    for nodes, strategies in ((1, ("fsdp", "hsdp")), (2, ("hsdp",))):
+        for strategy in strategies:
+            for chosen in (False, True):
+                sweep.run(strategy, nodes, speeds=[1000.0 + chosen] * 4, settings={"compile": chosen})
+    best, *_ = all_tables(sweep)
+    frame = long_form([best])
+    speeds = frame[frame["metric"] == "tokens_per_s"].set_index(["strategy", "nodes"])
+    assert speeds.loc[("fsdp", 2), "outcome"] == "not in the matrix"
+    assert speeds.loc[("fsdp", 2), "axis.compile"] is None
+    assert bool(speeds.loc[("fsdp", 1), "axis.compile"])
+
+
 def test_with_few_repeats_the_choice_is_no_comparison(tmp_path: Path) -> None:
     sweep = tuned(tmp_path, 3)
     for strategy, speed in (("fsdp", 1000.0), ("hsdp", 2000.0)):

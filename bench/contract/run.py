@@ -163,6 +163,11 @@ class Run(Document):
         below = above - self.block
         return f"{below} or {above}" if below - self.training.warmup_steps >= self.block else f"{above}"
 
+    def alone(self) -> Run:
+        """Return the run without what it does beside training: saving, validations on the way, tracking by W&B."""
+        apart = {"save_model": False, "save_checkpoint": False, "validate_every": 0}
+        return self.model_copy(update={"training": self.training.model_copy(update=apart), "wandb": Wandb()})
+
     @property
     def world(self) -> int:
         """World size: the number of ranks."""

@@ -135,10 +135,9 @@ def check(
     """
     from matrix.check.everything import check as check_all
     from matrix.check.everything import document
-    from matrix.config.system import BUILT_IN, built_in_path, load_system
+    from matrix.config.system import load_system, system_path
 
-    path = built_in_path(system) if system in BUILT_IN else Path(system)
-    settings = load_system(path)
+    settings = load_system(system_path(system))
     if as_json:
         found = document(settings, image, results, anew=probe)
         typer.echo(found.model_dump_json(indent=2))

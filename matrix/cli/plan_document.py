@@ -14,13 +14,11 @@ from bench.contract.plan import Cell
 from bench.contract.result import Result
 from matrix.batch.cost import Cost
 from matrix.cli.forecast import expected_cost
-from matrix.cli.render import MOST_ROWS
+from matrix.cli.render import MOST_ROWS, CombinationStatus, reason_of, status_of
 from matrix.errors import InputError
 from matrix.planning.plan import check_data
 from matrix.planning.prepare import PreparedSweep
 from matrix.store.ahead import Searching
-
-CombinationStatus = Literal["run", "same", "impossible", "refused"]
 
 
 class PlannedCombination(Document):
@@ -72,7 +70,7 @@ def plan_document(
 ) -> PlanDocument:
     """Return the plan of a sweep; `refused` is as in `print_plan`, `result` and `ahead` as in `print_cost`."""
     plan, chosen = prepared.planned.plan, set(prepared.selected)
-    shown = [cell for cell in plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)]
+    shown = prepared.cells
     missing: list[str] = []
     cost: Cost | None = None
     try:
@@ -89,7 +87,7 @@ def plan_document(
         axes=plan.axes,
         repeats=plan.repeats,
         runs=len(chosen - refused.keys()),
-        counts=dict(Counter(_status(cell, refused) for cell in shown)),
+        counts=dict(Counter(status_of(cell, refused) for cell in shown)),
         filtered_out=len(plan.cells) - len(shown),
         combinations=[_combination(cell, chosen, refused) for cell in shown[:MOST_ROWS]],
         not_listed=max(0, len(shown) - MOST_ROWS),
@@ -103,16 +101,12 @@ def _cost(cost: Cost) -> PlannedCost:
     return PlannedCost(runs=runs, jobs=len(cost.packs), node_hours=cost.hours)
 
 
-def _status(cell: Cell, refused: Mapping[str, str]) -> CombinationStatus:
-    return "refused" if cell.status == "run" and refused.keys() & cell.runs else cell.status
-
-
 def _combination(cell: Cell, chosen: set[str], refused: Mapping[str, str]) -> PlannedCombination:
     layout: Layout | None = cell.layout
     return PlannedCombination(
         labels=cell.labels,
-        status=_status(cell, refused),
-        reason=cell.reason or next((refused[run] for run in cell.runs if run in refused), ""),
+        status=status_of(cell, refused),
+        reason=reason_of(cell, refused),
         same_as=cell.same_as,
         federation=layout.federation if layout else None,
         replicate=layout.replicate if layout else None,

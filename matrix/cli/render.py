@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +30,19 @@ MOST_ROWS = 1_000
 """Combinations that a plan lists: laying out a row takes far longer than planning its run, and nobody reads so many."""
 
 
+CombinationStatus = Literal["run", "same", "impossible", "refused"]
+
+
+def status_of(cell: Cell, refused: Mapping[str, str]) -> CombinationStatus:
+    """Return what becomes of a combination; `refused` has the reasons for runs that will not be started."""
+    return "refused" if cell.status == "run" and refused.keys() & cell.runs else cell.status
+
+
+def reason_of(cell: Cell, refused: Mapping[str, str]) -> str:
+    """Return why a combination is not run itself, empty if it is."""
+    return cell.reason or next((refused[run] for run in cell.runs if run in refused), "")
+
+
 def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Console) -> None:
     """Print the first cells with their layouts and runs; below, each reason why cells are not run once.
 
@@ -49,11 +63,10 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     table.add_column("F x\nR x S", no_wrap=True)
     table.add_column("runs", overflow="fold")
     reasons: dict[str, int] = {}
-    shown = [cell for cell in plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)]
+    shown = prepared.cells
     for place, cell in enumerate(shown):
         said = f"{len(started.intersection(cell.runs))}"
-        known = next((refused[run] for run in cell.runs if run in refused), "")
-        if reason := cell.reason or known:
+        if reason := reason_of(cell, refused):
             number = reasons.setdefault(reason, len(reasons) + 1)
             said = f"{_in_short(cell) if cell.reason else 'refused'} [{number}]"
         if place >= MOST_ROWS:
@@ -76,9 +89,7 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
         )
     for line in crossing(prepared.planned.runs[run] for run in plan.order if run in chosen):
         console.print(line, highlight=False)
-    counts = Counter(
-        "refused" if refused.keys() & cell.runs and cell.status == "run" else cell.status for cell in shown
-    )
+    counts = Counter(status_of(cell, refused) for cell in shown)
     console.print(
         f"{len(started - apart)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} "
         f"combinations are equivalent to another, {counts['impossible']} are impossible"

@@ -92,7 +92,7 @@ def look(folder: SweepFolder) -> StatusDocument:
     runner = holder(folder.runners)
     beats = {run_id: folder.heartbeat(run_id) for run_id in missing} if runner else {}
     counts = Counter(result.outcome for result in results.values())
-    jobs, no_answer = _jobs(folder)
+    jobs, no_answer = _jobs(folder, results)
     return StatusDocument(
         sweep=plan.sweep,
         folder=str(folder.path),
@@ -177,8 +177,13 @@ def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Res
     return found, newer
 
 
-def _jobs(folder: SweepFolder) -> tuple[list[JobState], str]:
-    """Return every job with its recorded state, or else the scheduler's; and why that did not answer, or ""."""
+def _jobs(folder: SweepFolder, known: dict[str, Result]) -> tuple[list[JobState], str]:
+    """Return every job with its recorded state, or else the scheduler's; and why that did not answer, or "".
+
+    Args:
+        known: results by run id, which need not be read again.
+
+    """
     jobs, seen, no_answer = job_folders(folder), {}, ""
     if live := live_jobs(folder):
         scheduler = batch_scheduler_of(jobs[-1].order().system)
@@ -186,12 +191,14 @@ def _jobs(folder: SweepFolder) -> tuple[list[JobState], str]:
             seen = scheduler.look(list(live))
         except SchedulerError as error:
             no_answer = f"{scheduler.title} does not respond: {error}"
-    return [_job(folder, job, seen) for job in jobs], no_answer
+    return [_job(folder, job, seen, known) for job in jobs], no_answer
 
 
-def _job(folder: SweepFolder, job: JobFolder, seen: dict[str, JobStatus]) -> JobState:
+def _job(folder: SweepFolder, job: JobFolder, seen: dict[str, JobStatus], known: dict[str, Result]) -> JobState:
     order, submitted, end = job.order(), job.submitted, job.end
-    results, _ = _results(folder, [run.id for run in order.runs])
+    ids = [run.id for run in order.runs]
+    results = [known[run_id] for run_id in ids if run_id in known]
+    results += _results(folder, [run_id for run_id in ids if run_id not in known])[0].values()
     if end is not None:
         state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
     elif submitted is None:
@@ -203,6 +210,6 @@ def _job(folder: SweepFolder, job: JobFolder, seen: dict[str, JobStatus]) -> Job
         job=submitted.id if submitted else None,
         nodes=order.nodes,
         runs=len(order.runs),
-        done=sum(result.outcome.is_final for result in results.values()),
+        done=sum(result.outcome.is_final for result in results),
         state=state,
     )

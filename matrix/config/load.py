@@ -10,7 +10,7 @@ from matrix.config.credentials import secrets_in
 from matrix.config.crosscheck import faults
 from matrix.config.models.located import find_models
 from matrix.config.sweep import Data, MatrixFile
-from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system
+from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system, system_path
 from matrix.config.validation import refuse, validate
 from matrix.config.yamlfile import YamlFile, read_yaml
 from matrix.errors import InputError
@@ -42,10 +42,12 @@ def load_both(matrix: Path, system: str | None, assignments: Sequence[Assignment
         sweep = _sweep(file)
     except InputError as error:
         sentences.append(str(error))
-    if system is None:
-        path = _named_system(file) if sweep is None else Path(sweep.system)
+    if system is not None:
+        path: Path | None = system_path(system)
+    elif sweep is None:
+        path = _named_system(file)
     else:
-        path = built_in_path(system) if system in BUILT_IN else Path(system)
+        path = Path(sweep.system)
     try:
         if path is not None:
             system_file = load_system(path, [each for each in assignments if each.of_system])

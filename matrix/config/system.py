@@ -145,6 +145,11 @@ def built_in_path(name: str) -> Path:
     return Path(__file__).parents[1] / "examples" / f"{name}.yaml"
 
 
+def system_path(given: str) -> Path:
+    """Return the file of a system that is given by its path, or by a built-in system's name."""
+    return built_in_path(given) if given in BUILT_IN else Path(given)
+
+
 def load_system(path: Path, assignments: Iterable[Assignment] = ()) -> SystemFile:
     """Read a system file, with keys that are set on the command line.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.contract.plan import Cell
 from bench.contract.run import Run
 from bench.contract.storage.files import SOURCE_FILE
 from matrix.config.assignments import parse_assignments
@@ -35,6 +36,14 @@ class PreparedSweep:
     planned: PlannedSweep
     selected: list[str]
     assignments: tuple[str, ...] = ()
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The combinations that have selected runs, and the impossible ones, in the order of the axes."""
+        chosen = set(self.selected)
+        return [
+            cell for cell in self.planned.plan.cells if cell.status == "impossible" or chosen.intersection(cell.runs)
+        ]
 
     @property
     def selected_runs(self) -> list[Run]:

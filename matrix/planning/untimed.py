@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.contract.base import AxisValue, EngineName, Purpose
-from bench.contract.run import Run, Wandb
+from bench.contract.run import Run
 from matrix.planning.run_ids import run_id
 
 ENGINES_WITH_PARTS: tuple[EngineName, ...] = ("native",)
@@ -20,7 +20,6 @@ def untimed(run: Run, purpose: Purpose, count: int, first: dict[str, AxisValue])
         first: the first value of each axis, which ids leave out.
 
     """
-    training = run.training.model_copy(update={"save_model": False, "save_checkpoint": False, "validate_every": 0})
-    changed = {"training": training, "purpose": purpose, "wandb": Wandb()}
-    made = [run.model_copy(update={**changed, "repeat": repeat}) for repeat in range(count)]
+    alone = run.alone()
+    made = [alone.model_copy(update={"purpose": purpose, "repeat": repeat}) for repeat in range(count)]
     return [each.model_copy(update={"id": run_id(each, each.identity(), first)}) for each in made]

@@ -17,7 +17,7 @@ from matrix.store.judge import Verdict
 from matrix.store.largest import largest, next_trial
 from matrix.store.settle import settled
 from matrix.store.sweep_folder import SweepFolder
-from matrix.store.trials import decided, fits, results, search_of, started, trial_of, undecided
+from matrix.store.trials import decided, decisions, fits, results, search_of, started, trial_of, undecided
 
 TRIES = 2
 """Attempts at a trial that may fail without telling whether the batch size fits."""
@@ -104,7 +104,7 @@ class Searches:
 
     def _found(self, run: Run, search: Search) -> Sought:
         found = results(self._sweep, run)
-        size = largest(search.limit, decided(self._sweep, run))
+        size = largest(search.limit, decisions(found))
         assert size is not None
         if size == 0:
             return Sought(_at(run, 1), Verdict(Outcome.OOM, f"no batch size fits in memory: {_why(found[1])}"))

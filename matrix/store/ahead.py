@@ -10,7 +10,7 @@ from bench.contract.run import Run, Search
 from matrix.store.estimate import ROOM
 from matrix.store.largest import most_trials
 from matrix.store.sweep_folder import SweepFolder
-from matrix.store.trials import fits, results, search_of
+from matrix.store.trials import decisions, results, search_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def searching(sweep: SweepFolder) -> Searching:
 
 
 def _ahead(run: Run, search: Search, tried: Mapping[int, Result]) -> Ahead:
-    decided = {size: known for size, result in tried.items() if (known := fits(result)) is not None}
+    decided = decisions(tried)
     trials = most_trials(search.start, search.limit, decided)
     if not trials:
         return NOTHING

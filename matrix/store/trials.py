@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from bench.contract.layout import canonical_name
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Result
-from bench.contract.run import Run, Wandb
+from bench.contract.run import Run
 from matrix.store.largest import Decided
 from matrix.store.settle import earlier_results
 from matrix.store.sweep_folder import SweepFolder
@@ -29,9 +30,10 @@ def trial_of(run: Run, batch_size: int) -> Run:
     Every step ends with an averaging, if the run has any: memory does not depend on the interval. Validation has as
     many samples as its largest batch.
     """
-    training = run.training
+    alone = run.alone()
+    training = alone.training
     validated = run.world * (training.val_batch_size or batch_size)
-    trial = run.model_copy(
+    trial = alone.model_copy(
         update={
             "repeat": 0,
             "purpose": "measure",
@@ -40,16 +42,12 @@ def trial_of(run: Run, batch_size: int) -> Run:
             "memory_share": 1 - HEADROOM,
             "every": 1 if run.every else 0,
             "block": 1,
-            "wandb": Wandb(),
             "training": training.model_copy(
                 update={
                     "steps": STEPS,
                     "warmup_steps": 1,
                     "schedule_steps": None,
-                    "validate_every": 0,
                     "val_samples": min(training.val_samples, validated),
-                    "save_model": False,
-                    "save_checkpoint": False,
                 }
             ),
         }
@@ -65,8 +63,12 @@ def search_of(run: Run) -> str:
 
 def decided(sweep: SweepFolder, run: Run) -> Decided:
     """Return which batch sizes are known to fit or not to fit a run."""
-    found = {size: fits(result) for size, result in results(sweep, run).items()}
-    return {size: known for size, known in found.items() if known is not None}
+    return decisions(results(sweep, run))
+
+
+def decisions(tried: Mapping[int, Result]) -> Decided:
+    """Return which batch sizes are known to fit or not to fit, by the results of their trials."""
+    return {size: known for size, result in tried.items() if (known := fits(result)) is not None}
 
 
 def results(sweep: SweepFolder, run: Run) -> dict[int, Result]:

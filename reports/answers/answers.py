@@ -12,14 +12,13 @@ from reports.answers.first_there import Racer, first_there
 from reports.cells.comparability import Comparability
 from reports.cells.figures import Figure, mean_of
 from reports.cells.grid import CellRuns, Row
-from reports.cells.metrics import METRICS
+from reports.cells.metrics import BY_KEY
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule, ratio
 from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
 from reports.tables.findings import NO_FINDING, by_verdict
 from reports.tables.tables import Table
 
-_METRICS = {metric.key: metric for metric in METRICS}
 _SPEED = "tokens_per_s"
 _MOST_REPEATS = 100
 """Nobody repeats a run more often; a difference that needs more is said to need more."""
@@ -91,7 +90,7 @@ def _places(table: Table) -> Iterator[_Place]:
     for nodes in table.grid.nodes:
         for row in table.grid.rows:
             cell = row.cells.get(nodes)
-            speed = mean_of(_METRICS[_SPEED], cell) if cell else None
+            speed = mean_of(BY_KEY[_SPEED], cell) if cell else None
             if cell and speed is not None and tuple(cell.planned.runs) not in shown:
                 shown.add(tuple(cell.planned.runs))
                 yield _Place(row, nodes, cell, speed.estimate.value)
@@ -142,7 +141,7 @@ def _lead(table: Table, fastest: _Place, rivals: list[_Rival], apart: list[str],
     unclear = ", ".join(rival.label for rival in rivals if not rival.is_slower)
     figure = _figure(table, "ratio", fastest)
     times = (
-        f" ({_METRICS['ratio'].text(figure.estimate)} times {table.reference.label}'s tokens/s)"
+        f" ({BY_KEY['ratio'].text(figure.estimate)} times {table.reference.label}'s tokens/s)"
         if figure is not None and not figure.differing and fastest.row is not table.reference.row
         else ""
     )
@@ -218,7 +217,7 @@ def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
     """Say which validation losses differ from the reference's, after the same tokens on the same nodes."""
     compared = list(_loss_differences(table, places))
     found = verdicts([(made.estimate.value, _p_value(made)) for _, made in compared])
-    style = _METRICS["loss_difference"]
+    style = BY_KEY["loss_difference"]
     names = [
         place if verdict is Verdict.NO_DIFFERENCE else f"{place} ({style.text(made.estimate)})"
         for (place, made), verdict in zip(compared, found, strict=True)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from reports.cells.figures import Figure, mean_of
 from reports.cells.grid import CellRuns
-from reports.cells.metrics import METRICS
+from reports.cells.metrics import BY_KEY
 from reports.data.words import counted
-
-_METRICS = {metric.key: metric for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Racer:
 
     def mean(self, metric: str) -> float | None:
         """Return the mean of a figure of the target; None unless every run with a course reached it."""
-        figure = None if self.cell.missed else mean_of(_METRICS[metric], self.cell)
+        figure = None if self.cell.missed else mean_of(BY_KEY[metric], self.cell)
         return None if figure is None else figure.estimate.value
 
 
@@ -54,7 +52,7 @@ def first_there(rows: Sequence[Racer], reference: str, *, is_given: bool) -> str
             f"and {first.mean('target_node_hours'):.3g} node-hours"
         )
     ratios = [
-        f"{row.label} {_METRICS['target_ratio'].text(row.over_reference.estimate)}"
+        f"{row.label} {BY_KEY['target_ratio'].text(row.over_reference.estimate)}"
         for row in sorted(rows, key=lambda row: times.get(row.label, 0.0))
         if row.label != reference and row.label in times and row.over_reference is not None
     ]

@@ -47,10 +47,15 @@ def _percent(value: float) -> Style:
     return Style(100, max(1, _significant(100 * value, 2)), " %")
 
 
-def _memory(value: float) -> Style:
+def _in_units(value: float, unit: str, smaller: int, small_unit: str) -> Style:
+    """Return the style of a value in a unit, or below 1 in one that is `smaller` times smaller."""
     if value >= 1:
-        return Style(1, _significant(value, 3), " GiB")
-    return Style(1024, _significant(1024 * value, 3), " MiB")
+        return Style(1, _significant(value, 3), unit)
+    return Style(smaller, _significant(smaller * value, 3), small_unit)
+
+
+def _memory(value: float) -> Style:
+    return _in_units(value, " GiB", 1024, " MiB")
 
 
 def _times(_: float) -> Style:
@@ -63,9 +68,7 @@ def _ratio(_: float) -> Style:
 
 def seconds(value: float) -> Style:
     """Return the style of a time."""
-    if value >= 1:
-        return Style(1, _significant(value, 3), " s")
-    return Style(1000, _significant(1000 * value, 3), " ms")
+    return _in_units(value, " s", 1000, " ms")
 
 
 def _loss(_: float) -> Style:
@@ -283,3 +286,5 @@ METRICS: tuple[Metric, ...] = (
         "(the same repeat), whatever their sessions",
     ),
 )
+
+BY_KEY = {metric.key: metric for metric in METRICS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +73,11 @@ class LoadedSweep:
     """Batch jobs that ended."""
     problems: list[str] = field(default_factory=list)
     """One sentence for each file that is damaged or contradicts another, or that a newer xffl-bench wrote."""
+
+    @cached_property
+    def breakdown_records(self) -> dict[str, Record]:
+        """The rows of `breakdown` by run id, for all tables."""
+        return {str(record["run"]): record for record in records(self.breakdown)}
 
 
 def load(sweep: Path) -> LoadedSweep:

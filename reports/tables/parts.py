@@ -9,11 +9,11 @@ from bench.contract.breakdown import Part
 from bench.contract.outcomes import Outcome
 from reports.cells.figures import tally
 from reports.cells.grid import Grid, Row
-from reports.cells.metrics import METRICS, seconds
+from reports.cells.metrics import BY_KEY, seconds
 from reports.data.columns.parts import STEP, part_column
-from reports.data.frame import LoadedSweep, Record, records
+from reports.data.frame import LoadedSweep, Record
 
-_SHARE = next(metric.style for metric in METRICS if metric.key == "efficiency")
+_SHARE = BY_KEY["efficiency"].style
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def time_text(value: float) -> str:
 
 def breakdown(grid: Grid, sweep: LoadedSweep) -> Breakdown | None:
     """Return the breakdown of a grid's cells; None if the plan has no breakdown runs of them."""
-    by_id = {record["run"]: record for record in records(sweep.breakdown)}
+    by_id = sweep.breakdown_records
     found: list[Record] = []
     cells = []
     for row in grid.rows:

@@ -10,14 +10,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from reports.cells.figures import ending, mean_of
 from reports.cells.grid import Grid
-from reports.cells.metrics import METRICS
+from reports.cells.metrics import BY_KEY
 from reports.data.words import counted
 from reports.render.plotting.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
 from reports.render.plotting.style import Look
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.tables import Table
 
-_SPEED = next(metric for metric in METRICS if metric.key == "tokens_per_s")
+_SPEED = BY_KEY["tokens_per_s"]
 _FARTHEST = 2.0
 """Factor between a value and the end of its error bar that the axes show at most."""
 

@@ -112,17 +112,21 @@ def test_all_repeats_run_with_what_was_found_once(sweep: Sweep) -> None:
     assert sweep.tried() == TRIED
 
 
+def assert_both(sweep: Sweep, outcome: Outcome, *said: str, requested: int) -> None:
+    """Both repeats ended so, for a reason that says this, with the batch size in their run.json."""
+    for name in "ab":
+        result = sweep.folder.result(name)
+        assert result is not None
+        assert result.outcome is outcome
+        assert all(part in result.reason for part in said), result.reason
+        assert sweep.requested(name) == requested
+
+
 def test_what_never_fits_is_out_of_memory(sweep: Sweep) -> None:
     sweep.run(Memory(sweep.starts, truth=0))
     assert sweep.tried() == [4, 2, 1]
     assert sweep.trained() == []
-    for name in "ab":
-        result = sweep.folder.result(name)
-        assert result is not None
-        assert result.outcome is Outcome.OOM
-        assert "no batch size fits in memory" in result.reason
-        assert "try1-" in result.reason
-        assert sweep.requested(name) == 1
+    assert_both(sweep, Outcome.OOM, "no batch size fits in memory", "try1-", requested=1)
 
 
 def test_the_limit_is_not_passed(tmp_path: Path) -> None:
@@ -145,13 +149,8 @@ def test_a_trial_that_always_fails_gives_its_outcome_to_the_runs(sweep: Sweep) -
 
     sweep.run(Memory(sweep.starts, happens=crashes))
     assert sweep.tried() == [4, 8, *[16] * TRIES], "and not for each repeat"
-    for name in "ab":
-        result = sweep.folder.result(name)
-        assert result is not None
-        assert result.outcome is Outcome.CRASHED
-        assert "the largest batch size is unknown" in result.reason
-        assert "killed: rank 1 by signal 6" in result.reason
-        assert sweep.requested(name) == 16
+    said = ("the largest batch size is unknown", "killed: rank 1 by signal 6")
+    assert_both(sweep, Outcome.CRASHED, *said, requested=16)
     sweep.run(Memory(sweep.starts, happens=crashes), retry_failed=True)
     assert sweep.tried() == [4, 8, *[16] * 2 * TRIES], "asked for again, it is tried again, once for all repeats"
     sweep.run(Memory(sweep.starts), retry_failed=True)

@@ -171,10 +171,12 @@ class Cluster:
         self.say(SCRIPT, "cut", node)
 
     def boot(self, node: str) -> None:
-        """Start a node after a power cut, and wait until Slurm gives it jobs again."""
+        """Start a node after a power cut, and wait until Slurm gives it jobs again and the other nodes reach it."""
         self.say(SCRIPT, "boot", node)
         assert wait_for(lambda: self._listens(node)), f"{node} does not start"
         assert wait_for(lambda: self.node_state(node) == "idle"), self.node_state(node)
+        for other in filter(self.first_process, self.nodes):
+            assert wait_for(lambda other=other: self._reaches(other, node)), f"{other} does not reach {node}"
 
     def unplug(self, node: str) -> None:
         """Nothing reaches the node any more, and what runs there goes on."""
@@ -234,6 +236,10 @@ class Cluster:
         """Whether slurmd and sshd answer there."""
         sockets = read(f"/proc/{self.first_process(node)}/net/tcp")
         return all(b":%04X 00000000:0000 0A " % port in sockets for port in (6818, 22))
+
+    def _reaches(self, host: str, node: str) -> bool:
+        """Whether a connection from a host to a node's slurmd comes about."""
+        return self.run(["timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{node}/6818"], host=host).returncode == 0
 
     def first_process(self, node: str) -> int:
         """Of a node, as this test sees it; 0 where it has no power."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 from bench.contract.base import AxisValue
 from bench.contract.outcomes import Outcome
@@ -14,6 +15,12 @@ from reports.data.words import counted, shown
 from reports.stats.comparison import Sample
 
 Labels = dict[str, AxisValue]
+
+
+class _Origin(NamedTuple):
+    session: str
+    started: float | None
+    allocation: str
 
 
 @dataclass(frozen=True)
@@ -49,20 +56,26 @@ class CellRuns:
 
     def by_allocation(self, column: str) -> list[list[float]]:
         """Return the same, divided by the allocation that runs were in; all outside batch jobs are in one."""
-        place = {int(record["repeat"]): _allocation(record) for record in self.completed}
         divided: dict[str, list[float]] = {}
         for repeat, value in self.figures(column).items():
-            divided.setdefault(place[repeat], []).append(value)
+            divided.setdefault(self._origins[repeat].allocation, []).append(value)
         return list(divided.values())
 
     def samples(self, column: str) -> list[Sample]:
         """Return the same with their sessions and starts; results that name no session are of one."""
-        records = {int(record["repeat"]): record for record in self.completed}
         return [
-            Sample(value, _session(record), repeat, _started(record), _allocation(record))
+            Sample(value, origin.session, repeat, origin.started, origin.allocation)
             for repeat, value in self.figures(column).items()
-            if (record := records[repeat])
+            for origin in (self._origins[repeat],)
         ]
+
+    @cached_property
+    def _origins(self) -> dict[int, _Origin]:
+        """Where and when each completed run was made, by repeat: parsed once for all metrics."""
+        return {
+            int(record["repeat"]): _Origin(_session(record), _started(record), _allocation(record))
+            for record in self.completed
+        }
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,10 @@ class Grid:
     def cells(self) -> list[CellRuns]:
         """All cells, row by row."""
         return [cell for row in self.rows for cell in row.cells.values()]
+
+    def has(self, column: str) -> bool:
+        """Return whether a completed run has a value of this column."""
+        return any(cell.figures(column) for cell in self.cells)
 
 
 def grids(sweep: LoadedSweep) -> list[Grid]:

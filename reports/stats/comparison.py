@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import groupby
 
 from scipy import special
 
@@ -112,13 +113,18 @@ def _of_sessions(first: Sequence[Sample], second: Sequence[Sample]) -> Compariso
 
 def _late(samples: Sequence[Sample]) -> set[Sample]:
     """Return the samples before which a later repeat of their session had started, of either side."""
-    return {
-        each
-        for each in samples
-        for other in samples
-        if other.session == each.session and other.repeat > each.repeat
-        if each.started is not None and other.started is not None and other.started < each.started
-    }
+    late: set[Sample] = set()
+    later_starts: dict[str, float] = {}
+    for _, same in groupby(sorted(samples, key=_repeat, reverse=True), key=_repeat):
+        begun = [(each, each.started) for each in same if each.started is not None]
+        late.update(each for each, start in begun if later_starts.get(each.session, math.inf) < start)
+        for each, start in begun:
+            later_starts[each.session] = min(start, later_starts.get(each.session, math.inf))
+    return late
+
+
+def _repeat(sample: Sample) -> int:
+    return sample.repeat
 
 
 def _gap(pairs: Sequence[tuple[Sample, Sample]]) -> float | None:

@@ -116,6 +116,8 @@ def _table(grid: Grid, comparability: Comparability) -> Table:
     unequal = unequal_tokens(grid)
     blocks = []
     for metric in METRICS:
+        if metric.optional and not metric.to_target and not grid.has(metric.column):
+            continue
         title = metric.title.format(reference=reference, row=reference.label)
         cells = [
             [

@@ -64,7 +64,7 @@ def main(run: Run, folder: AttemptFolder) -> None:
     position = Position.from_environment()
     cores = provenance.cores()  # before this rank is pinned to some of them
     bind(run.system, position.local_rank, position.local_world)
-    with closing(Progress(folder, position.rank, run.training.steps)) as progress:
+    with closing(Progress(folder, position.rank, run.training.steps, run.tokens_per_step)) as progress:
         try:
             _run(run, folder, position, progress, cores, begin)
         except BaseException as error:
@@ -182,9 +182,9 @@ class Watched:
         self._machine = machine
         self._trace = trace
 
-    def finished(self, step: int) -> None:
-        """Report that an optimizer step is done."""
-        self._progress.finished(step)
+    def finished(self, step: int, losses: torch.Tensor) -> None:
+        """Report that an optimizer step is done, with the losses of its micro-batches."""
+        self._progress.finished(step, losses)
         self._meter.note()
         self._machine.finished(step)
         if self._trace is not None:

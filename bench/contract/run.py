@@ -221,6 +221,11 @@ class Run(Document):
         """Sequences that a rank trains on per step, over all micro-batches."""
         return self.batch_size * self.training.accumulation
 
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of an optimizer step of all ranks, padding included."""
+        return self.world * self.step_sequences * self.training.sequence_length
+
     def identity(self) -> str:
         """Return a digest of what is executed: 12 hexadecimal digits.
 

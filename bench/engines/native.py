@@ -177,7 +177,7 @@ def train(
             if witness:
                 witness.after()
         clock.end()
-        watcher.finished(step)
+        watcher.finished(step, losses[step])
         if validation and step in validated:
             validations.append(validation())
             _reshard(model)

@@ -8,8 +8,11 @@ import threading
 import time
 from typing import Protocol
 
+import torch
+
 from bench.contract.result import Heartbeat, RankEnd
 from bench.contract.storage.files import AttemptFolder, write_document
+from bench.measure.glimpse import LossGlimpse, Speed
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +28,11 @@ tenth of it.
 class Watcher(Protocol):
     """Receiver of progress reports from the training."""
 
-    def finished(self, step: int) -> None:
-        """Report that an optimizer step is done; 0 is the first."""
+    def finished(self, step: int, losses: torch.Tensor) -> None:
+        """Report that an optimizer step is done, with the losses of its micro-batches; 0 is the first.
+
+        On a GPU the step is only queued, and nothing here may wait for its losses.
+        """
 
     def alive(self) -> None:
         """Report progress within a long phase."""
@@ -39,10 +45,13 @@ class Progress:
     what the training has newly reported, so that a hang of the training stops the heartbeat.
     """
 
-    def __init__(self, folder: AttemptFolder, rank: int, steps: int) -> None:
+    def __init__(self, folder: AttemptFolder, rank: int, steps: int, tokens_per_step: int) -> None:
         self._folder = folder
         self._rank = rank
         self._steps = steps
+        self._tokens = tokens_per_step
+        self._loss = LossGlimpse()
+        self._speed = Speed()
         self._reports = 0
         self._wake = threading.Event()
         self._writer: threading.Thread | None = None
@@ -63,9 +72,11 @@ class Progress:
         logger.info("%s", phase)
         self._report(at_once=True)
 
-    def finished(self, step: int) -> None:
-        """Report that an optimizer step is done; 0 is the first."""
+    def finished(self, step: int, losses: torch.Tensor) -> None:
+        """Report that an optimizer step is done, with the losses of its micro-batches; 0 is the first."""
         self.step = step
+        if self._rank == 0:
+            self._loss.offer(losses)
         logger.debug("step %d of %d is done", step + 1, self._steps)
         self._report(at_once=step == 0)
 
@@ -101,13 +112,24 @@ class Progress:
             if (reports := self._reports) == written:
                 continue
             written = reports
-            beat = Heartbeat(phase=self.phase, step=self.step, steps=self._steps)
+            beat = self._beat()
             begin = time.monotonic()
             try:
                 write_document(self._folder.heartbeat, beat, durable=False)
             except OSError as error:
                 self._failure = error
             self._fastest = min(self._fastest, time.monotonic() - begin)
+
+    def _beat(self) -> Heartbeat:
+        step = self.step
+        speed = self._speed.look(step) if step >= 0 else None
+        return Heartbeat(
+            phase=self.phase,
+            step=step,
+            steps=self._steps,
+            tokens_per_s=speed and speed * self._tokens,
+            loss=self._loss.look(),
+        )
 
     def end(self, error: BaseException | None, *, out_of_memory: bool = False, port_taken: bool = False) -> None:
         """Write the rank's report of how it ended."""

@@ -31,11 +31,12 @@ from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, write_document
 from bench.host.process import end_with, print_stack_on_request
 from bench.host.software.provenance import allowed_environment
-from bench.measure.progress import Progress
 from bench.measure.window import mean_loss
 
 if TYPE_CHECKING:
     import wandb
+
+    from bench.measure.progress import Progress
 
 logger = logging.getLogger(__name__)
 

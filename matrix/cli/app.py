@@ -80,19 +80,31 @@ app.command(hidden=True)(job)
 
 
 @app.command()
-def status(sweep: SweepPath, as_json: Json = False) -> None:
+def status(
+    sweep: SweepPath,
+    watched: Annotated[bool, typer.Option("--watch", "-w", help="look again until nothing more happens")] = False,
+    as_json: Json = False,
+) -> None:
     """Show the progress of a sweep.
 
     The exit status is 1 if a run failed.
     """
-    from matrix.cli.status import look, print_status
+    from matrix.cli.progress.display import print_status
+    from matrix.cli.progress.look import look
+    from matrix.cli.progress.watch import watch
     from matrix.store.sweep_folder import SweepFolder
 
-    found = look(SweepFolder(find_sweep(sweep)))
+    folder, console = SweepFolder(find_sweep(sweep)), screen()
+    if watched and as_json:
+        raise InputError("--watch and --json exclude each other: leave one out")
+    try:
+        found = watch(lambda: look(folder), console) if watched else look(folder)
+    except KeyboardInterrupt:  # the usual end of watching
+        raise typer.Exit(130) from None
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:
-        print_status(found, screen())
+        print_status(found, console)
     if found.has_failures:
         raise typer.Exit(1)
 

@@ -7,12 +7,14 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from bench.contract.outcomes import Outcome
 from bench.contract.result import Heartbeat, Result
 from bench.contract.run import Run
 from bench.host.display import Display
+from matrix.runner.pace import pace
 
 NEXT_LINE = f"\n{'':<14}"
 """Between the two lines of an outcome; the second is indented."""
@@ -26,7 +28,14 @@ class Detail(Enum):
     PHASES = "phases"
 
 
+WIDE = 120
+"""Columns of a terminal that has room for a bar."""
+
 _STYLES = {Outcome.COMPLETED: "green", Outcome.INTERRUPTED: "yellow"}
+
+
+def _at_most(width: int) -> Column:
+    return Column(no_wrap=True, overflow="ellipsis", max_width=max(width, 20))
 
 
 class SweepDisplay(Display):
@@ -39,11 +48,13 @@ class SweepDisplay(Display):
     """
 
     def __init__(self, console: Console, runs: int, detail: Detail = Detail.OUTCOMES) -> None:
+        bar = 25 if console.width >= WIDE else 0
         super().__init__(
             console,
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            # The name of the run is last, and is what is cut off where there is no room.
+            TextColumn("{task.description}", markup=False, table_column=_at_most(console.width - (22 + bar))),
+            *([BarColumn(bar_width=bar - 1)] if bar else []),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             total=runs,
@@ -61,13 +72,14 @@ class SweepDisplay(Display):
 
     def started(self, run: Run) -> None:
         """Show that a run has started."""
-        self._progress.update(self._task, description=f"{run.id} starting")
+        self._progress.update(self._task, description=f"starting  {run.id}")
         self._entered(run, "starting")
 
     def beat(self, run: Run, heartbeat: Heartbeat) -> None:
         """Show the phase and step of a run."""
-        step = f" {heartbeat.step + 1}/{heartbeat.steps}" if heartbeat.phase == "training" else ""
-        self._progress.update(self._task, description=f"{run.id} {heartbeat.phase}{step}")
+        beat = heartbeat
+        said = pace(beat.phase, beat.step + 1, beat.steps, beat.tokens_per_s, beat.loss)
+        self._progress.update(self._task, description=f"{said}  {run.id}")
         self._entered(run, heartbeat.phase)
 
     def _entered(self, run: Run, phase: str) -> None:

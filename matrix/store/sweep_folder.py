@@ -133,10 +133,10 @@ class SweepFolder:
         """The same for a trial."""
         return _result(self.trial(trial_id))
 
-    def heartbeat(self, run_id: str) -> Heartbeat | None:
-        """Return the last heartbeat of a run's newest attempt."""
+    def heartbeat(self, run_id: str, after: int = -1) -> Heartbeat | None:
+        """Return the last heartbeat of a run's newest attempt, if that comes after attempt number `after`."""
         attempts = self.run(run_id).attempts()
-        return attempts[-1].last_heartbeat() if attempts else None
+        return attempts[-1].last_heartbeat() if attempts and int(attempts[-1].path.name) > after else None
 
     def requested_run(self, run_id: str) -> Run:
         """Return the run as requested.

@@ -75,7 +75,8 @@ class NoProgress:
     def __init__(self) -> None:
         self.steps: list[int] = []
 
-    def finished(self, step: int) -> None:
+    def finished(self, step: int, losses: torch.Tensor) -> None:
+        assert losses.ndim == 1
         self.steps.append(step)
 
     def alive(self) -> None:

@@ -89,7 +89,7 @@ class Recorder:
         if self._witness is not None and self._averages(self._steps):
             self._witness.after()
         self._clock.end()
-        self._watcher.finished(self._steps)
+        self._watcher.finished(self._steps, torch.tensor(self._losses[-self._run.training.accumulation :]))
         self._steps += 1
         if self._steps < self._run.training.steps:
             self._begin_step(self._clock)

@@ -65,7 +65,7 @@ class LastStep(NoProgress):
         self._counted = counted
         self._last = steps - 1
 
-    def finished(self, step: int) -> None:
+    def finished(self, step: int, losses: torch.Tensor) -> None:
         if step + 1 == self._last:
             self._counted.bytes.clear()
 
@@ -199,7 +199,7 @@ class SentInLastStep(NoProgress):
         self._steps = steps
         self.counts: list[int] = []
 
-    def finished(self, step: int) -> None:
+    def finished(self, step: int, losses: torch.Tensor) -> None:
         if step + 2 >= self._steps:
             dist.barrier()  # nothing of the step is on its way
             self.counts.append(bytes_sent())

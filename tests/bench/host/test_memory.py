@@ -67,10 +67,10 @@ def test_memory_that_was_freed_is_in_the_peak() -> None:
 def test_the_peak_beside_a_mapped_file(file: Path, order: str, tmp_path: Path) -> None:
     """A training reports every step, which divides what was allocated in one from what is read in the next."""
     meter = MemoryMeter(CPU)
-    watched = Watched(Progress(AttemptFolder(tmp_path), 1, 2), meter, MachineMeter(0, 1))
+    watched = Watched(Progress(AttemptFolder(tmp_path), 1, 2, 64), meter, MachineMeter(0, 1))
     if order == "after":
         allocate_and_free()
-        watched.finished(0)
+        watched.finished(0, torch.zeros(1))
     mapped = read_mapped(file)
     if order == "before":
         allocate_and_free()

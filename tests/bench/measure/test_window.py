@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import torch.distributed as dist
 
 from bench.contract.run import Run
@@ -151,7 +152,7 @@ def watched(rank: int, run: Run, delay_in_averaging: float, delay_in_group: floa
     moments: list[float] = []
 
     class Outside(NoProgress):
-        def finished(self, step: int) -> None:
+        def finished(self, step: int, losses: torch.Tensor) -> None:
             if delay_in_group and rank < run.layout.group and step >= run.first_window_step - 1:
                 time.sleep(delay_in_group)
             if step == run.first_window_step - 1 or step == run.training.steps - 1:

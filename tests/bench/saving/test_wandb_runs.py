@@ -131,7 +131,7 @@ def attempt(trained: AttemptFolder, tmp_path: Path) -> AttemptFolder:
 
 
 def hand(run: Run, attempt: AttemptFolder, longest: float = 60) -> None:
-    hand_over(run, attempt, Progress(attempt, 0, STEPS), longest)
+    hand_over(run, attempt, Progress(attempt, 0, STEPS, 64), longest)
 
 
 def with_mode(run: Run, mode: str) -> Run:

@@ -12,8 +12,8 @@ from bench.contract.outcomes import Outcome
 from matrix.check.everything import CheckDocument, CheckedItem
 from matrix.cli.app import app
 from matrix.cli.plan_document import PlanDocument, PlannedCombination, PlannedCost
+from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
 from matrix.cli.render import MOST_ROWS
-from matrix.cli.status import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
 from tests.support.documents import SweepDocuments
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")

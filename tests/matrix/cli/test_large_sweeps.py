@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from bench.contract.storage.files import write_document
+from matrix.cli.progress.display import print_status
+from matrix.cli.progress.look import look
 from matrix.cli.render import MOST_ROWS, print_plan
-from matrix.cli.status import look, print_status
 from matrix.config.system import SystemFile
 from matrix.planning.plan import make_plan
 from matrix.planning.prepare import PreparedSweep

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from bench.contract.outcomes import Outcome
+from matrix.cli.progress.display import print_status
+from matrix.cli.progress.look import look
 from matrix.cli.render import print_plan
 from matrix.cli.screen import screen
-from matrix.cli.status import look, print_status
 from matrix.planning.prepare import prepare
 from matrix.runner.progress import Detail, SweepDisplay
 from matrix.store.sweep_folder import SweepFolder

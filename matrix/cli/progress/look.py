@@ -1,0 +1,154 @@
+"""Look at a sweep's folder, and ask its scheduler."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from bench.contract.outcomes import Outcome
+from bench.contract.plan import Plan
+from bench.contract.result import Result
+from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
+from matrix.errors import InputError, SchedulerError
+from matrix.schedulers.base import JobStatus
+from matrix.schedulers.dispatch import batch_scheduler_of
+from matrix.schedulers.states import RUNNING, meaning
+from matrix.store.claim import holder
+from matrix.store.jobs import JobFolder, job_folders, live_jobs
+from matrix.store.sweep_folder import SweepFolder
+
+
+def look(folder: SweepFolder) -> StatusDocument:
+    """Return the outcomes so far, failures with their reasons, jobs, and the active runs.
+
+    Raises:
+        InputError: the folder is not that of a sweep.
+
+    """
+    plan = folder.plan()
+    results, newer = _results(folder, plan.order)
+    runner = holder(folder.runners)
+    jobs, no_answer = _jobs(folder, results)
+    running = [job for job, state in jobs if state.is_running]
+    # Jobs execute the runs of a sweep with jobs, and the process that follows them does not.
+    ids = [run.id for job in running for run in job.order().runs] if jobs else plan.order if runner else []
+    counts = Counter(result.outcome for result in results.values())
+    return StatusDocument(
+        sweep=plan.sweep,
+        folder=str(folder.path),
+        runs=len(plan.order),
+        outcomes={outcome: counts[outcome] for outcome in Outcome if counts[outcome]},
+        not_run=len(plan.order) - len(results) - len(newer),
+        unfinished=[
+            UnfinishedRun(run=run_id, outcome=result.outcome, reason=result.reason)
+            for run_id, result in results.items()
+            if result.outcome is not Outcome.COMPLETED
+        ],
+        newer=newer,
+        jobs=[state for _, state in jobs],
+        no_answer=no_answer,
+        runner=ActiveRunner(pid=runner.pid, host=runner.host, since=runner.since) if runner else None,
+        active=_active(folder, ids, results),
+        remaining_s=_remaining(plan, results) if runner and not jobs else None,
+    )
+
+
+def _active(folder: SweepFolder, ids: Iterable[str], results: Mapping[str, Result]) -> list[ActiveRun]:
+    """Return the runs of which an attempt has begun and has no result; final results are not repeated by themselves."""
+    found = []
+    started = folder.started()
+    for run_id in filter(started.__contains__, ids):
+        result = results.get(run_id)
+        if result is not None and result.outcome is Outcome.COMPLETED:
+            continue
+        if (beat := folder.heartbeat(run_id, after=result.attempt if result is not None else -1)) is not None:
+            found.append(
+                ActiveRun(
+                    run=run_id,
+                    phase=beat.phase,
+                    step=beat.step + 1,
+                    steps=beat.steps,
+                    tokens_per_s=beat.tokens_per_s,
+                    loss=beat.loss,
+                )
+            )
+    return found
+
+
+def _remaining(plan: Plan, results: Mapping[str, Result]) -> float | None:
+    """Return the seconds of all runs without a final result, if each takes the mean of its completed repeats, or else
+    of all completed runs.
+    """
+    taken = {run_id: result.seconds for run_id, result in results.items() if result.outcome is Outcome.COMPLETED}
+    if not taken:
+        return None
+    usual = sum(taken.values()) / len(taken)
+    total = 0.0
+    for cell in plan.cells:
+        if cell.status != "run":
+            continue
+        known = [taken[run_id] for run_id in cell.runs if run_id in taken]
+        ahead = sum(run_id not in results or not results[run_id].outcome.is_final for run_id in cell.all_runs)
+        total += ahead * (sum(known) / len(known) if known else usual)
+    return total
+
+
+def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Result], dict[str, str]]:
+    """Return results by run id, and for each run whose result a newer xffl-bench wrote the sentence that says so.
+
+    The results are without their figures, of which a large sweep has gigabytes.
+    """
+    found: dict[str, Result] = {}
+    newer: dict[str, str] = {}
+    started = folder.started()
+    for run_id in filter(started.__contains__, run_ids):
+        try:
+            result = folder.result(run_id)
+        except InputError as error:
+            newer[run_id] = str(error)
+            continue
+        if result is not None:
+            found[run_id] = result.model_copy(update={"measured": None})
+    return found, newer
+
+
+def _jobs(folder: SweepFolder, known: dict[str, Result]) -> tuple[list[tuple[JobFolder, JobState]], str]:
+    """Return every job with its recorded state, or else the scheduler's; and why that did not answer, or "".
+
+    Args:
+        known: results by run id, which need not be read again.
+
+    """
+    jobs, seen, no_answer = job_folders(folder), {}, ""
+    if live := live_jobs(folder):
+        scheduler = batch_scheduler_of(jobs[-1].order().system)
+        try:
+            seen = scheduler.look(list(live))
+        except SchedulerError as error:
+            no_answer = f"{scheduler.title} does not respond: {error}"
+    return [(job, _job(folder, job, seen, known, asked=not no_answer)) for job in jobs], no_answer
+
+
+def _job(
+    folder: SweepFolder, job: JobFolder, seen: dict[str, JobStatus], known: dict[str, Result], *, asked: bool
+) -> JobState:
+    order, submitted, end = job.order(), job.submitted, job.end
+    ids = [run.id for run in order.runs]
+    results = [known[run_id] for run_id in ids if run_id in known]
+    results += _results(folder, [run_id for run_id in ids if run_id not in known])[0].values()
+    now = seen.get(submitted.id) if submitted is not None else None
+    if end is not None:
+        state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
+    elif submitted is None:
+        state = "not submitted"
+    else:
+        state = f"{now.state} ({now.reason})" if now is not None else "unknown to the scheduler"
+    return JobState(
+        job=submitted.id if submitted else None,
+        nodes=order.nodes,
+        runs=len(order.runs),
+        done=sum(result.outcome.is_final for result in results),
+        state=state,
+        is_live=end is None and submitted is not None and (meaning(now.state) is None if now else not asked),
+        is_running=end is None and now is not None and now.state == RUNNING,
+    )

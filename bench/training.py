@@ -48,7 +48,7 @@ from bench.measure.rapl import ProcessorEnergy
 from bench.measure.trace import StepTrace
 from bench.measure.window import RankRecord
 from bench.parallel.mesh import Position, check_world
-from bench.saving.wandb import hand_over
+from bench.saving.tracking import Tracking, follow, hand_over
 
 
 def main(run: Run, folder: AttemptFolder) -> None:
@@ -65,14 +65,15 @@ def main(run: Run, folder: AttemptFolder) -> None:
     cores = provenance.cores()  # before this rank is pinned to some of them
     bind(run.system, position.local_rank, position.local_world)
     with closing(Progress(folder, position.rank, run.training.steps, run.tokens_per_step)) as progress:
+        following = follow(run, folder) if position.rank == 0 else None
         try:
-            _run(run, folder, position, progress, cores, begin)
+            _run(run, folder, position, progress, cores, begin, following)
         except BaseException as error:
             progress.end(error, out_of_memory=is_out_of_memory(error) or is_full(), port_taken=is_port_taken(error))
             raise
         progress.end(None)
         if position.rank == 0:  # no other rank waits any more, and a failure here does not affect the run
-            hand_over(run, folder, progress)
+            hand_over(run, folder, progress, following)
 
 
 _OUT_OF_MEMORY = (
@@ -91,7 +92,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
-def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress, cores: int, begin: float) -> None:
+def _run(
+    run: Run,
+    folder: AttemptFolder,
+    position: Position,
+    progress: Progress,
+    cores: int,
+    begin: float,
+    following: Tracking | None,
+) -> None:
     # 1. Deterministic set-up (optional), threads
     device = position.device(run.system.device)
     check_world(run, position)
@@ -119,11 +128,11 @@ def _run(run: Run, folder: AttemptFolder, position: Position, progress: Progress
         progress.enter("data")
         data = engine.load(watched.alive)
         loaded = time.perf_counter()
+        if following is not None:
+            following.wait_until_ready(watched.alive)
         # 5. Training, with federated averaging
         progress.enter("training")
-        machine.finished(-1)  # without warm-up the window begins now
-        if trace is not None:
-            trace.finished(-1)
+        watched.begin()
         validation = partial(validate, run, engine.model, data, device, position.rank, progress)
         trained = engine.train(watched, partial(watched.aside, validation))
         # 6. Validation on the averaged model
@@ -181,6 +190,12 @@ class Watched:
         self._meter = meter
         self._machine = machine
         self._trace = trace
+
+    def begin(self) -> None:
+        """Report that the first step is next: without warm-up the window begins now."""
+        self._machine.finished(-1)
+        if self._trace is not None:
+            self._trace.finished(-1)
 
     def finished(self, step: int, losses: torch.Tensor) -> None:
         """Report that an optimizer step is done, with the losses of its micro-batches."""

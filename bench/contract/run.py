@@ -68,6 +68,7 @@ class Wandb(Document):
     name: str | None = Field(None, description="name of a run (its id)")
     notes: str | None = Field(None, description="free text")
     tags: list[str] = Field(default_factory=list, description="tags of every run")
+    live: bool = Field(False, description="also send loss and tokens/s while a run trains, by a process beside rank 0")
 
 
 class Library(Document):

@@ -1,23 +1,22 @@
-"""Weights & Biases: upload of a finished run's steps, figures and configuration from the files that rank 0 wrote.
+"""Weights & Biases: the process that uploads a run's steps, figures and configuration from the files of rank 0.
 
-    python -m bench.saving.wandb FOLDER --seconds 120 < RUN.json
+    python -m bench.saving.wandb FOLDER --seconds 120
 
-uploads the attempt in FOLDER. Rank 0 starts it as a separate process after the last collective, when every figure is on
-disk: no step waits for it, wandb is never imported into a rank, and it can be killed when it takes too long. All its
-files go into FOLDER/wandb.
+uploads the attempt in FOLDER. Rank 0 starts it (bench.saving.tracking) and writes the run and then, once all figures
+are on disk, the word `complete` to its standard input; until then it sends what the heartbeats tell. All its files go
+into FOLDER/wandb.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
+import queue
 import secrets
-import subprocess
 import sys
-import tempfile
-import time
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,96 +25,38 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.contract.measured import Measured
-from bench.contract.outcomes import Caution
 from bench.contract.run import Run
-from bench.contract.storage.files import AttemptFolder, write_document
-from bench.host.process import end_with, print_stack_on_request
+from bench.contract.storage.files import AttemptFolder
+from bench.host.process import print_stack_on_request
 from bench.host.software.provenance import allowed_environment
 from bench.measure.window import mean_loss
 
 if TYPE_CHECKING:
     import wandb
 
-    from bench.measure.progress import Progress
-
-logger = logging.getLogger(__name__)
-
-LONGEST = 120.0  # seconds; below the 300 s that the agents of other nodes wait for rank 0's agent (torch)
-LOOK_EVERY = 0.05  # seconds between polls of the process
 
 Mode = Literal["disabled", "offline", "online"]
 
-WHO_AND_WHERE = frozenset(
-    {
-        "WANDB_API_KEY",
-        "WANDB_BASE_URL",
-        "WANDB_CONFIG_DIR",
-        "WANDB_CREDENTIALS_FILE",
-        "WANDB_IDENTITY_TOKEN_FILE",
-        "WANDB_INSECURE_DISABLE_SSL",
-    }
-)
-"""wandb's variables that are passed to it. Others, such as WANDB_MODE, could contradict the matrix file."""
+Words = queue.SimpleQueue[str]
+"""Lines of standard input; an empty one at its end."""
+
+COMPLETE = "complete\n"
+"""What the process reads once all figures are on disk. If the pipe ends without it, rank 0 has died."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the heartbeat."""
 
 MISSING = "the package wandb is not installed: install xffl-bench[wandb]"
 
 
-def hand_over(run: Run, folder: AttemptFolder, progress: Progress, longest: float = LONGEST) -> None:
-    """Upload a run within `longest` seconds.
-
-    A failure is logged and recorded as the caution `wandb-failed`; it never fails the run.
-
-    Raises:
-        OSError: the caution could not be written.
-
-    """
-    if run.wandb.mode == "disabled":
-        return
-    progress.enter("tracking")
-    failure = _run_apart(run, folder, progress, longest)
-    if failure is None:
-        return
-    logger.error("the upload to Weights & Biases is incomplete: %s", failure)
-    measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
-    cautions = [*measured.cautions, Caution.WANDB_FAILED]
-    write_document(folder.measured, measured.model_copy(update={"cautions": cautions}))
-
-
-def _run_apart(run: Run, folder: AttemptFolder, progress: Progress, longest: float) -> str | None:
-    """Upload in a separate process; return what failed, None if nothing did."""
-    command = [sys.executable, "-P", "-m", "bench.saving.wandb", str(folder.path.absolute())]
-    command += ["--seconds", str(longest), "--parent", str(os.getpid())]
-    deadline = time.monotonic() + longest
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:
-        asked.write(run.model_dump_json())
-        asked.seek(0)
-        try:
-            process = subprocess.Popen(command, stdin=asked, env=_environment(folder))
-        except OSError as error:
-            return f"cannot start its process: {error}"
-    while process.poll() is None:
-        progress.alive()
-        if time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            return f"it took longer than {longest:g} s"
-        time.sleep(LOOK_EVERY)
-    return None if process.returncode == 0 else f"its process ended with status {process.returncode}"
-
-
-def _environment(folder: AttemptFolder) -> dict[str, str]:
-    """Return the rank's environment with folders of the attempt, without variables that could contradict the matrix."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in WHO_AND_WHERE}
-    cache = str(folder.wandb.absolute() / "cache")
-    own = {"WANDB_CACHE_DIR": cache, "WANDB_DATA_DIR": cache, "WANDB_ERROR_REPORTING": "false"}
-    return {**kept, **own, "PYTHONSAFEPATH": "1"}  # for wandb's subprocesses too: the working directory holds no code
-
-
-def track(run: Run, folder: AttemptFolder, seconds: float) -> None:
-    """Create the run at Weights & Biases, or on disk only (mode offline).
+def track(run: Run, folder: AttemptFolder, words: Words, seconds: float) -> bool:
+    """Create the run at Weights & Biases, or on disk only (mode offline), and fill it once rank 0 says so.
 
     A run that cannot be created online is written to disk, from where `wandb sync` uploads it. W&B's own step is the
-    optimizer step.
+    optimizer step, but for a run that was followed: its steps are on the axis `train/step`.
+
+    Returns:
+        False if rank 0 died before the run was complete.
 
     Raises:
         ModuleNotFoundError: wandb is not installed.
@@ -125,28 +66,59 @@ def track(run: Run, folder: AttemptFolder, seconds: float) -> None:
     """
     import wandb  # noqa: PLC0415 - optional
 
-    measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
-    table = pq.read_table(folder.steps)
     identity = secrets.token_hex(4)  # not the run's id: other sweeps of the project may use the same
     failure: wandb.Error | None = None
     try:
-        tracked = _begin(run, measured, folder, identity, run.wandb.mode, seconds)
+        tracked = _begin(run, folder, identity, run.wandb.mode, seconds)
     except wandb.Error as error:
         if run.wandb.mode == "offline":
             raise
         failure = error
         wandb.teardown()  # its service otherwise reserves the id for the failed attempt
-        tracked = _begin(run, measured, folder, identity, "offline", seconds)
+        tracked = _begin(run, folder, identity, "offline", seconds)
+    folder.tracking_ready.touch()
     with tracked:
+        sent = _follow(tracked, run, folder, words)
+        if sent is None:
+            tracked.finish(exit_code=1)
+            return False
+        if sent:
+            tracked.define_metric("train/*", step_metric="train/step")
+            tracked.define_metric("validation/*", step_metric="train/step")
+        measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
+        tracked.config.update({"provenance": measured.provenance.model_dump(mode="json")})  # type: ignore[no-untyped-call]
         validated = {each.step - 1: {"validation/loss": each.loss} for each in measured.validations}
-        for step, metrics in enumerate(step_metrics(table)):
-            tracked.log(metrics | validated.get(step, {}), step=step)
+        for step, metrics in enumerate(step_metrics(pq.read_table(folder.steps))):
+            figures = metrics | validated.get(step, {})
+            if sent:
+                tracked.log(figures | {"train/step": step})
+            else:
+                tracked.log(figures, step=step)
         tracked.summary.update(summary(run, measured))
     if failure is not None:
         raise failure
+    return True
 
 
-def _begin(run: Run, measured: Measured, folder: AttemptFolder, identity: str, mode: Mode, seconds: float) -> wandb.Run:
+def _follow(tracked: wandb.Run, run: Run, folder: AttemptFolder, words: Words) -> int | None:
+    """Send what the heartbeats tell until rank 0 has a word; return how many were sent, None if it died."""
+    sent, last = 0, -1
+    word: str | None = None
+    while word is None:
+        with suppress(queue.Empty):
+            word = words.get(timeout=LOOK_EVERY)
+        beat = folder.last_heartbeat()  # also after the word: the last step of a run that died
+        if run.wandb.live and beat is not None and beat.step > last:
+            last = beat.step
+            figures = {"live/loss": beat.loss, "live/tokens_per_s": beat.tokens_per_s}
+            # Without `commit` a row would wait for that of the next step, which a run that hangs or dies never has.
+            tracked.log({name: each for name, each in figures.items() if each is not None}, step=beat.step, commit=True)
+            sent += 1
+    return sent if word == COMPLETE else None
+
+
+def _begin(run: Run, folder: AttemptFolder, identity: str, mode: Mode, seconds: float) -> wandb.Run:
+    """Create a run of W&B with the settings of a run."""
     import wandb  # noqa: PLC0415 - optional
 
     asked = run.wandb
@@ -160,7 +132,7 @@ def _begin(run: Run, measured: Measured, folder: AttemptFolder, identity: str, m
         name=asked.name or run.id[-128:],  # the longest that W&B takes; the end tells runs apart
         notes=asked.notes,
         tags=asked.tags,
-        config=configuration(run, measured),
+        config=configuration(run),
         settings=wandb.Settings(
             console="off",
             silent=True,
@@ -177,11 +149,11 @@ def _begin(run: Run, measured: Measured, folder: AttemptFolder, identity: str, m
     )
 
 
-def configuration(run: Run, measured: Measured) -> dict[str, Any]:
-    """Return the run's settings and provenance, with the allowed environment variables only."""
+def configuration(run: Run) -> dict[str, Any]:
+    """Return the run's settings, with the allowed environment variables only."""
     asked = run.model_dump(mode="json", exclude={"wandb": True, "system": {"environment"}})
     asked["system"]["environment"] = allowed_environment(run.system.environment)
-    return {**asked, "provenance": measured.provenance.model_dump(mode="json")}
+    return asked
 
 
 def summary(run: Run, measured: Measured) -> dict[str, Any]:
@@ -216,29 +188,34 @@ def step_metrics(table: pa.Table) -> Iterator[dict[str, float]]:
         yield metrics | (of_groups if groups > 1 else {})
 
 
+def _listen(words: Words) -> None:
+    """Put the lines of standard input into a queue, which unlike a file can be looked at without waiting."""
+    while line := sys.stdin.readline():
+        words.put(line)
+    words.put("")
+
+
 def main() -> int:
     """Run the command line of this module; return an exit status."""
     parser = argparse.ArgumentParser(
         description="Upload an attempt to Weights & Biases; the run is read from standard input."
     )
     parser.add_argument("folder", type=Path, help="the attempt's folder")
-    parser.add_argument("--seconds", type=float, default=LONGEST, help="time limit in seconds")
-    parser.add_argument("--parent", type=int, help="pid of the parent; exit when it dies")
+    parser.add_argument("--seconds", type=float, required=True, help="time limit in seconds")
     arguments = parser.parse_args()
     print_stack_on_request()
-    if arguments.parent is not None:
-        end_with(arguments.parent)
-    run = Run.model_validate_json(sys.stdin.read())
+    words = Words()
+    threading.Thread(target=_listen, args=[words], daemon=True).start()
+    run = Run.model_validate_json(words.get())
     folder = AttemptFolder(arguments.folder.absolute())
     os.chdir(folder.path)  # wandb's settings files in the user's current folder must not apply
     try:
-        track(run, folder, arguments.seconds)
+        return 0 if track(run, folder, words, arguments.seconds) else 1
     except ModuleNotFoundError as error:
         if error.name != "wandb":
             raise
         print(MISSING, file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -19,13 +20,16 @@ import pytest
 
 from bench.contract.measured import Measured
 from bench.contract.outcomes import Caution
+from bench.contract.result import Heartbeat
 from bench.contract.run import Run, Wandb
-from bench.contract.storage.files import AttemptFolder
+from bench.contract.storage.files import AttemptFolder, write_document
 from bench.host.process import OWNER
 from bench.measure.progress import Progress
-from bench.saving.wandb import hand_over, step_metrics
+from bench.saving.tracking import Tracking, hand_over
+from bench.saving.wandb import step_metrics
 from matrix.host.processes import end_all, owned
 from tests.support.runs import make_run
+from tests.support.sweeps import wait_for
 
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
@@ -82,13 +86,18 @@ class Tracked:
         found = list(records(file))
         (self.run,) = [record.run for record in found if record.HasField("run")]
         self.config = values(self.run.config.update)
+        for record in found:
+            if record.HasField("config"):
+                self.config |= values(record.config.update)
         history = [values(record.history.item) for record in found if record.HasField("history")]
         self.steps = [{key: row[key] for key in row if key.startswith("train/")} for row in history]
         self.numbers = [row["_step"] for row in history]
+        self.live = [row for row in history if "live/loss" in row]
         self.summary: dict[str, Any] = {}
         for record in found:
             if record.HasField("summary"):
                 self.summary |= values(record.summary.update)
+        self.statuses = [record.exit.exit_code for record in found if record.HasField("exit")]
         self.is_whole = any(record.HasField("exit") and record.exit.exit_code == 0 for record in found)
 
 
@@ -131,7 +140,7 @@ def attempt(trained: AttemptFolder, tmp_path: Path) -> AttemptFolder:
 
 
 def hand(run: Run, attempt: AttemptFolder, longest: float = 60) -> None:
-    hand_over(run, attempt, Progress(attempt, 0, STEPS, 64), longest)
+    hand_over(run, attempt, Progress(attempt, 0, STEPS, 64), longest=longest)
 
 
 def with_mode(run: Run, mode: str) -> Run:
@@ -298,3 +307,83 @@ def test_what_takes_too_long_is_ended_and_the_run_goes_on(
     beat = attempt.last_heartbeat()
     assert beat is not None
     assert beat.phase == "tracking"
+
+
+@pytest.fixture
+def followed(wandb_run: Run, attempt: AttemptFolder) -> Iterator[Tracking]:
+    """The process that follows an attempt whose figures are already there, but for its heartbeats."""
+    live = ASKED.model_copy(update={"live": True})
+    started = Tracking(wandb_run.model_copy(update={"wandb": live}), attempt)
+    try:
+        started.wait_until_ready(lambda: None)
+        assert attempt.tracking_ready.exists()
+        yield started
+    finally:
+        started.kill()
+
+
+def beat(attempt: AttemptFolder, step: int, loss: float | None, rate: float | None = None) -> None:
+    heartbeat = Heartbeat(phase="training", step=step, steps=STEPS, loss=loss, tokens_per_s=rate)
+    write_document(attempt.heartbeat, heartbeat, durable=False)
+
+
+def sent(attempt: AttemptFolder) -> list[dict[str, float]]:
+    return [{key: row[key] for key in row if key[0] != "_"} | {"step": row["_step"]} for row in Tracked(attempt).live]
+
+
+def test_a_run_is_followed_and_then_filled(wandb_run: Run, attempt: AttemptFolder, followed: Tracking) -> None:
+    beat(attempt, 3, 5.25, 100.0)
+    hand_over(wandb_run, attempt, Progress(attempt, 0, STEPS, 64), followed, longest=60)
+    assert sent(attempt)[0] == {"step": 3, "live/loss": 5.25, "live/tokens_per_s": 100.0}
+    whole = Tracked(attempt)
+    assert whole.is_whole
+    assert [step["train/step"] for step in whole.steps if "train/step" in step] == list(range(STEPS))
+    assert whole.summary["run"] == wandb_run.id
+    assert Caution.WANDB_FAILED not in cautions(attempt)
+
+
+DYING = f"dies{os.getpid()}/1"
+"""Owner of the process of this program."""
+
+DIES = """
+import os, signal, sys, time
+from pathlib import Path
+from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
+from bench.saving.tracking import Tracking
+
+folder = AttemptFolder(Path(sys.argv[1]))
+Tracking(Run.model_validate_json(sys.stdin.read()), folder).wait_until_ready(lambda: None)
+while not (folder.path / "die").exists():
+    time.sleep(0.05)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_that_dies_is_there_too(wandb_run: Run, attempt: AttemptFolder) -> None:
+    live = wandb_run.model_copy(update={"wandb": ASKED.model_copy(update={"live": True})})
+    command = [sys.executable, "-c", DIES, str(attempt.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env={**os.environ, OWNER: DYING}) as rank:
+        assert rank.stdin is not None
+        rank.stdin.write(live.model_dump_json())
+        rank.stdin.close()
+        try:
+            assert wait_for(attempt.tracking_ready.exists)
+            beat(attempt, 3, 5.25, 100.0)
+        finally:
+            (attempt.path / "die").touch()
+    assert rank.returncode == -signal.SIGKILL
+    assert wait_for(lambda: not list(owned(DYING))), "what followed it is left"
+    assert Tracked(attempt).statuses == [1]
+    assert sent(attempt) == [{"step": 3, "live/loss": 5.25, "live/tokens_per_s": 100.0}]
+
+
+def test_if_what_follows_a_run_dies_all_is_uploaded_by_another(
+    wandb_run: Run, attempt: AttemptFolder, followed: Tracking
+) -> None:
+    followed.kill()
+    hand_over(wandb_run, attempt, Progress(attempt, 0, STEPS, 64), followed, longest=60)
+    assert Caution.WANDB_FAILED not in cautions(attempt)
+    files = list(attempt.wandb.glob("offline-run-*/*.wandb"))
+    assert len(files) == 2
+    assert any(record.HasField("exit") for record in records(max(files, key=lambda file: file.stat().st_mtime_ns)))

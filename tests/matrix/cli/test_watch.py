@@ -110,7 +110,7 @@ def test_a_real_run_is_watched(tmp_path: Path, data: Path) -> None:
     sweep = SmallSweep(tmp_path, data)
     sweep.write(["ddp"], steps=400)
     process = sweep.begin()
-    assert wait_for(lambda: (sweep.folder.path / "plan.json").exists())
+    assert wait_for((sweep.folder.path / "plan.json").exists)
     lines = sweep.call("status", str(sweep.folder.path), "--watch").splitlines()
     process.communicate(timeout=200)
     seen = [line for line in lines if "training" in line and "tokens/s" in line]

@@ -196,6 +196,7 @@ LONG = "x" * 150
 @pytest.mark.parametrize(
     ("block", "fault"),
     [
+        ("wandb: {live: true}", "wandb.live: needs `mode: online` (or offline): nothing is sent with `mode: disabled`"),
         (f"wandb: {{name: {LONG}}}", "wandb.name: should be 1 to 128 characters, not 150"),
         (f"wandb: {{group: {LONG}}}", "wandb.group: should be 1 to 128 characters, not 150"),
         (f"wandb: {{tags: [{LONG}]}}", f"wandb.tags[0]: should be 1 to 64 characters, not '{LONG}'"),

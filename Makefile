@@ -73,8 +73,9 @@ cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc
 
-docs: $(VENV)/.installed-docs ## the documentation as a site that needs no network: build/site/index.html
-	$(BIN)/mkdocs build --strict
+docs: $(VENV)/.installed-docs ## the documentation as a site that needs no network, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "read it: $(BIN)/python -m http.server --directory build/site"
 
 package: $(VENV)/.installed-test ## wheel and source distribution, in dist/
 	$(BIN)/python -m build
@@ -102,7 +103,7 @@ $(VENV)/.installed-bench: $(VENV)/.installed-test
 	touch $@
 
 $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt mkdocs-material
+	$(call install,.[docs])
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python

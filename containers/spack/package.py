@@ -1,6 +1,6 @@
 # An example, which was never built. Put it in packages/py_xffl_bench/ of a Spack repository of your own (Spack 1.x):
-# `spack install py-xffl-bench`. Names are those of spack-packages, which in July 2026 had every version that is asked for
-# but py-transformers@5.0: and py-huggingface-hub@1.0: (add them with `spack checksum -a py-NAME`).
+# `spack install py-xffl-bench`. Names are those of spack-packages, which in July 2026 had every version asked for but
+# py-transformers@5.0: and py-huggingface-hub@1.0: (add them with `spack checksum -a py-NAME`).
 """xffl-bench as a Spack package."""
 
 from spack.package import depends_on, license, version

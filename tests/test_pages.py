@@ -73,7 +73,8 @@ COMMANDS = [block for block in BLOCKS if block.language in ("sh", "python")]
 
 def test_every_block_has_a_language() -> None:
     assert len(BLOCKS) > 40
-    assert not [f"{block.place}: {block.language!r}" for block in BLOCKS if block.language not in LANGUAGES]
+    wrong = [block.place for block in BLOCKS if block.language not in LANGUAGES]
+    assert not wrong, f"```sh, ```text, ```yaml or ```python should open the blocks of {', '.join(wrong)}"
 
 
 @pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.place)

@@ -12,7 +12,8 @@ cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.p
 cluster-test-slurm := tests/cluster $(addprefix --ignore=,$(cluster-test-image))
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test test-ranks test-sweeps test-sums test-style soak cluster-test cluster-test-slurm cluster-test-image bench clean
+.PHONY: demo demo-cluster demo-xffl test test-ranks test-sweeps test-sums test-style soak coverage cluster-test \
+  cluster-test-slurm cluster-test-image bench docs package clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
@@ -55,6 +56,11 @@ test-style: $(VENV)/.installed-test
 soak: $(VENV)/.installed-test ## what takes long: clean ends 20 times over, every option, checkpoints, corpora, W&B
 	$(BIN)/pytest -m soak -n 2 --dist worksteal # much of it waits
 
+# Apart from `test`: what is measured takes longer, and tests compare times.
+coverage: $(VENV)/.installed-test ## lines and branches that the tests reach, ranks and other processes included
+	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" --cov --cov-report=
+	$(BIN)/coverage report --skip-covered
+
 cluster-test: $(VENV)/.installed-test $(VENV)/.installed-cluster ## what needs real parts of a cluster: as root on Debian
 	$(MAKE) -j2 --output-sync=target cluster-test-slurm cluster-test-image # much of both waits
 
@@ -67,8 +73,15 @@ cluster-test-slurm cluster-test-image: cluster-test-%: $(VENV)/.installed-test $
 bench: $(VENV)/.installed-bench ## measure the harness itself; nothing passes or fails
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-disable-gc
 
+docs: $(VENV)/.installed-docs ## the documentation as a site that needs no network, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "read it: $(BIN)/python -m http.server --directory build/site"
+
+package: $(VENV)/.installed-test ## wheel and source distribution, in dist/
+	$(BIN)/python -m build
+
 clean: ## remove what the targets above made, but no results
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -87,6 +100,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-bench: $(VENV)/.installed-test
 	$(call install,.[test,bench])
+	touch $@
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,.[docs])
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, WithJsonSchema, model_validator
 
 StrategyName = Literal["fsdp", "hsdp", "federated", "federated-hsdp", "ddp"]
 
 _NODES = re.compile(r"(?:(\d+) nodes?|node)")
+_NODES_IN_SCHEMA = {"type": "string", "pattern": r"^(?:0*[1-9][0-9]* nodes?|node)$"}
 
 
 class ImpossibleError(ValueError):
@@ -28,7 +29,7 @@ def _check_size(value: object) -> object:
     return value
 
 
-GroupSize = Annotated[PositiveInt | str, BeforeValidator(_check_size)]
+GroupSize = Annotated[PositiveInt | Annotated[str, WithJsonSchema(_NODES_IN_SCHEMA)], BeforeValidator(_check_size)]
 """A number of ranks, or of whole nodes (`node`, `2 nodes`), so that one file works for every node count."""
 
 

@@ -161,7 +161,7 @@ def check(
 
 
 @app.command()
-def schema(kind: Kind) -> None:
+def schema(kind: Annotated[Kind, typer.Argument(help="matrix or system")]) -> None:
     """Print the JSON Schema of a file, for editors."""
     from matrix.config.schema import schema as schema_of
 

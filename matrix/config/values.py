@@ -185,11 +185,11 @@ def label(value: Value) -> AxisValue:
 
 
 class _ScalarAllowed:
-    """Let the exported schema accept a single value in place of a list of one."""
+    """Let the exported schema accept a single value in place of a list of one, and no value twice."""
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         array = handler(core)
-        return {"anyOf": [array["items"], array]}
+        return {"anyOf": [array["items"], {**array, "uniqueItems": True}]}
 
 
 def _as_list(value: object) -> object:

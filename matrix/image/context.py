@@ -17,6 +17,7 @@ PARTS = ("bench", "matrix", "reports", "pyproject.toml", "README.md", "container
 """What goes into the image; README.md because pyproject.toml refers to it."""
 
 DEFINITION = "bench.def"
+XFFL = "containers/xffl.txt"
 LOCKS = ("containers/lock.txt", "containers/lock-xffl.txt")
 
 
@@ -41,11 +42,12 @@ class Checkout:
 
     @property
     def xffl_commit(self) -> str:
-        """The commit of the xFFL library pinned in pyproject.toml."""
-        for requirement in self._project()["optional-dependencies"]["xffl"]:
-            if found := re.fullmatch(r"xffl @ git\+\S+@([0-9a-f]{40})", requirement):
-                return found[1]
-        raise InputError(f"{self.root / 'pyproject.toml'}: the extra 'xffl' should pin one commit of xFFL")
+        """The commit of the xFFL library, as its requirements file pins it."""
+        file = self.root / XFFL
+        found = re.search(r"^xffl @ git\+\S+@([0-9a-f]{40})$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        if found is None:
+            raise InputError(f"{file}: should pin one commit of xFFL")
+        return found[1]
 
     @property
     def lock_digest(self) -> str:

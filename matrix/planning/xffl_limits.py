@@ -1,6 +1,6 @@
 """Settings that the xFFL library does not support: such combinations are impossible, and the plan gives the reason.
 
-Each limit was observed at the commit pinned in pyproject.toml; docs/guides/xffl.md describes how.
+Each limit was observed at the commit in containers/xffl.txt; docs/guides/xffl.md describes how.
 """
 
 from __future__ import annotations

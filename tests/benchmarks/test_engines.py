@@ -25,7 +25,7 @@ def test_xffl_beside_native(
 ) -> None:
     """Ratios of the windows' seconds; the order of a pair changes from one to the next."""
     if find_spec("xffl") is None:
-        not_installable("the package xffl", "install xffl-bench[xffl] to set its steps beside the native engine's")
+        not_installable("the package xffl", "install containers/xffl.txt to set its steps beside the native engine's")
     run = make_run(data, layout, batch_size=4, steps=STEPS, warmup_steps=WARMUP)
     numbers = itertools.count()
 

@@ -45,7 +45,13 @@ def checkout(tmp_path: Path) -> Checkout:
     root = tmp_path / "checkout"
     for name in ("containers", "bench"):
         (root / name).mkdir(parents=True)
-    for name in ("pyproject.toml", "containers/bench.def", "containers/lock.txt", "containers/lock-xffl.txt"):
+    for name in (
+        "pyproject.toml",
+        "containers/bench.def",
+        "containers/lock.txt",
+        "containers/lock-xffl.txt",
+        "containers/xffl.txt",
+    ):
         shutil.copy(ROOT / name, root / name)
     (root / "bench" / "__init__.py").touch(mode=0o600)
     for words in (
@@ -67,6 +73,7 @@ def test_only_what_git_tracks_goes_in_and_anyone_can_read_it(checkout: Checkout,
         "source/bench/__init__.py",
         "source/containers/lock.txt",
         "source/containers/lock-xffl.txt",
+        "source/containers/xffl.txt",
     }
     assert (tmp_path / "context" / "source" / "bench" / "__init__.py").stat().st_mode & 0o777 == 0o644
 

@@ -67,7 +67,7 @@ def damaged_text(random: Random, text: str) -> bytes:
 def damaged_document(random: Random, document: Any) -> bytes:
     """Change, remove, rename or add up to three values anywhere in a document."""
     for _ in range(random.randint(1, 3)):
-        places = list(_places(document))
+        places = list(places_of(document))
         if not places:
             return json.dumps(random.choice(VALUES)).encode()
         holder, key = random.choice(places)
@@ -83,11 +83,11 @@ def damaged_document(random: Random, document: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def _places(node: Any) -> Iterator[tuple[Any, Any]]:
+def places_of(node: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(node, dict | list):
         for key in list(node) if isinstance(node, dict) else range(len(node)):
             yield node, key
-            yield from _places(node[key])
+            yield from places_of(node[key])
 
 
 def damage(random: Random, file: Path) -> None:

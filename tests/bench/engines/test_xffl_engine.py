@@ -20,7 +20,7 @@ TEN_STEPS = {"steps": 10, "warmup_steps": 2, "lr_warmup_fraction": 0.2}
 @pytest.fixture(autouse=True)
 def _library() -> None:
     if find_spec("xffl") is None:
-        not_installable("the package xffl", "install xffl-bench[xffl] to hold the engine against the native one")
+        not_installable("the package xffl", "install containers/xffl.txt to hold the engine against the native one")
 
 
 def both(data: Path, folder: Path, layout: tuple[int, int, int], settings: Mapping[str, Any]) -> list[Any]:

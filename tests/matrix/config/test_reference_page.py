@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from matrix.config.load import load_sweep
-from matrix.config.schema import schema
 from matrix.config.system import load_system
 from matrix.planning.plan import make_plan
+from tests.support.matrix_page import MATRIX, PLACES, SHAPE, SYSTEM, page, table
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "matrix-file.md").read_text()
 EXAMPLES = ROOT / "matrix" / "examples"
-MATRIX, SYSTEM = schema("matrix"), schema("system")
-AXES = MATRIX["$defs"]["Axes"]
-OWN_AXES = {
-    **AXES,
-    "properties": {
-        name: value
-        for name, value in AXES["properties"].items()
-        if name not in MATRIX["$defs"]["Training"]["properties"]
-    },
-}
-SHAPE = MATRIX["$defs"]["NamedModel"]["properties"]["llama"]["anyOf"][0]
 
 
-def kind(value: dict[str, Any]) -> str:
-    """A value's type in a few words."""
-    if "anyOf" in value or "oneOf" in value:
-        members = [kind(member) for member in value.get("anyOf") or value["oneOf"]]
-        if members[0] == "array" or members[-1] == "array":
-            return f"{kind(value['anyOf'][0])}, or a list of them"
-        return " or ".join(dict.fromkeys(member for member in members if member != "null"))
-    if "enum" in value or "const" in value:
-        return " or ".join(f"`{choice}`" for choice in value.get("enum", [value.get("const")]))
-    words = {"object": "mapping", "integer": "whole number", "boolean": "true or false", "string": "text"}
-    if value.get("type") == "array" and "minItems" not in value:
-        return f"list of {kind(value['items']).replace(' or ', 's or ')}s"
-    return "mapping" if "$ref" in value else words.get(value["type"], value["type"])
-
-
-def table(place: dict[str, Any]) -> str:
-    """The keys of a mapping as a table in Markdown."""
-    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
-    for key, value in place["properties"].items():
-        default = value.get("default")
-        shown = "" if default is None or isinstance(default, dict) else f"`{json.dumps(default)}`".replace('"', "")
-        shown = "**required**" if key in place.get("required", []) else shown
-        rows.append(f"| `{key}` | {kind(value)} | {shown} | {value['description']} |")
-    return "\n".join(rows)
-
-
-@pytest.mark.parametrize(
-    ("heading", "place"),
-    [
-        ("The matrix file", MATRIX),
-        ("`axes`", OWN_AXES),
-        ("`strategies`", MATRIX["$defs"]["StrategySettings"]),
-        ("`training`", MATRIX["$defs"]["Training"]),
-        ("`overrides`", MATRIX["$defs"]["Override"]),
-        ("`data`", MATRIX["$defs"]["Data"]),
-        ("`max_batch`", MATRIX["$defs"]["MaxBatch"]),
-        ("`limits`", MATRIX["$defs"]["Limits"]),
-        ("`reference`", MATRIX["$defs"]["ReferenceCell"]),
-        ("`wandb`", MATRIX["$defs"]["Wandb"]),
-        ("Models", MATRIX["$defs"]["NamedModel"]),
-        ("Models by shape", SHAPE),
-        ("Rotary scaling", SHAPE["properties"]["rope_scaling"]["anyOf"][0]),
-        ("The system file", SYSTEM),
-        ("`xffl`", SYSTEM["$defs"]["XfflSettings"]),
-        ("`slurm`", SYSTEM["$defs"]["SlurmSettings"]),
-        ("`shell`", SYSTEM["$defs"]["ShellSettings"]),
-        ("`image`", SYSTEM["$defs"]["ImageSettings"]),
-        ("`binds`", SYSTEM["$defs"]["BindSettings"]),
-    ],
-)
-def test_every_key_is_there_with_its_default(heading: str, place: dict[str, Any]) -> None:
-    section = re.split(r"^#+ ", PAGE.split(f"# {heading}\n")[1], flags=re.MULTILINE)[0]
-    assert table(place) in section, f"the table of {heading} should be:\n{table(place)}"
+def test_every_key_is_there_with_its_default() -> None:
+    assert page(PAGE) == PAGE, "run: python -m tests.support.matrix_page"
+    assert all(table(place) in PAGE for place in PLACES.values())
 
 
 def examples(language: str) -> list[str]:

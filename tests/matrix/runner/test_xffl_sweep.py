@@ -44,7 +44,7 @@ def test_without_the_library_nothing_starts(tmp_path: Path, data: Path) -> None:
 
 def test_sums_are_refused_and_the_rest_is_trained(tmp_path: Path, data: Path) -> None:
     if find_spec("xffl") is None:
-        not_installable("the package xffl", "install xffl-bench[xffl] to sweep over both engines")
+        not_installable("the package xffl", "install containers/xffl.txt to sweep over both engines")
     sweep = SmallSweep(tmp_path, data)
     both_engines(sweep)
     sweep.run(expect=1)

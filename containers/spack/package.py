@@ -1,0 +1,35 @@
+# An example, which was never built. Put it in packages/py_xffl_bench/ of a Spack repository of your own (Spack 1.x):
+# `spack install py-xffl-bench`. Names are those of spack-packages, which in July 2026 had every version asked for but
+# py-transformers@5.0: and py-huggingface-hub@1.0: (add them with `spack checksum -a py-NAME`).
+"""xffl-bench as a Spack package."""
+
+from spack.package import depends_on, license, version
+from spack_repo.builtin.build_systems.python import PythonPackage
+
+
+class PyXfflBench(PythonPackage):
+    """Compare strategies of distributed LLM training (FSDP, HSDP, federated) and measure how far they scale."""
+
+    git = "file:///path/to/xffl-bench"  # a clone of the repository
+    license("MIT")
+    version("main", branch="main")
+
+    depends_on("python@3.11:", type=("build", "run"))
+    depends_on("py-setuptools@77:", type="build")
+    depends_on("py-datasets@3.0:", type="run")
+    depends_on("py-huggingface-hub@1.0:", type="run")
+    depends_on("py-matplotlib@3.9:", type="run")
+    depends_on("py-numpy@1.26:", type="run")
+    depends_on("py-nvidia-ml-py@12.560:", type="run")
+    depends_on("py-pandas@2.2:", type="run")
+    depends_on("py-psutil@6.0:", type="run")
+    depends_on("py-pyarrow@17:", type="run")
+    depends_on("py-pydantic@2.9:", type="run")
+    depends_on("py-pyyaml@6.0:", type="run")
+    depends_on("py-rich@13.9:", type="run")
+    depends_on("py-safetensors@0.5:", type="run")
+    depends_on("py-scipy@1.13:", type="run")
+    depends_on("py-tokenizers@0.22:", type="run")
+    depends_on("py-torch@2.8:", type="run")
+    depends_on("py-transformers@5.0:", type="run")
+    depends_on("py-typer@0.15:", type="run")

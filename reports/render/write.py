@@ -11,6 +11,7 @@ from reports.answers.answers import answers
 from reports.cells.comparability import Comparability
 from reports.cells.figures import tally
 from reports.cells.targets import target_columns
+from reports.data.columns.target import TARGET
 from reports.data.frame import LoadedSweep, ReportError, load, with_columns
 from reports.data.words import counted
 from reports.render.base import Exporter, Report
@@ -50,7 +51,7 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
     comparability = Comparability(loaded)
     made = tables(comparability)
     found = answers(comparability, made)
-    loaded = with_columns(loaded, target_columns(table.grid for table in made))
+    loaded = with_columns(loaded, TARGET, target_columns(table.grid for table in made))
     report = Report(sweep, loaded, made, _summary(loaded), found, problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:

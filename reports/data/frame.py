@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -98,8 +98,9 @@ def load(sweep: Path) -> LoadedSweep:
         error = ReportError(same[found.identity]) if found.identity in same else fault
         rows[found.purpose].append(_row(found, error, read))
     axes = axis_kinds(plan)
-    timed, breakdown = (_typed(rows["measure"], TIMED_RUNS, axes), _typed(rows["breakdown"], BREAKDOWN_RUNS, axes))
-    return replace(read, frame=timed, breakdown=breakdown)
+    status = {column.name: column.kind for column in STATUS}
+    timed, breakdown = (status | axes | kinds for kinds in (TIMED_RUNS, BREAKDOWN_RUNS))
+    return replace(read, frame=typed(rows["measure"], timed), breakdown=typed(rows["breakdown"], breakdown))
 
 
 def with_columns(
@@ -229,16 +230,9 @@ def _read(path: Path, kind: type[Doc]) -> Doc | None:
         raise ReportError(f"{path}: {where}{': ' if where else ''}{first['msg']}") from error
 
 
-def _typed(rows: list[dict[str, Scalar]], columns: Mapping[str, Kind], axes: Mapping[str, Kind]) -> pd.DataFrame:
-    """Return a frame with all columns, each of its own type whatever is missing; the axes come after the status."""
-    first = len(STATUS)
-    kinds = [*columns.items()]
-    return pd.DataFrame(
-        {
-            name: _series([row.get(name) for row in rows], kind)
-            for name, kind in (*kinds[:first], *axes.items(), *kinds[first:])
-        }
-    )
+def typed(rows: Sequence[Mapping[Any, Scalar]], kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Return a frame with these columns, each of its own type whatever is missing."""
+    return pd.DataFrame({name: _series([row.get(name) for row in rows], kind) for name, kind in kinds.items()})
 
 
 _TYPES: dict[Kind, str] = {"flag": "boolean", "whole": "Int64", "number": "float64", "text": "string"}

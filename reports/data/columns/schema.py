@@ -23,7 +23,7 @@ _ASKED: tuple[Column[Any], ...] = (*STATUS, *CELL, *LAYOUT, *SETTINGS, *PREDICTE
 _COLUMNS: dict[str, Column[Any]] = {column.name: column for column in (*_ASKED, *MEASURED, *ORIGIN, *PARTS, *TARGET)}
 
 TIMED_RUNS: dict[str, Kind] = {column.name: column.kind for column in (*_ASKED, *MEASURED, *ORIGIN)}
-"""Kinds of the columns of timed runs, without the axes; the status comes first."""
+"""Kinds of the columns of timed runs, without the axes."""
 BREAKDOWN_RUNS: dict[str, Kind] = {column.name: column.kind for column in (*_ASKED, *PARTS, *ORIGIN)}
 """The same of breakdown runs."""
 

@@ -22,6 +22,7 @@ from matrix.cli.arguments import (
     find_sweep,
 )
 from matrix.cli.data import app as data_app
+from matrix.cli.export import export
 from matrix.cli.image import app as image_app
 from matrix.cli.init import init
 from matrix.cli.plan import plan
@@ -99,6 +100,7 @@ def status(sweep: SweepPath, as_json: Json = False) -> None:
 
 
 app.command()(report)
+app.command()(export)
 
 
 @app.command()

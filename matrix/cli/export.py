@@ -15,7 +15,7 @@ def export(
     sweep: SweepPath,
     out: Annotated[
         Path | None,
-        typer.Argument(help="new archive (.tar.gz) or folder (SWEEP.tar.gz here)", metavar="[OUT]"),
+        typer.Argument(help="new archive (.tar.gz) or folder (SWEEP.tar.gz here)", metavar="OUT"),
     ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="replace names of hosts, users and accounts, and home folders")
@@ -44,4 +44,4 @@ def export(
         console.print(f"left out, because it is damaged: {path}")
     console.print(f"{written}: {manifest['results']} results of {manifest['runs']} runs in {len(files)} files")
     if public:
-        console.print(f"{manifest['hosts']} host names replaced. Look through the matrix and the system file yourself")
+        console.print("Hosts, users and accounts have pseudonyms. Look through matrix.yaml and system.yaml yourself.")

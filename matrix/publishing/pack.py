@@ -40,7 +40,6 @@ class Manifest(Document):
     commits: list[str] = Field(description="commits of the harness that measured")
     runs: int = Field(description="runs of the plan")
     results: int = Field(description="runs with a result")
-    hosts: int = Field(description="hosts that have pseudonyms")
     left_out: list[str] = Field(description="damaged files, which are not in the pack")
 
 
@@ -86,7 +85,6 @@ class Pack:
             commits=sorted(self._commits),
             runs=len(plan.order),
             results=self._results,
-            hosts=len(self._pseudonyms.of_hosts),
             left_out=self._left_out,
         )
         found[MANIFEST] = _json(manifest.model_dump(mode="json"))

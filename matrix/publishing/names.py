@@ -19,7 +19,8 @@ IMPERSONAL = {"root", "nobody", "localhost", "ip6-localhost", ""}
 
 _HOME = re.compile(r"/(?:home|Users)/(?P<user>[A-Za-z0-9_][A-Za-z0-9_.-]*)")
 _ACCOUNT = re.compile(r"(?:\baccount\s*[=:]|--account |(?<![\w-])-A ?)\s*['\"]?(?P<account>[A-Za-z0-9][\w.-]*)")
-_HOST_FIELDS = {"host", "hosts"}
+HOST_FIELDS = {"host", "hosts"}
+"""Fields of documents that hold names of hosts and nothing else."""
 _ACCOUNT_FIELDS = {"account", "entity"}
 
 
@@ -98,7 +99,7 @@ def _of_values(value: object, found: Names, field: str = "") -> None:
         for inner in value:
             _of_values(inner, found, field)
     elif isinstance(value, str):
-        if field in _HOST_FIELDS:
+        if field in HOST_FIELDS:
             for name in _host_names(value):
                 found.add_host(name)
         elif field in _ACCOUNT_FIELDS:

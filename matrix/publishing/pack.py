@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -76,7 +76,7 @@ class Pack:
             found |= self._of_run(run)
         for path in sorted(self._sweep.path.glob("jobs/*/ended.json")):
             found |= self._document(path, JobEnd)
-        found["lock.txt"] = "".join(f"{name}=={number}\n" for name, number in self._locked(record)).encode()
+        found["lock.txt"] = "".join(f"{line}\n" for line in self._locked(record)).encode()
         manifest = Manifest(
             sweep=self._pseudonyms.text(plan.sweep),
             xffl_bench=version("xffl-bench"),
@@ -158,10 +158,11 @@ class Pack:
         for name, number in (origin.get("packages") or {}).items():
             self._packages.setdefault(name, set()).add(number)
 
-    def _locked(self, record: SweepRecord | None) -> Iterable[tuple[str, str]]:
+    def _locked(self, record: SweepRecord | None) -> list[str]:
         """Return each version of each package that measured, else of those that the sweep was started with."""
         recorded = {name: {number} for name, number in record.packages.items()} if record else {}
-        return sorted((name, each) for name, found in (recorded | self._packages).items() for each in found)
+        versions = sorted((name, each) for name, found in (recorded | self._packages).items() for each in found)
+        return [f"{name}=={each}" if each[:1].isdigit() else f"# {name}: {each}" for name, each in versions]
 
     def _steps(self, path: Path) -> _Steps | None:
         """Return a file of steps; None if it is damaged."""

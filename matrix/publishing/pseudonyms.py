@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from matrix.config.credentials import without_secrets
-from matrix.publishing.names import Names
+from matrix.publishing.names import HOST_FIELDS, Names
 
-SHORTEST = 3
-"""Letters of the shortest name that is replaced wherever it is a word; a shorter one only in paths."""
+SHORTEST = 2
+"""Letters of the shortest name that is replaced wherever it is a word; a shorter one only in paths and fields of hosts.
+"""
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 _ADDRESS = re.compile(
@@ -21,8 +22,6 @@ _ADDRESS = re.compile(
 
 _UNTOUCHED = {"packages"}
 """Fields of documents that hold versions of software by its name."""
-_NAMED = {"switches", "models"}
-"""Fields whose keys are names, too."""
 
 
 class Pseudonyms:
@@ -50,15 +49,25 @@ class Pseudonyms:
         return text
 
     def document(self, value: Any, field: str = "") -> Any:  # noqa: ANN401 - JSON
-        """Return the content of a document with pseudonyms in its values; keys stay, except those of `_NAMED`."""
+        """Return the content of a document with pseudonyms in its values; keys stay, except where they are names."""
         if field in _UNTOUCHED:
             return value
         if isinstance(value, dict):
-            named = field in _NAMED
-            return {self.text(key) if named else key: self.document(inner, key) for key, inner in value.items()}
+            return {self._key(key, field): self.document(inner, key) for key, inner in value.items()}
         if isinstance(value, list):
-            return [self.document(inner) for inner in value]
-        return self.text(value) if isinstance(value, str) else value
+            return [self.document(inner, field) for inner in value]
+        if not isinstance(value, str):
+            return value
+        return self._host(value) if field in HOST_FIELDS else self.text(value)
+
+    def _key(self, key: str, field: str) -> str:
+        """Return a key of a field, of which two have names as keys."""
+        return self._host(key) if field == "switches" else self.text(key) if field == "models" else key
+
+    def _host(self, name: str) -> str:
+        """Return the pseudonym of a host, of which the name may be qualified and as short as it likes."""
+        first, dot, domain = name.partition(".")
+        return self.of_hosts.get(first, self.text(first)) + dot + self.of_domains.get(domain, self.text(domain))
 
     def remaining(self, text: str) -> str | None:
         """Return a name that is left in a text, as in a key of a document; None if there is none."""

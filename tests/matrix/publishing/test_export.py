@@ -217,7 +217,7 @@ def test_a_name_that_is_a_word_of_the_documents_is_refused(
         ("node1 and node10, Node1.example.org", "host-2 and host-3, host-2.domain-1"),
         ("node[1,10-12] of host-1", "hosts of host-4"),
         ("/home/anna/x, /data/anna_old, /scratch/al/x", "/home/user-1/x, /data/user-1_old, /scratch/user-2/x"),
-        ("also annabel and al", "also annabel and al"),
+        ("also annabel, a and vm", "also annabel, a and host-5"),
         ("/u/staff/anna: anna@node1", "/home/home-1: user-1@host-2"),
         ("https://anna:pw@node1/x.git", "https[secret removed]"),
         ("versions 12.8.4.1 and 10.0.0.1:29500, 8.8.8.8:53", "versions 12.8.4.1 and address-1, address-2:53"),
@@ -225,13 +225,26 @@ def test_a_name_that_is_a_word_of_the_documents_is_refused(
 )
 def test_names_are_replaced_as_words(text: str, expected: str) -> None:
     names = Names()
-    for host in ("node1.example.org", "node10", "host-1"):
+    for host in ("node1.example.org", "node10", "host-1", "vm", "a"):
         names.add_host(host)
     names.add_user("anna", "/u/staff/anna")
     names.add_user("al", "/home/al")
     replaced = Pseudonyms(names).text(text)
     assert replaced == expected.replace("address-1,", "address-1:29500,")
     assert Pseudonyms(names).text(replaced) == replaced or "host-1" in text
+
+
+def test_a_host_with_a_short_name_is_replaced_where_only_hosts_are() -> None:
+    names = Names()
+    names.add_host("a.example.org")
+    switches = {"a.example.org": "leaf1"}
+    document = {"hosts": ["a", "a.example.org"], "seats": [{"host": "a"}], "switches": switches, "reason": "a fault"}
+    assert Pseudonyms(names).document(document) == {
+        "hosts": ["host-1", "host-1.domain-1"],
+        "seats": [{"host": "host-1"}],
+        "switches": {"host-1.domain-1": "leaf1"},
+        "reason": "a fault",
+    }
 
 
 def test_texts_in_steps_are_replaced_too(sweep: SweepDocuments, tmp_path: Path) -> None:

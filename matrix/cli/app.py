@@ -21,6 +21,7 @@ from matrix.cli.arguments import (
     SweepPath,
     find_sweep,
 )
+from matrix.cli.compare import compare
 from matrix.cli.data import app as data_app
 from matrix.cli.image import app as image_app
 from matrix.cli.init import init
@@ -117,6 +118,9 @@ def report(
         print_report(write_report(folder, out or folder / "report"), screen())
     except ReportError as error:
         raise InputError(str(error)) from error
+
+
+app.command()(compare)
 
 
 @app.command()

@@ -18,6 +18,7 @@ ORIGIN: tuple[Column[[Provenance]], ...] = (
     Column("hosts", "host of every node, in rank order", lambda origin: ", ".join(origin.hosts)),
     Column("cores", "processor cores that a host's ranks may use", lambda origin: origin.cores),
     Column("cpu_model", "model of the hosts' processors", lambda origin: origin.cpu_model),
+    Column("driver", "version of the GPUs' driver, on the host of rank 0", lambda origin: origin.driver),
     Column("devices", "names of the devices", lambda origin: ", ".join(origin.devices)),
     Column(
         "seats",

@@ -23,6 +23,7 @@ from matrix.cli.arguments import (
 )
 from matrix.cli.compare import compare
 from matrix.cli.data import app as data_app
+from matrix.cli.history import history
 from matrix.cli.image import app as image_app
 from matrix.cli.init import init
 from matrix.cli.plan import plan
@@ -121,6 +122,7 @@ def report(
 
 
 app.command()(compare)
+app.command()(history)
 
 
 @app.command()

@@ -11,6 +11,15 @@ from matrix.cli.arguments import Json, SweepPath, find_sweep
 from matrix.cli.screen import screen
 from matrix.errors import InputError, suggestion
 
+Tolerance = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tolerance",
+        help="change that does not matter, in percent (2; loss_validation=0.5)",
+        metavar="[METRIC=]PERCENT",
+    ),
+]
+
 
 def compare(
     sweep: SweepPath,
@@ -23,14 +32,7 @@ def compare(
     accept: Annotated[
         Path | None, typer.Option("--accept", help="write the figures of SWEEP as golden values", metavar="FILE")
     ] = None,
-    tolerance: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tolerance",
-            help="change that does not matter, in percent (2; loss_validation=0.5)",
-            metavar="[METRIC=]PERCENT",
-        ),
-    ] = None,
+    tolerance: Tolerance = None,
     fail_on_improvement: Annotated[
         bool, typer.Option("--fail-on-improvement", help="exit with 1 on an improvement beyond the tolerance, too")
     ] = False,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from bench.contract.base import AxisValue
 from bench.contract.measured import Measured
@@ -17,6 +18,17 @@ from reports.nights.conditions import Conditions, conditions, software
 from reports.nights.document import Labels
 
 Key = tuple[tuple[str, AxisValue], ...]
+
+
+class Labelled(Protocol):
+    """What has the labels of a combination."""
+
+    @property
+    def labels(self) -> Labels:
+        """Every axis with its value's name."""
+
+
+LabelledT = TypeVar("LabelledT", bound=Labelled)
 
 
 @dataclass(frozen=True)
@@ -100,16 +112,14 @@ class Night:
         found = ((self.sweep.runs[run], self.sweep.results[run].measured) for run in (r["run"] for r in runs.completed))
         return [(run, measured) for run, measured in found if measured is not None]
 
-    def by_axes(self, axes: Iterable[str]) -> dict[Key, Combination]:
-        """Return the combinations by their labels on some axes; without those that differ on others.
 
-        One that is run comes before one that shows its runs.
-        """
-        wanted = tuple(axes)
-        found: dict[Key, list[Combination]] = {}
-        for each in self.combinations:
-            found.setdefault(tuple((axis, each.labels[axis]) for axis in wanted), []).append(each)
-        return {key: several[0] for key, several in found.items() if len(several) == 1}
+def by_axes(combinations: Iterable[LabelledT], axes: Iterable[str]) -> dict[Key, LabelledT]:
+    """Return combinations by their labels on some axes; without those that differ on other axes only."""
+    wanted = tuple(axes)
+    found: dict[Key, list[LabelledT]] = {}
+    for each in combinations:
+        found.setdefault(tuple((axis, each.labels[axis]) for axis in wanted), []).append(each)
+    return {key: several[0] for key, several in found.items() if len(several) == 1}
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ def matched(old: Night, new: Night) -> Matched:
     (hsdp that is fsdp) is that one's business.
     """
     axes = [axis for axis in new.sweep.plan.axes if axis in old.sweep.plan.axes]
-    before, after = old.by_axes(axes), new.by_axes(axes)
+    before, after = by_axes(old.combinations, axes), by_axes(new.combinations, axes)
     pairs = [
         (dict(key), before[key], combination)
         for key, combination in after.items()

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Val
 from bench.contract.base import AxisValue, Document
 from bench.contract.storage.atomic import write_whole
 from reports.data.frame import ReportError
-from reports.nights.combinations import Combination, Night
+from reports.nights.combinations import Combination, Night, by_axes
 from reports.nights.comparing import Side, compared, document
 from reports.nights.conditions import Conditions, differing
 from reports.nights.document import CompareDocument, Labels, NightFigure
@@ -197,4 +197,4 @@ def _key(labels: Labels) -> tuple[tuple[str, AxisValue], ...]:
 
 def _found(labels: Labels, night: Night) -> Combination | None:
     shared = {axis: value for axis, value in labels.items() if axis in night.sweep.plan.axes}
-    return night.by_axes(shared).get(tuple(shared.items()))
+    return by_axes(night.combinations, shared).get(tuple(shared.items()))

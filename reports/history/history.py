@@ -18,11 +18,7 @@ nights that are looked at every morning (docs/guides/nights.md)."""
 
 
 def history(folders: Sequence[Path], tolerances: Mapping[str, float] | None = None) -> HistoryDocument:
-    """Return the history of sweeps of one matrix.
-
-    Args:
-        folders: the sweeps, in any order.
-        tolerances: by metric, relative changes that do not matter, in place of the metrics' own.
+    """Return the history of sweeps of one matrix, given in any order; tolerances are as in `history_of`.
 
     Raises:
         ReportError: a folder is not a sweep, or its plan cannot be read.
@@ -30,9 +26,19 @@ def history(folders: Sequence[Path], tolerances: Mapping[str, float] | None = No
     """
     reader = Reader()
     read = [reader.read(folder) for folder in dict.fromkeys(folders)]
-    nights = ordered(read)
     problems = [f"{night.folder}: left out: no run of it has completed" for night in read if not night.levels]
     problems += [problem for night in read for problem in night.problems]
+    return history_of(ordered(read), tolerances).model_copy(update={"problems": problems})
+
+
+def history_of(nights: Sequence[MeasuredNight], tolerances: Mapping[str, float] | None = None) -> HistoryDocument:
+    """Return the history of nights in their order.
+
+    Args:
+        nights: what they measured.
+        tolerances: by metric, relative changes that do not matter, in place of the metrics' own.
+
+    """
     courses = list(_courses(nights))
     series = [made for course in courses for metric in METRICS if (made := course.series(metric)) is not None]
     largest_p = min(_LARGEST_P, _FALSE_ALARMS / len(series)) if series else _LARGEST_P
@@ -49,7 +55,7 @@ def history(folders: Sequence[Path], tolerances: Mapping[str, float] | None = No
         changes=sorted(changes, key=lambda change: change.night),
         breaks=sorted((each for course in courses for each in course.breaks), key=lambda each: each.night),
         largest_p=largest_p,
-        problems=problems,
+        problems=[],
     )
 
 

@@ -26,6 +26,7 @@ from matrix.cli.data import app as data_app
 from matrix.cli.history import history
 from matrix.cli.image import app as image_app
 from matrix.cli.init import init
+from matrix.cli.nightly import nightly
 from matrix.cli.plan import plan
 from matrix.cli.run import cancel, job, run
 from matrix.cli.screen import screen
@@ -123,6 +124,7 @@ def report(
 
 app.command()(compare)
 app.command()(history)
+app.command()(nightly)
 
 
 @app.command()

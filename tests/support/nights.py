@@ -26,9 +26,9 @@ class Nights:
         self.random = np.random.default_rng(seed)
         self.count = 0
 
-    def write(self, *, slower: Mapping[str, float] | None = None, **changes: Any) -> Path:
+    def write(self, name: str = "", *, slower: Mapping[str, float] | None = None, **changes: Any) -> Path:
         """Write the next night; its folder. `slower` divides the speed of a strategy."""
-        path = self.root / f"night{self.count:02d}" / "nightly"
+        path = self.root / (name or f"night{self.count:02d}") / "nightly"
         made = SweepDocuments(path, repeats=self.repeats)
         for strategy, nodes in COMBINATIONS:
             level = 1000.0 * nodes / (slower or {}).get(strategy, 1.0)

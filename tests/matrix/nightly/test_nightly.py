@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 import reports
 from matrix.cli.app import app
 from matrix.errors import InputError
+from matrix.nightly.nightly_file import Keep, NightlyFile
 from matrix.nightly.record import NightRecord, NightStatus, night_of
 from tests.support.nights import Nights
 from tests.support.sweeps import SmallSweep, everything_in
+
+PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "nights.md").read_text(encoding="utf-8")
 
 
 class Place:
@@ -166,6 +170,12 @@ def test_bad_settings_are_a_sentence(place: Place, keys: dict[str, object], said
         app(["nightly", str(place.config)], standalone_mode=False)
     assert said in str(raised.value)
     assert not (place.folder / "results").exists()
+
+
+@pytest.mark.parametrize("kind", [NightlyFile, Keep])
+def test_every_key_is_documented(kind: type[BaseModel]) -> None:
+    rows = "\n".join(f"| `{name}` | {field.description} |" for name, field in kind.model_fields.items())
+    assert rows in PAGE
 
 
 def test_a_night_has_one_date_before_and_after_midnight() -> None:

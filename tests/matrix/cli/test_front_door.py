@@ -19,7 +19,8 @@ from tests.support.planning import PlanText
 from tests.support.sweeps import PATIENCE
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = (["plan"], ["run"], ["cancel"], ["status"], ["report"], ["compare"], ["history"], ["nightly"], ["check"], ["schema"], ["data"], ["image"],
+COMMANDS = (["plan"], ["run"], ["cancel"], ["status"], ["report"], ["compare"], ["history"],
+            ["nightly"], ["check"], ["schema"], ["data"], ["image"],
             ["data", "synthetic"], ["data", "prepare"], ["image", "build"], ["image", "inspect"], ["image", "verify"],
             [])  # fmt: skip
 

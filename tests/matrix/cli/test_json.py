@@ -91,7 +91,8 @@ def test_a_check_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     "kind",
     [PlanDocument, PlannedCombination, PlannedCost, StatusDocument, UnfinishedRun, JobState, ActiveRunner, ActiveRun,
-     CheckDocument, CheckedItem, CompareDocument, NightFigure, HistoryDocument, HistoryNight, Series, LevelChange, Break],
+     CheckDocument, CheckedItem, CompareDocument, NightFigure, HistoryDocument, HistoryNight,
+     Series, LevelChange, Break],
 )  # fmt: skip
 def test_every_field_is_documented(kind: type[BaseModel]) -> None:
     rows = "\n".join(f"| `{name}` | {field.description} |" for name, field in kind.model_fields.items())

@@ -84,10 +84,10 @@ def ratio_of(metric: NightMetric, old: Sequence[Values], new: Sequence[Values]) 
         return None
     before = next((each for each in old if each.unit is new[0].unit), old[-1])
     after = next((each for each in new if each.unit is before.unit), new[-1])
-    ours = after.samples("new")
     if before.exact is not None:
         after = new[0]
-        ours = after.samples("new")
+    ours = after.samples("new")
+    if before.exact is not None:
         made = ratio_by_seeds(ours, [Sample(before.exact, "", each.repeat) for each in ours])
     elif before.unit is Unit.SEEDS:
         made = ratio_by_seeds(ours, before.samples("old"))

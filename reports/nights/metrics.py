@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reports.cells.metrics import BY_KEY, StyleFor
-
 
 class Unit(StrEnum):
     """What varies independently of each other between two nights."""
@@ -29,11 +27,6 @@ class NightMetric:
     unit: Unit
     tolerance: float
     """Relative change that does not matter, unless an option says otherwise."""
-
-    @property
-    def style(self) -> StyleFor:
-        """Number format of its values."""
-        return BY_KEY[self.key].style
 
 
 METRICS: tuple[NightMetric, ...] = (

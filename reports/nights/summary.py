@@ -5,14 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bench.contract.base import AxisValue
+from bench.contract.outcomes import Caution
 from reports.data.words import counted
 from reports.nights.combinations import short_name
 from reports.nights.document import Change, CompareDocument, Labels, NightFigure
 from reports.nights.metrics import METRIC_BY_KEY
 from reports.nights.verdicts import tolerates
 
+SPEED = "tokens_per_s"
 MOST_LINES = 12
 """Figures, or reasons, of one verdict that are listed."""
+
+_OF_SPEED = frozenset(
+    {
+        Caution.OVERSUBSCRIBED,
+        Caution.SLOW_HOST,
+        Caution.BUSY_MACHINE,
+        Caution.THROTTLED,
+        Caution.DEVICE_SPEED_CHANGED,
+        Caution.ALLOCATOR_RETRIES,
+        Caution.SLOW_FOLDER,
+        Caution.DEBUG_LEVEL,
+    }
+)
+"""Cautions that may explain another speed."""
 
 _ORDER = (Change.REGRESSED, Change.IMPROVED, Change.CANNOT_TELL, Change.NOT_COMPARABLE, Change.SAME)
 
@@ -25,10 +41,10 @@ def summary(found: CompareDocument) -> list[str]:
     for change in (Change.REGRESSED, Change.IMPROVED):
         lines += _listed([_line(figure, axes) for figure in found.having(change)])
     unsure = found.having(Change.CANNOT_TELL)
-    within = [figure for figure in unsure if figure.adjusted_p is not None and tolerates(figure, figure.ratio or 1.0)]
-    lines += _listed([_line(figure, axes) for figure in unsure if figure not in within])
-    if within:
-        lines.append(f"  cannot-tell: {len(within)} within the tolerance, whose interval reaches beyond it")
+    open_ones = [figure for figure in unsure if figure.adjusted_p is None or not tolerates(figure, figure.ratio or 1.0)]
+    lines += _listed([_line(figure, axes) for figure in open_ones])
+    if within := len(unsure) - len(open_ones):
+        lines.append(f"  cannot-tell: {within} within the tolerance, whose interval reaches beyond it")
     lines += _listed(list(_incomparable(found.having(Change.NOT_COMPARABLE), axes)))
     for title, labels in (("only in the old night", found.only_old), ("only in the new night", found.only_new)):
         if labels:
@@ -65,7 +81,9 @@ def ratio_text(figure: NightFigure) -> str:
 def _line(figure: NightFigure, axes: dict[str, list[AxisValue]]) -> str:
     metric = METRIC_BY_KEY.get(figure.metric)
     what = metric.title if metric else figure.metric
-    parts = [part for part in (f"{what} x {ratio_text(figure)}" if figure.ratio else what, figure.reason) if part]
+    cautions = ", ".join(caution for caution in figure.cautions if caution in _OF_SPEED and figure.metric == SPEED)
+    parts = [f"{what} x {ratio_text(figure)}" if figure.ratio else what, figure.reason, cautions]
+    parts = [part for part in parts if part]
     return f"  {figure.verdict.value}: {short_name(figure.labels, axes)}: {'; '.join(parts)}"
 
 

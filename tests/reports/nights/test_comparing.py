@@ -9,7 +9,7 @@ import pytest
 
 import reports
 from bench.contract.measured import Measured
-from bench.contract.outcomes import Outcome
+from bench.contract.outcomes import Caution, Outcome
 from bench.contract.result import Result
 from bench.contract.storage.files import write_document
 from reports.nights.combinations import Night
@@ -61,6 +61,14 @@ def test_a_difference_within_the_tolerance_is_no_regression(tmp_path: Path) -> N
     old, new = nights.write(), nights.write(slower={"hsdp": 1.08})
     figure = of(compared(old, new, tokens_per_s=0.2), "tokens_per_s", "hsdp")
     assert (figure.verdict, figure.lower, figure.upper) == (Change.SAME, -0.2, 0.2)
+
+
+def test_a_regression_names_the_cautions_that_may_explain_it(tmp_path: Path) -> None:
+    nights = Nights(tmp_path)
+    cautions = [Caution.BUSY_MACHINE, Caution.CPU_MEMORY]
+    found = compared(nights.write(), nights.write(slower={"hsdp": 1.08}, cautions=cautions))
+    assert {*cautions, "one-session"} == set(of(found, "tokens_per_s", "hsdp").cautions)
+    assert summary(found)[1].endswith("]; busy-machine")
 
 
 def test_a_worse_loss_is_found_between_runs_of_one_seed_whatever_the_seeds_spread(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def tolerances_of(given: list[str]) -> dict[str, float]:
         InputError: the metric is unknown, or the number is none.
 
     """
-    from reports.nights.metrics import METRIC_BY_KEY
+    from reports.nights.night_metrics import METRIC_BY_KEY
 
     found: dict[str, float] = {}
     for text in sorted(given, key=lambda each: "=" in each):

@@ -30,8 +30,8 @@ def history(
     from bench.contract.storage.atomic import write_whole
     from reports.data.frame import ReportError
     from reports.history.history import history as history_of
+    from reports.history.history_summary import summary
     from reports.history.plot import history_plot
-    from reports.history.summary import summary
     from reports.render.plotting.plots import drawn
 
     try:

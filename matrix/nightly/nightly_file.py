@@ -13,7 +13,7 @@ from matrix.config.validation import Fault, refuse, validate
 from matrix.config.yamlfile import read_yaml
 from matrix.errors import suggestion
 from matrix.host.paths import absolute
-from reports.nights.metrics import METRIC_BY_KEY
+from reports.nights.night_metrics import METRIC_BY_KEY
 
 
 class Keep(Document):

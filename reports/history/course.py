@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.history.document import Break, LevelChange, Series
+from reports.history.history_document import Break, LevelChange, Series
 from reports.history.levels import TRAINED_TOKENS, Level
 from reports.nights.conditions import Conditions, differing
 from reports.nights.document import Change, Labels
-from reports.nights.metrics import NightMetric, Unit
+from reports.nights.night_metrics import NightMetric, Unit
 from reports.stats.change_points import change_points
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from reports.history.course import Course
-from reports.history.document import HistoryDocument, HistoryNight
+from reports.history.history_document import HistoryDocument, HistoryNight
 from reports.history.levels import Level, MeasuredNight, Reader, ordered
 from reports.nights.combinations import Key, by_axes
-from reports.nights.metrics import METRICS
+from reports.nights.night_metrics import METRICS
 
 _FALSE_ALARMS = 0.01
 _LARGEST_P = 0.001

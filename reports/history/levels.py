@@ -9,8 +9,8 @@ from pathlib import Path
 from reports.nights.combinations import Combination, Night
 from reports.nights.conditions import Conditions
 from reports.nights.document import Labels
-from reports.nights.figures import values_of
-from reports.nights.metrics import METRICS, Unit
+from reports.nights.night_metrics import METRICS, Unit
+from reports.nights.ratios import values_of
 
 TRAINED_TOKENS = "trained_tokens"
 

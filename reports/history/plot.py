@@ -7,9 +7,9 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.history.document import HistoryDocument, Series
+from reports.history.history_document import HistoryDocument, Series
 from reports.nights.combinations import short_name
-from reports.nights.metrics import METRIC_BY_KEY
+from reports.nights.night_metrics import METRIC_BY_KEY
 from reports.nights.summary import axes_of
 from reports.render.plotting.drawing import REFERENCE_LINE
 from reports.render.plotting.style import looks, row_style

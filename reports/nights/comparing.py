@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reports.nights.combinations import Combination, Night, matched
 from reports.nights.conditions import Conditions, differing
 from reports.nights.document import Change, CompareDocument, Labels, NightFigure
-from reports.nights.figures import Values, ratio_of, values_of
-from reports.nights.metrics import METRICS, NightMetric
-from reports.nights.verdicts import judged, suspicious
+from reports.nights.judging import judged, suspicious
+from reports.nights.night_metrics import METRICS, NightMetric
+from reports.nights.ratios import Values, ratio_of, values_of
 
 COMPLETED = "completed"
 """Metric of a figure that says that a combination's runs complete no longer, or again."""

@@ -20,8 +20,8 @@ from reports.nights.combinations import Combination, Night, by_axes
 from reports.nights.comparing import Side, compared, document
 from reports.nights.conditions import Conditions, differing
 from reports.nights.document import CompareDocument, Labels, NightFigure
-from reports.nights.figures import Values
-from reports.nights.metrics import METRIC_BY_KEY, METRICS, Unit
+from reports.nights.night_metrics import METRIC_BY_KEY, METRICS, Unit
+from reports.nights.ratios import Values
 
 _NEAR = 1e-6
 """Relative difference of a value and the mean of its runs' values that is rounding."""

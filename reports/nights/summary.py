@@ -9,8 +9,8 @@ from bench.contract.outcomes import Caution
 from reports.data.words import counted
 from reports.nights.combinations import short_name
 from reports.nights.document import Change, CompareDocument, Labels, NightFigure
-from reports.nights.metrics import METRIC_BY_KEY
-from reports.nights.verdicts import tolerates
+from reports.nights.judging import tolerates
+from reports.nights.night_metrics import METRIC_BY_KEY
 
 SPEED = "tokens_per_s"
 MOST_LINES = 12

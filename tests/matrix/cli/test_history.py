@@ -8,7 +8,7 @@ import pytest
 
 from matrix.cli.app import app
 from matrix.errors import InputError
-from reports.history.document import HistoryDocument
+from reports.history.history_document import HistoryDocument
 from tests.support.nights import Nights
 
 

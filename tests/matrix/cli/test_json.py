@@ -14,7 +14,7 @@ from matrix.cli.app import app
 from matrix.cli.plan_document import PlanDocument, PlannedCombination, PlannedCost
 from matrix.cli.render import MOST_ROWS
 from matrix.cli.status import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
-from reports.history.document import Break, HistoryDocument, HistoryNight, LevelChange, Series
+from reports.history.history_document import Break, HistoryDocument, HistoryNight, LevelChange, Series
 from reports.nights.document import CompareDocument, NightFigure
 from tests.support.documents import SweepDocuments
 

@@ -9,11 +9,11 @@ import pytest
 
 from reports.history.course import Course
 from reports.history.history import history
+from reports.history.history_summary import summary
 from reports.history.levels import Level
 from reports.history.plot import history_plot
-from reports.history.summary import summary
 from reports.nights.document import Change
-from reports.nights.metrics import METRIC_BY_KEY
+from reports.nights.night_metrics import METRIC_BY_KEY
 from tests.support.nights import COMBINATIONS, Nights
 
 LOSS = METRIC_BY_KEY["loss_validation"]

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from reports.nights.document import Change, NightFigure
-from reports.nights.figures import Values, ratio_of
-from reports.nights.metrics import METRIC_BY_KEY, Unit
-from reports.nights.verdicts import judged
+from reports.nights.judging import judged
+from reports.nights.night_metrics import METRIC_BY_KEY, Unit
+from reports.nights.ratios import Values, ratio_of
 from reports.stats.verdicts import benjamini_hochberg
 
 SPEED = METRIC_BY_KEY["tokens_per_s"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reports.nights.document import Change, NightFigure
-from reports.nights.metrics import METRIC_BY_KEY
+from reports.nights.night_metrics import METRIC_BY_KEY
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.stats.verdicts import ALPHA, benjamini_hochberg
 

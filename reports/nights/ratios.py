@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.cells.grid import CellRuns
-from reports.nights.metrics import NightMetric, Unit
+from reports.nights.night_metrics import NightMetric, Unit
 from reports.stats.comparison import Comparison, Sample, ratio, ratio_by_seeds
 from reports.stats.intervals import FEWEST_FOR_INTERVAL, geometric_mean
 

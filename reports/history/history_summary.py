@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bench.contract.base import AxisValue
 from reports.data.words import counted
-from reports.history.document import Break, HistoryDocument, LevelChange
+from reports.history.history_document import Break, HistoryDocument, LevelChange
 from reports.nights.combinations import short_name
-from reports.nights.metrics import METRIC_BY_KEY
+from reports.nights.night_metrics import METRIC_BY_KEY
 from reports.nights.summary import MOST_LINES, axes_of
 
 _NAMED = 4

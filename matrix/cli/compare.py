@@ -67,6 +67,8 @@ def compare(
             found = compare_nights(Night.of(folder), Night.of(find_sweep(new)), tolerances)
     except ReportError as error:
         raise InputError(str(error)) from error
+    if not found.figures:  # a gate that compares nothing should not pass
+        raise InputError(f"{found.old} and {found.new}: no combination in common of which a run has completed")
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:

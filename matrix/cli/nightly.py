@@ -61,7 +61,8 @@ def nightly(
     try:
         trouble = "" if no_run else _run(prepared, tonight)
     except InputError as error:
-        tonight.tell(NightStatus.INCOMPLETE, [f"{tonight.date}: incomplete", *str(error).splitlines()])
+        if problem := tonight.tell(NightStatus.INCOMPLETE, [f"{tonight.date}: incomplete", *str(error).splitlines()]):
+            typer.echo(f"xffl-bench: {problem}", err=True)
         raise
     record, problems = tonight.finish(trouble)
     console = screen()

@@ -11,6 +11,7 @@ from matrix.cli.compare import tolerances_of
 from matrix.errors import InputError
 from matrix.planning.prepare import prepare
 from reports.nights.document import CompareDocument
+from tests.support.documents import SweepDocuments
 from tests.support.nights import Nights
 
 
@@ -48,9 +49,12 @@ def test_golden_values_are_written_and_compared_with(
 def test_bad_input_is_refused(nights: Nights, tmp_path: Path) -> None:
     night, golden = nights.write(), tmp_path / "golden.yaml"
     golden.write_text("[")
+    other = SweepDocuments(tmp_path / "other", nodes=(1,))
+    other.run("fsdp", 1, speeds=[100.0], batch=64)
     for words, said in (
         ([night], "needs OLD and NEW"),
         ([night, night, "--against", golden], "needs OLD and NEW"),
+        ([night, other.write()], "no combination in common"),
         ([night, tmp_path], "not the folder of a sweep"),
         ([night, "--against", golden], "golden.yaml: not YAML"),
         ([night, "--against", golden, "--tolerance", "3"], "golden values have their own"),

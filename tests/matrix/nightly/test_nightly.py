@@ -134,6 +134,15 @@ def test_the_summary_goes_to_a_command(place: Place, capfd: pytest.CaptureFixtur
     assert "tell: the command ended with status 7" in capfd.readouterr().err
 
 
+def test_a_night_that_cannot_start_is_told_of_too(place: Place) -> None:
+    told = place.folder / "told"
+    place.configure(tell=f"cat > {told}", tell_when="bad")
+    with pytest.raises(InputError, match="does not exist"):
+        app(["nightly", str(place.config), "--night", "2030-01-01"], standalone_mode=False)
+    assert told.read_text().splitlines()[0] == "2030-01-01: incomplete"
+    assert "data.path: the folder" in told.read_text()
+
+
 def test_a_dry_run_says_what_would_happen_and_changes_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     for day in (1, 2, 3):
         place.write(day)

@@ -17,6 +17,7 @@ from bench.host.affinity import compact
 from bench.host.software import provenance
 from bench.host.software.code_state import code_state
 from bench.host.speed import published_peak, utilisation
+from bench.measure.gpu import driver_version
 from bench.measure.machine import any_busy, is_slowed, machine_state
 from bench.measure.parts import breakdown
 from bench.measure.window import (
@@ -116,6 +117,7 @@ def _provenance(run: Run, records: list[RankRecord]) -> Provenance:
         cores=records[0].cores,
         devices=sorted({record.device for record in records}),
         cpu_model=", ".join(sorted({record.cpu for record in records})),
+        driver=driver_version() if run.system.device == "cuda" else None,
         seats=[
             Seat(
                 rank=record.rank,

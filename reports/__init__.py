@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["load", "scaling_table", "steps"]
+__all__ = ["compare", "load", "scaling_table", "steps"]
 
 
 def load(*folders: str | PathLike[str]) -> pd.DataFrame:
@@ -63,3 +63,21 @@ def scaling_table(*folders: str | PathLike[str], metric: str | None = None) -> p
     from reports.analysis import scaling
 
     return scaling.scaling_table(*folders, metric=metric)
+
+
+def compare(old: str | PathLike[str], new: str | PathLike[str]) -> pd.DataFrame:
+    """Return what changed from the sweep in folder `old` to that in folder `new`, a row for each metric of each
+    combination that both have.
+
+    Columns are the axes (`axis_strategy`), and the fields of the figures of `xffl-bench compare --json`
+    (docs/reference/json.md), of which `verdict` is one of regressed, improved, same, cannot-tell and not-comparable.
+
+    Raises:
+        ReportError: a folder is not a sweep, or its plan cannot be read.
+
+    """
+    from pathlib import Path
+
+    from reports.nights.table import compared_frame
+
+    return compared_frame(Path(old), Path(new))

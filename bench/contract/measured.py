@@ -186,6 +186,7 @@ class Provenance(Document):
     cores: int = Field(description="CPU cores that the ranks of a host may use")
     devices: list[str]
     cpu_model: str | None = Field(None, description="processors of the hosts by /proc/cpuinfo; None in older results")
+    driver: str | None = Field(None, description="version of the GPUs' driver on rank 0's host; None without one")
     seats: list[Seat] = Field(default_factory=list, description="placement of each rank, in rank order")
     threads: int = Field(description="intra-op threads of a rank, as reported by torch")
     environment: dict[str, str]

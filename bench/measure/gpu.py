@@ -123,3 +123,14 @@ class GpuCounters:
             return None
         counts = [int(value.value.ullVal) for value in values if value.nvmlReturn == self._nvml.NVML_SUCCESS]
         return sum(counts) * unit if counts else None
+
+
+def driver_version() -> str | None:
+    """Return the version of NVIDIA's driver on this host; None without one."""
+    import pynvml  # noqa: PLC0415 - only for ranks with a GPU
+
+    try:
+        pynvml.nvmlInit()
+        return str(pynvml.nvmlSystemGetDriverVersion())
+    except pynvml.NVMLError:
+        return None

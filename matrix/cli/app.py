@@ -21,10 +21,13 @@ from matrix.cli.arguments import (
     SweepPath,
     find_sweep,
 )
+from matrix.cli.compare import compare
 from matrix.cli.data import app as data_app
 from matrix.cli.export import export
+from matrix.cli.history import history
 from matrix.cli.image import app as image_app
 from matrix.cli.init import init
+from matrix.cli.nightly import nightly
 from matrix.cli.plan import plan
 from matrix.cli.report import report
 from matrix.cli.run import cancel, job, run
@@ -113,6 +116,11 @@ def status(
 
 app.command()(report)
 app.command()(export)
+
+
+app.command()(compare)
+app.command()(history)
+app.command()(nightly)
 
 
 @app.command()

@@ -68,6 +68,10 @@ Assignments = Annotated[
 Except = Annotated[
     list[str] | None, typer.Option("--except", help="leave these values of an axis out", metavar="AXIS=VALUE[,VALUE]")
 ]
+OnlySuspects = Annotated[
+    Path | None,
+    typer.Option("--only-suspects", help="keep what regressed, or may have, by `compare --json`", metavar="FILE"),
+]
 SystemOption = Annotated[
     str | None, typer.Option("--system", help="system file, in place of the matrix file's", metavar="FILE")
 ]

@@ -7,7 +7,17 @@ from functools import cache
 
 import typer
 
-from matrix.cli.arguments import RESULTS, Assignments, Except, Json, MatrixFile, Only, Results, SystemOption
+from matrix.cli.arguments import (
+    RESULTS,
+    Assignments,
+    Except,
+    Json,
+    MatrixFile,
+    Only,
+    OnlySuspects,
+    Results,
+    SystemOption,
+)
 from matrix.cli.screen import screen
 from matrix.errors import InputError
 
@@ -18,6 +28,7 @@ def plan(
     system: SystemOption = None,
     only: Only = None,
     excepted: Except = None,
+    only_suspects: OnlySuspects = None,
     results: Results = RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +45,8 @@ def plan(
     from matrix.store.ahead import searching
     from matrix.store.sweep_folder import SweepFolder
 
-    prepared, console = prepare(matrix, system, only or [], excepted or [], assignments or []), screen()
+    prepared = prepare(matrix, system, only or [], excepted or [], assignments or [], only_suspects=only_suspects)
+    console = screen()
     folder = SweepFolder(results / prepared.sweep.name)
     refused = refused_runs(prepared, folder)
     result = cache(folder.result if folder.path.exists() else lambda run_id: None)

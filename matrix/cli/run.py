@@ -14,6 +14,7 @@ from matrix.cli.arguments import (
     Except,
     MatrixFile,
     Only,
+    OnlySuspects,
     Results,
     SweepPath,
     SystemOption,
@@ -29,6 +30,7 @@ def run(
     system: SystemOption = None,
     only: Only = None,
     excepted: Except = None,
+    only_suspects: OnlySuspects = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the commands (batch: write the jobs) and start nothing")
     ] = False,
@@ -65,7 +67,9 @@ def run(
     if verbose and quiet:
         raise InputError("--verbose and --quiet exclude each other: leave one out")
     detail = Detail.PHASES if verbose else Detail.FAILURES if quiet else Detail.OUTCOMES
-    prepared = prepare(matrix, system, only or [], excepted or [], assignments or [], profile=profile)
+    prepared = prepare(
+        matrix, system, only or [], excepted or [], assignments or [], profile=profile, only_suspects=only_suspects
+    )
     console = screen()
     folder = SweepFolder(results / prepared.sweep.name)
     options = RunOptions(max_runs, retry_failed, accept_changes, detach, may_cost, detail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contract.base import AxisValue
@@ -66,10 +66,21 @@ def keeps(plan: Plan, only: Iterable[Filter]) -> Callable[[Mapping[str, AxisValu
     return keep
 
 
-def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Filter]) -> list[str]:
+def select(
+    planned: PlannedSweep,
+    only: Iterable[Filter],
+    excepted: Iterable[Filter],
+    suspects: Sequence[Mapping[str, AxisValue]] | None = None,
+) -> list[str]:
     """Return the ids of runs, in order, of the cells that match all `only` filters and no `excepted` one.
 
     A cell that is the same run as another selects that run: `strategy=hsdp` selects fsdp's run where both are the same.
+
+    Args:
+        planned: the plan to select from.
+        only: filters that a cell has to match.
+        excepted: filters that leave cells out.
+        suspects: labels of the cells among which is selected, on axes that the plan has.
 
     Raises:
         InputError: a filter names an unknown axis or value, or no run is left.
@@ -82,14 +93,20 @@ def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Fil
         cell
         for cell in planned.plan.cells
         if all(entry.keeps(cell.labels) for entry in kept) and not any(entry.keeps(cell.labels) for entry in left_out)
+        if suspects is None or any(_is_labelled(cell.labels, labels) for labels in suspects)
     ]
     wanted = {run for cell in cells for run in cell.all_runs}
     if cells and not wanted:
         reasons = "; ".join(dict.fromkeys(cell.reason for cell in cells))
         raise InputError(f"the filters leave only impossible combinations: {reasons}")
     if not wanted:
-        raise InputError("the filters leave no run of this sweep: no combination has all these values")
+        suspected = "" if suspects is None else " and is one of the suspects"
+        raise InputError(f"the filters leave no run of this sweep: no combination has all these values{suspected}")
     return [run for run in planned.plan.order if run in wanted]
+
+
+def _is_labelled(labels: Mapping[str, AxisValue], others: Mapping[str, AxisValue]) -> bool:
+    return all(labels[axis] == value for axis, value in others.items() if axis in labels)
 
 
 def _check(entry: Filter, plan: Plan) -> None:

@@ -17,6 +17,7 @@ from matrix.config.system import SystemFile
 from matrix.image.image import Image
 from matrix.planning.filters import parse_filter, select
 from matrix.planning.plan import PlannedSweep, make_plan
+from matrix.planning.suspects import suspects_in
 from matrix.planning.untimed import untimed
 from matrix.store.sweep_record import SweepRecord
 
@@ -77,8 +78,11 @@ def prepare(
     assignments: Sequence[str] = (),
     *,
     profile: bool = False,
+    only_suspects: Path | None = None,
 ) -> PreparedSweep:
     """Read, expand, plan and filter a sweep; with `profile`, select a profile run of each chosen combination instead.
+
+    With `only_suspects`, the output of `compare --json`, only the combinations that it suspects are left.
 
     Raises:
         InputError: a file, an assignment or a filter is invalid, or nothing is left to run.
@@ -87,7 +91,8 @@ def prepare(
     sweep, system_file = load_both(matrix, system, parse_assignments(assignments))
     planned = make_plan(sweep, system_file)
     filters = [parse_filter(text) for text in only], [parse_filter(text) for text in excepted]
-    selected = select(planned, *filters)
+    suspects = suspects_in(only_suspects) if only_suspects is not None else None
+    selected = select(planned, *filters, suspects)
     if profile:
         planned, selected = _profiled(planned, selected)
     return PreparedSweep(sweep, system_file, planned, selected, tuple(assignments))

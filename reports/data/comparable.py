@@ -52,6 +52,7 @@ _OF_MEASURED = (
     "provenance.cores",
     "provenance.cpu_model",
     "provenance.devices",
+    "provenance.driver",
     "provenance.environment",
 )
 

@@ -92,6 +92,12 @@ def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Com
     return _by_pairs(pairs, Rule.SEEDS) if pairs else None
 
 
+def ratio_by_seeds(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Comparison | None:
+    """Return the ratio of geometric means over pairs of one seed (the same repeat); None if no seed has both."""
+    made = difference(_logarithms(numerators), _logarithms(denominators))
+    return None if made is None else replace(made, estimate=made.estimate.exp())
+
+
 def _logarithms(samples: Sequence[Sample]) -> list[Sample]:
     return [replace(each, value=math.log(each.value)) for each in samples if each.value > 0]
 

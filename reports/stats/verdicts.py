@@ -56,6 +56,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Return adjusted p-values that bound the false discovery rate, in the order given.
+
+    Of what is below a level, at most that share is false on average; if nothing differs at all, the chance that
+    anything is below it is at most the level (Y. Benjamini and Y. Hochberg, "Controlling the False Discovery Rate: A
+    Practical and Powerful Approach to Multiple Testing", Journal of the Royal Statistical Society B 57, 1995). It holds
+    for independent comparisons and for positively dependent ones (Y. Benjamini and D. Yekutieli, Annals of Statistics
+    29, 2001).
+    """
+    count = len(p_values)
+    order = sorted(range(count), key=lambda index: p_values[index], reverse=True)
+    adjusted, smallest = [0.0] * count, 1.0
+    for place, index in enumerate(order):
+        smallest = min(smallest, p_values[index] * count / (count - place))
+        adjusted[index] = smallest
+    return adjusted
+
+
 def smallest_ratio(deviation: float, pairs: int, power: float = POWER, alpha: float = ALPHA) -> float:
     """Return the smallest ratio above 1 that `pairs` pairs would have shown with the given power.
 

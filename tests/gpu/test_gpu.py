@@ -61,6 +61,8 @@ def test_a_run_says_what_it_used(gpu: torch.device, measured: Measured) -> None:
     assert memory.device_used_peak is not None
     assert memory.state <= memory.peak <= memory.reserved_peak <= memory.device_used_peak
     assert (memory.allocator_retries, memory.allocator_ooms) == (0, 0)
+    assert measured.provenance.driver is not None
+    assert measured.provenance.driver.replace(".", "").isdigit()
     assert measured.machine is not None
     assert measured.machine.gpu_joules is not None
     assert measured.machine.gpu_watts is not None

@@ -18,6 +18,7 @@ ORIGIN: tuple[Column[[Provenance]], ...] = (
     text("hosts", "host of every node, in rank order", lambda origin: ", ".join(origin.hosts)),
     whole("cores", "processor cores that a host's ranks may use", lambda origin: origin.cores),
     text("cpu_model", "model of the hosts' processors", lambda origin: origin.cpu_model),
+    text("driver", "version of the GPUs' driver, on the host of rank 0", lambda origin: origin.driver),
     text("devices", "names of the devices", lambda origin: ", ".join(origin.devices)),
     text(
         "seats",

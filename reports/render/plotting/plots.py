@@ -31,7 +31,7 @@ def export(report: Report) -> Export:
                 continue
             for kind in ("svg", "png"):
                 file = f"plots/{table.grid.slug}.{subject}.{kind}"
-                export.files[file] = _drawn(figure, kind)
+                export.files[file] = drawn(figure, kind)
                 export.pictures.append(Picture(table.grid.slug, f"{subject} of {table.grid.title}", file, subject))
     if len(plotted) < len(report.tables):
         export.problems.append(
@@ -40,7 +40,7 @@ def export(report: Report) -> Export:
     return export
 
 
-def _drawn(figure: Figure, kind: str) -> bytes:
+def drawn(figure: Figure, kind: str) -> bytes:
     """Return the figure as `svg` or `png`; equal figures give equal bytes."""
     content = BytesIO()
     with mpl.rc_context({"svg.hashsalt": "xffl-bench", "svg.fonttype": "none"}):

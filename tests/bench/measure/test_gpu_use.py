@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from bench.contract.outcomes import Caution
-from bench.measure.gpu import GpuCounters, GpuUse
+from bench.measure.gpu import GpuCounters, GpuUse, driver_version
 from bench.measure.machine import MachineUse, machine_state
 
 IDLE = MachineUse(cores=4, seconds=10.0, idle=40.0, own=0.0, load=0.0, throttled=None)
@@ -73,3 +74,7 @@ def test_a_cpu_has_no_counters() -> None:
 
 def test_the_caution_names_both_columns() -> None:
     assert "`throttled_gpus`" in Caution.THROTTLED.remedy
+
+
+def test_a_driver_has_a_version_where_there_is_one() -> None:
+    assert (driver_version() is not None) == Path("/proc/driver/nvidia/version").exists()

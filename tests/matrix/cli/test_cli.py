@@ -41,7 +41,10 @@ def test_nothing_heavy_is_imported_on_a_login_node(written_sweep: SmallSweep) ->
         ["run", str(written_sweep.matrix), "--dry-run"],
         ["status", str(written_sweep.folder.path)],
         ["report", "--help"],
+        ["history", "--help"],
+        ["nightly", "--help"],
         ["report", str(written_sweep.folder.path)],
+        ["compare", str(written_sweep.folder.path), str(written_sweep.folder.path)],
         ["schema", "matrix"],
     ):
         program = IMPORTS.format(arguments=["xffl-bench", *arguments])

@@ -14,6 +14,8 @@ from matrix.cli.app import app
 from matrix.cli.plan_document import PlanDocument, PlannedCombination, PlannedCost
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
 from matrix.cli.render import MOST_ROWS
+from reports.history.history_document import Break, HistoryDocument, HistoryNight, LevelChange, Series
+from reports.nights.document import CompareDocument, NightFigure
 from tests.support.documents import SweepDocuments
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
@@ -89,7 +91,8 @@ def test_a_check_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     "kind",
     [PlanDocument, PlannedCombination, PlannedCost, StatusDocument, UnfinishedRun, JobState, ActiveRunner, ActiveRun,
-     CheckDocument, CheckedItem],
+     CheckDocument, CheckedItem, CompareDocument, NightFigure, HistoryDocument, HistoryNight,
+     Series, LevelChange, Break],
 )  # fmt: skip
 def test_every_field_is_documented(kind: type[BaseModel]) -> None:
     rows = "\n".join(f"| `{name}` | {field.description} |" for name, field in kind.model_fields.items())

@@ -1,0 +1,158 @@
+"""Compare two nights, combination by combination."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reports.nights.combinations import Combination, Night, matched
+from reports.nights.conditions import Conditions, differing
+from reports.nights.document import Change, CompareDocument, Labels, NightFigure
+from reports.nights.judging import judged, suspicious
+from reports.nights.night_metrics import METRICS, NightMetric
+from reports.nights.ratios import Values, ratio_of, values_of
+
+COMPLETED = "completed"
+"""Metric of a figure that says that a combination's runs complete no longer, or again."""
+
+Band = tuple[float | None, float | None]
+"""Smallest and largest ratio minus 1 that is tolerated; None for any."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison of one combination.
+
+    Attributes:
+        values: by metric, as `values_of` returns them.
+        trained_tokens: of its runs; None if unknown.
+        failure: how its runs ended, if all of them failed.
+
+    """
+
+    values: Mapping[str, list[Values]]
+    conditions: Conditions
+    trained_tokens: str | None = None
+    failure: str = ""
+    cautions: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, combination: Combination) -> Side:
+        """Return the side of a night."""
+        tokens = {measured.trained_tokens for _, measured in combination.documents}
+        return cls(
+            {metric.key: values_of(metric, combination.runs) for metric in METRICS},
+            combination.conditions,
+            ", ".join(map(str, sorted(tokens))),
+            combination.failure,
+            combination.cautions,
+        )
+
+    @property
+    def has_values(self) -> bool:
+        """True if some run completed."""
+        return any(self.values.values())
+
+
+def compare_nights(old: Night, new: Night, tolerances: Mapping[str, float] | None = None) -> CompareDocument:
+    """Return what changed from the old night to the new one.
+
+    Args:
+        old: the night that is compared with.
+        new: the night that is judged.
+        tolerances: by metric, relative changes that do not matter, in place of the metrics' own.
+
+    """
+    found = matched(old, new)
+    given = tolerances or {}
+    figures: list[NightFigure] = []
+    for labels, before, after in found.pairs:
+        bands = {m.key: _symmetric(given.get(m.key, m.tolerance)) for m in METRICS}
+        figures += compared(labels, Side.of(before), Side.of(after), bands)
+    changed = dict.fromkeys(text for _, one, two in found.pairs for text in software_changes(one, two))
+    return document(str(old.folder), new, figures, list(changed), (found.only_old, found.only_new), old.sweep.problems)
+
+
+def software_changes(old: Combination, new: Combination) -> list[str]:
+    """Return the software that differs between the runs of two nights; nothing if a night has none."""
+    return differing(old.software, new.software) if old.documents and new.documents else []
+
+
+def document(
+    old: str,
+    new: Night,
+    figures: Sequence[NightFigure],
+    changed: list[str],
+    only: tuple[list[Labels], list[Labels]] = ([], []),
+    problems: Sequence[str] = (),
+) -> CompareDocument:
+    """Return the document of figures without verdicts, which are judged together."""
+    made = judged(figures)
+    return CompareDocument(
+        old=old,
+        new=str(new.folder),
+        counts=dict(Counter(each.verdict for each in made)),
+        figures=made,
+        only_old=only[0],
+        only_new=only[1],
+        changed=changed,
+        suspects=_distinct(figure.labels for figure in suspicious(made)),
+        problems=[*problems, *new.sweep.problems],
+    )
+
+
+def compared(labels: Labels, old: Side, new: Side, bands: Mapping[str, Band]) -> list[NightFigure]:
+    """Return the figures of one combination, those of metrics that both sides have."""
+    if old.has_values != new.has_values:
+        return _of_ends(labels, old, new)
+    return [
+        _figure(labels, metric, old, new, bands[metric.key])
+        for metric in METRICS
+        if metric.key in bands and old.values.get(metric.key) and new.values.get(metric.key)
+    ]
+
+
+def _of_ends(labels: Labels, old: Side, new: Side) -> list[NightFigure]:
+    """Return a figure for a combination that completes in one of the nights only, or cannot be judged yet."""
+    if not new.has_values:
+        verdict = Change.REGRESSED if new.failure else Change.CANNOT_TELL
+        reason = new.failure or "no run of the new night has completed"
+    else:
+        verdict = Change.IMPROVED if old.failure else Change.CANNOT_TELL
+        reason = f"before, {old.failure}" if old.failure else "no run of the old night has completed"
+    return [NightFigure(labels=labels, metric=COMPLETED, verdict=verdict, reason=reason)]
+
+
+def _figure(labels: Labels, metric: NightMetric, old: Side, new: Side, band: Band) -> NightFigure:
+    before, after = old.values[metric.key], new.values[metric.key]
+    made = ratio_of(metric, before, after)
+    common = {"labels": labels, "metric": metric.key, "old": before[0].mean, "new": after[0].mean}
+    common |= {"lower": band[0], "upper": band[1]}
+    differ = differing(old.conditions, new.conditions)
+    if metric.key == "loss_validation" and None is not old.trained_tokens != new.trained_tokens:
+        differ.append(f"trained_tokens: {old.trained_tokens} -> {new.trained_tokens}")
+    if differ:
+        return NightFigure(**common, verdict=Change.NOT_COMPARABLE, reason="; ".join(differ))
+    if made is None:
+        return NightFigure(**common, verdict=Change.CANNOT_TELL, reason="no repeat completed in both nights")
+    estimate = made.comparison.estimate
+    return NightFigure(
+        **common,
+        verdict=Change.CANNOT_TELL,  # until all figures are judged
+        ratio=estimate.value,
+        low=estimate.low if estimate.is_interval else None,
+        high=estimate.high if estimate.is_interval else None,
+        p_value=made.comparison.p_value,
+        unit=made.unit.value,
+        counts=made.counts,
+        cautions=[*(["one-session"] if made.of_one_session else []), *sorted({*old.cautions, *new.cautions})],
+    )
+
+
+def _symmetric(tolerance: float) -> Band:
+    return -tolerance, tolerance
+
+
+def _distinct(labels: Iterable[Labels]) -> list[Labels]:
+    return list({tuple(each.items()): each for each in labels}.values())

@@ -22,9 +22,11 @@ from matrix.cli.arguments import (
     find_sweep,
 )
 from matrix.cli.data import app as data_app
+from matrix.cli.export import export
 from matrix.cli.image import app as image_app
 from matrix.cli.init import init
 from matrix.cli.plan import plan
+from matrix.cli.report import report
 from matrix.cli.run import cancel, job, run
 from matrix.cli.screen import screen
 from matrix.errors import InputError, LostHostError, SchedulerError
@@ -97,26 +99,8 @@ def status(sweep: SweepPath, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def report(
-    sweep: SweepPath,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="folder of the report (SWEEP/report)", metavar="DIR")
-    ] = None,
-) -> None:
-    """Write and print the report of a sweep.
-
-    Tables, plots and the data frame are written; the tables are printed.
-    """
-    from reports.data.frame import ReportError
-    from reports.render.terminal import print_report
-    from reports.render.write import write_report
-
-    folder = find_sweep(sweep)
-    try:
-        print_report(write_report(folder, out or folder / "report"), screen())
-    except ReportError as error:
-        raise InputError(str(error)) from error
+app.command()(report)
+app.command()(export)
 
 
 @app.command()

@@ -24,7 +24,14 @@ _VALUE = re.compile(
     r"|A[KS]IA[A-Z0-9]{16}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\."
     r")"
 )
-"""URLs with a password, and the forms of tokens of Hugging Face, GitHub, GitLab, OpenAI, Slack, AWS and JWT."""
+"""URLs with a password, and the beginnings of tokens of Hugging Face, GitHub, GitLab, OpenAI, Slack, AWS and JWT."""
+
+_WHOLE = re.compile(rf"(?:{_VALUE.pattern})[\w.~+/=-]*")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without what has the form of a secret."""
+    return _WHOLE.sub("[secret removed]", text)
 
 
 def secrets_in(data: object) -> Iterator[Fault]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.contract.base import AxisValue
@@ -45,6 +45,25 @@ def parse_filter(text: str) -> Filter:
     if not (equals and axis.strip() and all(parts)):
         raise InputError(f"filter {text!r}: should have the form axis=value or axis=value,value")
     return Filter(axis.strip(), parts)
+
+
+def keeps(plan: Plan, only: Iterable[Filter]) -> Callable[[Mapping[str, AxisValue]], bool]:
+    """Return a function that returns True for the labels of cells that match all filters.
+
+    Raises:
+        InputError: a filter names an unknown axis or value, or no cell of the plan matches.
+
+    """
+    kept = list(only)
+    for entry in kept:
+        _check(entry, plan)
+
+    def keep(labels: Mapping[str, AxisValue]) -> bool:
+        return all(entry.keeps(labels) for entry in kept)
+
+    if not any(keep(cell.labels) for cell in plan.cells):
+        raise InputError("the filters leave nothing of this sweep: no combination has all these values")
+    return keep
 
 
 def select(planned: PlannedSweep, only: Iterable[Filter], excepted: Iterable[Filter]) -> list[str]:

@@ -90,7 +90,7 @@ def target_columns(grids: Iterable[Grid]) -> dict[str, dict[str, Scalar]]:
         for cell in grid.cells
         if cell.planned.status == "run"
         for record in cell.completed
-        if names[0] in record
+        if record.get(names[0]) is not None
     }
 
 

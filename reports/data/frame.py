@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,18 +20,16 @@ from bench.contract.run import Run
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import RunFolder
 from reports.data.agreement import Documents, copies, disagreement
-from reports.data.columns.base import Scalar, values
+from reports.data.columns.base import Column, Kind, Scalar, values
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
 from reports.data.columns.parts import PARTS
+from reports.data.columns.schema import AXIS, BREAKDOWN_RUNS, TIMED_RUNS, axis_kinds
 from reports.data.columns.settings import CELL, LAYOUT, asked
 from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
 from reports.data.curves import Course
 from reports.data.shared import Shared
 from reports.data.steps import ContradictionError, course
-
-AXIS = "axis."
-"""Prefix of the columns that hold the label of each axis, as the matrix file names it."""
 
 NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")
 
@@ -99,15 +97,19 @@ def load(sweep: Path) -> LoadedSweep:
     for found, fault in every:
         error = ReportError(same[found.identity]) if found.identity in same else fault
         rows[found.purpose].append(_row(found, error, read))
-    return replace(read, frame=_typed(rows["measure"]), breakdown=_typed(rows["breakdown"]))
+    axes = axis_kinds(plan)
+    status = {column.name: column.kind for column in STATUS}
+    timed, breakdown = (status | axes | kinds for kinds in (TIMED_RUNS, BREAKDOWN_RUNS))
+    return replace(read, frame=typed(rows["measure"], timed), breakdown=typed(rows["breakdown"], breakdown))
 
 
-def with_columns(sweep: LoadedSweep, columns: Mapping[str, Mapping[str, Scalar]]) -> LoadedSweep:
-    """Return the sweep with further columns in its frame, given by run id."""
-    names = dict.fromkeys(name for row in columns.values() for name in row)
+def with_columns(
+    sweep: LoadedSweep, columns: Iterable[Column[Any]], values: Mapping[str, Mapping[str, Scalar]]
+) -> LoadedSweep:
+    """Return the sweep with further columns in its frame, whose values are given by run id."""
     none: Mapping[str, Scalar] = {}
-    rows = [columns.get(run, none) for run in sweep.frame["run"]] if names else []
-    further = {name: _column([row.get(name) for row in rows]) for name in names}
+    rows = [values.get(run, none) for run in sweep.frame["run"]]
+    further = {column.name: _series([row.get(column.name) for row in rows], column.kind) for column in columns}
     return replace(sweep, frame=sweep.frame.assign(**further))
 
 
@@ -228,21 +230,18 @@ def _read(path: Path, kind: type[Doc]) -> Doc | None:
         raise ReportError(f"{path}: {where}{': ' if where else ''}{first['msg']}") from error
 
 
-def _typed(rows: list[dict[str, Scalar]]) -> pd.DataFrame:
-    """Return a frame with one type per column; a missing value does not turn integers into floats."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
+def typed(rows: Sequence[Mapping[Any, Scalar]], kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Return a frame with these columns, each of its own type whatever is missing."""
+    return pd.DataFrame({name: _series([row.get(name) for row in rows], kind) for name, kind in kinds.items()})
 
 
-def _column(values: list[Scalar]) -> pd.Series:
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {bool}:
-        return pd.Series(values, dtype="boolean")
-    if kinds == {int}:
-        return pd.Series(values, dtype="Int64")
-    if kinds <= {int, float}:
-        return pd.Series(values, dtype="float64")
-    return pd.Series([None if value is None else str(value) for value in values], dtype="string")
+_TYPES: dict[Kind, str] = {"flag": "boolean", "whole": "Int64", "number": "float64", "text": "string"}
+
+
+def _series(values: list[Scalar], kind: Kind) -> pd.Series:
+    if kind == "text":  # of an axis with values of several types
+        values = [None if value is None else str(value) for value in values]
+    return pd.Series(values, dtype=_TYPES[kind])
 
 
 def records(frame: pd.DataFrame) -> list[Record]:

@@ -11,12 +11,14 @@ from reports.answers.answers import answers
 from reports.cells.comparability import Comparability
 from reports.cells.figures import tally
 from reports.cells.targets import target_columns
+from reports.data.columns.target import TARGET
 from reports.data.frame import LoadedSweep, ReportError, load, with_columns
 from reports.data.words import counted
 from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS
 from reports.render.markdown import REPORT
 from reports.tables.job_cost import cost
+from reports.tables.selection import Selection
 from reports.tables.tables import Table, tables
 
 
@@ -25,7 +27,7 @@ class WrittenReport:
     """A report on disk, with what to print of it."""
 
     report: Path
-    """The file to read first, report.md."""
+    """The file to read first, report.md; the folder if that format was not asked for."""
     files: list[Path]
     """All files written."""
     tables: list[Table]
@@ -39,8 +41,10 @@ class WrittenReport:
     """One sentence for each damaged file and for what was left out."""
 
 
-def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTERS) -> WrittenReport:
-    """Write the report of the sweep in folder `sweep` to folder `out`.
+def write_report(
+    sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTERS, selection: Selection | None = None
+) -> WrittenReport:
+    """Write the report of the sweep in folder `sweep`, or what is selected of it, to folder `out`.
 
     Raises:
         ReportError: the sweep cannot be read, or the report cannot be written.
@@ -48,9 +52,13 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
     """
     loaded = load(sweep)
     comparability = Comparability(loaded)
-    made = tables(comparability)
-    found = answers(comparability, made)
-    loaded = with_columns(loaded, target_columns(table.grid for table in made))
+    every = tables(comparability)
+    loaded = with_columns(loaded, TARGET, target_columns(table.grid for table in every))
+    selection = selection or Selection()
+    selected = [(table, shown) for table in every if (shown := selection.table(table, loaded.plan)) is not None]
+    made = [shown for _, shown in selected]
+    found = answers(comparability, [table for table, _ in selected])
+    loaded = selection.sweep(loaded)
     report = Report(sweep, loaded, made, _summary(loaded), found, problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:
@@ -69,7 +77,7 @@ def write_report(sweep: Path, out: Path, exporters: Sequence[Exporter] = EXPORTE
         ) from error
     cautions = dict.fromkeys(caution for table in made for caution in table.cautions)
     return WrittenReport(
-        report=out / REPORT,
+        report=out / REPORT if REPORT in contents else out,
         files=[out / name for name in contents],
         tables=made,
         summary=report.summary,

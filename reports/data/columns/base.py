@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, ParamSpec
+from typing import Generic, Literal, ParamSpec
 
 GIB = 2**30
 
 Scalar = bool | int | float | str | None
+Kind = Literal["text", "whole", "number", "flag"]
+"""The type of a column's values, whatever they are: a column without any has it too."""
 Source = ParamSpec("Source")
 
 
@@ -21,6 +23,27 @@ class Column(Generic[Source]):
     meaning: str
     """Markdown for docs/reference/metrics.md, which is generated from it."""
     value: Callable[Source, Scalar]
+    kind: Kind
+
+
+def text(name: str, meaning: str, value: Callable[Source, str | None]) -> Column[Source]:
+    """Return a column of texts."""
+    return Column(name, meaning, value, "text")
+
+
+def whole(name: str, meaning: str, value: Callable[Source, int | None]) -> Column[Source]:
+    """Return a column of integers."""
+    return Column(name, meaning, value, "whole")
+
+
+def number(name: str, meaning: str, value: Callable[Source, float | None]) -> Column[Source]:
+    """Return a column of floating-point numbers."""
+    return Column(name, meaning, value, "number")
+
+
+def flag(name: str, meaning: str, value: Callable[Source, bool | None]) -> Column[Source]:
+    """Return a column of truth values."""
+    return Column(name, meaning, value, "flag")
 
 
 def values(columns: Iterable[Column[Source]], *args: Source.args, **kwargs: Source.kwargs) -> dict[str, Scalar]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bench.contract.measured import Measured
-from reports.data.columns.base import Column, Scalar, gib
+from reports.data.columns.base import Scalar, gib, number
 from reports.data.columns.recorded import MeasuredColumns, recorded, with_others
 
 _KWH = 3.6e6
@@ -31,8 +31,8 @@ def _in_kwh(joules: float | None, scale: float = 1.0) -> float | None:
 
 
 _SPEED: MeasuredColumns = (
-    Column("tokens_per_s", "`window_tokens / window_s` (tokens/s)", lambda found, _: found.window.tokens_per_s),
-    Column("tokens_per_s_per_device", "`tokens_per_s / world`", lambda found, world: found.window.tokens_per_s / world),
+    number("tokens_per_s", "`window_tokens / window_s` (tokens/s)", lambda found, _: found.window.tokens_per_s),
+    number("tokens_per_s_per_device", "`tokens_per_s / world`", lambda found, world: found.window.tokens_per_s / world),
     recorded(
         "window_s",
         "from the first rank's start of the window's first step to the last rank's end of its last (s)",
@@ -41,27 +41,27 @@ _SPEED: MeasuredColumns = (
     recorded("window_tokens", "tokens trained in the window over all ranks: labels that are not -100", "window.tokens"),
     recorded("window_steps", "steps of the window, in whole blocks", "window.steps"),
     recorded("window_first_step", "index of the window's first step; earlier steps are warm-up", "window.first_step"),
-    Column(
+    number(
         "block_tokens_per_s_min",
         "slowest block of the window (tokens/s): with the fastest, the spread inside a run",
         lambda found, _: min(found.window.block_tokens_per_s, default=None),
     ),
-    Column(
+    number(
         "block_tokens_per_s_max",
         "fastest block of the window (tokens/s)",
         lambda found, _: max(found.window.block_tokens_per_s, default=None),
     ),
-    Column(
+    number(
         "step_s_q1",
         "lower quartile of step times, each its group's slowest rank (s); a diagnostic, not the throughput",
         lambda found, _: found.window.step_s_quartiles[0],
     ),
-    Column(
+    number(
         "step_s_median",
         "median of step times (s); a step that averages includes waiting for the other groups",
         lambda found, _: found.window.step_s_quartiles[1],
     ),
-    Column("step_s_q3", "upper quartile of step times (s)", lambda found, _: found.window.step_s_quartiles[2]),
+    number("step_s_q3", "upper quartile of step times (s)", lambda found, _: found.window.step_s_quartiles[2]),
     recorded("aggregations", "federated averagings in the window", "window.aggregations"),
     recorded(
         "aggregation_s_median",
@@ -196,17 +196,17 @@ _MACHINE: MeasuredColumns = (
         _counted,
     ),
     recorded("gpu_power_w", "mean power of a GPU in the window (W)", "machine.gpu_watts"),
-    Column(
+    number(
         "gpu_j_per_token",
         "`gpu_energy_j / window_tokens` (J): processors, network and cooling are not in it",
         lambda found, _: _per_token(_joules(found, "gpu_joules"), found),
     ),
-    Column(
+    number(
         "gpu_kwh_per_billion_tokens",
         "the same in kWh per 10^9 tokens",
         lambda found, _: _in_kwh(_per_token(_joules(found, "gpu_joules"), found), 1e9),
     ),
-    Column(
+    number(
         "gpu_energy_kwh",
         "`gpu_energy_j` in kWh: of the window, without start-up, warm-up and validation",
         lambda found, _: _in_kwh(_joules(found, "gpu_joules")),
@@ -219,12 +219,12 @@ _MACHINE: MeasuredColumns = (
         "machine.processor_joules",
         _counted,
     ),
-    Column(
+    number(
         "processor_j_per_token",
         "`processor_energy_j / window_tokens` (J)",
         lambda found, _: _per_token(_joules(found, "processor_joules"), found),
     ),
-    Column(
+    number(
         "processor_energy_kwh",
         "`processor_energy_j` in kWh: of the window, as `gpu_energy_kwh`",
         lambda found, _: _in_kwh(_joules(found, "processor_joules")),
@@ -250,7 +250,7 @@ _LOSS: MeasuredColumns = (
     recorded(
         "loss_validation", "loss of the averaged model on the fixed validation samples, at the end", "loss.validation"
     ),
-    Column("perplexity", "`exp(loss_validation)`", lambda found, _: found.loss.perplexity),
+    number("perplexity", "`exp(loss_validation)`", lambda found, _: found.loss.perplexity),
     recorded(
         "entropy_rate",
         "entropy rate of a synthetic source: beyond noise, no loss can fall below it",

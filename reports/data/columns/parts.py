@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.contract.breakdown import Breakdown, Part
-from reports.data.columns.base import Column
+from reports.data.columns.base import Column, number
 
 
 def part_column(part: Part) -> str:
@@ -12,7 +12,7 @@ def part_column(part: Part) -> str:
 
 
 def _mean(part: Part) -> Column[[Breakdown]]:
-    return Column(
+    return number(
         part_column(part),
         f"{part.meaning}: mean over the window's steps and over ranks (s)",
         lambda found: found.parts[part].mean,
@@ -20,7 +20,7 @@ def _mean(part: Part) -> Column[[Breakdown]]:
 
 
 def _slowest(part: Part) -> Column[[Breakdown]]:
-    return Column(
+    return number(
         f"{part}_slowest_s",
         "the same on the rank that it took longest in each step: mean over the window's steps (s)",
         lambda found: found.parts[part].slowest,
@@ -29,6 +29,6 @@ def _slowest(part: Part) -> Column[[Breakdown]]:
 
 STEP = "breakdown_step_s"
 PARTS: tuple[Column[[Breakdown]], ...] = (
-    Column(STEP, "time of the window divided by its steps (s): the sum of the parts below", lambda found: found.step),
+    number(STEP, "time of the window divided by its steps (s): the sum of the parts below", lambda found: found.step),
     *(make(part) for part in Part for make in (_mean, _slowest)),
 )

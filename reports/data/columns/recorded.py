@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from bench.contract.measured import Measured
-from reports.data.columns.base import Column, Scalar
+from reports.data.columns.base import Column, Kind, Scalar
 
 MeasuredColumn = Column[[Measured, int]]
 MeasuredColumns = tuple[MeasuredColumn, ...]
@@ -27,16 +27,19 @@ class Recorded(MeasuredColumn):
     path: str
 
 
-def recorded(name: str, meaning: str, path: str, convert: Callable[[Scalar], Scalar] = lambda value: value) -> Recorded:
-    """Return the column of a field; None where the part that has it was not recorded."""
+def recorded(name: str, meaning: str, path: str, convert: Callable[[Scalar], Scalar] | None = None) -> Recorded:
+    """Return the column of a field, converted to a floating-point number if there is a function for that.
+
+    Its value is None where the part that has it was not recorded.
+    """
 
     def read(found: Measured, _: int) -> Scalar:
         value: Any = found
         for step in path.split("."):
             value = None if value is None else getattr(value, step)
-        return convert(value)
+        return value if convert is None else convert(value)
 
-    return Recorded(name, meaning, read, path)
+    return Recorded(name, meaning, read, "number" if convert else _kind_of(path), path)
 
 
 def with_others(columns: Iterable[MeasuredColumn], *parts: str) -> MeasuredColumns:
@@ -53,6 +56,17 @@ def with_others(columns: Iterable[MeasuredColumn], *parts: str) -> MeasuredColum
         if f"{part}.{name}" not in shown and _is_number(field.annotation)
     )
     return (*columns, *others)
+
+
+def _kind_of(path: str) -> Kind:
+    """Return the kind of a field's values."""
+    part, _, name = path.rpartition(".")
+    kinds = {*_kinds((_model(part) if part else Measured).model_fields[name].annotation)} - {type(None)}
+    if kinds == {int}:
+        return "whole"
+    if kinds == {bool}:
+        return "flag"
+    return "number" if kinds <= {int, float} else "text"
 
 
 def _model(part: str) -> type[BaseModel]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.contract.result import Result
-from reports.data.columns.base import Column
+from reports.data.columns.base import Column, number, text, whole
 
 NOT_RUN = "not-run"
 DAMAGED = "damaged"
@@ -34,46 +34,46 @@ def _switches(result: Result, nodes: int) -> str | None:
 
 
 STATUS: tuple[Column[[Status]], ...] = (
-    Column("run", "id of the run: its folder under `runs/`", lambda status: status.run),
-    Column("repeat", "index of the repeat within its combination, from 0", lambda status: status.repeat),
-    Column("outcome", "one of the outcomes below", lambda status: status.outcome),
-    Column("reason", "why the run has this outcome; empty when it completed", lambda status: status.reason),
-    Column("cautions", "cautions that were recorded with the run, separated by commas", lambda status: status.cautions),
+    text("run", "id of the run: its folder under `runs/`", lambda status: status.run),
+    whole("repeat", "index of the repeat within its combination, from 0", lambda status: status.repeat),
+    text("outcome", "one of the outcomes below", lambda status: status.outcome),
+    text("reason", "why the run has this outcome; empty when it completed", lambda status: status.reason),
+    text("cautions", "cautions that were recorded with the run, separated by commas", lambda status: status.cautions),
 )
 ATTEMPT: tuple[Column[[Result, int]], ...] = (
-    Column("attempt", "index of the attempt that gave the result, from 0", lambda result, _: result.attempt),
-    Column("started", "start of that attempt, ISO 8601, UTC", lambda result, _: result.started),
-    Column(
+    whole("attempt", "index of the attempt that gave the result, from 0", lambda result, _: result.attempt),
+    text("started", "start of that attempt, ISO 8601, UTC", lambda result, _: result.started),
+    number(
         "elapsed_s",
         "wall time of that attempt as the runner measured it, start-up included (s)",
         lambda result, _: result.seconds,
     ),
-    Column(
+    number(
         "node_hours",
         "cost of that attempt: `elapsed_s x nodes / 3600`",
         lambda result, nodes: nodes * result.seconds / 3600,
     ),
-    Column(
+    text(
         "job",
         "id of the batch job that it ran in; none outside a job",
         lambda result, _: result.allocation.job if result.allocation else None,
     ),
-    Column(
+    text(
         "session",
         "the allocation, or the local call of `run`, that it ran in; of older results the batch job only",
         lambda result, _: result.ran_in,
     ),
-    Column(
+    whole(
         "position",
         "place of that attempt among those of its session, from 1, in the order in which they started",
         lambda result, _: result.position,
     ),
-    Column(
+    text(
         "slow_hosts",
         "what the preflight of its job found slow among its hosts; none without a finding",
         lambda result, _: "; ".join(result.slow_hosts) or None,
     ),
-    Column(
+    text(
         "switches",
         "for each host the lowest switch above it, where the scheduler knows the switches",
         _switches,

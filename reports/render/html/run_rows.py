@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.data.columns.origin import ORIGIN
-from reports.data.frame import AXIS, Record
+from reports.data.columns.schema import AXIS
+from reports.data.frame import Record
 from reports.data.words import shown
 from reports.render.html.axis_places import AxisPlaces
 from reports.render.html.numbers import short

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from reports.render.base import Export, Picture, Report
-from reports.render.exporters import EXPORTERS
+from reports.render.exporters import EXPORTERS, exporters
+from reports.render.formats import DEFAULT, Format
 from reports.render.write import write_report
 from tests.support.documents import SweepDocuments
 
@@ -38,3 +41,16 @@ def test_another_format_is_written_beside_the_others_and_later_ones_see_its_pict
     assert "![a drawing](drawings/one.svg)" in text
     assert "- one figure is missing" in text
     assert written.problems == ["one figure is missing", *plain.problems]
+
+
+@pytest.mark.parametrize("name", Format)
+def test_every_format_is_registered_and_described(name: Format) -> None:
+    (exporter,) = exporters([name])
+    assert callable(exporter.export)
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "reports.md").read_text()
+    assert f"\n| `{name}` | `" in guide
+
+
+def test_formats_are_written_in_their_order_whatever_was_asked_first() -> None:
+    assert exporters([Format.MARKDOWN, Format.PLOTS]) == exporters([Format.PLOTS, Format.MARKDOWN])
+    assert exporters(DEFAULT) == EXPORTERS

@@ -15,9 +15,10 @@ from rich.console import Console
 from bench.contract.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.frame import ReportError, load
+from reports.render.exporters import exporters
+from reports.render.formats import Format
 from reports.render.plotting.error_bars import dodged
 from reports.render.plotting.loss_plot import loss_plot
-from reports.render.plotting.plots import PDF
 from reports.render.plotting.scaling_plot import scaling_plot
 from reports.render.plotting.style import looks
 from reports.render.terminal import print_report
@@ -158,7 +159,7 @@ def test_points_never_reach_those_of_the_next_node_count(nodes: list[int], place
 def test_pdf_is_drawn_if_asked_for_and_the_same_again(filled: SweepDocuments, tmp_path: Path) -> None:
     contents = []
     for name in ("one", "other"):
-        write_report(filled.write(), tmp_path / name, [PDF])
+        write_report(filled.write(), tmp_path / name, exporters([Format.PDF]))
         contents.append((tmp_path / name / "plots" / "llama-tiny.batch-size-4.scaling.pdf").read_bytes())
     assert contents[0].startswith(b"%PDF")
     assert contents[0] == contents[1]

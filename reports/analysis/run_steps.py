@@ -1,0 +1,49 @@
+"""The steps of all runs of several sweeps as one tidy frame."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import pandas as pd
+
+from bench.contract.storage.files import RunFolder
+from reports.analysis.sweeps import sweeps
+from reports.analysis.tidy import row_columns
+from reports.cells.grid import grids
+from reports.data.step_table import StepTable
+
+_UNITS = {"seconds": "s", "tokens": "token", "loss": "nat/token", "nodes": "1"}
+_TEXTS = ("sweep", "night", "folder", "table", "combination", "row", "strategy", "run")
+
+
+def steps(*folders: str | PathLike[str]) -> pd.DataFrame:
+    """Return the implementation of `reports.steps`."""
+    parts = []
+    for sweep in sweeps(folders):
+        read: dict[str, pd.DataFrame] = {}
+        for grid in grids(sweep.read):
+            for row in grid.rows:
+                for nodes, cell in row.cells.items():
+                    for record in cell.records:
+                        run = str(record["run"])
+                        if run not in sweep.read.courses:
+                            continue
+                        if run not in read:
+                            folder = RunFolder(sweep.folder / "runs" / run)
+                            groups = sweep.read.runs[run].layout.federation
+                            read[run] = StepTable.read(folder.steps.read_bytes(), groups).table.to_pandas()
+                        own = {"nodes": nodes, "run": run, "repeat": record["repeat"]}
+                        parts.append(read[run].assign(**sweep.origin, **row_columns(grid, row, nodes), **own))
+    made = pd.concat(parts, ignore_index=True) if parts else _empty()
+    first = ["sweep", "night", "folder", "table", "combination", "row", "strategy", "nodes", "run", "repeat"]
+    made = made[[*first, *(name for name in made.columns if name not in first)]]
+    made = made.astype(dict.fromkeys(_TEXTS, "string"))
+    made.attrs["units"] = dict(_UNITS)
+    return made
+
+
+def _empty() -> pd.DataFrame:
+    """Return the frame of sweeps without any steps."""
+    numbers = {"nodes": int, "repeat": int, "step": int, "group": int, "seconds": float, "tokens": int, "loss": float}
+    kinds = dict.fromkeys(_TEXTS, object) | numbers | {"in_window": bool}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

@@ -1,0 +1,44 @@
+"""The scaling tables of several sweeps as one tidy frame."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import pandas as pd
+
+from reports.analysis.sweeps import sweeps
+from reports.analysis.tidy import column_name, row_columns
+from reports.cells.comparability import Comparability
+from reports.cells.directions import unit_of
+from reports.cells.metrics import BY_KEY
+from reports.data.frame import ReportError
+from reports.tables.tables import Table, long_form, tables
+
+_TEXTS = ("table", "metric", "layout", "outcome", "same_as", "rule", "not_comparable", "row", "unit")
+
+
+def scaling_table(*folders: str | PathLike[str], metric: str | None = None) -> pd.DataFrame:
+    """Return the implementation of `reports.scaling_table`."""
+    if metric is not None and metric not in BY_KEY:
+        raise ReportError(f"metric: {metric!r} is none: choose one of {', '.join(BY_KEY)}")
+    made = pd.concat([_of_sweep(sweep.origin, tables(Comparability(sweep.read))) for sweep in sweeps(folders)])
+    if metric is not None:
+        made = made[made["metric"] == metric]
+    first = ["sweep", "night", "folder", "table", "combination", "row", "strategy", "nodes", "metric", "unit"]
+    made = made[[*first, *(name for name in made.columns if name not in first)]].reset_index(drop=True)
+    texts = dict.fromkeys((*_TEXTS, "sweep", "night", "folder", "combination", "strategy"), "string")
+    numbers = dict.fromkeys(("value", "low", "high", "pair_gap_s"), "float64")
+    return made.astype(texts | numbers)
+
+
+def _of_sweep(origin: dict[str, bool | int | float | str | None], made: list[Table]) -> pd.DataFrame:
+    """Return all cells of a sweep's tables, in the order of `long_form`."""
+    places = [
+        row_columns(table.grid, row, nodes) | {"unit": unit_of(block.metric)}
+        for table in made
+        for block in table.blocks
+        for row in table.grid.rows
+        for nodes in table.grid.nodes
+    ]
+    named = long_form(made).rename(columns=column_name)
+    return named.assign(**pd.DataFrame(places, columns=["table", "combination", "row", "strategy", "unit"]), **origin)

@@ -1,0 +1,64 @@
+"""What of a sweep a report shows. A selection leaves out cells and metrics; it changes no figure and no finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from bench.contract.base import AxisValue
+from bench.contract.plan import Plan
+from reports.cells.grid import CellRuns, Grid, Row
+from reports.data.frame import LoadedSweep
+from reports.tables.tables import Block, Table
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cells and metrics that a report shows; all without arguments.
+
+    Ratios stay relative to the sweep's reference, and verdicts adjusted for all comparisons, shown or not.
+    """
+
+    keeps: Callable[[Mapping[str, AxisValue]], bool] = lambda _: True
+    """Returns True for the labels of cells to show."""
+    metrics: Collection[str] | None = None
+    """Keys of the metrics to show; None for all."""
+
+    def table(self, table: Table, plan: Plan) -> Table | None:
+        """Return the table with the chosen cells and metrics; None if no cell is left."""
+        kept = [self._row(row, plan) for row in table.grid.rows]
+        nodes = [count for count in table.grid.nodes if any(row is not None and count in row.cells for row in kept)]
+        if not nodes:
+            return None
+        rows = [index for index, row in enumerate(kept) if row is not None]
+        columns = [table.grid.nodes.index(count) for count in nodes]
+        grid: Grid = replace(table.grid, nodes=nodes, rows=[row for row in kept if row is not None])
+        return replace(
+            table,
+            grid=grid,
+            layouts=[[table.layouts[row][column] for column in columns] for row in rows],
+            blocks=[
+                Block(block.metric, block.title, [[block.cells[row][column] for column in columns] for row in rows])
+                for block in table.blocks
+                if self.metrics is None or block.metric.key in self.metrics
+            ],
+        )
+
+    def sweep(self, sweep: LoadedSweep) -> LoadedSweep:
+        """Return the sweep with the chosen cells and their runs, also those that are shown for another combination."""
+        cells = [cell for cell in sweep.plan.cells if self.keeps(cell.labels)]
+        runs = {run for cell in cells for run in cell.all_runs}
+        frames = (frame[frame["run"].isin(runs)] if len(frame) else frame for frame in (sweep.frame, sweep.breakdown))
+        frame, breakdown = (frame.reset_index(drop=True) for frame in frames)
+        return replace(sweep, plan=sweep.plan.model_copy(update={"cells": cells}), frame=frame, breakdown=breakdown)
+
+    def _row(self, row: Row, plan: Plan) -> Row | None:
+        cells = {nodes: cell for nodes, cell in row.cells.items() if self._keeps(cell, row, plan)}
+        return replace(row, cells=cells) if cells else None
+
+    def _keeps(self, cell: CellRuns, row: Row, plan: Plan) -> bool:
+        labels = cell.planned.labels
+        if row.uses_streams:
+            return self.keeps(labels)
+        streams = plan.axes.get("cuda_streams")
+        return self.keeps(labels) if streams is None else any(self.keeps(labels | {"cuda_streams": s}) for s in streams)

@@ -70,18 +70,28 @@ def _steps(cell: CellRuns | None) -> list[float | None] | None:
 
 
 def _breakdown(table: Table) -> dict[str, Any] | None:
-    if table.breakdown is None or not table.breakdown.cells:
+    """Return the parts of the shown rows and node counts; None where there are none."""
+    if table.breakdown is None:
+        return None
+    places = {row.label: place for place, row in enumerate(table.grid.rows)}
+    cells = [
+        cell
+        for cell in table.breakdown.cells
+        if cell.row.label in places
+        and cell.nodes in table.grid.nodes
+        and cell.row.cells[cell.nodes].planned.status == "run"
+    ]
+    if not cells:
         return None
     return {
         "parts": [part.value for part in Part],
         "cells": [
             {
-                "row": table.grid.rows.index(cell.row),
+                "row": places[cell.row.label],
                 "nodes": cell.nodes,
                 "step": time_text(cell.step),
                 "parts": [short(1000 * cell.parts[part]) for part in Part],
             }
-            for cell in table.breakdown.cells
-            if cell.row.cells[cell.nodes].planned.status == "run"
+            for cell in cells
         ],
     }

@@ -14,12 +14,15 @@ import pytest
 from bench.contract.outcomes import Caution, Outcome
 from bench.contract.result import Result
 from bench.contract.storage.files import write_document
+from reports.render.exporters import exporters
+from reports.render.formats import Format
 from reports.render.html import failures, page, run_rows
 from reports.render.html.row_looks import row_look
 from reports.render.plotting.style import looks
 from reports.render.write import write_report
+from reports.tables.selection import Selection
 from tests.reports.render.html.conftest import EVIL, REPEATS
-from tests.support.documents import START, SweepDocuments
+from tests.support.documents import START, SweepDocuments, a_breakdown
 
 SCRIPT = re.compile(r"<script([^>]*)>(.*?)</script>", re.DOTALL)
 
@@ -103,6 +106,21 @@ def test_a_sweep_that_has_not_started_has_a_page_too(sweep: SweepDocuments, tmp_
     text = (tmp_path / "report" / "report.html").read_text()
     assert "No run has a result yet." in text
     assert ": a reason <span>(1 combination)</span>" in text
+
+
+def test_a_selection_has_the_plots_of_its_rows_nodes_and_metrics_alone(sweep: SweepDocuments, tmp_path: Path) -> None:
+    for strategy in ("fsdp", "hsdp"):
+        for nodes in (1, 2):
+            parts = [a_breakdown(0.1, forward=0.04)]
+            sweep.run(strategy, nodes, speeds=[1000.0 * nodes] * 3, breakdowns=parts)
+    selection = Selection(lambda labels: labels["nodes"] == 2 and labels["strategy"] == "hsdp", ["efficiency"])
+    write_report(sweep.write(), tmp_path, exporters([Format.PLOTS, Format.MARKDOWN, Format.HTML]), selection)
+    (table,) = json.loads(SCRIPT.search((tmp_path / "report.html").read_text())[2])["tables"]
+    assert (table["nodes"], [row["label"] for row in table["rows"]]) == ([2], ["hsdp"])
+    assert list(table["metrics"]) == ["efficiency"]
+    assert [(cell["row"], cell["nodes"]) for cell in table["breakdown"]["cells"]] == [(0, 2)]
+    assert (tmp_path / "plots" / "llama-tiny.batch-size-4.scaling.svg").exists()
+    assert "| **whole step** | hsdp | 100 ms |" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize("count", [12, 100])

@@ -30,11 +30,11 @@ def export(
 
     from matrix.publishing.archive import write_pack
     from matrix.publishing.names import names_of
-    from matrix.publishing.pack import MANIFEST, Pack
+    from matrix.publishing.pack import MANIFEST, PackedSweep
     from matrix.store.sweep_folder import SweepFolder
 
     folder = SweepFolder(find_sweep(sweep))
-    files = Pack(folder, names_of(folder) if public else None).files()
+    files = PackedSweep(folder, names_of(folder) if public else None).files()
     manifest = json.loads(files[MANIFEST])
     name = manifest["sweep"]
     written = out or Path(f"{name}.tar.gz")

@@ -43,14 +43,14 @@ class Manifest(Document):
     left_out: list[str] = Field(description="damaged files, which are not in the pack")
 
 
-class _Steps(NamedTuple):
+class _StepsFile(NamedTuple):
     """A file of steps; `new_digest` is None if it is the original, whose digest is in the result."""
 
     content: bytes
     new_digest: str | None
 
 
-class Pack:
+class PackedSweep:
     """Gathers the files of a pack."""
 
     def __init__(self, sweep: SweepFolder, names: Names | None) -> None:
@@ -164,7 +164,7 @@ class Pack:
         versions = sorted((name, each) for name, found in (recorded | self._packages).items() for each in found)
         return [f"{name}=={each}" if each[:1].isdigit() else f"# {name}: {each}" for name, each in versions]
 
-    def _steps(self, path: Path) -> _Steps | None:
+    def _steps(self, path: Path) -> _StepsFile | None:
         """Return a file of steps; None if it is damaged."""
         content = path.read_bytes()
         try:
@@ -174,10 +174,10 @@ class Pack:
             return None
         replaced = self._replaced(table)
         if replaced is None:
-            return _Steps(content, None)
+            return _StepsFile(content, None)
         written = BytesIO()
         pq.write_table(replaced, written)
-        return _Steps(written.getvalue(), hashlib.sha256(written.getvalue()).hexdigest())
+        return _StepsFile(written.getvalue(), hashlib.sha256(written.getvalue()).hexdigest())
 
     def _replaced(self, table: pa.Table) -> pa.Table | None:
         """Return the table with pseudonyms; None if that changes nothing."""

@@ -66,6 +66,8 @@ class Pseudonyms:
 
     def _host(self, name: str) -> str:
         """Return the pseudonym of a host, of which the name may be qualified and as short as it likes."""
+        if name in self.of_hosts:  # an address among them
+            return self.of_hosts[name]
         first, dot, domain = name.partition(".")
         return self.of_hosts.get(first, self.text(first)) + dot + self.of_domains.get(domain, self.text(domain))
 

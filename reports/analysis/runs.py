@@ -14,7 +14,7 @@ from reports.cells.figures import same_as_text
 from reports.cells.grid import grids
 from reports.cells.targets import with_targets
 from reports.data.columns.base import Kind
-from reports.data.columns.schema import AXIS, TIMED_RUNS, axis_kinds
+from reports.data.columns.frame_schema import AXIS, TIMED_RUNS, axis_kinds
 from reports.data.columns.status import STATUS
 from reports.data.columns.target import TARGET
 from reports.data.frame import typed

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.cells.grid import Grid, Row
 from reports.data.columns.base import Kind, Scalar
-from reports.data.columns.schema import AXIS, description, unit_of
+from reports.data.columns.frame_schema import AXIS, description, unit_of
 from reports.data.words import counted, shown
 
 ROW: dict[str, Kind] = {"table": "text", "combination": "text", "row": "text", "strategy": "text"}

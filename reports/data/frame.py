@@ -21,10 +21,10 @@ from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import RunFolder
 from reports.data.agreement import Documents, copies, disagreement
 from reports.data.columns.base import Column, Kind, Scalar, values
+from reports.data.columns.frame_schema import AXIS, BREAKDOWN_RUNS, TIMED_RUNS, axis_kinds
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
 from reports.data.columns.parts import PARTS
-from reports.data.columns.schema import AXIS, BREAKDOWN_RUNS, TIMED_RUNS, axis_kinds
 from reports.data.columns.settings import CELL, LAYOUT, asked
 from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
 from reports.data.curves import Course

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reports.data.columns.schema import description, unit_of
+from reports.data.columns.frame_schema import description, unit_of
 from reports.render.base import Export, Report
 
 _TYPES = {"string": pa.string(), "Int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.contract.base import AxisValue
 from bench.contract.plan import Plan
 from reports.cells.grid import CellRuns, Grid, Row
 from reports.data.frame import LoadedSweep
+from reports.tables.parts import Breakdown
 from reports.tables.tables import Block, Table
 
 
@@ -42,6 +43,7 @@ class Selection:
                 for block in table.blocks
                 if self.metrics is None or block.metric.key in self.metrics
             ],
+            breakdown=_restricted(table.breakdown, table.grid.rows, kept, nodes),
         )
 
     def sweep(self, sweep: LoadedSweep) -> LoadedSweep:
@@ -54,7 +56,7 @@ class Selection:
 
     def _row(self, row: Row, plan: Plan) -> Row | None:
         cells = {nodes: cell for nodes, cell in row.cells.items() if self._keeps(cell, row, plan)}
-        return replace(row, cells=cells) if cells else None
+        return (row if len(cells) == len(row.cells) else replace(row, cells=cells)) if cells else None
 
     def _keeps(self, cell: CellRuns, row: Row, plan: Plan) -> bool:
         labels = cell.planned.labels
@@ -62,3 +64,14 @@ class Selection:
             return self.keeps(labels)
         streams = plan.axes.get("cuda_streams")
         return self.keeps(labels) if streams is None else any(self.keeps(labels | {"cuda_streams": s}) for s in streams)
+
+
+def _restricted(
+    made: Breakdown | None, before: Sequence[Row], kept: Sequence[Row | None], nodes: Collection[int]
+) -> Breakdown | None:
+    """Return the breakdown of the rows that are left; `kept` has each row of `before`, or None."""
+    if made is None:
+        return None
+    pairs = [(old, new) for old, new in zip(before, kept, strict=True) if new is not None]
+    cells = [replace(cell, row=new) for old, new in pairs for cell in made.cells if cell.row is old]
+    return replace(made, cells=[cell for cell in cells if cell.nodes in nodes])

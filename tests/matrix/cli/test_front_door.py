@@ -19,9 +19,9 @@ from tests.support.planning import PlanText
 from tests.support.sweeps import PATIENCE
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = (["plan"], ["run"], ["cancel"], ["status"], ["report"], ["check"], ["schema"], ["data"], ["image"],
-            ["data", "synthetic"], ["data", "prepare"], ["image", "build"], ["image", "inspect"], ["image", "verify"],
-            [])  # fmt: skip
+COMMANDS = (["plan"], ["run"], ["cancel"], ["status"], ["report"], ["export"], ["check"], ["schema"], ["data"],
+            ["image"], ["data", "synthetic"], ["data", "prepare"], ["image", "build"], ["image", "inspect"],
+            ["image", "verify"], [])  # fmt: skip
 
 
 def called(capsys: pytest.CaptureFixture[str], *words: str) -> str:

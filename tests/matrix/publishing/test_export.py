@@ -237,10 +237,16 @@ def test_names_are_replaced_as_words(text: str, expected: str) -> None:
 def test_a_host_with_a_short_name_is_replaced_where_only_hosts_are() -> None:
     names = Names()
     names.add_host("a.example.org")
+    names.add_host("131.114.2.7")
     switches = {"a.example.org": "leaf1"}
-    document = {"hosts": ["a", "a.example.org"], "seats": [{"host": "a"}], "switches": switches, "reason": "a fault"}
+    document = {
+        "hosts": ["a", "a.example.org", "131.114.2.7"],
+        "seats": [{"host": "a"}],
+        "switches": switches,
+        "reason": "a fault",
+    }
     assert Pseudonyms(names).document(document) == {
-        "hosts": ["host-1", "host-1.domain-1"],
+        "hosts": ["host-1", "host-1.domain-1", "host-2"],
         "seats": [{"host": "host-1"}],
         "switches": {"host-1.domain-1": "leaf1"},
         "reason": "a fault",

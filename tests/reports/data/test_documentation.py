@@ -6,7 +6,7 @@ import pytest
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.cells.metrics import METRICS
-from reports.data.columns.schema import AXIS
+from reports.data.columns.frame_schema import AXIS
 from reports.data.frame import load
 from reports.render.reference import regenerated
 from tests.support.documents import SweepDocuments, a_breakdown

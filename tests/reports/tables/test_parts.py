@@ -16,6 +16,7 @@ from reports.data.columns.parts import PARTS
 from reports.data.frame import load
 from reports.render.plotting.breakdown_plot import breakdown_plot
 from reports.render.write import write_report
+from reports.tables.selection import Selection
 from reports.tables.tables import Table, long_form, tables
 from tests.support.documents import SweepDocuments, a_breakdown
 
@@ -70,6 +71,15 @@ def test_their_frame_has_parts_and_no_figures(tmp_path: Path) -> None:
     pd.testing.assert_index_equal(
         pd.read_parquet(report.report.parent / "breakdown.parquet").columns, frame.reset_index().columns
     )
+
+
+def test_a_selection_leaves_times_of_the_rows_that_it_shows(tmp_path: Path) -> None:
+    sweep = filled(tmp_path / "sweep", breakdown=True)
+    only = Selection(lambda labels: labels["nodes"] == 1)
+    text = write_report(sweep.write(), tmp_path / "report", selection=only).report.read_text()
+    section = text.split("### Breakdown of a step: llama-tiny, batch size 4\n")[1]
+    assert "| **whole step** | fsdp | 150 ms |\n" in section
+    assert "2 nodes" not in section
 
 
 def test_the_table_has_times_and_shares(tmp_path: Path) -> None:

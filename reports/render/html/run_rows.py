@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from reports.data.columns.frame_schema import AXIS
 from reports.data.columns.origin import ORIGIN
-from reports.data.columns.schema import AXIS
 from reports.data.frame import Record
 from reports.data.words import shown
 from reports.render.html.axis_places import AxisPlaces

@@ -7,11 +7,13 @@ from collections.abc import Collection
 from reports.render import csv, latex, markdown, parquet
 from reports.render.base import Exporter
 from reports.render.formats import DEFAULT, Format
-from reports.render.plotting import plots
+from reports.render.html import page
+from reports.render.plotting.plots import PDF, PICTURES
 from reports.render.trackers import bencher, github_action, junit, otava, pytest_benchmark
 
 _BY_FORMAT: dict[Format, Exporter] = {
-    Format.PLOTS: plots,
+    Format.PLOTS: PICTURES,
+    Format.PDF: PDF,
     Format.CSV: csv,
     Format.PARQUET: parquet,
     Format.LATEX: latex,
@@ -21,6 +23,7 @@ _BY_FORMAT: dict[Format, Exporter] = {
     Format.GITHUB_ACTION: github_action,
     Format.OTAVA: otava,
     Format.MARKDOWN: markdown,
+    Format.HTML: page,
 }
 
 

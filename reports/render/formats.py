@@ -9,6 +9,7 @@ class Format(StrEnum):
     """An export format, in the order in which formats are written: what embeds pictures comes after the plots."""
 
     PLOTS = "plots"
+    PDF = "pdf"
     CSV = "csv"
     PARQUET = "parquet"
     LATEX = "latex"
@@ -18,7 +19,8 @@ class Format(StrEnum):
     GITHUB_ACTION = "github-action"
     OTAVA = "otava"
     MARKDOWN = "markdown"
+    HTML = "html"
 
 
-DEFAULT = (Format.PLOTS, Format.CSV, Format.PARQUET, Format.MARKDOWN)
+DEFAULT = (Format.PLOTS, Format.CSV, Format.PARQUET, Format.MARKDOWN, Format.HTML)
 """What a report consists of if nothing else is asked for."""

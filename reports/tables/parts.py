@@ -47,8 +47,8 @@ class Breakdown:
     cautions: list[str]
 
     def cell(self, row: Row, nodes: int) -> StepParts | None:
-        """Return what was measured of a row on a node count."""
-        return next((cell for cell in self.cells if cell.row is row and cell.nodes == nodes), None)
+        """Return what was measured of a row on a node count; the row may be a part of the table's own."""
+        return next((cell for cell in self.cells if cell.row.label == row.label and cell.nodes == nodes), None)
 
 
 def time_text(value: float) -> str:

@@ -19,6 +19,9 @@ from matrix.config.load import load_sweep
 from matrix.config.system import load_system
 from matrix.planning.plan import make_plan
 from reports.data.frame import load
+from reports.render.html import page
+from reports.render.write import write_report
+from tests.support.browser import chromium
 from tests.support.documents import a_measurement, a_result
 
 SYSTEM = {"name": "large", "device": "cpu", "nodes": 64, "ranks_per_node": 4}
@@ -85,6 +88,20 @@ def sweep(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.T
     if size == 1_000:
         assert not load(folder / "results" / "large").problems, "a report without figures would be too cheap"
     return size, folder
+
+
+@pytest.mark.timeout(600)
+def test_opening_the_page(benchmark: BenchmarkFixture, sweep: tuple[int, Path], tmp_path: Path) -> None:
+    """Time until a browser has read all of report.html; its size and the first paint are in `extra_info`."""
+    size, folder = sweep
+    if size > 10_000:
+        pytest.skip("the page has the same tables and runs as that of 10,000 runs")
+    write_report(folder / "results" / "large", tmp_path, [page])
+    file = tmp_path / "report.html"
+    with chromium(tmp_path / "profile") as browser:
+        benchmark.pedantic(browser.get, (file.as_uri(),), rounds=5, warmup_rounds=1)
+        paint = browser.execute_script("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    benchmark.extra_info.update({"runs": size, "mb": file.stat().st_size / 1e6, "first_paint_s": paint / 1000})
 
 
 MEASURE = """

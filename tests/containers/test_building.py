@@ -22,7 +22,7 @@ from matrix.image.context import DEFINITION, Checkout, find_checkout, lay_out
 from tests.support.images import ROOT
 
 DEFINED = (ROOT / "containers" / DEFINITION).read_text()
-NOT_ON_RANKS = {"matplotlib", "scipy"}  # behind tables and plots
+NOT_ON_RANKS = {"matplotlib", "plotly", "scipy"}  # behind tables and plots
 WITH_XFFL = ("accelerate", "tqdm", "wandb")
 
 

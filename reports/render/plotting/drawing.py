@@ -20,11 +20,11 @@ REFERENCE_LINE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (6, 3)), "li
 """Style of lines that are not measured: ideal scaling, the lower bound of a loss."""
 
 
-def new_figure(title: str, panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure under a title, with its axes side by side; they share the vertical axis."""
+def new_figure(title: str, panels: int = 1, *, share_y: bool = True) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure under a title, with its axes side by side."""
     figure = Figure(figsize=(_WIDTH + (panels - 1) * _PANEL, _HEIGHT), layout="constrained")
     figure.suptitle(fill(title, 70 * panels), fontsize=11, x=0.02, ha="left")
-    row = list(figure.subplots(1, panels, sharey=True, squeeze=False)[0])
+    row = list(figure.subplots(1, panels, sharey=share_y, squeeze=False)[0])
     for axes in row:
         axes.grid(visible=True, color="0.9", linewidth=0.8)
         axes.set_axisbelow(True)
@@ -32,15 +32,23 @@ def new_figure(title: str, panels: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, row
 
 
+def row_number(table: Table, row: Row) -> int:
+    """Return the place of a row among those of one look, in the table's order."""
+    return [other for other in table.grid.rows if other.look == row.look].index(row)
+
+
 def row_line(table: Table, row: Row, looks: dict[str, Look]) -> dict[str, Any]:
-    """Return the style and label of a row's line; rows of one look are numbered in the table's order."""
-    number = [other for other in table.grid.rows if other.look == row.look].index(row)
-    return {"label": row.label, "linewidth": 1.6, "markersize": 6, **row_style(looks[row.look], number)}
+    """Return the style and label of a row's line."""
+    style = row_style(looks[row.look], row_number(table, row))
+    return {"label": row.label, "linewidth": 1.6, "markersize": 6, **style}
 
 
-def add_legend(figure: Figure, axes: Axes, notes: list[str]) -> None:
-    """Put the legend beside the (last) axes and the notes below them, in a figure high enough for both."""
-    legend = axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3)
+def add_legend(figure: Figure, axes: Axes, notes: list[str], of: Axes | None = None) -> None:
+    """Put the legend (of the axes `of`) beside the last axes and notes below, in a figure high enough for both."""
+    handles = (of or axes).get_legend_handles_labels()
+    legend = axes.legend(
+        *handles, frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3
+    )
     text = "\n".join(fill(note, round(105 * figure.get_figwidth() / _WIDTH)) for note in notes)
     if notes:
         figure.supxlabel(text, x=0.02, ha="left", fontsize=8, color="#7a4b00")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,14 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bench.contract.measured import Validation
 from bench.contract.result import Result
-from bench.contract.storage.files import RunFolder
-from reports.cells.grid import CellRuns, Grid, Row
-from reports.data.curves import Curve, read_curve
+from reports.cells.grid import CellRuns
 from reports.data.step_table import Floats
 from reports.data.words import counted
 from reports.render.plotting.drawing import REFERENCE_LINE, add_legend, caution_names, new_figure, row_line
+from reports.render.plotting.loss_lines import LARGEST, LossLine, loss_lines, most_completed
 from reports.render.plotting.style import Look
 from reports.tables.tables import Table
 
@@ -30,29 +26,8 @@ _GROUPS = "Time and loss of federated rows: mean over groups."
 _VALIDATIONS = "Large open markers: validation loss of the averaged model, mean over repeats; its time is not counted."
 _UNITS = ((7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
 """From how many seconds on a unit is used, its seconds, and its name."""
-_LARGEST = 700.0
-"""Loss of which the perplexity is still a number."""
-
-
 _Scaled = tuple[Axes, float]
 """Axes, and the unit of their horizontal values."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    """What is drawn of a row; `number` is its place in the table."""
-
-    number: int
-    row: Row
-    cell: CellRuns
-    curves: list[Curve]
-    validations: list[list[Validation]]
-    """Those during the training, and the one at its end, of each curve's run; empty without."""
-
-    @cached_property
-    def losses(self) -> Floats:
-        """Losses of shape (repeats, steps)."""
-        return np.minimum([curve.losses for curve in self.curves], _LARGEST)
 
 
 def loss_plot(
@@ -64,8 +39,8 @@ def loss_plot(
     `results`, by run id, have the validations during the training.
     """
     grid = table.grid
-    nodes = _most_completed(grid)
-    lines, problems = _lines(grid, nodes, sweep, results)
+    nodes = most_completed(grid)
+    lines, problems = loss_lines(grid, nodes, sweep, results)
     if not lines:
         return None, problems
     title = f"Training perplexity: {grid.title}, on {counted(nodes, 'node')}"
@@ -90,7 +65,7 @@ def loss_plot(
     return figure, problems
 
 
-def _draw(axes: Axes, line: _Line, along: Floats, style: dict[str, Any], rows: int) -> None:
+def _draw(axes: Axes, line: LossLine, along: Floats, style: dict[str, Any], rows: int) -> None:
     """Draw a row's mean and band; the markers of `rows` rows are staggered, so that coinciding lines show all."""
     every = max(rows, len(along) // 8)
     axes.plot(along, np.exp(line.losses.mean(axis=0)), markevery=(line.number % every, every), **style)
@@ -98,13 +73,13 @@ def _draw(axes: Axes, line: _Line, along: Floats, style: dict[str, Any], rows: i
     axes.fill_between(along, low, high, color=style["color"], alpha=0.15, linewidth=0)
 
 
-def _draw_validations(over_time: _Scaled, over_tokens: _Scaled, line: _Line, style: dict[str, Any]) -> None:
+def _draw_validations(over_time: _Scaled, over_tokens: _Scaled, line: LossLine, style: dict[str, Any]) -> None:
     """Draw the means of the validations that all repeats have, as large markers."""
     losses = [[each.loss for each in of_run] for of_run in line.validations]
     if not all(losses) or len({len(of_run) for of_run in losses}) > 1:
         return
     steps = [each.step - 1 for each in line.validations[0]]
-    perplexity = np.exp(np.minimum(losses, _LARGEST).mean(axis=0))
+    perplexity = np.exp(np.minimum(losses, LARGEST).mean(axis=0))
     look = {
         "color": style["color"],
         "marker": style["marker"],
@@ -117,36 +92,6 @@ def _draw_validations(over_time: _Scaled, over_tokens: _Scaled, line: _Line, sty
         axes.plot(along, perplexity, **look)
 
 
-def _most_completed(grid: Grid) -> int:
-    """Return the node count on which most strategies completed, the largest of several."""
-
-    def completed(nodes: int) -> int:
-        return sum(bool(row.cells[nodes].completed) for row in grid.rows if nodes in row.cells)
-
-    return max(grid.nodes, key=lambda nodes: (completed(nodes), nodes))
-
-
-def _lines(grid: Grid, nodes: int, sweep: Path, results: Mapping[str, Result]) -> tuple[list[_Line], list[str]]:
-    """Return the rows with completed runs on these nodes, and a sentence for each run that cannot be read."""
-    lines = []
-    problems = []
-    for number, row in enumerate(grid.rows):
-        curves, validations = [], []
-        for record in row.cells[nodes].completed if nodes in row.cells else []:
-            path = RunFolder(sweep / "runs" / str(record["run"])).steps
-            try:
-                curves.append(read_curve(path, int(record["federation"])))
-            except (OSError, ValueError, KeyError) as error:
-                reason = str(error).splitlines()[0]
-                problems.append(f"{path} cannot be read, so its losses are not plotted: {reason}")
-                continue
-            result = results.get(str(record["run"]))
-            validations.append(result.measured.validations if result and result.measured else [])
-        if curves:
-            lines.append(_Line(number, row, row.cells[nodes], curves, validations))
-    return lines, problems
-
-
 def _is_federated(cell: CellRuns) -> bool:
     return cell.planned.layout is not None and cell.planned.layout.federation > 1
 
@@ -155,7 +100,7 @@ def _unit(seconds: float) -> tuple[float, str]:
     return next((length, name) for least, length, name in _UNITS if seconds >= least)
 
 
-def _entropy_rate(panels: Sequence[Axes], lines: Sequence[_Line]) -> list[str]:
+def _entropy_rate(panels: Sequence[Axes], lines: Sequence[LossLine]) -> list[str]:
     """Draw the entropy rates of the data that leave the losses half of the axis; return a note of the others."""
     floors = sorted({floor for line in lines for floor in line.cell.figures("entropy_rate").values()})
     low, high = min(line.losses.min() for line in lines), max(line.losses.max() for line in lines)

@@ -4,15 +4,20 @@ import math
 import subprocess
 import sys
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.markers import CARETDOWNBASE, CARETUPBASE
 from rich.console import Console
 
 from bench.contract.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.frame import ReportError, load
+from reports.render.exporters import exporters
+from reports.render.formats import Format
+from reports.render.plotting.error_bars import dodged
 from reports.render.plotting.loss_plot import loss_plot
 from reports.render.plotting.scaling_plot import scaling_plot
 from reports.render.plotting.style import looks
@@ -22,6 +27,7 @@ from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments
 
 FILES = {
+    "report.html",
     "report.md",
     "tables.csv",
     "runs.csv",
@@ -79,25 +85,84 @@ def test_plots_are_whole_pictures_with_the_ideal_line_and_the_cautions(filled: S
 
 def test_the_ideal_line_starts_at_the_reference_and_doubles_with_the_nodes(filled: SweepDocuments) -> None:
     (table,) = tables(Comparability(load(filled.write())))
-    (axes,) = scaling_plot(table, looks(["fsdp", "federated"])).axes
+    axes, *_ = scaling_plot(table, looks(["fsdp", "federated"])).axes
     (ideal,) = [line for line in axes.get_lines() if line.get_gid() == "ideal"]
     assert list(ideal.get_xdata()) == [1, 2]
     assert list(ideal.get_ydata()) == pytest.approx([1000, 2000])
 
 
-def test_error_bars_are_inside_the_axes_but_for_ends_far_from_their_value(sweep: SweepDocuments) -> None:
+def test_error_bars_are_inside_the_axes_and_those_of_decades_end_in_an_arrow(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 1, speeds=[1000.0, 3000.0])
     sweep.run("fsdp", 2, speeds=[10.0, 4000.0, 8000.0])  # the interval spans many decades
     (table,) = tables(Comparability(load(sweep.write())))
-    (axes,) = scaling_plot(table, looks(["fsdp"])).axes
+    figure = scaling_plot(table, looks(["fsdp"]))
+    axes, *_ = figure.axes
     low, high = axes.get_ylim()
     (bars,) = (container for container in axes.containers if container.has_yerr)
     (segments,) = (line.get_segments() for line in bars.lines[2])
     (of_range, of_interval) = (sorted(segment[:, 1]) for segment in segments)
     assert of_range == pytest.approx([1000, 3000])
     middle = (10 * 4000 * 8000) ** (1 / 3)
-    assert 0 < of_interval[0] < low < middle / 2, "an interval of logarithms never reaches 0"
-    assert 3000 < high < of_interval[1]
+    assert of_interval == pytest.approx([middle / 2, middle * 2])
+    assert low < middle / 2
+    assert high > 3000
+    arrows = [line for line in axes.get_lines() if line.get_marker() in (CARETDOWNBASE, CARETUPBASE)]
+    assert [list(line.get_ydata()) for line in arrows] == [[pytest.approx(middle / 2)], [pytest.approx(middle * 2)]]
+    assert "Arrow heads" in figure.get_supxlabel()
+
+
+def test_scaling_has_panels_of_efficiency_and_memory_with_all_bars_inside(sweep: SweepDocuments) -> None:
+    for nodes in (1, 2):
+        sweep.run("fsdp", nodes, speeds=[1000.0 * nodes, 1100.0 * nodes, 1600.0 * nodes])
+        sweep.run("hsdp", nodes, speeds=[1000.0 * nodes, 1200.0 * nodes, 900.0 * nodes])
+    (table,) = tables(Comparability(load(sweep.write())))
+    figure = scaling_plot(table, looks(["fsdp", "hsdp"]))
+    titles = ["tokens/s", "efficiency vs fsdp on 1 node", "memory of a rank (GiB)"]
+    assert [axes.get_ylabel() for axes in figure.axes] == titles
+    for axes in figure.axes:
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        segments = [s for bars in axes.containers if bars.has_yerr for s in bars.lines[2][0].get_segments()]
+        assert len(segments) == 4
+        assert all(left < x < right and low <= y <= high for segment in segments for x, y in segment)
+    memory = figure.axes[2]
+    peak, state = 5.0, 2**20 / 2**30
+    drawn = {round(float(y), 6) for line in memory.get_lines() for y in line.get_ydata()}
+    assert {peak, round(state, 6)} <= drawn
+
+
+def test_points_on_one_node_count_stand_apart_in_the_order_of_the_rows(sweep: SweepDocuments) -> None:
+    for nodes in (1, 2):
+        for strategy in ("fsdp", "hsdp", "federated"):
+            sweep.run(strategy, nodes, speeds=[1000.0 * nodes] * 3)
+    (table,) = tables(Comparability(load(sweep.write())))
+    figure = scaling_plot(table, looks(["fsdp", "hsdp", "federated"]))
+    for axes in figure.axes:
+        places = [list(bars.lines[0].get_xdata()) for bars in axes.containers]
+        assert len({x for row in places for x in row}) == 6
+        assert places == sorted(places)
+        on_one, on_two = zip(*places, strict=True)
+        assert on_one[1] == pytest.approx(1)
+        assert max(on_one) < min(on_two)
+
+
+@pytest.mark.parametrize("places", [1, 2, 5, 40])
+@pytest.mark.parametrize("nodes", [[1], [1, 2, 4], [4, 5, 6], [1, 64]])
+def test_points_never_reach_those_of_the_next_node_count(nodes: list[int], places: int) -> None:
+    rows = [dodged(nodes, place, places) for place in range(places)]
+    columns = list(zip(*rows, strict=True))
+    for column, count in zip(columns, nodes, strict=True):
+        assert list(column) == sorted(set(column))
+        assert column[0] * column[-1] == pytest.approx(count**2), "the node count is in the middle"
+    assert all(max(one) < min(other) for one, other in pairwise(columns))
+
+
+def test_pdf_is_drawn_if_asked_for_and_the_same_again(filled: SweepDocuments, tmp_path: Path) -> None:
+    contents = []
+    for name in ("one", "other"):
+        write_report(filled.write(), tmp_path / name, exporters([Format.PDF]))
+        contents.append((tmp_path / name / "plots" / "llama-tiny.batch-size-4.scaling.pdf").read_bytes())
+    assert contents[0].startswith(b"%PDF")
+    assert contents[0] == contents[1]
 
 
 def test_the_perplexity_of_a_step_is_of_the_loss_weighted_by_the_groups_tokens(filled: SweepDocuments) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +48,15 @@ def test_they_are_in_no_other_figure(tmp_path: Path) -> None:
     assert reports[0].answers == reports[1].answers
     assert reports[0].summary == f"{reports[1].summary}; 3 breakdown runs: 3 completed"
     assert not [file for file in reports[1].files if "breakdown" in file.name]
+
+
+def test_they_are_found_for_a_row_that_is_shown_in_part(tmp_path: Path) -> None:
+    (table,) = made(filled(tmp_path / "sweep", breakdown=True))
+    row = next(row for row in table.grid.rows if row.label == "federated")
+    part = replace(row, cells={2: row.cells[2]})
+    assert table.breakdown is not None
+    assert table.breakdown.cell(part, 2) is table.breakdown.cell(row, 2) is not None
+    assert table.breakdown.cell(part, 1) is None
 
 
 def test_their_frame_has_parts_and_no_figures(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_error_bars_are_those_of_the_table(sweep: SweepDocuments) -> None:
     in_jobs(sweep, "fsdp", 1, SPEEDS, JOBS)
     table = the_table(sweep)
     (row,) = long_form([table]).query("metric == 'tokens_per_s'").to_dict("records")
-    (axes,) = scaling_plot(table, looks(["fsdp"])).axes
+    axes, *_ = scaling_plot(table, looks(["fsdp"])).axes
     (bars,) = (container for container in axes.containers if container.has_yerr)
     assert sorted(bars.lines[2][0].get_segments()[0][:, 1]) == pytest.approx([row["low"], row["high"]])
 

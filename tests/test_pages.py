@@ -46,7 +46,7 @@ class Block:
         text = "\n".join(re.sub(r"(^|\s)#.*", "", line) for line in self.text.replace("\\\n", " ").splitlines())
         found = []
         for command in re.split(r"\n|&&|;", text):
-            words = shlex.split(command)
+            words = shlex.split(command.partition(">")[0])
             if "xffl-bench" in words and words[0] != "git":
                 found.append(words[words.index("xffl-bench") + 1 :])
         return found
@@ -79,7 +79,7 @@ def test_every_block_has_a_language() -> None:
 
 @pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.place)
 def test_every_command_is_run_or_marked(block: Block) -> None:
-    mark = MARK.fullmatch(block.before)
+    mark = MARK.fullmatch(block.before.strip())
     assert mark, f"{block.place}: the line before should be <!-- run --> or <!-- not run: why -->, not {block.before!r}"
     if test := mark["test"]:
         place, _, name = test.removeprefix("make ").partition("::")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ class Block:
         text = "\n".join(re.sub(r"(^|\s)#.*", "", line) for line in self.text.replace("\\\n", " ").splitlines())
         found = []
         for command in re.split(r"\n|&&|;", text):
-            words = shlex.split(command.partition(">")[0])
+            words = [*takewhile(lambda word: not word.startswith(">"), shlex.split(command))]
             if "xffl-bench" in words and words[0] != "git":
                 found.append(words[words.index("xffl-bench") + 1 :])
         return found

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from bench.contract.measured import Loss, Measured, Memory, Provenance, Seat, Validation
-from bench.contract.outcomes import Caution
+from bench.contract.results.measured import Loss, Measured, Memory, Provenance, Seat, Validation
+from bench.contract.results.outcomes import Caution
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, write_document
 from bench.data.dataset import RunData

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
 from bench.contract.base import DType
-from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
+from bench.contract.results.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from bench.host.affinity import bind

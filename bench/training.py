@@ -29,7 +29,7 @@ import torch
 import torch.distributed as dist
 
 from bench.account import account
-from bench.contract.measured import Measured, Saved, Startup
+from bench.contract.results.measured import Measured, Saved, Startup
 from bench.contract.run import Run
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import AttemptFolder, write_document

@@ -16,7 +16,7 @@ import torch
 
 from bench.contract.base import EngineName
 from bench.contract.layout import Layout
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.run import Limits, Run, System
 from bench.contract.shapes import STOCK
 from bench.contract.storage.files import AttemptFolder

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from torch import nn
 
-from bench.contract.measured import Saved
+from bench.contract.results.measured import Saved
 from bench.contract.storage.files import AttemptFolder
 from bench.data.dataset import RunData
 from bench.measure.progress import Watcher
@@ -38,7 +38,7 @@ class Engine(Protocol):
         """The model, once it is built."""
 
     def memory(self) -> dict[str, int]:
-        """Return bytes on this rank: `state` and `averaging_buffers` of `bench.contract.measured.Memory`."""
+        """Return bytes on this rank: `state` and `averaging_buffers` of `bench.contract.results.measured.Memory`."""
 
     def save(self, folder: AttemptFolder, alive: Callable[[], None]) -> Saved:
         """Write model and checkpoint, if the run asks for them."""

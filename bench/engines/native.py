@@ -14,8 +14,8 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.contract.breakdown import Part
-from bench.contract.measured import Saved
+from bench.contract.results.breakdown import Part
+from bench.contract.results.measured import Saved
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
 from bench.data.dataset import IGNORED_LABEL, RunData, load

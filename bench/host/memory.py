@@ -134,7 +134,7 @@ class MemoryMeter:
         return {name: max(stats[name], self._peaks.get(name, 0)) for name in _PEAKS}
 
     def read(self) -> dict[str, int | None]:
-        """Return this rank's fields of `bench.contract.measured.Memory`, in bytes."""
+        """Return this rank's fields of `bench.contract.results.measured.Memory`, in bytes."""
         if self._host is not None:
             self._host.note()
             return {"peak": self._host.growth}

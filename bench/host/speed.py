@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from bench.contract.measured import Utilisation
+from bench.contract.results.measured import Utilisation
 from bench.contract.run import Run
 
 PEAK_BF16 = {

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 import torch.distributed as dist
 
-from bench.contract.breakdown import Part
+from bench.contract.results.breakdown import Part
 
 
 class Marks(Protocol):

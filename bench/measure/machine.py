@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.contract.measured import Machine
+from bench.contract.results.measured import Machine
 from bench.measure.gpu import GpuCounters, GpuUse
 from bench.measure.rapl import ProcessorEnergy
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median_high
 
-from bench.contract.measured import Measured, Utilisation
-from bench.contract.outcomes import Caution
-from bench.contract.preflight import DeviceSpeed, Preflight
+from bench.contract.results.measured import Measured, Utilisation
+from bench.contract.results.outcomes import Caution
+from bench.contract.results.preflight import DeviceSpeed, Preflight
 from bench.contract.run import Run
 
 SLOW_DEVICE, SLOW_LINK = 0.8, 0.5

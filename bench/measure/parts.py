@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from bench.contract.breakdown import Breakdown, Part, PartTime
-from bench.contract.measured import Window
+from bench.contract.results.breakdown import Breakdown, Part, PartTime
+from bench.contract.results.measured import Window
 from bench.contract.run import Run
 from bench.measure.clock import StepClock
 from bench.measure.window import Trained

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import torch
 
-from bench.contract.result import Heartbeat, RankEnd
+from bench.contract.results.result import Heartbeat, RankEnd
 from bench.contract.storage.files import AttemptFolder, write_document
 from bench.measure.glimpse import LossGlimpse, Speed
 

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contract.breakdown import Part
-from bench.contract.measured import Startup, Window
+from bench.contract.results.breakdown import Part
+from bench.contract.results.measured import Startup, Window
 from bench.contract.run import Run
 from bench.contract.storage.atomic import write_whole
 from bench.measure.averaging import Floats, median_over_averagings, waits_and_transfers

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
-from bench.contract.measured import Saved
+from bench.contract.results.measured import Saved
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
 from bench.parallel.mesh import wait_for_all

@@ -14,8 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Caution
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Caution
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, write_document
 from bench.measure.progress import Progress

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
 from bench.host.process import print_stack_on_request

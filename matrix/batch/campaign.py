@@ -11,14 +11,14 @@ from collections.abc import Collection, Sequence
 
 from rich.console import Console
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from matrix.batch.cost import Cost, cost_of
 from matrix.batch.live_jobs import SURE, LiveJobs
 from matrix.batch.packing import JobPack
 from matrix.batch.script import write_script
 from matrix.batch.wanted import Wanted
 from matrix.errors import InputError, NoAnswerError, SchedulerError
-from matrix.planning.order import in_allocations
+from matrix.planning.combinations.order import in_allocations
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.progress import SweepDisplay
 from matrix.runner.runner import Summary

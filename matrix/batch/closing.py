@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import JobEnd, Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import JobEnd, Result
 from bench.contract.storage.files import write_document
 from matrix.schedulers.base import JobStatus, Scheduler
 from matrix.schedulers.states import ENDS

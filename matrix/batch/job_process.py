@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from bench.contract.result import JobEnd
+from bench.contract.results.result import JobEnd
 from bench.contract.run import Run
 from matrix.batch.closing import explained
 from matrix.batch.preflight import look_before

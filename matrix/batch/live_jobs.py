@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from matrix.batch.closing import close
 from matrix.config.settings.batch import BatchSettings
 from matrix.schedulers.base import JobStatus, Scheduler

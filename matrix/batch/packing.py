@@ -11,7 +11,7 @@ from itertools import groupby
 from bench.contract.run import Run
 from matrix.config.settings.batch import BatchSettings
 from matrix.errors import InputError
-from matrix.planning.order import by_nodes
+from matrix.planning.combinations.order import by_nodes
 from matrix.store.ahead import Searching, nothing
 
 BEGIN = 60.0

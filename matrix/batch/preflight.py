@@ -6,7 +6,7 @@ import time
 
 from pydantic import ValidationError
 
-from bench.contract.preflight import Preflight
+from bench.contract.results.preflight import Preflight
 from bench.contract.run import Run
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import RunFolder, write_document

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 from matrix.config.settings.batch import BatchSettings
 from matrix.runner.runner import Summary

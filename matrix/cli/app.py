@@ -21,15 +21,15 @@ from matrix.cli.arguments import (
     SweepPath,
     find_sweep,
 )
-from matrix.cli.compare import compare
 from matrix.cli.data import app as data_app
-from matrix.cli.export import export
-from matrix.cli.history import history
 from matrix.cli.image import app as image_app
 from matrix.cli.init import init
-from matrix.cli.nightly import nightly
-from matrix.cli.plan import plan
-from matrix.cli.report import report
+from matrix.cli.planned.plan import plan
+from matrix.cli.reporting.compare import compare
+from matrix.cli.reporting.export import export
+from matrix.cli.reporting.history import history
+from matrix.cli.reporting.nightly import nightly
+from matrix.cli.reporting.report import report
 from matrix.cli.run import cancel, job, run
 from matrix.cli.screen import screen
 from matrix.errors import InputError, LostHostError, SchedulerError

@@ -21,7 +21,7 @@ from matrix.image.image import entry_command
 from matrix.launchers.torchrun import agent_command, orders
 from matrix.launchers.xffl_scripts import Scripts
 from matrix.launchers.xffl_site import find_site
-from matrix.planning.crossing import crossing
+from matrix.planning.combinations.crossing import crossing
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.runner import Summary
 from matrix.store.sweep_folder import SweepFolder

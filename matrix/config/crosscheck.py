@@ -10,11 +10,11 @@ from pathlib import Path
 from bench.contract.base import AxisValue
 from bench.contract.layout import USED_SETTINGS, StrategySettings
 from bench.contract.shapes import STOCK
+from matrix.config.reading.validation import Fault
+from matrix.config.reading.yamlfile import Location
 from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import BUILT_IN
-from matrix.config.validation import Fault
 from matrix.config.values import NamedModel, NamedStrategy
-from matrix.config.yamlfile import Location
 from matrix.errors import as_text, suggestion
 
 

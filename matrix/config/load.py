@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matrix.config.assignments import Assignment, assign
-from matrix.config.credentials import secrets_in
 from matrix.config.crosscheck import faults
 from matrix.config.models.located import find_models
+from matrix.config.reading.assignments import Assignment, assign
+from matrix.config.reading.credentials import secrets_in
+from matrix.config.reading.validation import refuse, validate
+from matrix.config.reading.yamlfile import YamlFile, read_yaml
 from matrix.config.sweep import Data, MatrixFile
 from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system, system_path
-from matrix.config.validation import refuse, validate
-from matrix.config.yamlfile import YamlFile, read_yaml
 from matrix.errors import InputError
 from matrix.host.paths import absolute
 

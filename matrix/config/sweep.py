@@ -16,8 +16,8 @@ from bench.contract.shapes import STOCK
 from bench.contract.training import Training
 from matrix.config.axes import ALL_AXES, SOME_AXES, AxisLists
 from matrix.config.override import Override
+from matrix.config.reading.yamlfile import Location
 from matrix.config.values import Labels, LocatedModel, Name, NamedModel, NamedStrategy, OneOrMore, Value
-from matrix.config.yamlfile import Location
 from matrix.host.paths import absolute
 
 LARGEST_SWEEP = 1_000_000

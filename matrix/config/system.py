@@ -11,16 +11,16 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, Private
 
 from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
-from matrix.config.assignments import Assignment, assign
-from matrix.config.credentials import secrets_in
+from matrix.config.reading.assignments import Assignment, assign
+from matrix.config.reading.credentials import secrets_in
+from matrix.config.reading.validation import Fault, refuse, validate
+from matrix.config.reading.yamlfile import WrittenFloat, WrittenInt, read_yaml
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.settings.image import ImageSettings
 from matrix.config.settings.shell import ShellSettings
 from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.settings.xffl import XfflSettings
-from matrix.config.validation import Fault, refuse, validate
 from matrix.config.values import Name
-from matrix.config.yamlfile import WrittenFloat, WrittenInt, read_yaml
 
 BUILT_IN = ("local",)
 """Built-in systems, which a matrix file can name without a path."""

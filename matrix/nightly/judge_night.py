@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from matrix.nightly.nightly_file import NightlyFile
 from matrix.nightly.record import NightRecord, NightStatus, RecordedNight
 from reports.data.frame import ReportError

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from bench.contract.storage.files import RunFolder
 from matrix.errors import InputError
 from matrix.nightly.nightly_file import Keep

@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from bench.contract.base import Document
-from matrix.config.validation import Fault, refuse, validate
-from matrix.config.yamlfile import read_yaml
+from matrix.config.reading.validation import Fault, refuse, validate
+from matrix.config.reading.yamlfile import read_yaml
 from matrix.errors import suggestion
 from matrix.host.paths import absolute
 from reports.nights.night_metrics import METRIC_BY_KEY

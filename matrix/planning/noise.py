@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import variance
 
-from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell, Plan
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 
 
 @dataclass(frozen=True)

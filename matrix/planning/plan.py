@@ -16,10 +16,10 @@ from matrix.config.saved_data import DataNeeds, check_description, check_rows
 from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
-from matrix.planning.collapse import Resolved, collapse, why_same
-from matrix.planning.expand import Point, expand
+from matrix.planning.combinations.collapse import Resolved, collapse, why_same
+from matrix.planning.combinations.expand import Point, expand
+from matrix.planning.combinations.run_ids import run_id
 from matrix.planning.resolve import Resolver
-from matrix.planning.run_ids import run_id
 from matrix.planning.untimed import ENGINES_WITH_PARTS, untimed
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.contract.plan import Cell
 from bench.contract.run import Run
 from bench.contract.storage.files import SOURCE_FILE
-from matrix.config.assignments import parse_assignments
 from matrix.config.load import load_both
+from matrix.config.reading.assignments import parse_assignments
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.image.image import Image

@@ -18,8 +18,8 @@ from bench.contract.training import Training
 from matrix.config.source import read_source, train_samples
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
-from matrix.planning.expand import Point, matches
-from matrix.planning.irrelevant import without_unused
+from matrix.planning.combinations.expand import Point, matches
+from matrix.planning.combinations.irrelevant import without_unused
 from matrix.planning.xffl_limits import unsupported
 
 

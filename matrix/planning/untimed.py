@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.contract.base import AxisValue, EngineName, Purpose
 from bench.contract.run import Run
-from matrix.planning.run_ids import run_id
+from matrix.planning.combinations.run_ids import run_id
 
 ENGINES_WITH_PARTS: tuple[EngineName, ...] = ("native",)
 """Engines that note the parts of a step. The xFFL library's training loop has no place to note them."""

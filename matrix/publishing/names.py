@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matrix.config.yamlfile import parse_yaml
+from matrix.config.reading.yamlfile import parse_yaml
 from matrix.store.sweep_folder import SweepFolder
 
 IMPERSONAL = {"root", "nobody", "localhost", "ip6-localhost", ""}

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bench.contract.base import Document
 from bench.contract.plan import Plan
-from bench.contract.result import JobEnd, Result
+from bench.contract.results.result import JobEnd, Result
 from bench.contract.run import Run
 from matrix.errors import InputError
 from matrix.publishing.names import Names

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from matrix.config.credentials import without_secrets
+from matrix.config.reading.credentials import without_secrets
 from matrix.publishing.names import HOST_FIELDS, Names
 
 SHORTEST = 2

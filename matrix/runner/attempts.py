@@ -10,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from bench.contract.outcomes import Outcome
-from bench.contract.preflight import Preflight
-from bench.contract.result import Allocation, AttemptStart, Heartbeat, Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.preflight import Preflight
+from bench.contract.results.result import Allocation, AttemptStart, Heartbeat, Result
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
 from bench.measure.outliers import compared, slow_hosts

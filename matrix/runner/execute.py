@@ -8,7 +8,7 @@ from rich.console import Console
 
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
-from matrix.planning.order import in_allocations
+from matrix.planning.combinations.order import in_allocations
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.progress import Detail
 from matrix.runner.queued import at_work

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.table import Column
 from rich.text import Text
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Heartbeat, Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Heartbeat, Result
 from bench.contract.run import Run
 from bench.host.display import Display
 from matrix.runner.pace import pace

@@ -6,7 +6,7 @@ import time
 
 from pydantic import ValidationError
 
-from bench.contract.result import RankEnd
+from bench.contract.results.result import RankEnd
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import AttemptFolder
 

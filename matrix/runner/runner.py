@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench.contract.outcomes import Outcome
-from bench.contract.preflight import Preflight
-from bench.contract.result import Allocation, Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.preflight import Preflight
+from bench.contract.results.result import Allocation, Result
 from bench.contract.run import Run
 from matrix.launchers.base import Launcher
 from matrix.runner.attempts import Attempts, Watching

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from bench.contract.run import Run, Search
 from matrix.runner.attempts import Attempts
 from matrix.store.claim import Claim, Runner, claim

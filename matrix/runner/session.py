@@ -12,7 +12,7 @@ from typing import Literal
 from rich.console import Console
 
 from bench.contract.base import LauncherName
-from bench.contract.preflight import Preflight
+from bench.contract.results.preflight import Preflight
 from bench.contract.run import Library, Run
 from matrix.config.system import SystemFile
 from matrix.host.processes import end_all

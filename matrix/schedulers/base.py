@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from bench.contract.result import Allocation
+from bench.contract.results.result import Allocation
 from matrix.config.system import SystemFile
 
 

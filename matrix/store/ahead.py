@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from bench.contract.run import Run, Search
 from matrix.store.estimate import ROOM
 from matrix.store.largest import most_trials

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 
 ROOM = 1.5

@@ -21,7 +21,7 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from bench.contract.base import Document
-from bench.contract.result import JobEnd
+from bench.contract.results.result import JobEnd
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.config.system import SystemFile

@@ -15,9 +15,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bench.contract.agent import PORT_TAKEN
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Outcome
-from bench.contract.result import RankEnd
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import RankEnd
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
 from matrix.store.sweep_folder import read_own

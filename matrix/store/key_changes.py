@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from matrix.config.assignments import SYSTEM, assign, parse_assignments
-from matrix.config.yamlfile import WrittenFloat, WrittenInt, parse_yaml
+from matrix.config.reading.assignments import SYSTEM, assign, parse_assignments
+from matrix.config.reading.yamlfile import WrittenFloat, WrittenInt, parse_yaml
 from matrix.errors import InputError, as_text
 
 MOST = 8

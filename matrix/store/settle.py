@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import AttemptStart, Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import AttemptStart, Result
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_new_document
 from matrix.store.claim import Claim, LostClaimError

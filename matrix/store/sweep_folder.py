@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.contract.base import Document
 from bench.contract.plan import Plan
-from bench.contract.result import Heartbeat, Result
+from bench.contract.results.result import Heartbeat, Result
 from bench.contract.run import Run
 from bench.contract.storage import documents
 from bench.contract.storage.atomic import write_whole

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from bench.contract.layout import canonical_name
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 from matrix.store.largest import Decided
 from matrix.store.settle import earlier_results

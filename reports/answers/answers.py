@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import comb, isfinite
 
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.answers.first_there import Racer, first_there
 from reports.cells.comparability import Comparability
 from reports.cells.figures import Figure, mean_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.run import Run
 from reports.cells.grid import CellRuns, Grid
 from reports.cells.table_reference import TableReference

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from bench.contract.base import AxisValue
-from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell, Plan
+from bench.contract.results.outcomes import Outcome
 from reports.data.frame import LoadedSweep, Record, records
 from reports.data.words import counted, shown
 from reports.stats.comparison import Sample

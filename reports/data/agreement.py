@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bench.contract.base import Purpose
-from bench.contract.measured import Measured
 from bench.contract.plan import Cell
-from bench.contract.result import Result
+from bench.contract.results.measured import Measured
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.files import RunFolder
 from reports.data.curves import Course

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any, Literal
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.run import Run
 from bench.contract.shapes import Shape
 from bench.contract.training import Training

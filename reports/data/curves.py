@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.contract.measured import Validation
+from bench.contract.results.measured import Validation
 from reports.data.step_table import Floats, StepTable
 
 ROUNDING = 1e-9

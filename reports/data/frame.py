@@ -12,10 +12,10 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from bench.contract.base import Purpose
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
-from bench.contract.result import JobEnd, Result
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import JobEnd, Result
 from bench.contract.run import Run
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import RunFolder

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 
 _FASTEST = 100.0

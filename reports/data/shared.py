@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 
 Part = TypeVar("Part", bound=BaseModel)

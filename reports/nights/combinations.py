@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bench.contract.base import AxisValue
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Outcome
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Outcome
 from bench.contract.run import Run
 from reports.cells.grid import CellRuns, axis_text
 from reports.data.frame import LoadedSweep, load, records

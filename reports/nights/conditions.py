@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.run import Run
 from bench.contract.shapes import Shape
 from reports.data.comparable import ATTRIBUTES

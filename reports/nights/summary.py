@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bench.contract.base import AxisValue
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.data.words import counted
 from reports.nights.combinations import short_name
 from reports.nights.document import Change, CompareDocument, Labels, NightFigure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bench.contract.breakdown import Part
+from bench.contract.results.breakdown import Part
 from reports.data.words import counted
 from reports.render.base import BREAKDOWN, Export, Picture, Report
 from reports.tables.parts import Breakdown, StepParts, time_text

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.cells.metrics import METRICS
 from reports.data.columns.base import Column
 from reports.data.columns.measured import LOSS, MACHINE, MEMORY, SAVING, SPEED, UTILISATION

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from bench.contract.measured import Measured
 from bench.contract.plan import Plan
+from bench.contract.results.measured import Measured
 from bench.contract.run import Run
 from reports.cells.grid import Grid
 from reports.data.frame import LoadedSweep

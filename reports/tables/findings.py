@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.verdicts import ALPHA, POWER, Verdict, smallest_ratio, verdicts

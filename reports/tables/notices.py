@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.cells.comparability import Comparability, not_comparable
 from reports.cells.figures import damaged
 from reports.cells.grid import Grid

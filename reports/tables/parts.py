@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.contract.breakdown import Part
-from bench.contract.outcomes import Outcome
+from bench.contract.results.breakdown import Part
+from bench.contract.results.outcomes import Outcome
 from reports.cells.figures import tally
 from reports.cells.grid import Grid, Row
 from reports.cells.metrics import BY_KEY, seconds

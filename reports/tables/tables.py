@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.cells.best import best_grids
 from reports.cells.comparability import Comparability
 from reports.cells.figures import (

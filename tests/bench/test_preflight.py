@@ -11,9 +11,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from bench.contract.measured import Measured, Seat
-from bench.contract.outcomes import Caution
-from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
+from bench.contract.results.measured import Measured, Seat
+from bench.contract.results.outcomes import Caution
+from bench.contract.results.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
 from bench.measure.outliers import compared, outliers, slow_hosts
 from bench.parallel.mesh import Position
 from bench.preflight import LARGE, QUICK, SMALL, TIMES, measure, rounds, timed

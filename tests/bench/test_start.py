@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.measured import Measured, Seat
-from bench.contract.outcomes import Caution
+from bench.contract.results.measured import Measured, Seat
+from bench.contract.results.outcomes import Caution
 from bench.contract.storage.files import AttemptFolder
 from bench.host.affinity import compact, own_cores, share
 from bench.host.software.provenance import cores

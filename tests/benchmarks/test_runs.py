@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from tests.support.runs import make_run
 from tests.support.sweeps import SmallSweep
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.config.load import load_sweep

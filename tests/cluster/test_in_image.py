@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from tests.support.built import Built
 from tests.support.cluster import Cluster
 from tests.support.cluster_sweeps import ClusterSweep

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from tests.support.cluster import Cluster, need_parts
 from tests.support.cluster_sweeps import ClusterSweep
 from tests.support.sweeps import wait_for

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from matrix.store.sweep_folder import SweepFolder
 from tests.support.cluster import Cluster
 from tests.support.cluster_sweeps import ClusterSweep

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Caution, Outcome
-from bench.contract.preflight import Preflight
+from bench.contract.results.outcomes import Caution, Outcome
+from bench.contract.results.preflight import Preflight
 from bench.contract.storage.documents import read_document
 from matrix.store.jobs import job_folders
 from tests.support.cluster import Cluster, alive

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from tests.support.built import Built
 from tests.support.images import ROOT
 from tests.support.standin.places import Place, place

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.run import Run, System
 from bench.host.matmul import GPU_SIZE
 from bench.measure.clock import CudaMarks

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.contract.result import JobEnd, Result
+from bench.contract.results.result import JobEnd, Result
 from matrix.store.jobs import job_folders
 from matrix.store.settle import earlier_results
 from tests.support.cluster import Cluster, Process, read

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from bench.contract.base import Regime
-from bench.contract.breakdown import Breakdown, Part, PartTime
 from bench.contract.layout import Layout, StrategySettings, canonical_name, resolve
-from bench.contract.measured import Loss, Measured, Memory, Provenance, Startup, Utilisation, Window
-from bench.contract.outcomes import Caution, Outcome
 from bench.contract.plan import Cell, Plan
-from bench.contract.result import Allocation, JobEnd, Result
+from bench.contract.results.breakdown import Breakdown, Part, PartTime
+from bench.contract.results.measured import Loss, Measured, Memory, Provenance, Startup, Utilisation, Window
+from bench.contract.results.outcomes import Caution, Outcome
+from bench.contract.results.result import Allocation, JobEnd, Result
 from bench.contract.run import Limits, Run, System
 from bench.contract.shapes import STOCK
 from bench.contract.storage.files import RunFolder, write_document

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from bench.contract.preflight import Preflight
-from bench.contract.result import Result
+from bench.contract.results.preflight import Preflight
+from bench.contract.results.result import Result
 from matrix.planning.prepare import prepare
 from matrix.runner.execute import waiting_at
 from matrix.runner.session import Here, run_here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.contract.result import Heartbeat, Result
+from bench.contract.results.result import Heartbeat, Result
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder
 from matrix.store.judge import Process

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from tests.support.documents import START, SweepDocuments
 

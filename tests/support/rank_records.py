@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.contract.measured import Startup
+from bench.contract.results.measured import Startup
 from bench.measure.machine import MachineUse
 from bench.measure.window import RankRecord, Trained
 

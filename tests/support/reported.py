@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from tests.support.documents import SweepDocuments
 
 NASTY = 'one node: 50% & #1 _x_ \\ {a} ~ ^ <b> "é" ≥ |'

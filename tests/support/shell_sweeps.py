@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.contract.result import JobEnd, Result
+from bench.contract.results.result import JobEnd, Result
 from matrix.host.processes import owned
 from matrix.schedulers.shell.spool import SpooledJob
 from matrix.store.jobs import JobFolder, job_folders

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from bench.contract.result import Heartbeat, Result
+from bench.contract.results.result import Heartbeat, Result
 from bench.host.process import OWNER
 from matrix.host.processes import owned
 from matrix.store.sweep_folder import SweepFolder

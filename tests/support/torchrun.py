@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
 from matrix.launchers.base import free_port

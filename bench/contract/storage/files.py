@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.contract.result import Heartbeat
+from bench.contract.results.result import Heartbeat
 from bench.contract.storage.atomic import write_new, write_whole
 
 SOURCE_FILE = "source.json"

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from bench.contract.measured import Saved
+from bench.contract.results.measured import Saved
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
 from bench.data.dataset import RunData, load

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bench.contract.base import Document
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 
 
 class UnfinishedRun(Document):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from bench.contract.outcomes import Outcome
 from bench.contract.plan import Plan
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
 from matrix.errors import InputError, SchedulerError
 from matrix.schedulers.base import JobStatus

@@ -10,8 +10,8 @@ from bench.contract.storage.weightfiles import weight_files
 from matrix.config.models.config_json import read_shape
 from matrix.config.models.hub import snapshot
 from matrix.config.models.safetensors_header import read_header
+from matrix.config.reading.validation import Fault
 from matrix.config.sweep import MatrixFile
-from matrix.config.validation import Fault
 from matrix.config.values import LocatedModel, NamedModel
 from matrix.errors import InputError
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.result import Allocation
+from bench.contract.results.result import Allocation
 from matrix.config.system import SystemFile
 from matrix.errors import NoAnswerError, SchedulerError
 from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus

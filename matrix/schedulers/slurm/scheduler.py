@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from bench.contract.result import Allocation
+from bench.contract.results.result import Allocation
 from matrix.config.system import SystemFile
 from matrix.errors import InputError, SchedulerError
 from matrix.schedulers.base import Finding, HeldAllocation, JobRequest, JobStatus

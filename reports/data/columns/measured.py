@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from reports.data.columns.base import Scalar, gib, number
 from reports.data.columns.recorded import MeasuredColumns, recorded, with_others
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bench.contract.measured import Provenance
+from bench.contract.results.measured import Provenance
 from reports.data.columns.base import Column, flag, text, whole
 
 ORIGIN: tuple[Column[[Provenance]], ...] = (

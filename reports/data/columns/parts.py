@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.contract.breakdown import Breakdown, Part
+from bench.contract.results.breakdown import Breakdown, Part
 from reports.data.columns.base import Column, number
 
 

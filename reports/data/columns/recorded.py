@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from reports.data.columns.base import Column, Kind, Scalar
 
 MeasuredColumn = Column[[Measured, int]]

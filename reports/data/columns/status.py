@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from reports.data.columns.base import Column, number, text, whole
 
 NOT_RUN = "not-run"
 DAMAGED = "damaged"
 NEWER = "newer-version"
-"""Outcomes of the frame beyond those of `bench.contract.outcomes`: no result yet, files that cannot be read or that
-contradict each other, and one that a newer xffl-bench wrote.
+"""Outcomes of the frame beyond those of `bench.contract.results.outcomes`: no result yet, files that cannot be read or
+that contradict each other, and one that a newer xffl-bench wrote.
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.contract.breakdown import Part
+from bench.contract.results.breakdown import Part
 from reports.cells.figures import mean_of
 from reports.cells.grid import CellRuns
 from reports.cells.metrics import BY_KEY

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.contract.breakdown import Part
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.breakdown import Part
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.metrics import METRICS, Metric
 from reports.data.columns.base import Column
 from reports.data.columns.measured import MEASURED

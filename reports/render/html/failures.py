@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from reports.cells.grid import axis_text
 from reports.data.columns.status import NOT_RUN
 from reports.data.frame import LoadedSweep, Record

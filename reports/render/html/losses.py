@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from reports.render.html.numbers import short, shortened
 from reports.render.plotting.loss_lines import LossLine, loss_lines, most_completed
 from reports.tables.tables import Table

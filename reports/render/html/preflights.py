@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.contract.preflight import Preflight
+from bench.contract.results.preflight import Preflight
 from bench.contract.storage.documents import NewerVersionError, read_document
 from reports.render.html.numbers import short
 

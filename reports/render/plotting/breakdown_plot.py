@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from bench.contract.breakdown import Part
+from bench.contract.results.breakdown import Part
 from reports.data.words import counted
 from reports.render.plotting.drawing import add_legend, new_figure
 from reports.render.plotting.style import COLOURS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.contract.measured import Validation
-from bench.contract.result import Result
+from bench.contract.results.measured import Validation
+from bench.contract.results.result import Result
 from bench.contract.storage.files import RunFolder
 from reports.cells.grid import CellRuns, Grid, Row
 from reports.data.curves import Curve, read_curve

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from reports.cells.grid import CellRuns
 from reports.data.step_table import Floats
 from reports.data.words import counted

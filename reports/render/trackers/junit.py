@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from bench.contract.outcomes import Outcome
 from bench.contract.plan import Cell
+from bench.contract.results.outcomes import Outcome
 from reports.data.columns.status import DAMAGED, NEWER, NOT_RUN
 from reports.data.frame import Record, records
 from reports.render.base import Export, Report

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from bench.contract.measured import Provenance
+from bench.contract.results.measured import Provenance
 from reports.render.base import Export, Report
 from reports.render.trackers.series import Series, first_start, series
 

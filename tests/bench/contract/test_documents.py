@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.result import Heartbeat, JobEnd
+from bench.contract.results.result import Heartbeat, JobEnd
 from bench.contract.storage import documents
 from bench.contract.storage.documents import NewerVersionError, check_version, read_document
 from bench.contract.storage.files import write_document

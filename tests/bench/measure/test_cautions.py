@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.account import cautions
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from bench.contract.run import Library
 from bench.measure.gpu import GpuUse
 from tests.support.rank_records import record

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from bench.measure.gpu import GpuCounters, GpuUse, driver_version
 from bench.measure.machine import MachineUse, machine_state
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.breakdown import Breakdown, Part
+from bench.contract.results.breakdown import Breakdown, Part
 from bench.contract.run import Run
 from bench.measure import parts
 from bench.measure.window import Steps, Trained, window

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
-from bench.contract.measured import Saved
+from bench.contract.results.measured import Saved
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
 from bench.models.build import build

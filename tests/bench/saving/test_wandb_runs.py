@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Caution
-from bench.contract.result import Heartbeat
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Caution
+from bench.contract.results.result import Heartbeat
 from bench.contract.run import Run, Wandb
 from bench.contract.storage.files import AttemptFolder, write_document
 from bench.host.process import OWNER

@@ -10,7 +10,7 @@ from matrix.batch.packing import BEGIN, EARLY, JobPack, pack
 from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
-from matrix.planning.order import in_allocations
+from matrix.planning.combinations.order import in_allocations
 from tests.support.planning import PlanText
 
 THREE_REPEATS = """\

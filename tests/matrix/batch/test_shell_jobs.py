@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from reports.data.frame import load
 from reports.stats.comparison import Comparison, Rule, Sample, ratio
 from tests.support.shell_sweeps import ShellSweep

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix.cli.app import app
-from matrix.cli.compare import tolerances_of
+from matrix.cli.reporting.compare import tolerances_of
 from matrix.errors import InputError
 from matrix.planning.prepare import prepare
 from reports.nights.document import CompareDocument

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from matrix.check.everything import CheckDocument, CheckedItem
 from matrix.cli.app import app
-from matrix.cli.plan_document import PlanDocument, PlannedCombination, PlannedCost
+from matrix.cli.planned.plan_document import PlanDocument, PlannedCombination, PlannedCost
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
 from matrix.cli.render import MOST_ROWS
 from reports.history.history_document import Break, HistoryDocument, HistoryNight, LevelChange, Series

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from matrix.cli.screen import screen
 from matrix.runner.progress import SweepDisplay
 from tests.support.documents import a_measurement, a_result

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Heartbeat
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Heartbeat
 from bench.contract.storage.files import write_document
 from matrix.cli.progress import watch as module
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument

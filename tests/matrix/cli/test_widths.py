@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from matrix.cli.progress.display import print_status
 from matrix.cli.progress.look import look
 from matrix.cli.render import print_plan

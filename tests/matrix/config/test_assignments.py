@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from matrix.config.assignments import assign, parse_assignments
 from matrix.config.load import load_both
-from matrix.config.yamlfile import parse_yaml
+from matrix.config.reading.assignments import assign, parse_assignments
+from matrix.config.reading.yamlfile import parse_yaml
 from matrix.errors import InputError
 from matrix.planning.prepare import PreparedSweep, prepare
 from matrix.store.key_changes import Files, key_changes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix.config.credentials import REMEDY
+from matrix.config.reading.credentials import REMEDY
 from matrix.config.system import load_system
 from matrix.errors import InputError
 from matrix.launchers.torchrun import agent_variables

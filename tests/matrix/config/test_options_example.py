@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 import yaml
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.training import Training
 from matrix.config.load import load_sweep
 from matrix.config.system import load_system

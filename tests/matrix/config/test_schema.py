@@ -13,10 +13,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from matrix.config.reading.yamlfile import parse_yaml, read_yaml
 from matrix.config.schema import schema
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
-from matrix.config.yamlfile import parse_yaml, read_yaml
 from matrix.errors import InputError
 from tests.support.fuzz import places_of
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from matrix.config.reading.yamlfile import LARGEST, read_yaml
 from matrix.config.system import load_system
-from matrix.config.yamlfile import LARGEST, read_yaml
 from matrix.errors import InputError
 from matrix.planning.prepare import prepare
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from tests.support.standin.places import Place, place
 from tests.support.sweeps import (
     FOREVER,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from bench.contract.storage.files import write_document
 from matrix.nightly.keep import prunable, prune
 from matrix.nightly.nightly_file import Keep

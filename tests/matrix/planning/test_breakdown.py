@@ -13,8 +13,8 @@ from matrix.batch.packing import pack
 from matrix.cli.render import print_plan
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.system import SystemFile
+from matrix.planning.combinations.order import in_allocations
 from matrix.planning.filters import parse_filter, select
-from matrix.planning.order import in_allocations
 from matrix.planning.plan import make_plan
 from matrix.planning.prepare import PreparedSweep
 from tests.support.earlier import unpack

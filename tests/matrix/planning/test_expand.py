@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matrix.planning.expand import expand
+from matrix.planning.combinations.expand import expand
 from tests.support.planning import PlanText
 
 AXES = {"model": ["llama", "mixtral"], "nodes": [1, 2]}

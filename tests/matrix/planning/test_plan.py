@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from matrix.errors import InputError
-from matrix.planning.crossing import crossing
+from matrix.planning.combinations.crossing import crossing
 from matrix.planning.filters import parse_filter, select
 from matrix.planning.plan import PlannedSweep, check_data
 from tests.support.planning import PlanText, describe_data

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from matrix.planning.noise import noise
 from matrix.planning.power import ALPHA, FEWEST, POWER, smallest_ratio
 from matrix.store.sweep_folder import SweepFolder

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from bench.contract.measured import Seat
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Allocation
-from bench.contract.result import Result as RunResult
+from bench.contract.results.measured import Seat
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Allocation
+from bench.contract.results.result import Result as RunResult
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.cli.app import app

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Caution
-from bench.contract.preflight import Preflight
+from bench.contract.results.outcomes import Caution
+from bench.contract.results.preflight import Preflight
 from bench.host.software import provenance
 from tests.support.in_process import run_in_process
 from tests.support.sweeps import SmallSweep

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.runner import attempts as loop

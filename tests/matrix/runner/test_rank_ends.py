@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.result import RankEnd
+from bench.contract.results.result import RankEnd
 from bench.contract.storage.files import AttemptFolder, write_document
 from matrix.runner import rank_ends as rankends
 from matrix.runner.rank_ends import FailedRanks

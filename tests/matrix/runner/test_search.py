@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Heartbeat, RankEnd
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Heartbeat, RankEnd
 from bench.contract.run import Run, Search
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
 from matrix.runner.runner import Summary, SweepRunner, always

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.breakdown import Part
+from bench.contract.results.breakdown import Part
 from bench.contract.run import Run
 from reports.data.frame import load
 from reports.render.write import write_report

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.contract.measured import Measured
+from bench.contract.results.measured import Measured
 from bench.contract.storage.files import AttemptFolder
 from bench.host.software.code_state import ROOT, CodeState
 from tests.support.agents import Agents

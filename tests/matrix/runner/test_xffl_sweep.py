@@ -14,7 +14,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from matrix.cli.forecast import refused_runs
+from matrix.cli.planned.forecast import refused_runs
 from matrix.cli.render import print_plan
 from matrix.planning.prepare import prepare
 from matrix.runner.session import with_library

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.result import JobEnd, Result
+from bench.contract.results.result import JobEnd, Result
 from bench.contract.run import Run
 from matrix.store.claim import LostClaimError, claim
 from matrix.store.estimate import ROOM, Expected

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.contract.agent import PORT_TAKEN
-from bench.contract.measured import Measured
-from bench.contract.result import Heartbeat, RankEnd
+from bench.contract.results.measured import Measured
+from bench.contract.results.result import Heartbeat, RankEnd
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, write_document
 from matrix.store.judge import Attempted, Ending, Process, judge

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Allocation, AttemptStart
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Allocation, AttemptStart
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.store.claim import Claim, LostClaimError, claim

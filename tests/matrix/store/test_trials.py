@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Outcome
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.batch.packing import BEGIN, EARLY, pack

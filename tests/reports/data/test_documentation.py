@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.metrics import METRICS
 from reports.data.columns.frame_schema import AXIS
 from reports.data.frame import load

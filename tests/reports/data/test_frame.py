@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from reports.data.frame import ReportError, load
 from tests.support.documents import SweepDocuments, a_measurement
 

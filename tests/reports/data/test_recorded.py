@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.contract.measured import Machine
+from bench.contract.results.measured import Machine
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.recorded import Recorded, recorded, with_others
 from tests.support.documents import a_measurement

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import reports
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Caution, Outcome
-from bench.contract.result import Result
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Caution, Outcome
+from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from reports.nights.combinations import Night
 from reports.nights.comparing import compare_nights

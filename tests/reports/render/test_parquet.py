@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contract.outcomes import Outcome
+from bench.contract.results.outcomes import Outcome
 from reports.render.write import write_report
 from tests.support.documents import SweepDocuments
 

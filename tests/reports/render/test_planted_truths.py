@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from bench.contract.layout import resolve
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.render.write import write_report
 from tests.support.documents import RANKS_PER_NODE, STRATEGIES, SweepDocuments, a_measurement
 

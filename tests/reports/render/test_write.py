@@ -12,7 +12,7 @@ import pytest
 from matplotlib.markers import CARETDOWNBASE, CARETUPBASE
 from rich.console import Console
 
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.frame import ReportError, load
 from reports.render.exporters import exporters

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.answers.answers import answers
 from reports.cells.comparability import Comparability
 from reports.data.frame import load

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench.contract.layout import Layout
-from bench.contract.outcomes import Caution, Outcome
 from bench.contract.plan import Cell
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.answers.answers import answers
 from reports.cells.best import choice_of, chosen_of
 from reports.cells.comparability import Comparability

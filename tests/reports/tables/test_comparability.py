@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.contract.outcomes import Caution
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Caution
+from bench.contract.results.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from reports.tables.tables import Table, long_form

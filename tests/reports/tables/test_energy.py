@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.contract.measured import Machine, Measured
+from bench.contract.results.measured import Machine, Measured
 from reports.cells.comparability import Comparability
 from reports.data.frame import load
 from reports.tables.tables import Table, tables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.tables.findings import PLAIN
 from tests.reports.tables.texts import the_table
 from tests.support.documents import SweepDocuments

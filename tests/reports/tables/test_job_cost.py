@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.contract.result import Allocation
+from bench.contract.results.result import Allocation
 from reports.data.frame import load
 from reports.render.write import write_report
 from tests.support.documents import SweepDocuments, a_measurement

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from scipy import stats
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.render.write import write_report
 from reports.tables.tables import long_form
 from tests.reports.tables.texts import texts, the_table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from bench.contract.run import Search
 from tests.reports.tables.test_comparability import details, edit_measured, edit_runs
 from tests.reports.tables.texts import texts, the_table

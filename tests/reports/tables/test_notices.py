@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from reports.cells.comparability import Comparability
 from reports.data.frame import load
 from reports.tables.tables import tables

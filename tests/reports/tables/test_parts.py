@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.contract.breakdown import Part
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.breakdown import Part
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.columns.parts import PARTS
 from reports.data.frame import load

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from scipy import stats
 
-from bench.contract.outcomes import Caution
-from bench.contract.result import Allocation
+from bench.contract.results.outcomes import Caution
+from bench.contract.results.result import Allocation
 from reports.render.plotting.scaling_plot import scaling_plot
 from reports.render.plotting.style import looks
 from reports.tables.tables import Table, long_form

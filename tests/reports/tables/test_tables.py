@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.frame import load
 from reports.tables.tables import long_form, tables

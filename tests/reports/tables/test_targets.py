@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.contract.measured import Validation
-from bench.contract.result import Result
+from bench.contract.results.measured import Validation
+from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from reports.answers.answers import answers
 from reports.cells.comparability import Comparability

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Caution, Outcome
-from bench.contract.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Caution, Outcome
+from bench.contract.results.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
+from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from reports.render.html import page
 from reports.render.write import write_report

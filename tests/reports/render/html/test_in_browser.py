@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from bench.contract.outcomes import Caution
+from bench.contract.results.outcomes import Caution
 from tests.reports.render.html.conftest import EVIL, REPEATS
 from tests.support.browser import chromium, requested, said
 

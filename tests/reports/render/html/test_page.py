@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.outcomes import Caution, Outcome
-from bench.contract.result import Result
+from bench.contract.results.outcomes import Caution, Outcome
+from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from reports.render.exporters import exporters
 from reports.render.formats import Format

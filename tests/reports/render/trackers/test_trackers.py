@@ -15,7 +15,7 @@ import yaml
 from junitparser import Error, Failure, JUnitXml, Skipped
 from pytest_benchmark.stats import Stats
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from reports.cells.directions import better
 from reports.cells.metrics import METRICS
 from reports.render.exporters import exporters

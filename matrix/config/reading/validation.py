@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from matrix.config.yamlfile import Location, WrittenFloat, WrittenInt, YamlFile
+from matrix.config.reading.yamlfile import Location, WrittenFloat, WrittenInt, YamlFile
 from matrix.errors import InputError, as_text, closest, suggestion
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from matrix.config.validation import Fault
-from matrix.config.yamlfile import Location
+from matrix.config.reading.validation import Fault
+from matrix.config.reading.yamlfile import Location
 
 REMEDY = (
     "looks like a secret, and this file is copied into results: remove it, and export it in the shell that starts "

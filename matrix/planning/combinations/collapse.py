@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from bench.contract.layout import StrategyName, canonical_name
 from bench.contract.run import Run
-from matrix.planning import irrelevant
-from matrix.planning.expand import Point
+from matrix.planning.combinations import irrelevant
+from matrix.planning.combinations.expand import Point
 
 
 @dataclass(frozen=True)

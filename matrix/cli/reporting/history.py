@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from matrix.cli.arguments import RESULTS, Json, find_sweep
-from matrix.cli.compare import Tolerance, tolerances_of
+from matrix.cli.reporting.compare import Tolerance, tolerances_of
 from matrix.cli.screen import screen
 from matrix.errors import InputError
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from matrix.batch.cost import Cost, cost_of
 from matrix.errors import InputError
 from matrix.planning.noise import has_pairs, noise

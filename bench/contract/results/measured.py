@@ -10,8 +10,8 @@ import math
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from bench.contract.base import Document, NonNegativeInt, PositiveInt
-from bench.contract.breakdown import Breakdown
-from bench.contract.outcomes import Caution
+from bench.contract.results.breakdown import Breakdown
+from bench.contract.results.outcomes import Caution
 
 
 class Window(Document):

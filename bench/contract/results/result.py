@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeFloat, model_validator
 
 from bench.contract.base import Document, NonNegativeInt, PositiveInt
-from bench.contract.measured import Measured
-from bench.contract.outcomes import Caution, Outcome
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Caution, Outcome
 
 
 class RankEnd(Document):

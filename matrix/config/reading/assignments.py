@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from matrix.config.yamlfile import COMMAND_LINE, Location, YamlFile, parse_value
+from matrix.config.reading.yamlfile import COMMAND_LINE, Location, YamlFile, parse_value
 from matrix.errors import InputError
 
 SYSTEM = "system."

@@ -37,8 +37,8 @@ def plan(
     Which runs will be executed, and which are skipped or identical to others, and why; what they can show and what they
     cost.
     """
-    from matrix.cli.forecast import print_cost, print_power, print_searches, refused_runs
-    from matrix.cli.plan_document import plan_document
+    from matrix.cli.planned.forecast import print_cost, print_power, print_searches, refused_runs
+    from matrix.cli.planned.plan_document import plan_document
     from matrix.cli.render import print_plan
     from matrix.planning.plan import check_data
     from matrix.planning.prepare import prepare

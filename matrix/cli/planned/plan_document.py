@@ -11,9 +11,9 @@ from pydantic import Field
 from bench.contract.base import AxisValue, Document
 from bench.contract.layout import Layout
 from bench.contract.plan import Cell
-from bench.contract.result import Result
+from bench.contract.results.result import Result
 from matrix.batch.cost import Cost
-from matrix.cli.forecast import expected_cost
+from matrix.cli.planned.forecast import expected_cost
 from matrix.cli.render import MOST_ROWS, CombinationStatus, reason_of, status_of
 from matrix.errors import InputError
 from matrix.planning.plan import check_data

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from bench.contract.results.measured import Measured
 from bench.contract.results.outcomes import Caution
@@ -332,9 +333,10 @@ def sent(attempt: AttemptFolder) -> list[dict[str, float]]:
 
 
 def test_a_run_is_followed_and_then_filled(wandb_run: Run, attempt: AttemptFolder, followed: Tracking) -> None:
-    beat(attempt, 3, 5.25, 100.0)
-    hand_over(wandb_run, attempt, Progress(attempt, 0, STEPS, 64), followed, longest=60)
-    assert sent(attempt)[0] == {"step": 3, "live/loss": 5.25, "live/tokens_per_s": 100.0}
+    progress = Progress(attempt, 0, STEPS, 64)
+    progress.finished(3, torch.tensor([5.25]))
+    hand_over(wandb_run, attempt, progress, followed, longest=60)
+    assert sent(attempt) == [{"step": 3, "live/loss": 5.25}]
     whole = Tracked(attempt)
     assert whole.is_whole
     assert [step["train/step"] for step in whole.steps if "train/step" in step] == list(range(STEPS))

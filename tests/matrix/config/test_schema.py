@@ -18,6 +18,7 @@ from matrix.config.schema import schema
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
+from matrix.nightly.nightly_file import NightlyFile
 from tests.support.fuzz import places_of
 
 ROOT = Path(__file__).parents[3]
@@ -62,6 +63,9 @@ def test_yaml_of_the_documentation(block: str) -> None:
     """A block that is a part of a file is checked key by key."""
     data = parse_yaml(Path("page.yaml"), block).data
     assert isinstance(data, dict)
+    if {"matrix", "tell"} <= data.keys():
+        NightlyFile.model_validate(data)
+        return
     if {"name", "axes", "data"} <= data.keys() or {"name", "device", "nodes"} <= data.keys():
         assert not refusals(kind_of(data), data)
         return

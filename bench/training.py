@@ -47,7 +47,7 @@ from bench.measure.progress import Progress
 from bench.measure.rapl import ProcessorEnergy
 from bench.measure.trace import StepTrace
 from bench.measure.window import RankRecord
-from bench.parallel.mesh import Position, check_world
+from bench.parallel.mesh import Position, check_world, wait_for_all
 from bench.saving.tracking import Tracking, follow, hand_over
 
 
@@ -128,8 +128,7 @@ def _run(
         progress.enter("data")
         data = engine.load(watched.alive)
         loaded = time.perf_counter()
-        if following is not None:
-            following.wait_until_ready(watched.alive)
+        _wait_for_tracking(run, following, watched.alive)
         # 5. Training, with federated averaging
         progress.enter("training")
         watched.begin()
@@ -175,6 +174,14 @@ def _run(
         progress.enter("clean-up")
         del data
         engine.release()
+
+
+def _wait_for_tracking(run: Run, following: Tracking | None, alive: Callable[[], None]) -> None:
+    """Have all ranks wait until the process that follows a run is ready: its start is part of no rank's first step."""
+    if following is not None:
+        following.wait_until_ready(alive)
+    if run.wandb.live and run.wandb.mode != "disabled":
+        wait_for_all(alive)
 
 
 class Watched:

@@ -123,12 +123,17 @@ class Progress:
     def _beat(self) -> Heartbeat:
         step = self.step
         speed = self._speed.look(step) if step >= 0 else None
+        try:
+            loss = self._loss.look()
+        except RuntimeError as error:  # of CUDA: what is only shown must not end the heartbeats, as a hang would
+            logger.debug("no loss to show: %s", error)
+            loss = None
         return Heartbeat(
             phase=self.phase,
             step=step,
             steps=self._steps,
             tokens_per_s=speed and speed * self._tokens,
-            loss=self._loss.look(),
+            loss=loss,
         )
 
     def end(self, error: BaseException | None, *, out_of_memory: bool = False, port_taken: bool = False) -> None:

@@ -24,7 +24,8 @@ from bench.saving.wandb import COMPLETE
 logger = logging.getLogger(__name__)
 
 LONGEST = 120.0  # seconds; below the 300 s that the agents of other nodes wait for rank 0's agent (torch)
-LOOK_EVERY = 0.05  # seconds between polls of the process
+READY_WITHIN = 60.0  # seconds; without a network wandb gives up after 40
+POLL_EVERY = 0.05  # seconds between polls of the process
 
 WHO_AND_WHERE = frozenset(
     {
@@ -55,12 +56,12 @@ class Tracking:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=_environment(folder), text=True)
         self._say(run.model_dump_json() + "\n")
 
-    def wait_until_ready(self, alive: Callable[[], None], longest: float = LONGEST) -> None:
+    def wait_until_ready(self, alive: Callable[[], None], longest: float = READY_WITHIN) -> None:
         """Wait until it follows the run, or has given up: its own start would take a core from the first steps."""
         deadline = time.monotonic() + longest
         while not self.is_over and not self._ready.exists() and time.monotonic() < deadline:
             alive()
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_EVERY)
 
     @property
     def is_over(self) -> bool:
@@ -81,7 +82,7 @@ class Tracking:
             if time.monotonic() > deadline:
                 self.kill()
                 return f"it took longer than {longest:g} s"
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_EVERY)
         return None if self._process.returncode == 0 else f"its process ended with status {self._process.returncode}"
 
     def _say(self, text: str) -> None:

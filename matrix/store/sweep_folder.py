@@ -136,7 +136,7 @@ class SweepFolder:
     def heartbeat(self, run_id: str, after: int = -1) -> Heartbeat | None:
         """Return the last heartbeat of a run's newest attempt, if that comes after attempt number `after`."""
         attempts = self.run(run_id).attempts()
-        return attempts[-1].last_heartbeat() if attempts and int(attempts[-1].path.name) > after else None
+        return attempts[-1].last_heartbeat() if attempts and attempts[-1].number > after else None
 
     def requested_run(self, run_id: str) -> Run:
         """Return the run as requested.

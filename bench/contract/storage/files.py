@@ -59,7 +59,7 @@ class AttemptFolder:
         """Return the latest heartbeat, None if there is no readable one, as with the keys of another version."""
         try:
             return Heartbeat.model_validate_json(self.heartbeat.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):  # also one that a shared file system has lost for the moment
             return None
 
     def rank_end(self, rank: int) -> Path:

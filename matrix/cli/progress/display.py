@@ -42,7 +42,9 @@ def print_status(status: StatusDocument, console: Console) -> None:
         said = pace(active.phase, active.step, active.steps, active.tokens_per_s, active.loss)
         console.print(f"active: {active.run}: {said}", highlight=False)
     if status.remaining_s is not None:
-        console.print(f"about {remaining(status.remaining_s)} are left if runs take as long as completed ones")
+        console.print(
+            f"about {remaining(status.remaining_s)} are left of the whole plan if runs take as long as completed ones"
+        )
 
 
 def remaining(seconds: float) -> str:

@@ -65,8 +65,8 @@ class StatusDocument(Document):
     runner: ActiveRunner | None = Field(description="process that is running the sweep, null without one")
     active: list[ActiveRun] = Field(description="runs under way, of that process and of running jobs")
     remaining_s: float | None = Field(
-        description="seconds that the rest may take if each run takes as long as completed ones; null with jobs, "
-        "without a process or without a completed run"
+        description="seconds that the rest of the plan may take if each run takes as long as completed ones; null with "
+        "jobs, without a process or without a completed run"
     )
 
     @property
@@ -76,5 +76,5 @@ class StatusDocument(Document):
 
     @property
     def is_over(self) -> bool:
-        """True if nothing more will happen by itself: no process runs the sweep, and no job is waiting or running."""
+        """True if nothing more will happen: no process runs the sweep, and no job is waiting or running."""
         return self.runner is None and not any(job.is_live for job in self.jobs)

@@ -54,7 +54,7 @@ def look(folder: SweepFolder) -> StatusDocument:
 
 
 def _active(folder: SweepFolder, ids: Iterable[str], results: Mapping[str, Result]) -> list[ActiveRun]:
-    """Return the runs of which an attempt has begun and has no result; final results are not repeated by themselves."""
+    """Return the runs of which an attempt has begun and has no result; what has a completed result is not repeated."""
     found = []
     started = folder.started()
     for run_id in filter(started.__contains__, ids):

@@ -1,4 +1,4 @@
-"""Watch a sweep until nothing more happens by itself."""
+"""Watch a sweep until nothing more happens."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from matrix.runner.pace import pace
 
 EVERY = 2.0
 """Seconds between two looks."""
+
+LATEST = 3
+"""Runs without completion that a redrawn screen shows; all are printed in the end."""
 
 SHARE = 0.25
 """Largest share of the time that looking may take: a look at a large sweep takes seconds."""
@@ -61,6 +64,8 @@ def _looks(look: Callable[[], StatusDocument]) -> Iterator[StatusDocument]:
 
 
 def _drawn(status: StatusDocument, console: Console) -> Text:
+    """Return the state with the latest failures only: what is active comes last, and has to fit on the screen."""
     text = StringIO()
+    status = status.model_copy(update={"unfinished": status.unfinished[-LATEST:]})
     print_status(status, Console(file=text, width=console.width, force_terminal=True, markup=False))
     return Text.from_ansi(text.getvalue())

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from bench.contract.storage.files import AttemptFolder, write_document
 from bench.measure import progress as module
+from bench.measure.glimpse import LossGlimpse
 from bench.measure.progress import BEAT_EVERY, Progress
 from tests.support.sweeps import wait_for
 
@@ -147,3 +148,17 @@ def test_a_diverged_loss_is_shown_as_such(attempt: AttemptFolder) -> None:
     assert beat is not None
     assert beat.loss is not None
     assert math.isnan(beat.loss)
+
+
+def test_a_loss_that_cannot_be_read_does_not_end_the_heartbeats(
+    attempt: AttemptFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(glimpse: LossGlimpse) -> float | None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(LossGlimpse, "look", fails)
+    progress = Progress(attempt, 0, 10, TOKENS)
+    for step in range(2):
+        progress.finished(step, LOSSES)
+        assert wait_for(lambda step=step: (beat := attempt.last_heartbeat()) is not None and beat.step == step)
+    progress.close()

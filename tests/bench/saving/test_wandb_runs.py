@@ -109,10 +109,8 @@ def wandb_run(data: Path) -> Run:
     return asked.model_copy(update={"wandb": ASKED, "id": "llama-tiny.r0-1a2b3c", "sweep": "sweep", "system": secret})
 
 
-@pytest.fixture(scope="module")
-def trained(wandb_run: Run, tmp_path_factory: pytest.TempPathFactory) -> AttemptFolder:
-    """A run that two ranks trained, forked as the warm launcher forks them; the user's environment says otherwise."""
-    folder = tmp_path_factory.mktemp("trained")
+def train(wandb_run: Run, folder: Path) -> AttemptFolder:
+    """Have two ranks train, forked as the warm launcher forks them; the user's environment says otherwise."""
     (folder / "home").mkdir()
     (folder / "run.json").write_text(wandb_run.model_dump_json(), encoding="utf-8")
     command = [sys.executable, "-m", "tests.support.teardown", str(folder / "run.json"), str(folder / "out"), "1"]
@@ -123,6 +121,11 @@ def trained(wandb_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Attempt
     assert not list(owned("tracked/")), "W&B's service outlived the ranks"
     assert not list((folder / "home").iterdir())
     return AttemptFolder(folder / "out" / "0")
+
+
+@pytest.fixture(scope="module")
+def trained(wandb_run: Run, tmp_path_factory: pytest.TempPathFactory) -> AttemptFolder:
+    return train(wandb_run, tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")
@@ -335,12 +338,22 @@ def sent(attempt: AttemptFolder) -> list[dict[str, float]]:
 def test_a_run_is_followed_and_then_filled(wandb_run: Run, attempt: AttemptFolder, followed: Tracking) -> None:
     progress = Progress(attempt, 0, STEPS, 64)
     progress.finished(3, torch.tensor([5.25]))
+    assert wait_for(lambda: (beat := attempt.last_heartbeat()) is not None and beat.step == 3)
     hand_over(wandb_run, attempt, progress, followed, longest=60)
     assert sent(attempt) == [{"step": 3, "live/loss": 5.25}]
     whole = Tracked(attempt)
     assert whole.is_whole
     assert [step["train/step"] for step in whole.steps if "train/step" in step] == list(range(STEPS))
     assert whole.summary["run"] == wandb_run.id
+    assert Caution.WANDB_FAILED not in cautions(attempt)
+
+
+@pytest.mark.soak
+def test_real_ranks_are_followed(wandb_run: Run, tmp_path: Path) -> None:
+    live = wandb_run.model_copy(update={"wandb": ASKED.model_copy(update={"live": True})})
+    attempt = train(live, tmp_path)
+    assert sent(attempt)[-1]["step"] == STEPS - 1
+    assert Tracked(attempt).is_whole
     assert Caution.WANDB_FAILED not in cautions(attempt)
 
 

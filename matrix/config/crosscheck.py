@@ -57,10 +57,22 @@ def _size(sweep: MatrixFile) -> Iterator[Fault]:
 
 def _names(sweep: MatrixFile) -> Iterator[Fault]:
     """Check that plain names refer to known models and strategies."""
-    known: dict[str, Collection[str]] = {"model": sweep.model_names, "strategy": sweep.strategy_settings}
-    for location, axis, value in sweep.placed_values():
-        if axis in known and isinstance(value, str) and value not in known[axis]:
-            yield location, f"{value!r} is not a known {axis}{suggestion(value, known[axis])}"
+    for axis, known in _known_names(sweep).items():
+        for location, value in _unknown(sweep, axis):
+            yield location, f"{value!r} is not a known {axis}{suggestion(value, known)}"
+
+
+def _known_names(sweep: MatrixFile) -> dict[str, Collection[str]]:
+    return {"model": sweep.model_names, "strategy": sweep.strategy_settings}
+
+
+def _unknown(sweep: MatrixFile, axis: str) -> list[tuple[Location, str]]:
+    """Return the plain names on an axis that are not known, with their places."""
+    known = _known_names(sweep).get(axis)
+    if known is None:
+        return []
+    values = ((place, value) for place, name, value in sweep.placed_values() if name == axis)
+    return [(place, value) for place, value in values if isinstance(value, str) and value not in known]
 
 
 def _meanings(sweep: MatrixFile) -> Iterator[Fault]:
@@ -228,7 +240,7 @@ def _reference(sweep: MatrixFile) -> Iterator[Fault]:
         known = sweep.all_labels[axis]
         if axis not in {"nodes", *sweep.compared} and len(known) > 1:
             yield ("reference", axis), f"is not compared: add {axis} to `compare`, or remove it here"
-        if name not in known:
+        if name not in known and not _unknown(sweep, axis):  # mended, the value may be the one that is meant
             yield ("reference", axis), f"{as_text(name)} is not a value of the axis {axis}{suggestion(name, known)}"
 
 

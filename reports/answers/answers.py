@@ -64,23 +64,34 @@ def answers(comparability: Comparability, made: Sequence[Table]) -> list[str]:
         made: the tables.
 
     """
-    return [sentence for table in made for sentence in _of_table(table, comparability)]
+    return [*_no_findings(made), *(sentence for table in made for sentence in _of_table(table, comparability))]
+
+
+def _no_findings(made: Sequence[Table]) -> Iterator[str]:
+    """Say of which tables the speeds are no finding, and why: once for all tables of one reason."""
+    by_reason: dict[str, list[str]] = {}
+    for table in made:
+        if (caution := _forbidding(table)) is not None and any(len(each) > 1 for each in _by_nodes(table).values()):
+            reason = f"{NO_FINDING[caution]} ({caution}), so its speeds are no finding about {table.grid.compared}."
+            by_reason.setdefault(reason, []).append(table.grid.title)
+    for reason, titles in by_reason.items():
+        yield f"{'; '.join(titles)}: {reason}"
+
+
+def _forbidding(table: Table) -> str | None:
+    return next((caution for caution in table.cautions if caution in NO_FINDING), None)
+
+
+def _by_nodes(table: Table) -> dict[int, list[_Place]]:
+    return {nodes: list(found) for nodes, found in groupby(_places(table), lambda place: place.nodes)}
 
 
 def _of_table(table: Table, comparability: Comparability) -> Iterator[str]:
-    places = list(_places(table))
-    by_nodes = {nodes: list(of_nodes) for nodes, of_nodes in groupby(places, lambda place: place.nodes)}
-    forbidding = next((caution for caution in table.cautions if caution in NO_FINDING), None)
-    if forbidding is not None:
-        if any(len(of_nodes) > 1 for of_nodes in by_nodes.values()):
-            yield (
-                f"{table.grid.title}: {NO_FINDING[forbidding]} ({forbidding}), so its speeds are no finding about "
-                f"{table.grid.compared}."
-            )
-    else:
+    by_nodes = _by_nodes(table)
+    if _forbidding(table) is None:
         yield from _speeds(table, by_nodes, comparability)
         yield from _targets(table, by_nodes, comparability)
-    yield from _losses(table, places)
+    yield from _losses(table, [place for places in by_nodes.values() for place in places])
     yield from _memory(table)
 
 
@@ -216,20 +227,25 @@ _LOSSES = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFEREN
 def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
     """Say which validation losses differ from the reference's, after the same tokens on the same nodes."""
     compared = list(_loss_differences(table, places))
-    found = verdicts([(made.estimate.value, _p_value(made)) for _, made in compared])
-    style = BY_KEY["loss_difference"]
-    names = [
-        place if verdict is Verdict.NO_DIFFERENCE else f"{place} ({style.text(made.estimate)})"
-        for (place, made), verdict in zip(compared, found, strict=True)
-    ]
+    judged = [(made.estimate.value, None if _is_rounding(made) else made.p_value) for _, made in compared]
+    counted_ones = sum(p_value is not None for _, p_value in judged)
+    style, names, found = BY_KEY["loss_difference"], [], []
+    for (place, made), verdict in zip(compared, verdicts(judged), strict=True):
+        found.append(Verdict.NO_DIFFERENCE if _is_rounding(made) else verdict)
+        text = style.text(made.estimate)
+        if found[-1] is not Verdict.NO_DIFFERENCE:
+            names.append(f"{place} ({text})")
+        elif made.p_value is not None and made.p_value < ALPHA and not _is_rounding(made):
+            names.append(f"{place} ({text}, but adjusted for {counted_ones} comparisons)")
+        else:
+            names.append(place)
     if said := by_verdict(names, found, _LOSSES):
         yield f"{table.grid.title}: validation loss minus {table.reference.label}'s after the same tokens: {said}."
 
 
-def _p_value(made: Comparison) -> float | None:
-    """Return the p-value of a difference of losses; 1 for one that is not more than rounding."""
-    is_rounding = made.p_value is not None and abs(made.estimate.value) < _LEAST_LOSS
-    return 1.0 if is_rounding else made.p_value
+def _is_rounding(made: Comparison) -> bool:
+    """Return whether a difference of losses is not more than rounding: never called, so not one of those counted."""
+    return made.p_value is not None and abs(made.estimate.value) < _LEAST_LOSS
 
 
 def _loss_differences(table: Table, places: list[_Place]) -> Iterator[tuple[str, Comparison]]:

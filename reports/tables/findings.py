@@ -14,7 +14,7 @@ from reports.tables.notices import Notice
 PLAIN = "Intervals in the cells are plain: 95 % each, not adjusted for their number."
 """Stands under every table with an interval."""
 
-NO_FINDING = {
+NO_FINDING: dict[str, str] = {
     Caution.OVERSUBSCRIBED: "a demonstration. More ranks than cores ran",
     Caution.SELECTED: "no comparison yet. The same repeats chose the configurations and are measured",
 }

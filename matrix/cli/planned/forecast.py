@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from rich.console import Console
 
+from bench.contract.results.outcomes import Caution
 from bench.contract.results.result import Result
 from matrix.batch.cost import Cost, cost_of
 from matrix.errors import InputError
@@ -30,6 +32,21 @@ def refused_runs(prepared: PreparedSweep, folder: SweepFolder) -> dict[str, str]
         return refused(runs, site_of(prepared.system, folder, runs), prepared.image) if runs else {}
     except InputError:  # running reports it
         return {}
+
+
+def print_crowding(prepared: PreparedSweep, console: Console) -> None:
+    """Say that this machine has fewer cores than the selected runs have threads, if they run on it alone."""
+    system, runs = prepared.system, prepared.selected_runs
+    if system.device != "cpu" or system.scheduler != "local" or system.xffl.hosts or not runs:
+        return
+    threads = max(run.world for run in runs) * system.threads_per_rank
+    cores = len(os.sched_getaffinity(0))
+    if threads > cores:
+        console.print(
+            f"up to {threads} threads on {cores} cores: speeds of such runs will be no finding (caution "
+            f"{Caution.OVERSUBSCRIBED}); losses do not depend on it",
+            highlight=False,
+        )
 
 
 def print_power(prepared: PreparedSweep, result: Callable[[str], Result | None], console: Console) -> None:

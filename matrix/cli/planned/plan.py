@@ -37,7 +37,7 @@ def plan(
     Which runs will be executed, and which are skipped or identical to others, and why; what they can show and what they
     cost.
     """
-    from matrix.cli.planned.forecast import print_cost, print_power, print_searches, refused_runs
+    from matrix.cli.planned.forecast import print_cost, print_crowding, print_power, print_searches, refused_runs
     from matrix.cli.planned.plan_document import plan_document
     from matrix.cli.render import print_plan
     from matrix.planning.plan import check_data
@@ -56,6 +56,7 @@ def plan(
         return
     print_plan(prepared, refused, console)
     parts: tuple[Callable[[], None], ...] = (
+        lambda: print_crowding(prepared, console),
         lambda: print_power(prepared, result, console),
         lambda: print_searches(prepared, ahead, console),
         lambda: print_cost(prepared, result, ahead, console),

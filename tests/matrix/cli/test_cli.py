@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -77,6 +78,17 @@ def test_a_plan_says_what_its_repeats_can_show(written_sweep: SmallSweep) -> Non
         f"3 pairs of runs show a difference of {usual[0]} (power 0.8) if runs vary by 2 %, {usual[1]} if by 1 %, "
         f"{usual[2]} if by 5 %\n"
     ) in planned(written_sweep)
+
+
+def test_a_plan_says_that_ranks_will_share_cores(written_sweep: SmallSweep) -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert "threads on" not in planned(written_sweep) or cores < 2
+    system = written_sweep.system.read_text(encoding="utf-8")
+    assert "ranks_per_node: 2" in system
+    written_sweep.system.write_text(system.replace("ranks_per_node: 2", f"ranks_per_node: {2 * cores}"))
+    assert f"up to {2 * cores} threads on {cores} cores: speeds of such runs will be no finding" in planned(
+        written_sweep
+    )
 
 
 @pytest.mark.soak

@@ -60,6 +60,13 @@ def test_one_mistake_is_one_sentence(load: LoadText, small: str, right: str, wro
     assert faults(load, small.replace(right, wrong)) == [fault]
 
 
+def test_a_misspelt_value_is_not_reported_again_where_the_reference_names_it(load: LoadText, small: str) -> None:
+    text = small.replace("[fsdp]", "[FSDP]") + "reference: {strategy: fsdp}\n"
+    assert faults(load, text) == [
+        "sweep.yaml:4: axes.strategy[0]: 'FSDP' is not a known strategy (did you mean 'fsdp'?)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "fault"),
     [

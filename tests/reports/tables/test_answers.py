@@ -150,6 +150,40 @@ def test_a_loss_that_differs_by_rounding_is_not_lower(five: SweepDocuments) -> N
     assert found(five)[-1].endswith("after the same tokens: no difference seen: hsdp on 1 node.")
 
 
+NOISY = (0.01, 0.02, 0.03, 0.0, 0.04)
+"""Differences of losses whose p-value is 0.047; adjusted for two comparisons it is 0.094."""
+
+
+def losses_of(five: SweepDocuments, **differences: Sequence[float]) -> str:
+    """What is said of strategies whose losses differ from fsdp's by so much."""
+    five.run("fsdp", 1, speeds=around(1000.0))
+    for strategy, more in differences.items():
+        for each, run in zip(more, five.run(strategy, 1), strict=True):
+            five.end(run, measured=a_measurement(1000.0, 1, validation=2.6 + each))
+    (only,) = [sentence for sentence in found(five) if "validation loss" in sentence]
+    return only
+
+
+def test_rounding_is_not_one_of_the_comparisons_that_verdicts_are_adjusted_for(five: SweepDocuments) -> None:
+    said = losses_of(five, hsdp=[3e-7 * (1 + 0.01 * number) for number in range(5)], federated=NOISY)
+    assert "higher: federated on 1 node (+0.0200 [" in said
+
+
+def test_a_difference_that_only_the_adjustment_hides_is_shown_with_its_interval(five: SweepDocuments) -> None:
+    said = losses_of(five, hsdp=(0.0, 0.01, -0.01, 0.02, -0.02), federated=NOISY)
+    assert "federated on 1 node (+0.0200 [" in said
+    assert "], but adjusted for 2 comparisons)" in said
+
+
+def test_the_same_reason_for_no_finding_is_given_once(five: SweepDocuments) -> None:
+    for batch_size in (4, 8):
+        for strategy in ("fsdp", "federated"):
+            five.run(strategy, 1, speeds=around(1000.0), cautions=[Caution.OVERSUBSCRIBED], batch=batch_size)
+    said = [sentence for sentence in found(five) if "a demonstration" in sentence]
+    assert len(said) == 1
+    assert said[0].startswith("llama-tiny, batch size 4; llama-tiny, batch size 8: a demonstration.")
+
+
 def test_what_does_not_fit_is_told(five: SweepDocuments) -> None:
     five.run("fsdp", 1, speeds=around(1000.0))
     for run in five.run("federated", 1):
@@ -187,7 +221,7 @@ def test_the_row_that_first_reaches_the_references_loss_is_told(five: SweepDocum
     with_courses(five, {"fsdp": [5.0, 4.0, 3.0], "federated": [5.0, 3.0, 2.9], "hsdp": [5.0, 4.0, 3.5]})
     (only,) = [sentence for sentence in found(five) if "the training loss of" in sentence]
     assert "on 1 node: the training loss of 3.0000 nats/token, which every repeat of fsdp reaches; " in only
-    assert "soonest by federated, after 1.6 s, 6.4e+03 tokens and 0.000444 node-hours; " in only
+    assert "soonest by federated, after 1.6 s, 6,400 tokens and 0.000444 node-hours; " in only
     assert "time over fsdp's: federated 0.667" in only
     assert only.endswith("not reached by hsdp (in 5 of 5 repeats).")
 

@@ -170,7 +170,7 @@ def test_rounding_is_not_one_of_the_comparisons_that_verdicts_are_adjusted_for(f
 
 
 def test_a_difference_that_only_the_adjustment_hides_is_shown_with_its_interval(five: SweepDocuments) -> None:
-    said = losses_of(five, hsdp=(0.0, 0.01, -0.01, 0.02, -0.02), federated=NOISY)
+    said = losses_of(five, hsdp=(0.0, 0.02, -0.01, 0.02, -0.02), federated=NOISY)
     assert "federated on 1 node (+0.0200 [" in said
     assert "], but adjusted for 2 comparisons)" in said
 

@@ -64,7 +64,7 @@ def main(run: Run, folder: AttemptFolder) -> None:
     position = Position.from_environment()
     cores = provenance.cores()  # before this rank is pinned to some of them
     bind(run.system, position.local_rank, position.local_world)
-    with closing(Progress(folder, position.rank, run.training.steps, run.tokens_per_step)) as progress:
+    with closing(Progress(folder, position.rank, run.training.steps, run.positions_per_step)) as progress:
         following = follow(run, folder) if position.rank == 0 else None
         try:
             _run(run, folder, position, progress, cores, begin, following)

@@ -223,8 +223,8 @@ class Run(Document):
         return self.batch_size * self.training.accumulation
 
     @property
-    def tokens_per_step(self) -> int:
-        """Tokens of an optimizer step of all ranks, padding included."""
+    def positions_per_step(self) -> int:
+        """Positions of an optimizer step of all ranks: its tokens, and padding."""
         return self.world * self.step_sequences * self.training.sequence_length
 
     def identity(self) -> str:

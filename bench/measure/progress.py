@@ -45,11 +45,11 @@ class Progress:
     what the training has newly reported, so that a hang of the training stops the heartbeat.
     """
 
-    def __init__(self, folder: AttemptFolder, rank: int, steps: int, tokens_per_step: int) -> None:
+    def __init__(self, folder: AttemptFolder, rank: int, steps: int, positions_per_step: int) -> None:
         self._folder = folder
         self._rank = rank
         self._steps = steps
-        self._tokens = tokens_per_step
+        self._positions = positions_per_step
         self._loss = LossGlimpse()
         self._speed = Speed()
         self._reports = 0
@@ -132,7 +132,7 @@ class Progress:
             phase=self.phase,
             step=step,
             steps=self._steps,
-            tokens_per_s=speed and speed * self._tokens,
+            tokens_per_s=speed and speed * self._positions,
             loss=loss,
         )
 

@@ -80,7 +80,11 @@ _SPEED: MeasuredColumns = (
         "the part of it after the last of these ranks arrived (s): what the averaging itself costs",
         "window.aggregation_transfer_s_median",
     ),
-    recorded("tokens_per_step", "tokens of one step over the world", "tokens_per_step"),
+    recorded(
+        "tokens_per_step",
+        "tokens of one step over the world: positions with a label, without padding",
+        "tokens_per_step",
+    ),
     recorded(
         "tokens_per_update",
         "tokens that enter one optimizer update: `tokens_per_step / federation`",

@@ -29,9 +29,7 @@ class Heartbeat(Document):
     phase: str
     step: int = Field(description="index of the last finished optimizer step; -1 before the first")
     steps: int = Field(description="optimizer steps in all")
-    tokens_per_s: float | None = Field(
-        None, description="of the last seconds, pauses and padding included; null until known"
-    )
+    tokens_per_s: float | None = Field(None, description="recent rate, with pauses and padding; null until known")
     loss: float | None = Field(None, description="mean of rank 0's micro-batches in a recent step; null until known")
 
 

@@ -25,7 +25,7 @@ class ActiveRun(Document):
     phase: str = Field(description="phase of rank 0")
     step: int = Field(description="optimizer steps finished")
     steps: int = Field(description="optimizer steps in all")
-    tokens_per_s: float | None = Field(description="of the last seconds, pauses and padding included; null until known")
+    tokens_per_s: float | None = Field(description="recent rate, with pauses and padding; null until known")
     loss: float | None = Field(description="mean of rank 0's micro-batches in a recent step; null until known")
 
 

@@ -82,7 +82,7 @@ _SPEED: MeasuredColumns = (
     ),
     recorded(
         "tokens_per_step",
-        "tokens of one step over the world: positions with a label, without padding",
+        "tokens of one step over the world, without padding",
         "tokens_per_step",
     ),
     recorded(

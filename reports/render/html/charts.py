@@ -76,10 +76,8 @@ def _breakdown(table: Table) -> dict[str, Any] | None:
     places = {row.label: place for place, row in enumerate(table.grid.rows)}
     cells = [
         cell
-        for cell in table.breakdown.cells
-        if cell.row.label in places
-        and cell.nodes in table.grid.nodes
-        and cell.row.cells[cell.nodes].planned.status == "run"
+        for cell in table.breakdown.distinct
+        if cell.row.label in places and cell.nodes in table.grid.nodes
     ]
     if not cells:
         return None

@@ -30,7 +30,7 @@ class AxisPlaces:
 
     @cached_property
     def _cells(self) -> dict[str, Mapping[str, AxisValue]]:
-        """Labels by run; a run whose own cell is not in the plan, being a selection's, has those of one that equals it."""
+        """Labels by run; where a selection leaves out a run's own cell, those of one that equals it."""
         own_first = sorted(self.plan.cells, key=lambda cell: cell.status != "run")
         found: dict[str, Mapping[str, AxisValue]] = {}
         for cell in own_first:

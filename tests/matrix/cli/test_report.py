@@ -86,8 +86,10 @@ def test_a_selection_of_equal_combinations_has_the_default_report(tmp_path: Path
     done = call(sweep, "--only", "strategy=hsdp")
     assert done.exit_code == 0, done.output
     report = sweep.path / "report"
-    summary = "Sweep hand-made, 3 of 3 runs (selection: strategy=hsdp): 2 completed, 1 not run; 1 of 1 breakdown run: 1 completed"
-    assert f"{summary}. The full report: {report / 'report.md'}, {report / 'report.html'}" in done.output.replace("\n", "")
+    outcomes = "2 completed, 1 not run; 1 of 1 breakdown run: 1 completed"
+    summary = f"Sweep hand-made, 3 of 3 runs (selection: strategy=hsdp): {outcomes}"
+    files = f"{report / 'report.md'}, {report / 'report.html'}"
+    assert done.output.replace("\n", "").endswith(f"{summary}. The full report: {files}")
     assert f"{summary}." in (report / "report.md").read_text()
     assert f"<p>{summary}.</p>" in (report / "report.html").read_text()
 

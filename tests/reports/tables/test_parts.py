@@ -90,7 +90,8 @@ def test_a_selection_across_rows_and_nodes_leaves_times_of_its_cells(tmp_path: P
     (table,) = made(sweep)
     only = Selection(lambda labels: (labels["strategy"], labels["nodes"]) in {("fsdp", 1), ("hsdp", 2)})
     shown = only.table(table, load(sweep.path).plan)
-    assert shown is not None and shown.breakdown is not None
+    assert shown is not None
+    assert shown.breakdown is not None
     assert [(cell.row.label, cell.nodes) for cell in shown.breakdown.cells] == [("fsdp", 1), ("hsdp", 2)]
 
 

@@ -39,7 +39,7 @@ def print_report(written: WrittenReport, console: Console) -> None:
         console.print(Text(text, style="yellow"))
     for problem in written.problems:
         console.print(Text(problem, style="red"))
-    console.print(Text(f"{written.summary}. The full report: {written.report}"))
+    console.print(Text(f"{written.summary}. The full report: {', '.join(map(str, written.readable))}"))
 
 
 def _rich(table: Table) -> RichTable:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
+
 from bench.contract.storage.atomic import write_whole
 from reports.answers.answers import answers
 from reports.cells.comparability import Comparability
@@ -16,6 +18,7 @@ from reports.data.frame import LoadedSweep, ReportError, load, with_columns
 from reports.data.words import counted
 from reports.render.base import Exporter, Report
 from reports.render.exporters import EXPORTERS
+from reports.render.html.page import FILE as PAGE
 from reports.render.markdown import REPORT
 from reports.tables.job_cost import cost
 from reports.tables.selection import Selection
@@ -28,6 +31,8 @@ class WrittenReport:
 
     report: Path
     """The file to read first, report.md; the folder if that format was not asked for."""
+    readable: list[Path]
+    """The files to read: report.md and report.html; the folder if neither was asked for."""
     files: list[Path]
     """All files written."""
     tables: list[Table]
@@ -55,11 +60,11 @@ def write_report(
     every = tables(comparability)
     loaded = with_columns(loaded, TARGET, target_columns(table.grid for table in every))
     selection = selection or Selection()
-    selected = [(table, shown) for table in every if (shown := selection.table(table, loaded.plan)) is not None]
-    made = [shown for _, shown in selected]
+    selected = [(table, part) for table in every if (part := selection.table(table, loaded.plan)) is not None]
+    made = [part for _, part in selected]
     found = answers(comparability, [table for table, _ in selected])
-    loaded = selection.sweep(loaded)
-    report = Report(sweep, loaded, made, _summary(loaded), found, problems=loaded.problems)
+    shown = selection.sweep(loaded)
+    report = Report(sweep, shown, made, _summary(shown, loaded, selection.text), found, problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:
         export = exporter.export(report)
@@ -78,6 +83,7 @@ def write_report(
     cautions = dict.fromkeys(caution for table in made for caution in table.cautions)
     return WrittenReport(
         report=out / REPORT if REPORT in contents else out,
+        readable=[out / name for name in (REPORT, PAGE) if name in contents] or [out],
         files=[out / name for name in contents],
         tables=made,
         summary=report.summary,
@@ -87,11 +93,19 @@ def write_report(
     )
 
 
-def _summary(sweep: LoadedSweep) -> str:
-    outcomes = f"Sweep {sweep.plan.sweep}, {len(sweep.frame)} runs: {tally(list(sweep.frame['outcome']))}"
-    if len(sweep.breakdown):
-        outcomes += f"; {counted(len(sweep.breakdown), 'breakdown run')}: {tally(list(sweep.breakdown['outcome']))}"
-    return f"{outcomes}. {cost(sweep)}" if sweep.jobs else outcomes
+def _summary(shown: LoadedSweep, every: LoadedSweep, selection: str) -> str:
+    """Return the outcomes of the shown runs, how many of all these are, and the cost of the jobs."""
+
+    def count(runs: pd.DataFrame, of: pd.DataFrame, noun: str) -> str:
+        whole = len(runs) == len(of) and not selection
+        return counted(len(of), noun) if whole else f"{len(runs)} of {counted(len(of), noun)}"
+
+    runs = count(shown.frame, every.frame, "run") + (f" (selection: {selection})" if selection else "")
+    outcomes = f"Sweep {shown.plan.sweep}, {runs}: {tally(list(shown.frame['outcome']))}"
+    if len(shown.breakdown):
+        breakdown = count(shown.breakdown, every.breakdown, "breakdown run")
+        outcomes += f"; {breakdown}: {tally(list(shown.breakdown['outcome']))}"
+    return f"{outcomes}. {cost(shown)}" if shown.jobs else outcomes
 
 
 def _write(contents: dict[str, str | bytes], out: Path) -> None:

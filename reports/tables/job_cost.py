@@ -9,15 +9,16 @@ from reports.data.words import counted
 
 
 def cost(sweep: LoadedSweep) -> str:
-    """Return a sentence on the jobs that ended: their node-hours, the share spent on runs with a result, failed jobs.
+    """Return a sentence on the jobs that ended: their node-hours, the share spent on runs of the frames, failed jobs.
 
     Nodes of an allocation that a smaller run did not use are named beside the runs.
     """
     hours = sum(job.node_hours for job in sweep.jobs)
     ids = {job.id for job in sweep.jobs}
     used = idle = 0.0
+    runs = {*sweep.frame["run"], *sweep.breakdown_records}
     for run, result in sweep.results.items():
-        if result.allocation is not None and result.allocation.job in ids:
+        if run in runs and result.allocation is not None and result.allocation.job in ids:
             nodes = sweep.runs[run].nodes
             used += nodes * result.seconds / 3600
             idle += (len(result.allocation.hosts) - nodes) * result.seconds / 3600

@@ -46,6 +46,17 @@ class Breakdown:
     outcomes: str
     cautions: list[str]
 
+    @property
+    def distinct(self) -> list[StepParts]:
+        """Its cells; of several that show the same runs one, the one whose own they are if it is shown."""
+        found: dict[tuple[str, ...], StepParts] = {}
+        for cell in self.cells:
+            planned = cell.row.cells[cell.nodes].planned
+            runs = tuple(planned.breakdown_runs)
+            if runs not in found or planned.status == "run":
+                found[runs] = cell
+        return list(found.values())
+
     def cell(self, row: Row, nodes: int) -> StepParts | None:
         """Return what was measured of a row on a node count; the row may be a part of the table's own."""
         return next((cell for cell in self.cells if cell.row.label == row.label and cell.nodes == nodes), None)

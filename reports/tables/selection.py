@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from bench.contract.base import AxisValue
 from bench.contract.plan import Plan
@@ -24,10 +25,17 @@ class Selection:
     """Returns True for the labels of cells to show."""
     metrics: Collection[str] | None = None
     """Keys of the metrics to show; None for all."""
+    filters: Collection[str] = ()
+    """What `keeps` selects, in words: `strategy=fsdp`."""
+
+    @property
+    def text(self) -> str:
+        """What is selected: `strategy=fsdp, metric=ratio`; empty for all."""
+        return ", ".join([*self.filters, *(f"metric={key}" for key in self.metrics or ())])
 
     def table(self, table: Table, plan: Plan) -> Table | None:
         """Return the table with the chosen cells and metrics; None if no cell is left."""
-        kept = [self._row(row, plan) for row in table.grid.rows]
+        kept = [self._row(row, table.grid, plan) for row in table.grid.rows]
         nodes = [count for count in table.grid.nodes if any(row is not None and count in row.cells for row in kept)]
         if not nodes:
             return None
@@ -54,16 +62,19 @@ class Selection:
         frame, breakdown = (frame.reset_index(drop=True) for frame in frames)
         return replace(sweep, plan=sweep.plan.model_copy(update={"cells": cells}), frame=frame, breakdown=breakdown)
 
-    def _row(self, row: Row, plan: Plan) -> Row | None:
-        cells = {nodes: cell for nodes, cell in row.cells.items() if self._keeps(cell, row, plan)}
+    def _row(self, row: Row, grid: Grid, plan: Plan) -> Row | None:
+        cells = {nodes: cell for nodes, cell in row.cells.items() if self._keeps(cell, row, grid, plan)}
         return (row if len(cells) == len(row.cells) else replace(row, cells=cells)) if cells else None
 
-    def _keeps(self, cell: CellRuns, row: Row, plan: Plan) -> bool:
+    def _keeps(self, cell: CellRuns, row: Row, grid: Grid, plan: Plan) -> bool:
+        """Return True if the cell is kept with some value of the axes that its place in the table leaves open: those
+        whose values were chosen, and communicators where their number makes no difference.
+        """
+        choice = grid.choice.axes if grid.choice else ()
+        streams = [] if row.uses_streams else ["cuda_streams"]
+        values = {axis: plan.axes[axis] for axis in (*choice, *streams) if axis in plan.axes}
         labels = cell.planned.labels
-        if row.uses_streams:
-            return self.keeps(labels)
-        streams = plan.axes.get("cuda_streams")
-        return self.keeps(labels) if streams is None else any(self.keeps(labels | {"cuda_streams": s}) for s in streams)
+        return any(self.keeps(labels | dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
 
 
 def _restricted(
@@ -74,4 +85,4 @@ def _restricted(
         return None
     pairs = [(old, new) for old, new in zip(before, kept, strict=True) if new is not None]
     cells = [replace(cell, row=new) for old, new in pairs for cell in made.cells if cell.row is old]
-    return replace(made, cells=[cell for cell in cells if cell.nodes in nodes])
+    return replace(made, cells=[cell for cell in cells if cell.nodes in nodes and cell.nodes in cell.row.cells])

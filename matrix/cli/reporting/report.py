@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,7 @@ def report(
     folder = find_sweep(sweep)
     selection = Selection(metrics=_words(metrics, "--metric", BY_KEY) or None)
     if only:
-        selection = Selection(keeps(SweepFolder(folder).plan(), map(parse_filter, only)), selection.metrics)
+        selection = replace(selection, keeps=keeps(SweepFolder(folder).plan(), map(parse_filter, only)), filters=only)
     chosen = [Format(name) for name in _words(formats, "--format", list(Format))] or DEFAULT
     try:
         written = write_report(folder, out or folder / "report", exporters(chosen), selection)

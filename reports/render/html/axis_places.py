@@ -30,7 +30,13 @@ class AxisPlaces:
 
     @cached_property
     def _cells(self) -> dict[str, Mapping[str, AxisValue]]:
-        return {run: cell.labels for cell in self.plan.cells if cell.status == "run" for run in cell.all_runs}
+        """Labels by run; where a selection leaves out a run's own cell, those of one that equals it."""
+        own_first = sorted(self.plan.cells, key=lambda cell: cell.status != "run")
+        found: dict[str, Mapping[str, AxisValue]] = {}
+        for cell in own_first:
+            for run in cell.all_runs:
+                found.setdefault(run, cell.labels)
+        return found
 
     def of(self, labels: Mapping[str, AxisValue | None]) -> Places:
         """Return the places of these labels; axes with one value are left out."""

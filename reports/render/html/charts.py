@@ -62,11 +62,14 @@ def _ideal(table: Table) -> list[float | None] | None:
     return [short(start.estimate.value * nodes / reference.nodes) for nodes in table.grid.nodes]
 
 
-def _steps(cell: CellRuns | None) -> list[float | None] | None:
-    """Return the quartiles of step times in ms, each the mean over repeats."""
+def _steps(cell: CellRuns | None) -> list[Any] | None:
+    """Return the quartiles of step times in ms, each the mean over repeats, and their text."""
     found = [mean(list(cell.figures(name).values())) for name in _QUARTILES] if cell else []
     means = [estimate for estimate in found if estimate is not None]
-    return [short(1000 * estimate.value) for estimate in means] if len(means) == len(_QUARTILES) else None
+    if len(means) != len(_QUARTILES):
+        return None
+    low, median, high = (time_text(estimate.value) for estimate in means)
+    return [*(short(1000 * estimate.value) for estimate in means), f"median {median}, quartiles {low} and {high}"]
 
 
 def _breakdown(table: Table) -> dict[str, Any] | None:
@@ -74,13 +77,7 @@ def _breakdown(table: Table) -> dict[str, Any] | None:
     if table.breakdown is None:
         return None
     places = {row.label: place for place, row in enumerate(table.grid.rows)}
-    cells = [
-        cell
-        for cell in table.breakdown.cells
-        if cell.row.label in places
-        and cell.nodes in table.grid.nodes
-        and cell.row.cells[cell.nodes].planned.status == "run"
-    ]
+    cells = [cell for cell in table.breakdown.distinct if cell.row.label in places and cell.nodes in table.grid.nodes]
     if not cells:
         return None
     return {
@@ -91,6 +88,7 @@ def _breakdown(table: Table) -> dict[str, Any] | None:
                 "nodes": cell.nodes,
                 "step": time_text(cell.step),
                 "parts": [short(1000 * cell.parts[part]) for part in Part],
+                "texts": [time_text(cell.parts[part]) for part in Part],
             }
             for cell in cells
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from bench.contract.results.outcomes import Outcome
@@ -28,6 +28,8 @@ class Ended:
 
     name: str
     places: Places
+    file: str
+    """The file that names it, and all others of its kind."""
     evidence: str = ""
 
 
@@ -38,6 +40,8 @@ class Failure:
     outcome: str
     reason: str
     count: int = 0
+    files: list[str] = field(default_factory=list)
+    """Those that name all of its runs."""
     runs: list[Ended] = field(default_factory=list)
 
 
@@ -49,9 +53,10 @@ def failures(sweep: LoadedSweep, records: list[Record], places: AxisPlaces) -> t
     for number, (outcome, reason, ended) in enumerate(every):
         group = groups.setdefault((outcome, reason), Failure(outcome, reason))
         group.count += 1
+        group.files += [ended.file] if ended.file not in group.files else []
         with_evidence += bool(ended.evidence)
         if number < MOST_NAMED:
-            group.runs.append(ended if with_evidence <= MOST_EVIDENCE else Ended(ended.name, ended.places))
+            group.runs.append(ended if with_evidence <= MOST_EVIDENCE else replace(ended, evidence=""))
     left_out = [
         f"report.html has the evidence of {MOST_EVIDENCE} of {with_evidence} failed runs; result.json has that of each"
     ]
@@ -65,14 +70,17 @@ def _runs(sweep: LoadedSweep, records: list[Record], places: AxisPlaces) -> Iter
         if record["outcome"] != Outcome.COMPLETED:
             result = sweep.results.get(run)
             evidence = _cut("\n".join(result.evidence)) if result else ""
-            yield str(record["outcome"]), str(record["reason"] or ""), Ended(run, places.of_run(run), evidence)
+            file = "breakdown.csv" if run in sweep.breakdown_records else "runs.csv"
+            ended = Ended(run, places.of_run(run), file, evidence)
+            yield str(record["outcome"]), str(record["reason"] or ""), ended
 
 
 def _impossible(sweep: LoadedSweep, places: AxisPlaces) -> Iterator[tuple[str, str, Ended]]:
     for cell in sweep.plan.cells:
         if cell.status == "impossible":
             name = ", ".join(axis_text(axis, label) for axis, label in cell.labels.items() if axis in places.axes)
-            yield "impossible", cell.reason, Ended(name or "the only combination", places.of(cell.labels))
+            ended = Ended(name or "the only combination", places.of(cell.labels), "plan.json")
+            yield "impossible", cell.reason, ended
 
 
 def _cut(text: str) -> str:

@@ -26,6 +26,7 @@ from reports.render.html.preflights import preflight_data
 from reports.render.html.run_rows import MOST_RUNS, origins, run_rows
 from reports.render.markdown import HOW_TO_READ, WHERE_TIME_GOES
 from reports.render.plotting.style import looks
+from reports.tables.parts import time_text
 from reports.tables.tables import Table
 
 FILE = "report.html"
@@ -50,8 +51,8 @@ def export(report: Report) -> Export:
     charts, problems = _charts(report, shown_tables, places)
     timed = records(report.sweep.frame)
     failed, left_out = failures(report.sweep, timed + records(report.sweep.breakdown), places)
-    preflights, unread = preflight_data(report.folder)
-    problems += [*left_out, *unread]
+    preflights, unplotted = preflight_data(report.folder)
+    problems += [*left_out, *unplotted]
     if len(shown_tables) < len(report.tables):
         problems.append(f"report.html has the first {MOST_TABLES} of {len(report.tables)} tables; report.md has all")
     if len(timed) > MOST_RUNS:
@@ -82,7 +83,9 @@ def export(report: Report) -> Export:
 
 
 def _charts(report: Report, tables: Sequence[Table], places: AxisPlaces) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the data of the plots, and a sentence for each unreadable file that no exporter has named yet."""
+    """Return the data of the plots, a sentence for each unreadable file that no exporter has named yet, and one on
+    tables without losses.
+    """
     strategies = looks([row.look for table in tables for row in table.grid.rows])
     charts, problems = [], []
     for place, table in enumerate(tables):
@@ -91,6 +94,12 @@ def _charts(report: Report, tables: Sequence[Table], places: AxisPlaces) -> tupl
             data["losses"], unread = loss_data(table, report.folder, report.sweep.results)
             problems += [sentence for sentence in unread if sentence not in report.problems]
         charts.append(data)
+    cells = (cell for table in tables[MOST_WITH_LOSSES:] for cell in table.grid.cells)
+    if any(record["run"] in report.sweep.courses for cell in cells for record in cell.completed):
+        problems.append(
+            f"report.html has plots of losses of the first {MOST_WITH_LOSSES} of {len(tables)} tables; "
+            "runs/*/steps.parquet has those of each run"
+        )
     return charts, list(dict.fromkeys(problems))
 
 
@@ -102,7 +111,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"code": _with_code, "shown": shown, "counted": counted, "short": short}
+    environment.filters |= {
+        "code": _with_code,
+        "shown": shown,
+        "counted": counted,
+        "short": short,
+        "time_text": time_text,
+    }
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment
 

@@ -16,14 +16,28 @@ MOST_JOBS = 100
 
 
 def preflight_data(sweep: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return bandwidths in GB/s and matrix products in TFLOP/s by job, and a sentence for each unreadable file."""
+    """Return bandwidths in GB/s and matrix products in TFLOP/s by job, a sentence for each unreadable file, and one on
+    jobs that are left out.
+    """
     found, problems = [], []
-    for path in sorted(sweep.glob("jobs/*/preflight.json"))[-MOST_JOBS:]:
+    paths = sorted(sweep.glob("jobs/*/preflight.json"), key=_number)
+    if len(paths) > MOST_JOBS:
+        problems.append(
+            f"report.html plots the preflights of the last {MOST_JOBS} of {len(paths)} jobs; "
+            "jobs/*/preflight.json has that of each"
+        )
+    for path in paths[-MOST_JOBS:]:
         try:
             found.append({"job": path.parent.name, **_job(read_document(path, Preflight))})
         except (OSError, ValidationError, NewerVersionError) as error:
             problems.append(f"{path} cannot be read, so its bandwidths are not plotted: {str(error).splitlines()[0]}")
     return found, problems
+
+
+def _number(path: Path) -> tuple[int, str]:
+    """Return a job's number in the sweep, by which its folder is named, for sorting."""
+    name = path.parent.name
+    return (int(name) if name.isdecimal() else -1), name
 
 
 def _job(measured: Preflight) -> dict[str, Any]:

@@ -23,8 +23,7 @@ def breakdown_plot(table: Table) -> Figure | None:
     if found is None or not found.cells:
         return None
     figure, (axes,) = new_figure(f"Breakdown of a step: {table.grid.title}")
-    own = [cell for cell in found.cells if cell.row.cells[cell.nodes].planned.status == "run"]
-    cells = sorted(own, key=lambda cell: cell.nodes)
+    cells = sorted(found.distinct, key=lambda cell: cell.nodes)
     places = list(range(len(cells)))
     left = [0.0] * len(cells)
     for part in Part:

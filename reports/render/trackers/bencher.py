@@ -6,7 +6,7 @@ import json
 import math
 
 from reports.render.base import Export, Report
-from reports.render.trackers.series import Point, series
+from reports.render.trackers.series import Point, series, shortfalls
 
 
 def export(report: Report) -> Export:
@@ -15,7 +15,9 @@ def export(report: Report) -> Export:
         each.name: {point.metric.key.replace("_", "-"): _metric(point) for point in each.points}
         for each in series(report)
     }
-    return Export({"bencher.json": json.dumps(benchmarks, indent=2, allow_nan=False) + "\n"})
+    return Export(
+        {"bencher.json": json.dumps(benchmarks, indent=2, allow_nan=False) + "\n"}, problems=shortfalls(report)
+    )
 
 
 def _metric(point: Point) -> dict[str, float]:

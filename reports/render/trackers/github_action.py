@@ -6,7 +6,7 @@ import json
 
 from reports.cells.directions import Direction, better, unit_of
 from reports.render.base import Export, Report
-from reports.render.trackers.series import Point, series
+from reports.render.trackers.series import Point, series, shortfalls
 
 FILES: dict[Direction, str] = {
     "higher": "github-action.customBiggerIsBetter.json",
@@ -23,9 +23,10 @@ def export(report: Report) -> Export:
             direction = better(point.metric)
             if direction is not None:
                 entries[direction].append(_entry(f"{each.name} / {point.metric.key}", point))
-    return Export(
-        {FILES[direction]: json.dumps(found, indent=2, allow_nan=False) + "\n" for direction, found in entries.items()}
-    )
+    files: dict[str, str | bytes] = {
+        FILES[direction]: json.dumps(found, indent=2, allow_nan=False) + "\n" for direction, found in entries.items()
+    }
+    return Export(files, problems=shortfalls(report))
 
 
 def _entry(name: str, point: Point) -> dict[str, object]:

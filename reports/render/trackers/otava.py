@@ -1,6 +1,7 @@
 """Files for Apache Otava: a CSV per cell with one line a night, and the configuration that names them.
 
-Otava reads a history from one CSV. A report has one night, so its files are lines to append: docs/guides/reports.md.
+Otava reads a history from one CSV. A report has one night, with the columns of its own metrics; docs/guides/reports.md
+joins nights by column, because Otava takes no empty cells.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import yaml
 
 from reports.cells.directions import better
 from reports.render.base import Export, Report
-from reports.render.trackers.series import Point, Series, first_start, series
+from reports.render.trackers.series import Point, Series, first_start, series, shortfalls
 
 FOLDER = "otava"
 
@@ -39,7 +40,7 @@ def export(report: Report) -> Export:
         }
     configuration = yaml.safe_dump({"tests": tests}, sort_keys=False, allow_unicode=True)
     files[f"{FOLDER}/otava.yaml"] = configuration
-    return Export(files)
+    return Export(files, problems=shortfalls(report))
 
 
 def _direction(point: Point) -> int:

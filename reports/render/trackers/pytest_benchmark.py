@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.contract.results.measured import Provenance
 from reports.render.base import Export, Report
-from reports.render.trackers.series import Series, first_start, series
+from reports.render.trackers.series import Series, first_start, series, shortfalls
 
 FORMAT = "5.0.0"
 """Version of pytest-benchmark whose files these are like."""
@@ -29,7 +29,9 @@ def export(report: Report) -> Export:
         "datetime": first_start(report),
         "version": FORMAT,
     }
-    return Export({"pytest-benchmark.json": json.dumps(document, indent=2, allow_nan=False) + "\n"})
+    return Export(
+        {"pytest-benchmark.json": json.dumps(document, indent=2, allow_nan=False) + "\n"}, problems=shortfalls(report)
+    )
 
 
 def _machine(origin: Provenance) -> dict[str, Any]:

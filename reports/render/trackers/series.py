@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports.cells.grid import CellRuns
+from reports.cells.grid import CellRuns, Row
 from reports.cells.metrics import Metric
 from reports.data.words import counted
 from reports.render.base import Report
 from reports.stats.intervals import Estimate
-from reports.tables.tables import TableCell
+from reports.tables.tables import Table, TableCell
+
+_MOST_NAMED = 5
+"""Cells that the sentence on what is missing names."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,10 @@ class Series:
 def series(report: Report) -> Iterator[Series]:
     """Yield every cell of every table that has figures.
 
-    Ratios of cells that are not comparable are left out, and what is not finite, which JSON cannot hold.
+    Ratios of cells that are not comparable are left out, and what is not finite, which JSON cannot hold; so are tables
+    of best configurations, which are others from night to night under the same name.
     """
-    for table in report.tables:
+    for table in _tracked(report):
         for place, row in enumerate(table.grid.rows):
             for column, nodes in enumerate(table.grid.nodes):
                 points = [
@@ -52,8 +56,34 @@ def series(report: Report) -> Iterator[Series]:
                     and math.isfinite(cell.figure.estimate.value)
                 ]
                 if points:
-                    name = f"{table.grid.title} / {row.label} / {counted(nodes, 'node')}"
-                    yield Series(name, table.grid.title, row.cells[nodes], points)
+                    yield Series(_name(table, row, nodes), table.grid.title, row.cells[nodes], points)
+
+
+def shortfalls(report: Report) -> list[str]:
+    """Return a sentence on the cells whose series are missing or of fewer runs than planned, if there are any and no
+    exporter has said so.
+    """
+    short = [
+        f"{_name(table, row, nodes)} ({len(cell.completed)} of {counted(len(cell.planned.runs), 'run')} completed)"
+        for table in _tracked(report)
+        for row in table.grid.rows
+        for nodes, cell in row.cells.items()
+        if len(cell.completed) < len(cell.planned.runs)
+    ]
+    more = f"; and {len(short) - _MOST_NAMED} more" if len(short) > _MOST_NAMED else ""
+    sentence = (
+        f"trackers: {len(short)} series {'is' if len(short) == 1 else 'are'} of fewer runs than planned or missing: "
+        f"{'; '.join(short[:_MOST_NAMED])}{more}"
+    )
+    return [sentence] if short and sentence not in report.problems else []
+
+
+def _tracked(report: Report) -> list[Table]:
+    return [table for table in report.tables if table.grid.choice is None]
+
+
+def _name(table: Table, row: Row, nodes: int) -> str:
+    return f"{table.grid.title} / {row.label} / {counted(nodes, 'node')}"
 
 
 def first_start(report: Report) -> str | None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from matrix.cli.app import app
 from matrix.errors import InputError
-from tests.support.documents import SweepDocuments
+from tests.support.documents import SweepDocuments, a_breakdown
 from tests.support.reported import fill
 
 
@@ -36,7 +36,7 @@ def test_only_the_named_formats_are_written(sweep: SweepDocuments) -> None:
     assert done.exit_code == 0, done.output
     report = sweep.path / "report"
     assert {path.name for path in report.iterdir()} == {"tables.csv", "runs.csv", "junit.xml", "bencher.json"}
-    assert f"The full report: {report}" in done.output.replace("\n", "")
+    assert done.output.replace("\n", "").endswith(f"The full report: {report}")
 
 
 def test_a_selection_changes_no_figure(sweep: SweepDocuments) -> None:
@@ -76,3 +76,26 @@ def test_an_unknown_name_gives_one_sentence_and_writes_nothing(
     assert isinstance(done.exception, InputError)
     assert sentence in str(done.exception)
     assert not (sweep.path / "report").exists()
+
+
+def test_a_selection_of_equal_combinations_has_the_default_report(tmp_path: Path) -> None:
+    sweep = SweepDocuments(tmp_path / "sweep")
+    sweep.run("fsdp", 1, speeds=[1000.0, 1010.0], breakdowns=[a_breakdown(0.1, forward=0.04)])
+    sweep.same("hsdp", 1, "fsdp")
+    sweep.write()
+    done = call(sweep, "--only", "strategy=hsdp")
+    assert done.exit_code == 0, done.output
+    report = sweep.path / "report"
+    outcomes = "2 completed, 1 not run; 1 of 1 breakdown run: 1 completed"
+    summary = f"Sweep hand-made, 3 of 3 runs (selection: strategy=hsdp): {outcomes}"
+    files = f"{report / 'report.md'}, {report / 'report.html'}"
+    assert done.output.replace("\n", "").endswith(f"{summary}. The full report: {files}")
+    assert f"{summary}." in (report / "report.md").read_text()
+    assert f"<p>{summary}.</p>" in (report / "report.html").read_text()
+
+
+def test_a_selected_report_counts_its_own_runs_and_says_that_it_is_a_selection(sweep: SweepDocuments) -> None:
+    options = ["--only", "strategy=federated", "--only", "nodes=2", "--metric", "ratio"]
+    assert call(sweep, "--format", "markdown", *options).exit_code == 0
+    said = "6 of 15 runs (selection: strategy=federated, nodes=2, metric=ratio): 6 completed."
+    assert f"Sweep hand-made, {said}" in (sweep.path / "report" / "report.md").read_text()

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.contract.layout import Layout
@@ -16,10 +17,14 @@ from reports.cells.best import choice_of, chosen_of
 from reports.cells.comparability import Comparability
 from reports.cells.grid import CellRuns, Choice
 from reports.data.frame import load
+from reports.render.exporters import exporters
+from reports.render.formats import Format
+from reports.render.write import write_report
 from reports.stats.comparison import ratio
+from reports.tables.selection import Selection
 from reports.tables.tables import Table, long_form, tables
 from tests.reports.tables.texts import all_tables, texts
-from tests.support.documents import SweepDocuments
+from tests.support.documents import SweepDocuments, a_breakdown
 
 
 def tuned(folder: Path, repeats: int) -> SweepDocuments:
@@ -93,6 +98,25 @@ def test_with_few_repeats_the_choice_is_no_comparison(tmp_path: Path) -> None:
     assert not any("faster" in sentence for sentence in made[0].findings)
     (said,) = [text for text in answers(comparability, made) if "each at its best" in text and "loss" not in text]
     assert "no comparison yet" in said
+
+
+def test_a_selection_of_a_tuned_value_leaves_the_tables_of_the_best_whole(tmp_path: Path) -> None:
+    sweep = tuned(tmp_path, 3)
+    sweep.axes["nodes"] = [1, 2]
+    apart = [a_breakdown(0.1, forward=0.04)]
+    for nodes, strategy, fastest in ((1, "fsdp", 4), (2, "fsdp", 8), (1, "hsdp", 8), (2, "hsdp", 4)):
+        for batch in (4, 8):
+            speeds = [1000.0 + (batch == fastest)] * 3
+            sweep.run(strategy, nodes, speeds=speeds, settings={"compile": True}, batch=batch, breakdowns=apart)
+    only = Selection(lambda labels: labels["batch_size"] == 8)
+    every = exporters([format for format in Format if format is not Format.PDF])
+    write_report(sweep.write(), tmp_path / "every", exporters([Format.CSV]))
+    write_report(sweep.path, tmp_path / "some", every, only)
+    whole, some = (
+        frame[frame["table"] == "llama-tiny, each at its best"].reset_index(drop=True)
+        for frame in (pd.read_csv(tmp_path / folder / "tables.csv") for folder in ("every", "some"))
+    )
+    pd.testing.assert_frame_equal(some, whole)
 
 
 def cell(name: str, speeds: list[float], failed: int = 0) -> CellRuns:

@@ -7,6 +7,7 @@ import pytest
 from bench.contract.results.result import Allocation
 from reports.data.frame import load
 from reports.render.write import write_report
+from reports.tables.selection import Selection
 from tests.support.documents import SweepDocuments, a_measurement
 
 HOSTS = ["node0", "node1", "node2", "node3"]
@@ -63,3 +64,16 @@ def test_the_frame_predicts_what_a_step_sends_over_the_network(sweep: SweepDocum
     assert federated["predicted_inside_nodes_bytes"] == hsdp["predicted_inside_nodes_bytes"] > 0
     assert fsdp["predicted_inside_nodes_bytes"] == 0
     assert fsdp["predicted_between_nodes_bytes"] == fsdp["predicted_link_bytes"] > 2 * gradients
+
+
+def test_a_selection_counts_the_time_of_its_own_runs(sweep: SweepDocuments) -> None:
+    for strategy in ("fsdp", "hsdp"):
+        for identity in sweep.run(strategy, 2):
+            sweep.end(identity, measured=a_measurement(10_000.0, 2), allocation=IN_101)
+    sweep.job(1, "COMPLETED", 75.0, nodes=4)
+    selection = Selection(lambda labels: labels["strategy"] == "fsdp", filters=("strategy=fsdp",))
+    written = write_report(sweep.write(), sweep.path / "report", selection=selection)
+    assert written.summary == (
+        "Sweep hand-made, 3 of 6 runs (selection: strategy=fsdp): 3 completed. 1 job: 0.083 node-hours, of which 0.021 "
+        "(25%) in the runs above and 0.021 (25%) in nodes idle beside them"
+    )

@@ -82,6 +82,19 @@ def test_a_selection_leaves_times_of_the_rows_that_it_shows(tmp_path: Path) -> N
     assert "2 nodes" not in section
 
 
+def test_a_selection_across_rows_and_nodes_leaves_times_of_its_cells(tmp_path: Path) -> None:
+    sweep = SweepDocuments(tmp_path / "sweep")
+    for strategy in ("fsdp", "hsdp"):
+        for nodes in (1, 2):
+            sweep.run(strategy, nodes, speeds=SPEEDS, breakdowns=[FIRST])
+    (table,) = made(sweep)
+    only = Selection(lambda labels: (labels["strategy"], labels["nodes"]) in {("fsdp", 1), ("hsdp", 2)})
+    shown = only.table(table, load(sweep.path).plan)
+    assert shown is not None
+    assert shown.breakdown is not None
+    assert [(cell.row.label, cell.nodes) for cell in shown.breakdown.cells] == [("fsdp", 1), ("hsdp", 2)]
+
+
 def test_the_table_has_times_and_shares(tmp_path: Path) -> None:
     sweep = filled(tmp_path / "sweep", breakdown=True)
     sweep.same("hsdp", 1, "fsdp")

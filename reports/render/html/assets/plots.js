@@ -157,7 +157,7 @@ function memory(view) {
 function stepTimes(view) {
   const point = (row, node) => {
     const found = view.table.steps[row][node];
-    return found && [found[1], found[0], found[2], `median ${found[1].toPrecision(3)} ms, quartiles ${found[0].toPrecision(3)} and ${found[2].toPrecision(3)} ms`];
+    return found && [found[1], found[0], found[2], found[3]];
   };
   const traces = pointTraces(view, point, 1, { mode: "markers" });
   return { traces, layout: layoutOf(nodesAxis(view.shownNodes), fromZero(traces, { title: { text: "ms per step" } })) };
@@ -221,7 +221,7 @@ function breakdown(view) {
   const traces = cells.length ? view.table.breakdown.parts.map((part, place) => ({
     type: "bar", orientation: "h", name: part, y: names, x: cells.map((cell) => cell.parts[place]),
     marker: { color: PART_COLOURS[place], pattern: { shape: PATTERNS[place], fillmode: "overlay", fgcolor: "#ffffff", solidity: 0.2 } },
-    hovertemplate: `%{y}: ${part} %{x:.3g} ms<extra></extra>`,
+    customdata: cells.map((cell) => cell.texts[place]), hovertemplate: `%{y}: ${part} %{customdata}<extra></extra>`,
   })) : [];
   const layout = layoutOf({ title: { text: "ms per step, mean over ranks" } }, { autorange: "reversed", type: "category", showgrid: false }, {
     barmode: "stack", showlegend: true, legend: LEGEND, height: 120 + 26 * cells.length,

@@ -40,7 +40,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     else:
                         sweep.steps(identity, [[5.0, 4.0, 3.0]], tokens=[400])
     sweep.job(0, "COMPLETED", 60)
-    write_document(sweep.path / "jobs" / "0000" / "preflight.json", _preflight())
+    write_document(sweep.path / "jobs" / "0000" / "preflight.json", a_preflight())
     out = sweep.path.parent / "report"
     written = write_report(sweep.write(), out, [page])
     assert written.problems == []
@@ -60,7 +60,7 @@ def _crash(sweep: SweepDocuments, identity: str) -> None:
     write_document(sweep.folder(identity).result, result)
 
 
-def _preflight() -> Preflight:
+def a_preflight() -> Preflight:
     rate = Bandwidth(bytes_per_s=8e9, message_bytes=2**20)
     return Preflight(
         seconds=1.0,

@@ -74,6 +74,15 @@ def test_all_plots_are_drawn_without_a_message_or_a_request(opened: Chrome, repo
     assert not [name for name in buttons if name and any(word in name.lower() for word in ("share", "cloud", "upload"))]
 
 
+def test_times_of_steps_and_their_parts_are_shown_with_a_unit(opened: Chrome) -> None:
+    shown = "return document.querySelector(`#table-0 [data-chart=${arguments[0]}] .plot`).data"
+    (first, *_) = opened.execute_script(shown, "steps")
+    assert first["hovertext"][0].startswith("fsdp, 1 node: median 100 ms, quartiles 100 ms and 100 ms")
+    parts = {trace["name"]: trace for trace in opened.execute_script(shown, "breakdown")}
+    assert parts["forward"]["customdata"][0] == "40.0 ms"
+    assert "%{customdata}" in parts["forward"]["hovertemplate"]
+
+
 def test_points_and_their_bars_are_inside_the_axes(opened: Chrome) -> None:
     outside = opened.execute_script("""
         return ["throughput", "efficiency", "memory", "steps"].flatMap(chart => {

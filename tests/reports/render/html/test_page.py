@@ -16,12 +16,12 @@ from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from reports.render.exporters import exporters
 from reports.render.formats import Format
-from reports.render.html import failures, page, run_rows
+from reports.render.html import failures, page, preflights, run_rows
 from reports.render.html.row_looks import row_look
 from reports.render.plotting.style import looks
 from reports.render.write import write_report
 from reports.tables.selection import Selection
-from tests.reports.render.html.conftest import EVIL, REPEATS
+from tests.reports.render.html.conftest import EVIL, REPEATS, a_preflight
 from tests.support.documents import START, SweepDocuments, a_breakdown
 
 SCRIPT = re.compile(r"<script([^>]*)>(.*?)</script>", re.DOTALL)
@@ -97,6 +97,58 @@ def test_what_is_not_in_the_page_is_said(
     assert text.count("x" * 3000) == 2
     assert "(2000 more characters)" in text
     assert all(problem in text for problem in written.problems)
+
+
+def test_losses_and_preflights_that_are_not_in_the_page_are_said(
+    sweep: SweepDocuments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "MOST_WITH_LOSSES", 1)
+    monkeypatch.setattr(preflights, "MOST_JOBS", 2)
+    sweep.axes["batch_size"] = [4, 8]
+    for batch in (4, 8):
+        for identity in sweep.run("fsdp", 1, batch=batch, speeds=[1000.0] * 3):
+            sweep.steps(identity, [[5.0, 4.0, 3.0]], tokens=[400])
+    for job in ("0099", "9999", "10000"):
+        file = sweep.path / "jobs" / job / "preflight.json"
+        file.parent.mkdir(parents=True)
+        write_document(file, a_preflight())
+    written = write_report(sweep.write(), tmp_path / "report", [page])
+    assert written.problems == [
+        "report.html has plots of losses of the first 1 of 2 tables; runs/*/steps.parquet has those of each run",
+        "report.html plots the preflights of the last 2 of 3 jobs; jobs/*/preflight.json has that of each",
+    ]
+    data = json.loads(SCRIPT.search((tmp_path / "report" / "report.html").read_text())[2])
+    assert [job["job"] for job in data["preflights"]] == ["9999", "10000"]
+
+
+def test_what_is_not_named_is_where_the_page_says(
+    sweep: SweepDocuments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MOST_NAMED", 1)
+    ids = [*sweep.run("fsdp", 1, breakdowns=[a_breakdown(0.1, forward=0.04)]), *sweep.cells[0].breakdown_runs]
+    sweep.end(ids[-1], Outcome.CRASHED, "rank 0 exited with status 1")
+    for nodes in (1, 2):
+        sweep.impossible("hsdp", nodes, "a reason")
+    write_report(sweep.write(), tmp_path / "report")
+    text = (tmp_path / "report" / "report.html").read_text()
+    files = {file: (tmp_path / "report" / file).read_text() for file in ("runs.csv", "breakdown.csv")}
+    assert "and 2 more: runs.csv names all" in text
+    assert all(run in files["runs.csv"] for run in ids[:3])
+    assert "and 1 more: breakdown.csv names all" in text
+    assert ids[3] in files["breakdown.csv"]
+    assert "and 2 more: plan.json names all" in text
+
+
+def test_times_of_steps_have_their_unit(sweep: SweepDocuments, tmp_path: Path) -> None:
+    ids = sweep.run("fsdp", 1, speeds=[1000.0], breakdowns=[a_breakdown(1234.0, forward=1100.0, backward=0.0123)])
+    sweep.steps(ids[0], [[5.0, 4.0]], tokens=[400], seconds=1234.0)
+    write_report(sweep.write(), tmp_path, [page])
+    text = (tmp_path / "report.html").read_text()
+    assert re.search(r"<td[^>]*>1,234 s</td>", text)
+    (table,) = json.loads(SCRIPT.search(text)[2])["tables"]
+    assert table["steps"][0][0] == [1234000, 1234000, 1234000, "median 1,234 s, quartiles 1,234 s and 1,234 s"]
+    texts = dict(zip(table["breakdown"]["parts"], table["breakdown"]["cells"][0]["texts"], strict=True))
+    assert (texts["forward"], texts["backward"]) == ("1,100 s", "12.3 ms")
 
 
 def test_a_sweep_that_has_not_started_has_a_page_too(sweep: SweepDocuments, tmp_path: Path) -> None:

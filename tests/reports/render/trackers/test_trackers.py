@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,15 @@ import yaml
 from junitparser import Error, Failure, JUnitXml, Skipped
 from pytest_benchmark.stats import Stats
 
+from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import Result
 from reports.cells.directions import better
 from reports.cells.metrics import METRICS
 from reports.render.exporters import exporters
 from reports.render.formats import Format
 from reports.render.write import write_report
-from tests.support.documents import SweepDocuments
+from reports.tables.selection import Selection
+from tests.support.documents import SweepDocuments, a_measurement
 from tests.support.needs import not_installable
 from tests.support.reported import NASTY, fill
 
@@ -87,6 +91,72 @@ def test_junit_has_a_case_for_each_run(sweep: SweepDocuments, out: Path) -> None
     assert f"impossible: {NASTY}" in [result.message for case in cases for result in case.result]
     seconds = Result.model_validate_json(sweep.folder(planned[0]).result.read_text()).seconds
     assert next(case for case in cases if case.name == planned[0]).time == pytest.approx(seconds, abs=1e-3)
+
+
+def test_an_interrupted_run_is_no_pass_and_a_selection_has_the_runs_that_it_shows(tmp_path: Path) -> None:
+    sweep = SweepDocuments(tmp_path / "sweep")
+    ids = sweep.run("fsdp", 1, speeds=[1000.0])
+    sweep.same("hsdp", 1, "fsdp")
+    sweep.end(ids[1], Outcome.INTERRUPTED, "the job reached its time limit")
+    sweep.end(ids[2], Outcome.OOM_INFERRED, "a smaller batch was out of memory")
+    only = Selection(lambda labels: labels["strategy"] == "hsdp")
+    for name, selection in (("every", None), ("some", only)):
+        write_report(sweep.write(), tmp_path / name, exporters([Format.JUNIT]), selection)
+        cases = [case for suite in JUnitXml.fromfile(str(tmp_path / name / "junit.xml")) for case in suite]
+        assert [(case.name, [type(result) for result in case.result]) for case in cases] == [
+            (ids[0], []),
+            (ids[1], [Error]),
+            (ids[2], [Skipped]),
+        ]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name is not Format.JUNIT])
+def test_cells_without_their_runs_are_said(sweep: SweepDocuments, name: Format, tmp_path: Path) -> None:
+    assert write_report(sweep.path, tmp_path, exporters([name])).problems == [
+        "trackers: 1 series is of fewer runs than planned or missing: llama-tiny, batch size 4 / hsdp / 2 nodes "
+        "(1 of 3 runs completed)"
+    ]
+
+
+def test_the_best_configurations_are_not_tracked_since_they_change_from_night_to_night(tmp_path: Path) -> None:
+    sweep = SweepDocuments(tmp_path / "sweep", nodes=(1,))
+    sweep.axes["batch_size"] = [4, 8]
+    sweep.best_of = ["batch_size"]
+    for batch in (4, 8):
+        sweep.run("fsdp", 1, speeds=[100.0 * batch] * 3, batch=batch)
+    assert write_report(sweep.write(), tmp_path / "report", exporters(FORMATS)).problems == []
+    found = json.loads((tmp_path / "report" / "bencher.json").read_text())
+    assert list(found) == [f"llama-tiny, batch size {batch} / fsdp / 1 node" for batch in (4, 8)]
+
+
+def test_the_guides_history_has_every_figure_under_its_metric(tmp_path: Path) -> None:
+    """On the second night the peak of the device is known."""
+    commits = ["1234567", "12e4567", "5a4f864"]
+    for night, commit in enumerate(commits):
+        sweep = SweepDocuments(tmp_path / "results" / f"2026-11-0{night + 1}" / "nightly", nodes=(1,))
+        measured = a_measurement(1000.0 + night, 1, validation=2.5 + night)
+        origin = measured.provenance.model_copy(update={"commit": commit})
+        known = measured.utilisation.model_copy(update={"mfu": 0.3, "mfu_causal": 0.25} if night == 1 else {})
+        measured = measured.model_copy(update={"provenance": origin, "utilisation": known})
+        for identity in sweep.run("fsdp", 1):
+            sweep.end(identity, measured=measured)
+        write_report(sweep.write(), sweep.path / "report", exporters([Format.OTAVA]))
+    heads = [file.read_text().splitlines()[0] for file in sorted(tmp_path.glob("results/*/nightly/report/otava/*.csv"))]
+    assert heads[0] != heads[1], "the columns are those of the night"
+    guide = (Path(__file__).parents[4] / "docs" / "guides" / "reports.md").read_text()
+    (script,) = (block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "otava" in block)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "otava").glob("*.csv")
+    head, *lines = (line.split(",") for line in file.read_text().splitlines())
+    assert head == ["time", "commit", "tokens_per_s", "peak_memory_gib", "loss_validation"]
+    assert [line[1] for line in lines] == commits
+    assert [float(line[2]) for line in lines] == pytest.approx([1000, 1001, 1002])
+    assert [float(line[3]) for line in lines] == [5, 5, 5]
+    assert [float(line[4]) for line in lines] == pytest.approx([2.5, 3.5, 4.5])
+    assert (tmp_path / "otava" / "otava.yaml").exists()
 
 
 def test_bencher_has_values_with_the_bounds_of_intervals_only(out: Path) -> None:

@@ -47,7 +47,7 @@ def first_there(rows: Sequence[Racer], reference: str, *, is_given: bool) -> str
     times = {row.label: seconds for row in rows if (seconds := row.mean("target_s")) is not None}
     if times:
         first = next(row for row in rows if row.label == min(times, key=lambda label: times[label]))
-        who = f"soonest by {first.label}" if len(times) > 1 else f"by {first.label} only in every repeat"
+        who = f"soonest by {first.label}" if len(times) > 1 else f"in every repeat by {first.label} only"
         parts.append(
             f"{who}, after {times[first.label]:,.3g} s, {first.mean('target_tokens'):,.0f} tokens "
             f"and {first.mean('target_node_hours'):.3g} node-hours"

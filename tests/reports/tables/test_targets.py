@@ -99,7 +99,7 @@ def test_a_reference_that_misses_a_given_target_is_no_divisor(sweep: SweepDocume
     assert texts(table, "target_ratio") == {"fsdp": ["not reached (3 of 3)"], "federated": ["no reference"]}
     comparability = Comparability(load(sweep.path))
     (said,) = [text for text in answers(comparability, tables(comparability)) if "the target" in text]
-    assert "the target, a training loss of 4.0000 nats/token; soonest by federated, after 1.6 s" in said
+    assert "the target, a training loss of 4.0000 nats/token; in every repeat by federated only, after 1.6 s" in said
     assert said.endswith("not reached by fsdp (in 3 of 3 repeats).")
 
 

@@ -103,13 +103,17 @@ def document(
 
 
 def compared(labels: Labels, old: Side, new: Side, bands: Mapping[str, Band]) -> list[NightFigure]:
-    """Return the figures of one combination, those of metrics that both sides have."""
+    """Return the figures of one combination, those of metrics that the old side has."""
     if old.has_values != new.has_values:
         return _of_ends(labels, old, new)
+    both = [metric for metric in METRICS if metric.key in bands and old.values.get(metric.key)]
     return [
         _figure(labels, metric, old, new, bands[metric.key])
-        for metric in METRICS
-        if metric.key in bands and old.values.get(metric.key) and new.values.get(metric.key)
+        if new.values.get(metric.key)
+        else NightFigure(
+            labels=labels, metric=metric.key, verdict=Change.CANNOT_TELL, reason="not measured in the new night"
+        )
+        for metric in both
     ]
 
 
@@ -121,7 +125,7 @@ def _of_ends(labels: Labels, old: Side, new: Side) -> list[NightFigure]:
     else:
         verdict = Change.IMPROVED if old.failure else Change.CANNOT_TELL
         reason = f"before, {old.failure}" if old.failure else "no run of the old night has completed"
-    return [NightFigure(labels=labels, metric=COMPLETED, verdict=verdict, reason=reason)]
+    return [NightFigure(labels=labels, metric=COMPLETED, verdict=verdict, reason=reason, is_missing=not new.has_values)]
 
 
 def _figure(labels: Labels, metric: NightMetric, old: Side, new: Side, band: Band) -> NightFigure:

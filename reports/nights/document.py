@@ -33,21 +33,26 @@ class NightFigure(Document):
         description="regressed, improved, same, cannot-tell, or not-comparable: see docs/guides/nights.md"
     )
     reason: str = Field("", description="why it is not comparable or cannot be told, empty otherwise")
-    old: float | None = Field(None, description="geometric mean of the old night's completed runs")
+    old: float | None = Field(
+        None, description="geometric mean of the old night's completed runs; `ratio` is of those with a partner"
+    )
     new: float | None = Field(None, description="the same of the new night")
     ratio: float | None = Field(None, description="new over old, exp of the difference of the logarithms' means")
     low: float | None = Field(None, description="lower end of the ratio's 95 % interval, null without an interval")
     high: float | None = Field(None, description="its upper end")
     p_value: float | None = Field(None, description="two-sided, of the ratio being 1; null without an interval")
     adjusted_p: float | None = Field(
-        None, description="the same adjusted for all figures of this comparison, by Benjamini and Hochberg"
+        None,
+        description="the same adjusted for all figures of this comparison, by Benjamini and Hochberg; within the "
+        "tolerance, where no verdict is possible, it counts as 1",
     )
     unit: Literal["sessions", "runs", "seeds"] | None = Field(
         None, description="what the interval is over: sessions, runs, or pairs of runs with one seed"
     )
-    counts: tuple[int, int] = Field((0, 0), description="how many of these the new and the old night have")
+    counts: tuple[int, int] = Field((0, 0), description="how many of these the old and the new night have")
     lower: float | None = Field(None, description="smallest ratio minus 1 that is tolerated, null for any")
     upper: float | None = Field(None, description="largest ratio minus 1 that is tolerated, null for any")
+    is_missing: bool = Field(False, description="whether the new night lacks it, and runs of it may be made again")
     cautions: list[str] = Field(
         default_factory=list,
         description="`one-session` if the interval is over runs of fewer than 3 sessions, so that it leaves out how "
@@ -76,6 +81,16 @@ class CompareDocument(Document):
     def has_failed(self, *, on_improvement: bool = False) -> bool:
         """Return True if something regressed, or improved if that counts too: golden values are then out of date."""
         return bool(self.having(Change.REGRESSED) or (on_improvement and self.having(Change.IMPROVED)))
+
+    @property
+    def compares(self) -> bool:
+        """True unless there are no figures, or none of them is comparable."""
+        return any(figure.verdict is not Change.NOT_COMPARABLE for figure in self.figures)
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing is compared."""
+        return self.figures[0].reason if self.figures else "no combination in common of which a run has completed"
 
     def having(self, verdict: Change) -> list[NightFigure]:
         """Return the figures with a verdict."""

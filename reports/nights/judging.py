@@ -15,12 +15,18 @@ def judged(figures: Sequence[NightFigure]) -> list[NightFigure]:
 
     A figure regressed or improved if its ratio is beyond the tolerance and its adjusted p-value is below 0.05; it is
     the same if its whole interval is tolerated. The adjustment is Benjamini and Hochberg's. In equal nights the chance
-    of any false verdict is at most 5 %, as with Holm's; but what slows many combinations down together is seen with a
-    fraction of the evidence, because the threshold rises with the number of small p-values. Figures that are judged
-    already keep their verdict.
+    of any false verdict is at most 5 %, as with Holm's, as far as the intervals hold: those over runs of one session
+    leave out how sessions differ. What slows many combinations down together is seen with a fraction of the evidence,
+    because the threshold rises with the number of small p-values. A ratio within the tolerance can get no verdict, so
+    it counts with a p-value of 1: a small but certain change, as of memory by another library, raises no threshold.
+    Figures that are judged already keep their verdict.
     """
-    tested = [figure for figure in figures if figure.p_value is not None and figure.verdict is Change.CANNOT_TELL]
-    adjusted = iter(benjamini_hochberg([figure.p_value for figure in tested if figure.p_value is not None]))
+    p_values = [
+        1.0 if _beyond(figure) is Change.SAME else figure.p_value
+        for figure in figures
+        if figure.p_value is not None and figure.verdict is Change.CANNOT_TELL
+    ]
+    adjusted = iter(benjamini_hochberg(p_values))
     return [
         figure.model_copy(update=_verdict(figure, None if figure.p_value is None else next(adjusted)))
         if figure.verdict is Change.CANNOT_TELL and not figure.reason
@@ -35,7 +41,7 @@ def suspicious(figures: Iterable[NightFigure]) -> list[NightFigure]:
         figure
         for figure in figures
         if figure.verdict is Change.REGRESSED
-        or (figure.verdict is Change.CANNOT_TELL and (_beyond(figure) is Change.REGRESSED or figure.ratio is None))
+        or (figure.verdict is Change.CANNOT_TELL and (_beyond(figure) is Change.REGRESSED or figure.is_missing))
     ]
 
 

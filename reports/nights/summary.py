@@ -46,18 +46,22 @@ def summary(found: CompareDocument) -> list[str]:
     if within := len(unsure) - len(open_ones):
         lines.append(f"  cannot-tell: {within} within the tolerance, whose interval reaches beyond it")
     lines += _listed(list(_incomparable(found.having(Change.NOT_COMPARABLE), axes)))
-    for title, labels in (("only in the old night", found.only_old), ("only in the new night", found.only_new)):
+    for title, labels in ((f"only in {found.old}", found.only_old), (f"only in {found.new}", found.only_new)):
         if labels:
             lines.append(f"{title}: {'; '.join(_listed([short_name(each, axes) for each in labels]))}")
     if found.changed:
         lines.append(f"software that changed: {'; '.join(found.changed)}")
     if any("one-session" in figure.cautions for figure in found.figures):
         lines.append(
-            "one-session: intervals are over runs of fewer than 3 sessions, so they leave out how sessions differ"
+            "one-session: intervals are over runs of fewer than 3 sessions, so they leave out how sessions differ: "
+            "a verdict may be that of a slow node"
         )
     lines += found.problems
     if found.suspects:
-        lines.append(f"{counted(len(found.suspects), 'combination')} to run again: docs/guides/nights.md says how")
+        lines.append(
+            f"{counted(len(found.suspects), 'combination')} to run again: save this with --json > FILE, then "
+            "xffl-bench run MATRIX --only-suspects FILE --results results/again"
+        )
     return lines
 
 

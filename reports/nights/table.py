@@ -12,7 +12,10 @@ from reports.nights.document import NightFigure
 
 
 def compared_frame(old: Path, new: Path) -> pd.DataFrame:
-    """Return a row for each figure of two sweeps. Raises ReportError as `Night.of`."""
+    """Return a row for each figure of two sweeps. Raises ReportError as `Night.of`.
+
+    `attrs` has what is no figure: `problems`, `changed` software, and combinations of one night only.
+    """
     found = compare_nights(Night.of(old), Night.of(new))
     fields = [name for name in NightFigure.model_fields if name not in ("labels", "counts", "cautions")]
     axes = dict.fromkeys(axis for figure in found.figures for axis in figure.labels)
@@ -23,4 +26,7 @@ def compared_frame(old: Path, new: Path) -> pd.DataFrame:
         for figure in found.figures
     ]
     columns = [*(f"axis_{axis}" for axis in axes), *fields, "old_count", "new_count", "cautions"]
-    return pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame(rows, columns=columns)
+    frame.attrs |= {"problems": found.problems, "changed": found.changed}
+    frame.attrs |= {"only_old": found.only_old, "only_new": found.only_new}
+    return frame

@@ -47,6 +47,8 @@ def compare(
     tolerances = tolerances_of(tolerance or [])
     if tolerances and new is None:
         raise InputError("--tolerance: golden values have their own: change `lower` and `upper` in their file")
+    if accept is not None:
+        _check_unused(as_json=as_json, fail_on_improvement=fail_on_improvement)
     from reports.data.frame import ReportError
     from reports.nights.combinations import Night
     from reports.nights.comparing import compare_nights
@@ -67,16 +69,23 @@ def compare(
             found = compare_nights(Night.of(folder), Night.of(find_sweep(new)), tolerances)
     except ReportError as error:
         raise InputError(str(error)) from error
-    if not found.figures:  # a gate that compares nothing should not pass
-        raise InputError(f"{found.old} and {found.new}: no combination in common of which a run has completed")
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     else:
         console = screen()
         for line in summary(found):
             console.print(line, highlight=False)
+    if not found.compares:  # a gate that compares nothing should not pass
+        raise InputError(f"{found.old} and {found.new}: nothing can be compared: {found.why_not}")
     if found.has_failed(on_improvement=fail_on_improvement):
         raise typer.Exit(1)
+
+
+def _check_unused(*, as_json: bool, fail_on_improvement: bool) -> None:
+    """Raise InputError for an option that does nothing where golden values are written."""
+    for option, given in (("--json", as_json), ("--fail-on-improvement", fail_on_improvement)):
+        if given:
+            raise InputError(f"{option}: --accept compares nothing: leave one of them out")
 
 
 def tolerances_of(given: list[str]) -> dict[str, float]:

@@ -51,10 +51,14 @@ def test_bad_input_is_refused(nights: Nights, tmp_path: Path) -> None:
     golden.write_text("[")
     other = SweepDocuments(tmp_path / "other", nodes=(1,))
     other.run("fsdp", 1, speeds=[100.0], batch=64)
+    unlike = SweepDocuments(tmp_path / "unlike", nodes=(1,))
+    unlike.run("fsdp", 1, speeds=[100.0], training={"precision": "bf16"})
     for words, said in (
         ([night], "needs OLD and NEW"),
         ([night, night, "--against", golden], "needs OLD and NEW"),
         ([night, other.write()], "no combination in common"),
+        ([night, unlike.write()], "nothing can be compared: training.precision: fp32 -> bf16"),
+        ([night, "--accept", golden, "--json"], "--json: --accept compares nothing"),
         ([night, tmp_path], "not the folder of a sweep"),
         ([night, "--against", golden], "golden.yaml: not YAML"),
         ([night, "--against", golden, "--tolerance", "3"], "golden values have their own"),

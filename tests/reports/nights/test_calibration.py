@@ -34,7 +34,7 @@ def certain_but_small() -> NightFigure:
 def verdicts(
     random: np.random.Generator, factors: list[float], *, repeats: int = 5, noise: float = 0.02, small: int = 0
 ) -> list[Change]:
-    """Compare a night of these factors with one of equal speeds; `small` further figures change within the tolerance."""
+    """Compare a night of these factors with one of equal speeds; `small` further figures are tolerated changes."""
     figures = [certain_but_small() for _ in range(small)]
     old = night(random, [1.0] * len(factors), repeats=repeats, noise=noise)
     for before, after in zip(old, night(random, factors, repeats=repeats, noise=noise), strict=True):

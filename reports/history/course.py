@@ -34,11 +34,16 @@ class Course:
 
     def series(self, metric: NightMetric) -> Series | None:
         """Return a metric's values; None if no night has it."""
-        logs = self._logarithms(metric, list(self.levels))
-        if not logs:
+        stretches = [found for each in self._stretches(metric) if (found := self._logarithms(metric, each))]
+        if not stretches:
             return None
-        values = [math.exp(value) for value in logs.values()]
-        return Series(labels=self.labels, metric=metric.key, nights=list(logs), values=values)
+        return Series(
+            labels=self.labels,
+            metric=metric.key,
+            nights=[night for logs in stretches for night in logs],
+            values=[math.exp(value) for logs in stretches for value in logs.values()],
+            begins=[next(iter(logs)) for logs in stretches],
+        )
 
     def changes(self, metric: NightMetric, largest_p: float, tolerance: float) -> Iterator[LevelChange]:
         """Yield the changes of a metric's level, in each stretch of nights under the same conditions."""
@@ -80,10 +85,10 @@ class Course:
         return stretches
 
     def _logarithms(self, metric: NightMetric, nights: Sequence[int]) -> dict[int, float]:
-        """Return the logarithms of a metric's values by night.
+        """Return the logarithms of a metric's values by night, of the nights of one stretch.
 
         Repeats differ in their seed, and so in their loss: where one is missing, the others' differences from their own
-        means over all nights count.
+        means over these nights count.
         """
         by_repeat = {
             night: {repeat: math.log(value) for repeat, value in values.items()}

@@ -23,7 +23,14 @@ class Series(Document):
     labels: Labels = Field(description="the combination: every axis that all nights have, with its value's name")
     metric: str = Field(description="column of runs.csv")
     nights: list[int] = Field(description="indices of the nights that measured it, in `nights` of the history")
-    values: list[float] = Field(description="geometric mean of each of these nights")
+    values: list[float] = Field(
+        description="geometric mean of each of these nights; losses are adjusted for missing repeats, by those of the "
+        "nights under the same conditions"
+    )
+    begins: list[int] = Field(
+        description="its first night, and each from which on conditions differ: values before and after such a night "
+        "are not comparable"
+    )
 
 
 class LevelChange(Document):
@@ -61,4 +68,4 @@ class HistoryDocument(Document):
     changes: list[LevelChange] = Field(description="changes of level, by night")
     breaks: list[Break] = Field(description="where conditions changed, by night")
     largest_p: float = Field(description="p-value below which a change is one: 0.01 over all series, at most 0.001")
-    problems: list[str] = Field(description="nights and files that were left out, a sentence each")
+    problems: list[str] = Field(description="nights, combinations and files that were left out, a sentence each")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +18,7 @@ from reports.render.plotting.style import looks, row_style
 
 MOST_PLOTTED = 12
 """Lines of a panel: those with changes first."""
+_BREAK_LINE: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1.2}
 _WIDTH, _PANEL, _LEGEND_ENTRY = 9.0, 2.8, 0.2
 
 
@@ -39,13 +42,18 @@ def history_plot(found: HistoryDocument) -> Figure | None:
     for panel, (metric, several) in zip(panels, shown.items(), strict=True):
         for series in several:
             name = short_name(series.labels, axes_values)
-            panel.plot(series.nights, _relative(series), label=name, linewidth=1.2, markersize=4, **styles[name])
+            panel.plot(*_line(series), label=name, linewidth=1.2, markersize=4, **styles[name])
+        for night in sorted({night for series in several for night in series.begins[1:]}):
+            panel.axvline(night - 0.5, **_BREAK_LINE)
         for change in found.changes:
             if change.metric == metric:
                 panel.axvline(change.night - 0.5, **REFERENCE_LINE)
         left_out = len(by_metric[metric]) - len(several)
         more = f" ({left_out} more without a change)" if left_out else ""
-        panel.set_title(f"{METRIC_BY_KEY[metric].title} over the combination's mean{more}", fontsize=10, loc="left")
+        has_breaks = any(len(series.begins) > 1 for series in several)
+        broken = ", anew from where conditions changed (dotted)" if has_breaks else ""
+        title = f"{METRIC_BY_KEY[metric].title} over the combination's mean{broken}{more}"
+        panel.set_title(title, fontsize=10, loc="left")
         panel.grid(visible=True, color="0.9", linewidth=0.8)
         panel.spines[["top", "right"]].set_visible(False)
     last = panels[-1]
@@ -57,6 +65,14 @@ def history_plot(found: HistoryDocument) -> Figure | None:
     return figure
 
 
-def _relative(series: Series) -> list[float]:
-    mean = math.exp(math.fsum(map(math.log, series.values)) / len(series.values))
-    return [value / mean for value in series.values]
+def _line(series: Series) -> tuple[list[float], list[float]]:
+    """Return nights and values over the mean of their stretch, with a gap between stretches."""
+    nights: list[float] = []
+    relative: list[float] = []
+    places = [*map(series.nights.index, series.begins), len(series.nights)]
+    for start, end in pairwise(places):
+        values = series.values[start:end]
+        mean = math.exp(math.fsum(map(math.log, values)) / len(values))
+        nights += [series.nights[start] - 0.5, *series.nights[start:end]]
+        relative += [math.nan, *(value / mean for value in values)]
+    return nights[1:], relative[1:]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reports.history.course import Course
-from reports.history.history import history
+from reports.history.history import history, history_of
 from reports.history.history_summary import summary
-from reports.history.levels import Level
+from reports.history.levels import Level, MeasuredNight
 from reports.history.plot import history_plot
-from reports.nights.document import Change
+from reports.nights.document import Change, Labels
 from reports.nights.night_metrics import METRIC_BY_KEY
 from tests.support.nights import COMBINATIONS, Nights
 
@@ -55,6 +56,47 @@ def test_other_conditions_begin_a_series_anew(tmp_path: Path) -> None:
     assert {(each.night, each.reason) for each in found.breaks} == {(5, "training.precision: fp32 -> bf16")}
     assert len(found.breaks) == len(COMBINATIONS)
     assert "not comparable with earlier nights" in summary(found)[1]
+
+
+def test_a_missing_repeat_after_a_break_does_not_mix_both_stretches() -> None:
+    def level(precision: str, values: dict[int, float]) -> Level:
+        return Level({}, {LOSS.key: values}, {"training.precision": precision}, {})
+
+    before, after = level("fp32", dict.fromkeys(range(3), 3.0)), level("bf16", dict.fromkeys(range(2), 2.0))
+    made = Course({}, {1: before, 2: after, 4: after}).series(LOSS)
+    assert made is not None
+    assert made.values == pytest.approx([3.0, 2.0, 2.0])
+    assert (made.nights, made.begins) == ([1, 2, 4], [1, 2])
+
+
+def test_a_plot_has_a_gap_and_a_line_where_conditions_changed(tmp_path: Path) -> None:
+    nights = Nights(tmp_path, repeats=3)
+    made = [nights.write() for _ in range(3)]
+    made += [nights.write(slower=dict.fromkeys(("fsdp", "hsdp", "federated"), 2.0), training={"precision": "bf16"})]
+    figure = history_plot(history([*made, nights.write(slower={"fsdp": 2.0}, training={"precision": "bf16"})]))
+    assert figure is not None
+    speeds = figure.axes[0]
+    *courses, mark = speeds.lines
+    assert len(courses) == len(COMBINATIONS), "one mark for the break of all combinations"
+    assert list(map(float, np.asarray(mark.get_xdata()))) == [2.5, 2.5]
+    drawn = np.asarray(courses[0].get_ydata(), dtype=float)
+    assert list(np.isnan(drawn)) == [False, False, False, True, False, False]
+    assert drawn[[0, 1, 2, 4, 5]] == pytest.approx(np.ones(5), abs=0.05), "each stretch is over its own mean"
+
+
+def test_combinations_that_a_new_axis_makes_ambiguous_are_named(tmp_path: Path) -> None:
+    def night(index: int, axes: list[str], labels: list[Labels]) -> MeasuredNight:
+        levels = [Level(each, {"tokens_per_s": {0: 1000.0}}, {}, {}) for each in labels]
+        return MeasuredNight(tmp_path / str(index), f"{index}", axes, levels, [])
+
+    old: list[Labels] = [{"nodes": 1}, {"nodes": 2}]
+    new: list[Labels] = [{"nodes": 1, "seq": 512}, {"nodes": 1, "seq": 1024}, {"nodes": 2, "seq": 512}]
+    made = history_of([night(0, ["nodes"], old), night(1, ["nodes", "seq"], new)])
+    assert [series.nights for series in made.series] == [[0], [0, 1]]
+    assert made.problems == [
+        f"{tmp_path / '1'}: 2 combinations left out: they differ only in axes that not every night has (seq)"
+    ]
+    assert summary(made)[-1] == made.problems[0]
 
 
 def test_nights_without_figures_are_named_and_left_out(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pwd
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +53,12 @@ class Names:
         """Add a user, if a person may be meant, and the home folder."""
         if name not in IMPERSONAL:
             self.users.setdefault(name)
-        if home is not None and home != "/" and not _HOME.fullmatch(home):
+        if home is not None:
+            self.add_home(home)
+
+    def add_home(self, home: str) -> None:
+        """Add a home folder that does not have its user's name."""
+        if home != "/" and not _HOME.fullmatch(home):
             self.homes.setdefault(home)
 
 
@@ -80,7 +86,11 @@ def _read(path: Path) -> object:
 
 
 def _of_users(sweep: SweepFolder, found: Names) -> None:
-    found.add_user(getpass.getuser(), str(Path.home()))
+    # A container may run as a user that has no name there, and no home.
+    with suppress(RuntimeError):
+        found.add_home(str(Path.home()))
+    with suppress(KeyError, OSError):  # the latter from Python 3.13 on
+        found.add_user(getpass.getuser())
     try:
         owner = pwd.getpwuid(sweep.path.stat().st_uid)
     except KeyError:  # of another machine, or of a container without users

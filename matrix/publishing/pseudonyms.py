@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 from matrix.config.reading.credentials import without_secrets
@@ -19,6 +20,9 @@ _ADDRESS = re.compile(
     r"|(?!127\.)\d{1,3}(?:\.\d{1,3}){3}(?=:\d))(?![\d.])"
 )
 """IPv4 addresses of private networks, and others with a port: four numbers alone may be a version."""
+
+_DOMAIN = r"(?:\.(?P<domain>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+))?"
+"""What may follow a host: two labels or more, since one may be the ending of a file's name."""
 
 _UNTOUCHED = {"packages"}
 """Fields of documents that hold versions of software by its name."""
@@ -36,6 +40,7 @@ class Pseudonyms:
         self.of_homes = _numbered("/home/home", names.homes, real)
         self._addresses: dict[str, str] = {}
         self._hosts = {name.casefold(): pseudonym for name, pseudonym in self.of_hosts.items()}
+        self._domains = {name.casefold(): pseudonym for name, pseudonym in self.of_domains.items()}
         self._words = {**self.of_accounts, **self.of_users, **self.of_domains}
         long = [name for name in (*self.of_hosts, *self._words) if len(name) >= SHORTEST]
         self._names = re.compile(_word(long)) if long else None
@@ -91,12 +96,22 @@ class Pseudonyms:
         if ranges := [prefix for prefix, name in prefixes.items() if prefix not in ("", name)]:  # node[01-04]
             steps.append((re.compile(rf"(?<![A-Za-z0-9])(?:{_any(ranges)})\[[\d,-]+\]"), "hosts"))
         if hosts := [name for name in names.hosts if len(name) >= SHORTEST]:
-            found_host = re.compile(_word(hosts), re.IGNORECASE)
-            steps.append((found_host, lambda found: self._hosts[found[0].casefold()]))
+            found_host = re.compile(f"(?P<host>{_word(hosts)}){_DOMAIN}", re.IGNORECASE)
+            steps.append((found_host, self._qualified))
         if words := [name for name in self._words if len(name) >= SHORTEST]:
             steps.append((re.compile(_word(words)), lambda found: self._words[found[0]]))
         steps.append((_ADDRESS, self._address))
         return steps
+
+    def _qualified(self, found: re.Match[str]) -> str:
+        """Return the pseudonyms of a host and of its domain, which fields of hosts may not have (Slurm's have none)."""
+        host = self._hosts[found["host"].casefold()]
+        if not (domain := (found["domain"] or "").casefold()):
+            return host
+        if domain not in self._domains:
+            taken = {*self._domains.values()}
+            self._domains[domain] = next(name for number in count(1) if (name := f"domain-{number}") not in taken)
+        return f"{host}.{self._domains[domain]}"
 
     def _address(self, found: re.Match[str]) -> str:
         return self._addresses.setdefault(found[0], f"address-{len(self._addresses) + 1}")

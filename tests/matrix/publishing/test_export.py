@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import subprocess
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+import reports
 from bench.contract.results.measured import Seat
 from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import Allocation
@@ -159,6 +161,39 @@ def test_the_report_of_the_pack_is_that_of_the_sweep(sweep: SweepDocuments, pack
     assert CliRunner().invoke(app, ["status", str(pack)]).exit_code == 1, "a run crashed"
 
 
+def without_names_in_settings(sweep: SweepDocuments) -> None:
+    for folder in (sweep.folder(run) for cell in sweep.cells for run in cell.runs):
+        if not folder.result.is_file():
+            continue
+        run = Run.model_validate_json(folder.run.read_text())
+        write_document(folder.run, run.model_copy(update={"data": "/data/shards"}))
+        result = RunResult.model_validate_json(folder.result.read_text())
+        if (measured := result.measured) is not None:
+            origin = measured.provenance.model_copy(update={"environment": {"GLOO_SOCKET": "eth0"}})
+            measured = measured.model_copy(update={"provenance": origin})
+            write_document(folder.result, result.model_copy(update={"measured": measured}))
+
+
+@pytest.mark.parametrize("options", [(), ("--public",)])
+def test_a_pack_compares_with_its_sweep(sweep: SweepDocuments, tmp_path: Path, options: tuple[str, ...]) -> None:
+    if options:
+        without_names_in_settings(sweep)
+    assert export(sweep, tmp_path / "folder", *options).exit_code == 0
+    figures = reports.compare(sweep.path, tmp_path / "folder")
+    assert {*figures["metric"]} >= {"tokens_per_s", "peak_memory_gib", "loss_validation"}
+    assert figures["ratio"].tolist() == [1.0] * len(figures)
+
+
+def test_public_packs_compare_with_each_other_where_settings_have_names(sweep: SweepDocuments, pack: Path) -> None:
+    with_sweep = reports.compare(sweep.path, pack)
+    assert {*with_sweep["verdict"]} == {"not-comparable"}
+    (reason,) = {*with_sweep["reason"]}
+    assert [part.partition(": ")[0] for part in reason.split("; ")] == ["data", "provenance.environment.GLOO_SOCKET"]
+    assert export(sweep, pack.parent / "other", "--public").exit_code == 0
+    figures = reports.compare(pack, pack.parent / "other")
+    assert figures["ratio"].tolist() == [1.0] * len(figures) != []
+
+
 def test_checksums_versions_and_the_image_are_packed(pack: Path) -> None:
     done = subprocess.run(
         ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=pack, capture_output=True, check=False
@@ -220,6 +255,8 @@ def test_a_name_that_is_a_word_of_the_documents_is_refused(
         ("also annabel, a and vm", "also annabel, a and host-5"),
         ("/u/staff/anna: anna@node1", "/home/home-1: user-1@host-2"),
         ("https://anna:pw@node1/x.git", "https[secret removed]"),
+        ("Node1.EXAMPLE.org, node10.cluster.site.edu:22.", "host-2.domain-1, host-3.domain-2:22."),
+        ("node10.cluster.site.edu node1.cluster.site.edu, node10.log", "host-3.domain-2 host-2.domain-2, host-3.log"),
         ("versions 12.8.4.1 and 10.0.0.1:29500, 8.8.8.8:53", "versions 12.8.4.1 and address-1, address-2:53"),
     ],
 )
@@ -251,6 +288,22 @@ def test_a_host_with_a_short_name_is_replaced_where_only_hosts_are() -> None:
         "switches": {"host-1.domain-1": "leaf1"},
         "reason": "a fault",
     }
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])  # the latter from Python 3.13 on
+def test_a_user_without_name_or_home_can_export(
+    sweep: SweepDocuments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def unknown(*_: object) -> str:
+        raise error("getpwuid(): uid not found: 4711")
+
+    def homeless(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert export(sweep, tmp_path / "folder", "--public").exit_code == 0
+    assert leaks(tmp_path / "folder") == []
 
 
 def test_texts_in_steps_are_replaced_too(sweep: SweepDocuments, tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ class Tonight:
         if all(night.name != self.date for night in nights):
             record = NightRecord(night=self.date, status=NightStatus.INCOMPLETE, summary=[])
             nights = sorted([*nights, RecordedNight(self.folder, record)], key=lambda night: night.name)
-        return prunable(nights, self.file.keep, self.golden_from)
+        found = prunable(nights, self.file.keep, self.golden_from)
+        return [each for each in found if each.night < self.date]  # a night that is judged late is not the newest
 
     def accept(self) -> None:
         """Mark the night as good.
@@ -93,27 +94,35 @@ class Tonight:
     def finish(self, trouble: str) -> tuple[NightRecord, list[str]]:
         """Judge and record the night, tell of it and prune; return its record, and what went wrong with the rest.
 
+        A record that cannot be written, as on a full disk, is told of, and earlier nights are pruned all the same.
+
         Args:
             trouble: why its runs were not all made, empty if they were.
 
-        Raises:
-            OSError: the record cannot be written.
-
         """
+        problems: list[str] = []
         record = judge(self.folder, self.date, self.file, self.good, trouble)
         was = next((night.record for night in self.recorded if night.name == self.date), None)
         if was is not None and was.accepted:
             record = record.model_copy(update={"accepted": True})
         if self.folder.is_dir():
-            write_record(self.folder, record)
-        problems = [self.tell(record.status, record.summary)]
-        try:
-            prune(self.pruned())
-        except OSError as error:
-            problems.append(f"{error.filename}: cannot be deleted: {error.strerror}")
+            try:
+                write_record(self.folder, record)
+            except OSError as error:
+                problems.append(f"{error.filename or self.folder}: cannot be written: {error.strerror}")
+                record = _unrecorded(record, problems[0])
+        problems.append(self.tell(record.status, record.summary))
+        problems += prune(self.pruned())
         return record, list(filter(None, problems))
 
     def tell(self, status: NightStatus, summary: list[str]) -> str:
         """Tell of the night if its settings say so; return what went wrong, or ""."""
         is_wanted = self.file.tell_when == "always" or status is not NightStatus.GOOD
         return tell(self.file.tell, status, self.folder, summary) if self.file.tell and is_wanted else ""
+
+
+def _unrecorded(record: NightRecord, problem: str) -> NightRecord:
+    """Return what is said of a night that could not be recorded: no later night is compared with it."""
+    status = record.status if record.status is NightStatus.REGRESSED else NightStatus.INCOMPLETE
+    summary = [f"{record.night}: {status.value}", problem, *record.summary[1:]]
+    return record.model_copy(update={"status": status, "summary": summary})

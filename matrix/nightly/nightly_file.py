@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from bench.contract.base import Document
 from matrix.config.reading.validation import Fault, refuse, validate
@@ -22,7 +22,7 @@ class Keep(Document):
     nights: PositiveInt = Field(
         30, description="nights that are kept; the last good one and accepted ones are kept besides"
     )
-    bulky: NonNegativeInt = Field(
+    bulky: PositiveInt = Field(
         7,
         description="nights that keep what is bulky: checkpoints, models, traces, W&B's files, and the logs of "
         "completed runs",

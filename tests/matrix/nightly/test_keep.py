@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,7 @@ def test_what_is_bulky_goes_first_and_logs_of_failures_stay(results: Path) -> No
 
 def test_the_newest_night_keeps_everything_whatever_its_status(results: Path) -> None:
     write(results, 1, BAD)
-    assert pruned(results, 1, 0) == []
+    assert pruned(results, 1, 1) == []
     old = results / "2030-01-01" / "nightly"
     write(results, 2, BAD)
     assert pruned(results, 1, 7) == [old], "nights that are not kept at all have no right to what is bulky"
@@ -106,3 +108,46 @@ def test_only_what_a_night_wrote_is_deleted(results: Path) -> None:
         "2029-01-01", "2029-12-31", "2030-01-01", "2030-01-03", "by-hand"
     ]  # fmt: skip
     assert list(first.parent.iterdir()) == [other]
+
+
+def test_the_golden_night_is_known_by_any_path_to_it(results: Path, tmp_path: Path) -> None:
+    golden, *_ = (write(results, day) for day in (1, 2, 3))
+    (tmp_path / "link").symlink_to(results)
+    assert golden not in pruned(results, 1, 1, str(tmp_path / "link" / "2030-01-01" / "nightly"))
+    assert golden in pruned(results, 1, 1, "")
+
+
+def test_what_links_lead_to_outside_a_night_stays(results: Path, tmp_path: Path) -> None:
+    old = write(results, 1)
+    write(results, 2)
+    moved = (
+        old / "runs" / "llama-tiny.fsdp.n1.s1.b4.r0",
+        old / "runs" / "llama-tiny.fsdp.n1.s1.b4.r1" / "attempts" / "0" / "checkpoint",
+    )
+    for number, path in enumerate(moved):
+        path.rename(tmp_path / str(number))
+        path.symlink_to(tmp_path / str(number))
+    assert {path.name for path in pruned(results, 10, 1)} == {"model", "traces", "wandb"}
+    assert not any(path.is_relative_to(moved[0]) for path in pruned(results, 10, 1))
+
+
+def test_one_folder_that_cannot_be_deleted_does_not_stop_the_others(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _ = (write(results, day) for day in (1, 2, 3))
+    really = shutil.rmtree
+
+    def stubborn(path: Path) -> None:
+        if path.is_relative_to(first):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        really(path)
+
+    monkeypatch.setattr(shutil, "rmtree", stubborn)
+    keep = Keep(nights=1, bulky=1)
+    problems = prune(prunable(recorded_nights(results, "nightly"), keep, ""))
+    assert len(problems) == 1
+    assert problems[0].startswith(str(first))
+    assert problems[0].endswith("cannot be deleted: Permission denied")
+    assert not second.exists()
+    monkeypatch.undo()
+    assert pruned(results, 1, 1) == [first], "it is still known as a night"

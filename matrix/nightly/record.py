@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -64,8 +64,14 @@ def night_of(now: datetime) -> str:
 
 
 def is_date(text: str) -> bool:
-    """Return True for YYYY-MM-DD."""
-    return _DATE.fullmatch(text) is not None
+    """Return True for a day that exists, as YYYY-MM-DD."""
+    if _DATE.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:  # such as 2030-02-30
+        return False
+    return True
 
 
 def night_folder(results: Path, night: str, sweep: str) -> Path:

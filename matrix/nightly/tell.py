@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -18,16 +20,20 @@ def tell(command: str, status: NightStatus, folder: Path, summary: list[str]) ->
     It finds the status in XFFL_BENCH_NIGHT_STATUS and the night's folder in XFFL_BENCH_NIGHT.
     """
     variables = {**os.environ, "XFFL_BENCH_NIGHT_STATUS": status.value, "XFFL_BENCH_NIGHT": str(folder)}
-    try:
-        done = subprocess.run(
-            command,
-            shell=True,
-            input="\n".join(summary) + "\n",
-            text=True,
-            env=variables,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"tell: the command did not end within {PATIENCE:g} s"
-    return f"tell: the command ended with status {done.returncode}" if done.returncode else ""
+    with subprocess.Popen(
+        command,
+        shell=True,
+        stdin=subprocess.PIPE,
+        text=True,
+        env=variables,
+        start_new_session=True,  # so that what the shell started can be ended with it
+    ) as shell:
+        try:
+            shell.communicate("\n".join(summary) + "\n", timeout=PATIENCE)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return f"tell: the command did not end within {PATIENCE:g} s"
+    return f"tell: the command ended with status {shell.returncode}" if shell.returncode else ""

@@ -41,6 +41,8 @@ def nightly(
     from matrix.nightly.record import NightStatus, is_date, night_of
     from matrix.planning.prepare import prepare
 
+    if accept and (dry_run or no_run):
+        raise InputError(f"--accept only marks a night as good: leave {'--dry-run' if dry_run else '--no-run'} out")
     file = load_nightly(config)
     if night is not None and not is_date(night):
         raise InputError(f"--night {night}: should be a date such as 2030-01-31")

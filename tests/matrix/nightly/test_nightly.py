@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import select
 from datetime import datetime
 from pathlib import Path
 
@@ -10,10 +13,13 @@ import yaml
 from pydantic import BaseModel
 
 import reports
+from bench.contract.results.outcomes import Outcome
 from matrix.cli.app import app
 from matrix.errors import InputError
 from matrix.nightly.nightly_file import Keep, NightlyFile
 from matrix.nightly.record import NightRecord, NightStatus, night_of
+from matrix.nightly.tell import tell
+from tests.support.documents import SweepDocuments, a_breakdown
 from tests.support.nights import Nights
 from tests.support.sweeps import SmallSweep, everything_in
 
@@ -165,6 +171,7 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(place: Place, caps
     [
         ({"keeps": {}}, "night.yaml:1: keeps: is not a known key (did you mean 'keep'?)"),
         ({"keep": {"nights": 0}}, "keep.nights: should be greater than 0, not 0"),
+        ({"keep": {"bulky": 0}}, "keep.bulky: should be greater than 0, not 0"),
         ({"tolerance": {"speed": 2.0}}, "tolerance.speed: is not a metric"),
         ({"tolerance": {"tokens_per_s": -2.0}}, "should be a percentage from 0 to 100, not -2"),
         ({"golden": "none.yaml"}, "golden: "),
@@ -179,6 +186,94 @@ def test_bad_settings_are_a_sentence(place: Place, keys: dict[str, object], said
         app(["nightly", str(place.config)], standalone_mode=False)
     assert said in str(raised.value)
     assert not (place.folder / "results").exists()
+
+
+def test_a_night_that_is_judged_late_deletes_neither_itself_nor_later_ones(place: Place) -> None:
+    for day in (1, 2, 3, 4):
+        place.write(day)
+        if day != 2:
+            place.look(day)
+    place.configure(keep={"nights": 1})
+    place.look(2)
+    assert [place.sweep(day).exists() for day in (1, 2, 3, 4)] == [False, True, True, True]
+    assert place.record(2).status is NightStatus.GOOD
+
+
+def test_a_night_on_a_full_disk_is_told_of_and_makes_room(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    for day in (1, 2, 3):
+        place.write(day)
+    place.look(1)
+    place.look(2)
+    place.configure(keep={"nights": 1}, tell=f"mkdir {place.folder}/told-$XFFL_BENCH_NIGHT_STATUS", tell_when="bad")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # no file can be written, but folders can
+    try:
+        place.look(3, expect=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "cannot be written: File too large" in capsys.readouterr().err
+    assert (place.folder / "told-incomplete").exists()
+    assert not (place.sweep(3) / "night.json").exists()
+    assert not place.sweep(1).exists()
+
+
+def test_a_comparison_that_compares_nothing_is_no_good_night(place: Place) -> None:
+    place.write(1)
+    place.look(1)
+    place.nights.write("2030-01-02", training={"precision": "bf16"})
+    place.look(2, expect=1)
+    made = SweepDocuments(place.sweep(3), nodes=(4,), repeats=3)
+    made.run("fsdp", 4, speeds=[100.0] * 3)
+    made.write()
+    place.look(3, expect=1)
+    for day in (2, 3):
+        assert place.record(day).status is NightStatus.INCOMPLETE
+        assert any(line.startswith("nothing can be compared with ") for line in place.record(day).summary)
+    place.call("--accept", "--night", "2030-01-03")
+    assert place.record(3).is_good, "if it is meant"
+
+
+def test_a_breakdown_run_that_crashed_makes_a_night_incomplete(place: Place) -> None:
+    for day in (1, 2):
+        made = SweepDocuments(place.sweep(day), nodes=(1,), repeats=3)
+        made.run("fsdp", 1, speeds=[100.0] * 3, breakdowns=[a_breakdown(1.0)])
+        (apart,) = made.cells[0].breakdown_runs
+        if day == 2:
+            made.end(apart, Outcome.CRASHED, "rank 0: KeyError")
+        made.write()
+        place.look(day, expect=day - 1)
+    assert place.record(2).status is NightStatus.INCOMPLETE
+
+
+@pytest.mark.parametrize("other", ["--dry-run", "--no-run"])
+def test_accept_stands_alone(place: Place, other: str) -> None:
+    place.write(1)
+    place.look(1)
+    with pytest.raises(InputError, match=f"leave {other} out"):
+        app(["nightly", str(place.config), "--accept", other, "--night", "2030-01-01"], standalone_mode=False)
+    assert not place.record(1).accepted
+
+
+@pytest.mark.parametrize("text", ["2030-13-45", "2030-02-30", "20300101", "2030-W01-1"])
+def test_a_day_that_does_not_exist_is_no_night(place: Place, text: str) -> None:
+    with pytest.raises(InputError, match=f"--night {text}: should be a date"):
+        app(["nightly", str(place.config), "--no-run", "--night", text], standalone_mode=False)
+
+
+def test_a_command_that_takes_too_long_ends_with_all_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matrix.nightly.tell.PATIENCE", 1.0)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        said = tell(f"sleep 45 > {pipe}; true", NightStatus.GOOD, tmp_path, ["all is well"])
+        assert said == "tell: the command did not end within 1 s"
+        assert select.select([reader], [], [], 20)[0], "nobody has the pipe open any longer"
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
 
 
 @pytest.mark.parametrize("kind", [NightlyFile, Keep])

@@ -57,9 +57,6 @@ def judge(folder: Path, night: str, nightly: NightlyFile, good: RecordedNight | 
     except ReportError as error:
         lines.append(str(error))
         status = NightStatus.INCOMPLETE
-    except OSError as error:  # such as a full disk
-        lines.append(f"{error.filename or folder}: {error.strerror}")
-        status = NightStatus.INCOMPLETE
     if trouble:
         lines.insert(0, trouble)
         status = NightStatus.INCOMPLETE if status is not NightStatus.REGRESSED else status

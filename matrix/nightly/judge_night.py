@@ -11,7 +11,7 @@ from matrix.nightly.record import NightRecord, NightStatus, RecordedNight
 from reports.data.frame import ReportError
 from reports.nights.combinations import Night
 from reports.nights.comparing import compare_nights
-from reports.nights.document import Change, CompareDocument
+from reports.nights.document import CompareDocument
 from reports.nights.golden import compare_with_golden
 from reports.nights.summary import summary
 from reports.render.write import write_report
@@ -45,7 +45,7 @@ def judge(folder: Path, night: str, nightly: NightlyFile, good: RecordedNight | 
             compared.append(compare_with_golden(Path(nightly.golden), loaded))
         for document in compared:
             lines += summary(document)
-            if not _compares(document):
+            if not document.compares:
                 lines.append(
                     f"nothing can be compared with {document.old}: if that is meant, accept the night "
                     "(nightly --accept), or renew the golden values"
@@ -80,13 +80,8 @@ def _status(compared: list[CompareDocument], night: Night, nightly: NightlyFile)
     of_breakdown = {str(outcome) for outcome in night.sweep.breakdown["outcome"]}
     if (outcomes.keys() | of_breakdown) - AS_EXPECTED or not outcomes[Outcome.COMPLETED]:
         return NightStatus.INCOMPLETE
-    if not all(_compares(document) for document in compared):
+    if not all(document.compares for document in compared):
         return NightStatus.INCOMPLETE
     if nightly.fail_on_improvement and any(document.has_failed(on_improvement=True) for document in compared):
         return NightStatus.IMPROVED
     return NightStatus.GOOD
-
-
-def _compares(document: CompareDocument) -> bool:
-    """Return True if a comparison has a figure that can be compared."""
-    return any(figure.verdict is not Change.NOT_COMPARABLE for figure in document.figures)

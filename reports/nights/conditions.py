@@ -57,7 +57,7 @@ def differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 def _is_key(name: str, kinds: set[str]) -> bool:
     """Return True for a key of a mapping of which both sides have another key: a variable that only one had."""
     mapping = name.rpartition(".")[0]
-    return mapping.startswith("provenance.") and mapping in kinds
+    return mapping in kinds and (mapping.startswith("provenance.") or mapping == "system.environment")
 
 
 def _of(names: list[str], documents: Iterable[tuple[Run, Measured]]) -> Conditions:

@@ -84,8 +84,9 @@ class CompareDocument(Document):
 
     @property
     def compares(self) -> bool:
-        """True unless there are no figures, or none of them is comparable."""
-        return any(figure.verdict is not Change.NOT_COMPARABLE for figure in self.figures)
+        """True if some figure has a ratio, or a combination completes no longer or again."""
+        told = (Change.REGRESSED, Change.IMPROVED)
+        return any(figure.ratio is not None or figure.verdict in told for figure in self.figures)
 
     @property
     def why_not(self) -> str:

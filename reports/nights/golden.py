@@ -163,9 +163,11 @@ def accept(file: Path, night: Night) -> GoldenFile:
 def _accepted(combination: Combination, before: GoldenCombination | None, common: Conditions) -> GoldenCombination:
     side, metrics = Side.of(combination), {}
     for metric in METRICS:
-        if not (values := side.values[metric.key]):
-            continue
         old = before.metrics.get(metric.key) if before else None
+        if not (values := side.values[metric.key]):
+            if old is not None:  # with the tolerance that was edited by hand
+                metrics[metric.key] = old
+            continue
         metrics[metric.key] = GoldenValue(
             value=values[0].mean,
             lower=old.lower if old else -metric.tolerance,

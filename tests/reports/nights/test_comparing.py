@@ -14,6 +14,7 @@ from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from reports.nights.combinations import Night
 from reports.nights.comparing import compare_nights
+from reports.nights.conditions import differing
 from reports.nights.document import Change, CompareDocument, NightFigure
 from reports.nights.summary import summary
 from tests.support.documents import SweepDocuments
@@ -172,3 +173,20 @@ def test_the_comparison_is_a_frame(tmp_path: Path) -> None:
     frame = reports.compare(nights.write(), nights.write(slower={"hsdp": 1.08}))
     assert len(frame) == 3 * len(COMBINATIONS)
     assert list(frame.query("verdict == 'regressed'")["axis_strategy"]) == ["hsdp"]
+
+
+def test_what_is_compared_has_a_ratio_or_an_end(tmp_path: Path) -> None:
+    """A gate passes only what it has compared: nothing is, where figures are missing or not comparable."""
+    whole = compared(*(Nights(tmp_path).write(name) for name in ("one", "two")))
+    assert whole.compares
+    without = [figure.model_copy(update={"ratio": None, "verdict": Change.CANNOT_TELL}) for figure in whole.figures]
+    unlike = [figure.model_copy(update={"verdict": Change.NOT_COMPARABLE}) for figure in without]
+    for figures in ([], without, unlike, [*without, *unlike]):
+        assert not whole.model_copy(update={"figures": figures}).compares
+    ended = without[0].model_copy(update={"metric": "completed", "verdict": Change.REGRESSED})
+    assert whole.model_copy(update={"figures": [*unlike, ended]}).compares
+
+
+def test_a_variable_that_only_one_night_set_makes_nights_not_comparable() -> None:
+    one, two = {"system.environment.A": "1"}, {"system.environment.A": "1", "system.environment.B": "2"}
+    assert differing(one, two) == ["system.environment.B: unset -> 2"]

@@ -15,6 +15,9 @@ from reports.nights.document import Change
 from reports.nights.golden import accept, compare_with_golden
 from tests.support.nights import Nights
 
+ENERGY_KEY = "gpu_j_per_token"
+ENERGY = {"value": 1.0}
+
 
 @pytest.fixture
 def golden(tmp_path: Path) -> Path:
@@ -114,3 +117,16 @@ def test_nothing_is_accepted_where_nothing_completed(tmp_path: Path, golden: Pat
     with pytest.raises(ReportError, match="nothing to accept"):
         accept(golden, Night.of(night))
     assert not golden.exists()
+
+
+def test_a_metric_that_the_night_no_longer_measures_is_said_and_stays_in_the_file(tmp_path: Path, golden: Path) -> None:
+    night = Night.of(Nights(tmp_path).write())
+    accept(golden, night)
+    content = yaml.safe_load(golden.read_text())
+    lost = ENERGY | {"lower": -0.5, "upper": 0.5, "unit": "runs", "values": {0: 1.0, 1: 1.0, 2: 1.0}}
+    content["combinations"][0]["metrics"][ENERGY_KEY] = lost
+    golden.write_text(yaml.safe_dump(content))
+    (figure,) = (each for each in compare_with_golden(golden, night).figures if each.metric == ENERGY_KEY)
+    assert (figure.verdict, figure.reason) == (Change.CANNOT_TELL, "not measured in the new night")
+    accept(golden, night)
+    assert yaml.safe_load(golden.read_text())["combinations"][0]["metrics"][ENERGY_KEY] == lost

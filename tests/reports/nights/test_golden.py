@@ -123,7 +123,7 @@ def test_a_metric_that_the_night_no_longer_measures_is_said_and_stays_in_the_fil
     night = Night.of(Nights(tmp_path).write())
     accept(golden, night)
     content = yaml.safe_load(golden.read_text())
-    lost = ENERGY | {"lower": -0.5, "upper": 0.5, "unit": "runs", "values": {0: 1.0, 1: 1.0, 2: 1.0}}
+    lost = ENERGY | {"lower": -0.5, "upper": 0.5, "unit": "runs", "values": {"0": 1.0, "1": 1.0, "2": 1.0}}
     content["combinations"][0]["metrics"][ENERGY_KEY] = lost
     golden.write_text(yaml.safe_dump(content))
     (figure,) = (each for each in compare_with_golden(golden, night).figures if each.metric == ENERGY_KEY)

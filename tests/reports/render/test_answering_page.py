@@ -24,8 +24,9 @@ def unpacked(folder: Path) -> Path:
 
 
 def quoted() -> list[str]:
-    """The sentences of the page's quotation, without its line breaks."""
-    lines = [line.removeprefix("> ") for line in PAGE.splitlines() if line.startswith("> ")]
+    """The sentences of the page's first quotation, without its line breaks; the second is of a virtual cluster."""
+    first = PAGE.partition("On the virtual Slurm cluster")[0]
+    lines = [line.removeprefix("> ") for line in first.splitlines() if line.startswith("> ")]
     return [" ".join(sentence.split()) for sentence in "\n".join(lines).split("- ", 1)[1].split("\n- ")]
 
 

@@ -86,7 +86,7 @@ def track(run: Run, folder: AttemptFolder, words: Words, seconds: float) -> bool
             tracked.define_metric("train/*", step_metric="train/step")
             tracked.define_metric("validation/*", step_metric="train/step")
         measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
-        tracked.config.update({"provenance": measured.provenance.model_dump(mode="json")})  # type: ignore[no-untyped-call]
+        tracked.config["provenance"] = measured.provenance.model_dump(mode="json")
         validated = {each.step - 1: {"validation/loss": each.loss} for each in measured.validations}
         for step, metrics in enumerate(step_metrics(pq.read_table(folder.steps))):
             figures = metrics | validated.get(step, {})

@@ -180,7 +180,7 @@ def _wait_for_tracking(run: Run, following: Tracking | None, alive: Callable[[],
     """Have all ranks wait until the process that follows a run is ready: its start is part of no rank's first step."""
     if following is not None:
         following.wait_until_ready(alive)
-    if run.wandb.live and run.wandb.mode != "disabled":
+    if run.wandb.follows:
         wait_for_all(alive)
 
 

@@ -70,6 +70,11 @@ class Wandb(Document):
     tags: list[str] = Field(default_factory=list, description="tags of every run")
     live: bool = Field(False, description="also send loss and tokens/s while a run trains, by a process beside rank 0")
 
+    @property
+    def follows(self) -> bool:
+        """True if a process follows the run while it trains."""
+        return self.live and self.mode != "disabled"
+
 
 class Library(Document):
     """Behaviour of the installed xFFL library, as found by `bench.probe.probe`; "unknown" could not be tried on the

@@ -94,7 +94,7 @@ class Tracking:
 
 def follow(run: Run, folder: AttemptFolder) -> Tracking | None:
     """Start tracking a run that is to be watched while it trains; None for other runs, or if that is impossible."""
-    if not run.wandb.live or run.wandb.mode == "disabled":
+    if not run.wandb.follows:
         return None
     try:
         return Tracking(run, folder)

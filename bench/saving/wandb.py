@@ -108,7 +108,7 @@ def _follow(tracked: wandb.Run, run: Run, folder: AttemptFolder, words: Words) -
         with suppress(queue.Empty):
             word = words.get(timeout=LOOK_EVERY)
         beat = folder.last_heartbeat()  # also after the word: the last step of a run that died
-        if run.wandb.live and beat is not None and beat.step > last:
+        if run.wandb.follows and beat is not None and beat.step > last:
             last = beat.step
             figures = {"live/loss": beat.loss, "live/tokens_per_s": beat.tokens_per_s}
             # Without `commit` a row would wait for that of the next step, which a run that hangs or dies never has.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from bench.contract.plan import Plan
 from bench.contract.results.outcomes import Outcome
@@ -14,7 +14,7 @@ from matrix.schedulers.base import JobStatus
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.schedulers.states import RUNNING, meaning
 from matrix.store.claim import holder
-from matrix.store.jobs import JobFolder, job_folders, live_jobs
+from matrix.store.jobs import JobFolder, JobOrder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
 
 
@@ -26,12 +26,13 @@ def look(folder: SweepFolder) -> StatusDocument:
 
     """
     plan = folder.plan()
-    results, newer = _results(folder, plan.order)
+    started = folder.started()
+    results, newer = _results(folder, filter(started.__contains__, plan.order))
     runner = holder(folder.runners)
-    jobs, no_answer = _jobs(folder, results)
-    running = [job for job, state in jobs if state.is_running]
+    jobs, no_answer = _jobs(folder, results, started)
+    running = [order for order, state in jobs if state.is_running]
     # Jobs execute the runs of a sweep with jobs, and the process that follows them does not.
-    ids = [run.id for job in running for run in job.order().runs] if jobs else plan.order if runner else []
+    ids = [run.id for order in running for run in order.runs] if jobs else plan.order if runner else []
     counts = Counter(result.outcome for result in results.values())
     return StatusDocument(
         sweep=plan.sweep,
@@ -48,7 +49,7 @@ def look(folder: SweepFolder) -> StatusDocument:
         jobs=[state for _, state in jobs],
         no_answer=no_answer,
         runner=ActiveRunner(pid=runner.pid, host=runner.host, since=runner.since) if runner else None,
-        active=_active(folder, ids, results),
+        active=_active(folder, filter(started.__contains__, ids), results),
         remaining_s=_remaining(plan, results) if runner and not jobs else None,
     )
 
@@ -56,8 +57,7 @@ def look(folder: SweepFolder) -> StatusDocument:
 def _active(folder: SweepFolder, ids: Iterable[str], results: Mapping[str, Result]) -> list[ActiveRun]:
     """Return the runs of which an attempt has begun and has no result; what has a completed result is not repeated."""
     found = []
-    started = folder.started()
-    for run_id in filter(started.__contains__, ids):
+    for run_id in ids:
         result = results.get(run_id)
         if result is not None and result.outcome is Outcome.COMPLETED:
             continue
@@ -100,8 +100,7 @@ def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Res
     """
     found: dict[str, Result] = {}
     newer: dict[str, str] = {}
-    started = folder.started()
-    for run_id in filter(started.__contains__, run_ids):
+    for run_id in run_ids:
         try:
             result = folder.result(run_id)
         except InputError as error:
@@ -112,30 +111,35 @@ def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Res
     return found, newer
 
 
-def _jobs(folder: SweepFolder, known: dict[str, Result]) -> tuple[list[tuple[JobFolder, JobState]], str]:
+def _jobs(
+    folder: SweepFolder, known: dict[str, Result], started: Container[str]
+) -> tuple[list[tuple[JobOrder, JobState]], str]:
     """Return every job with its recorded state, or else the scheduler's; and why that did not answer, or "".
 
     Args:
         known: results by run id, which need not be read again.
+        started: ids of the runs that have a folder.
 
     """
-    jobs, seen, no_answer = job_folders(folder), {}, ""
+    jobs, seen, no_answer = [(job, job.order()) for job in job_folders(folder)], {}, ""
     if live := live_jobs(folder):
-        scheduler = batch_scheduler_of(jobs[-1].order().system)
+        scheduler = batch_scheduler_of(jobs[-1][1].system)
         try:
             seen = scheduler.look(list(live))
         except SchedulerError as error:
             no_answer = f"{scheduler.title} does not respond: {error}"
-    return [(job, _job(folder, job, seen, known, asked=not no_answer)) for job in jobs], no_answer
+    states = []
+    for job, order in jobs:
+        ids = [run.id for run in order.runs]
+        further = _results(folder, [run_id for run_id in ids if run_id not in known and run_id in started])[0]
+        results = [known[run_id] for run_id in ids if run_id in known] + list(further.values())
+        done = sum(result.outcome.is_final for result in results)
+        states.append((order, _job(job, order, seen, done, asked=not no_answer)))
+    return states, no_answer
 
 
-def _job(
-    folder: SweepFolder, job: JobFolder, seen: dict[str, JobStatus], known: dict[str, Result], *, asked: bool
-) -> JobState:
-    order, submitted, end = job.order(), job.submitted, job.end
-    ids = [run.id for run in order.runs]
-    results = [known[run_id] for run_id in ids if run_id in known]
-    results += _results(folder, [run_id for run_id in ids if run_id not in known])[0].values()
+def _job(job: JobFolder, order: JobOrder, seen: dict[str, JobStatus], done: int, *, asked: bool) -> JobState:
+    submitted, end = job.submitted, job.end
     now = seen.get(submitted.id) if submitted is not None else None
     if end is not None:
         state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
@@ -147,7 +151,7 @@ def _job(
         job=submitted.id if submitted else None,
         nodes=order.nodes,
         runs=len(order.runs),
-        done=sum(result.outcome.is_final for result in results),
+        done=done,
         state=state,
         is_live=end is None and submitted is not None and (meaning(now.state) is None if now else not asked),
         is_running=end is None and now is not None and now.state == RUNNING,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from os import PathLike
 
 import pandas as pd
 
 from bench.contract.storage.files import RunFolder
-from reports.analysis.sweeps import sweeps
+from reports.analysis.sweeps import SweepOfNight, sweeps
 from reports.analysis.tidy import row_columns
 from reports.cells.grid import grids
 from reports.data.step_table import StepTable
@@ -20,26 +21,29 @@ def steps(*folders: str | PathLike[str]) -> pd.DataFrame:
     """Return the implementation of `reports.steps`."""
     parts = []
     for sweep in sweeps(folders):
-        read: dict[str, pd.DataFrame] = {}
+        read, origin = cache(partial(_steps_of, sweep)), sweep.origin
         for grid in grids(sweep.read):
-            for row in grid.rows:
-                for nodes, cell in row.cells.items():
-                    for record in cell.records:
-                        run = str(record["run"])
-                        if run not in sweep.read.courses:
-                            continue
-                        if run not in read:
-                            folder = RunFolder(sweep.folder / "runs" / run)
-                            groups = sweep.read.runs[run].layout.federation
-                            read[run] = StepTable.read(folder.steps.read_bytes(), groups).table.to_pandas()
-                        own = {"nodes": nodes, "run": run, "repeat": record["repeat"]}
-                        parts.append(read[run].assign(**sweep.origin, **row_columns(grid, row, nodes), **own))
+            for row, nodes, cell in grid.places():
+                place = origin | row_columns(grid, row, nodes) | {"nodes": nodes}
+                runs = [(str(record["run"]), record["repeat"]) for record in cell.records]
+                parts += [
+                    read(run).assign(**place, run=run, repeat=repeat)
+                    for run, repeat in runs
+                    if run in sweep.read.courses
+                ]
     made = pd.concat(parts, ignore_index=True) if parts else _empty()
     first = ["sweep", "night", "folder", "table", "combination", "row", "strategy", "nodes", "run", "repeat"]
     made = made[[*first, *(name for name in made.columns if name not in first)]]
     made = made.astype(dict.fromkeys(_TEXTS, "string"))
     made.attrs["units"] = dict(_UNITS)
     return made
+
+
+def _steps_of(sweep: SweepOfNight, run: str) -> pd.DataFrame:
+    groups = sweep.read.runs[run].layout.federation
+    content = RunFolder(sweep.folder / "runs" / run).steps.read_bytes()
+    frame: pd.DataFrame = StepTable.read(content, groups).table.to_pandas()
+    return frame
 
 
 def _empty() -> pd.DataFrame:

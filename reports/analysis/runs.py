@@ -13,7 +13,7 @@ from reports.analysis.tidy import ROW, finished, joined, row_columns
 from reports.cells.figures import same_as_text
 from reports.cells.grid import grids
 from reports.cells.targets import with_targets
-from reports.data.columns.base import Kind
+from reports.data.columns.base import Kind, kinds_of
 from reports.data.columns.frame_schema import AXIS, TIMED_RUNS, axis_kinds
 from reports.data.columns.status import STATUS
 from reports.data.columns.target import TARGET
@@ -35,19 +35,16 @@ def load(*folders: str | PathLike[str]) -> pd.DataFrame:
 
 
 def _kinds(sweep: SweepOfNight) -> dict[str, Kind]:
-    status = {column.name: column.kind for column in STATUS}
-    target = {column.name: column.kind for column in TARGET}
     same: dict[str, Kind] = {"same_as": "text"}
-    return ORIGIN | ROW | same | status | axis_kinds(sweep.read.plan) | TIMED_RUNS | target
+    return ORIGIN | ROW | same | kinds_of(STATUS) | axis_kinds(sweep.read.plan) | TIMED_RUNS | kinds_of(TARGET)
 
 
 def _rows(sweep: SweepOfNight) -> Iterator[Mapping[Hashable, Any]]:
     """Yield the runs of every cell; those of equal combinations under each one's own labels."""
     origin = sweep.origin
     for grid in (with_targets(grid, sweep.read) for grid in grids(sweep.read)):
-        for row in grid.rows:
-            for nodes, cell in row.cells.items():
-                labels = {AXIS + name: label for name, label in cell.planned.labels.items()}
-                place = origin | row_columns(grid, row, nodes) | {"same_as": same_as_text(cell).removeprefix("= ")}
-                for record in cell.records:
-                    yield record | labels | place
+        for row, nodes, cell in grid.places():
+            labels = {AXIS + name: label for name, label in cell.planned.labels.items()}
+            place = origin | row_columns(grid, row, nodes) | {"same_as": same_as_text(cell).removeprefix("= ")}
+            for record in cell.records:
+                yield record | labels | place

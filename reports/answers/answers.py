@@ -228,15 +228,15 @@ def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
     """Say which validation losses differ from the reference's, after the same tokens on the same nodes."""
     compared = list(_loss_differences(table, places))
     judged = [(made.estimate.value, None if _is_rounding(made) else made.p_value) for _, made in compared]
-    counted_ones = sum(p_value is not None for _, p_value in judged)
-    style, names, found = BY_KEY["loss_difference"], [], []
-    for (place, made), verdict in zip(compared, verdicts(judged), strict=True):
+    adjusted_for = sum(p_value is not None for _, p_value in judged)
+    names, found = [], []
+    for (place, made), (_, p_value), verdict in zip(compared, judged, verdicts(judged), strict=True):
         found.append(Verdict.NO_DIFFERENCE if _is_rounding(made) else verdict)
-        text = style.text(made.estimate)
+        text = BY_KEY["loss_difference"].text(made.estimate)
         if found[-1] is not Verdict.NO_DIFFERENCE:
             names.append(f"{place} ({text})")
-        elif made.p_value is not None and made.p_value < ALPHA and not _is_rounding(made):
-            names.append(f"{place} ({text}, but adjusted for {counted_ones} comparisons)")
+        elif p_value is not None and p_value < ALPHA:
+            names.append(f"{place} ({text}, but adjusted for {adjusted_for} comparisons)")
         else:
             names.append(place)
     if said := by_verdict(names, found, _LOSSES):
@@ -265,8 +265,7 @@ def _memory(table: Table) -> Iterator[str]:
     endings = (Outcome.OOM, Outcome.OOM_INFERRED)
     cells = [
         f"{row.label} on {counted(nodes, 'node')}"
-        for row in table.grid.rows
-        for nodes, cell in row.cells.items()
+        for row, nodes, cell in table.grid.places()
         if not cell.completed and any(record["outcome"] in endings for record in cell.records)
     ]
     if cells:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -151,7 +152,11 @@ class Grid:
     @property
     def cells(self) -> list[CellRuns]:
         """All cells, row by row."""
-        return [cell for row in self.rows for cell in row.cells.values()]
+        return [cell for _, _, cell in self.places()]
+
+    def places(self) -> Iterator[tuple[Row, int, CellRuns]]:
+        """Yield all cells with their row and node count, row by row."""
+        return ((row, nodes, cell) for row in self.rows for nodes, cell in row.cells.items())
 
     def has(self, column: str) -> bool:
         """Return whether a completed run has a value of this column."""

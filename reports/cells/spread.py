@@ -15,10 +15,7 @@ Cells = set[tuple[str, int]]
 
 def completed_cells(grid: Grid) -> Iterator[tuple[str, int, CellRuns]]:
     """Yield (row label, node count, cell) of the cells with a completed run."""
-    for row in grid.rows:
-        for nodes, cell in row.cells.items():
-            if cell.completed:
-                yield row.label, nodes, cell
+    return ((row.label, nodes, cell) for row, nodes, cell in grid.places() if cell.completed)
 
 
 def of_few_allocations(grid: Grid) -> Cells:

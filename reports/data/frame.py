@@ -20,7 +20,7 @@ from bench.contract.run import Run
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import RunFolder
 from reports.data.agreement import Documents, copies, disagreement
-from reports.data.columns.base import Column, Kind, Scalar, values
+from reports.data.columns.base import Column, Kind, Scalar, kinds_of, values
 from reports.data.columns.frame_schema import AXIS, BREAKDOWN_RUNS, TIMED_RUNS, axis_kinds
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
@@ -98,8 +98,7 @@ def load(sweep: Path) -> LoadedSweep:
         error = ReportError(same[found.identity]) if found.identity in same else fault
         rows[found.purpose].append(_row(found, error, read))
     axes = axis_kinds(plan)
-    status = {column.name: column.kind for column in STATUS}
-    timed, breakdown = (status | axes | kinds for kinds in (TIMED_RUNS, BREAKDOWN_RUNS))
+    timed, breakdown = (kinds_of(STATUS) | axes | kinds for kinds in (TIMED_RUNS, BREAKDOWN_RUNS))
     return replace(read, frame=typed(rows["measure"], timed), breakdown=typed(rows["breakdown"], breakdown))
 
 

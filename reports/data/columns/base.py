@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Literal, ParamSpec
+from typing import Any, Generic, Literal, ParamSpec
 
 GIB = 2**30
 
@@ -24,6 +24,11 @@ class Column(Generic[Source]):
     """Markdown for docs/reference/metrics.md, which is generated from it."""
     value: Callable[Source, Scalar]
     kind: Kind
+
+
+def kinds_of(columns: Iterable[Column[Any]]) -> dict[str, Kind]:
+    """Return the kinds of columns by name."""
+    return {column.name: column.kind for column in columns}
 
 
 def text(name: str, meaning: str, value: Callable[Source, str | None]) -> Column[Source]:

@@ -7,7 +7,7 @@ from typing import Any
 from bench.contract.base import AxisValue
 from bench.contract.plan import Plan
 from bench.contract.training import Training
-from reports.data.columns.base import Column, Kind
+from reports.data.columns.base import Column, Kind, kinds_of
 from reports.data.columns.measured import MEASURED
 from reports.data.columns.origin import ORIGIN
 from reports.data.columns.parts import PARTS
@@ -22,9 +22,9 @@ AXIS = "axis."
 _ASKED: tuple[Column[Any], ...] = (*STATUS, *CELL, *LAYOUT, *SETTINGS, *PREDICTED, *ATTEMPT)
 _COLUMNS: dict[str, Column[Any]] = {column.name: column for column in (*_ASKED, *MEASURED, *ORIGIN, *PARTS, *TARGET)}
 
-TIMED_RUNS: dict[str, Kind] = {column.name: column.kind for column in (*_ASKED, *MEASURED, *ORIGIN)}
+TIMED_RUNS: dict[str, Kind] = kinds_of((*_ASKED, *MEASURED, *ORIGIN))
 """Kinds of the columns of timed runs, without the axes."""
-BREAKDOWN_RUNS: dict[str, Kind] = {column.name: column.kind for column in (*_ASKED, *PARTS, *ORIGIN)}
+BREAKDOWN_RUNS: dict[str, Kind] = kinds_of((*_ASKED, *PARTS, *ORIGIN))
 """The same of breakdown runs."""
 
 

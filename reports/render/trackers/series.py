@@ -66,8 +66,7 @@ def shortfalls(report: Report) -> list[str]:
     short = [
         f"{_name(table, row, nodes)} ({len(cell.completed)} of {counted(len(cell.planned.runs), 'run')} completed)"
         for table in _tracked(report)
-        for row in table.grid.rows
-        for nodes, cell in row.cells.items()
+        for row, nodes, cell in table.grid.places()
         if len(cell.completed) < len(cell.planned.runs)
     ]
     more = f"; and {len(short) - _MOST_NAMED} more" if len(short) > _MOST_NAMED else ""

@@ -29,8 +29,7 @@ class SweepOfNight:
         try:
             return date.fromisoformat(above).isoformat()
         except ValueError:
-            started = min((result.started for result in self.read.results.values()), default=None)
-            return None if started is None else started[:10]
+            return self.read.began[:10] or None
 
     @property
     def origin(self) -> dict[str, Scalar]:

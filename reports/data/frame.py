@@ -73,6 +73,11 @@ class LoadedSweep:
     """One sentence for each file that is damaged or contradicts another, or that a newer xffl-bench wrote."""
 
     @cached_property
+    def began(self) -> str:
+        """Start of the first run that has a result, ISO 8601 in UTC; empty without one."""
+        return min((result.started for result in self.results.values()), default="")
+
+    @cached_property
     def breakdown_records(self) -> dict[str, Record]:
         """The rows of `breakdown` by run id, for all tables."""
         return {str(record["run"]): record for record in records(self.breakdown)}

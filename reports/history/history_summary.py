@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.contract.base import AxisValue
-from reports.data.words import counted
+from reports.data.words import counted, first_few
 from reports.history.history_document import Break, HistoryDocument, LevelChange
 from reports.nights.combinations import short_name
 from reports.nights.night_metrics import METRIC_BY_KEY
@@ -40,9 +40,8 @@ def _of_night(found: HistoryDocument, night: int, axes: dict[str, list[AxisValue
         by_kind.setdefault((change.verdict.value, change.metric), []).append(change)
     place = found.nights[night]
     for (verdict, metric), several in by_kind.items():
-        named = "; ".join(f"{short_name(each.labels, axes)} x {each.ratio:.3f}" for each in several[:_NAMED])
-        more = f"; and {len(several) - _NAMED} more" if len(several) > _NAMED else ""
-        yield f"  {place.began[:10]} ({place.folder}): {METRIC_BY_KEY[metric].title} {verdict}: {named}{more}"
+        named = first_few([f"{short_name(each.labels, axes)} x {each.ratio:.3f}" for each in several], _NAMED)
+        yield f"  {place.began[:10]} ({place.folder}): {METRIC_BY_KEY[metric].title} {verdict}: {named}"
     causes = dict.fromkeys(text for change in changes for text in change.causes)
     nearby = dict.fromkeys(text for change in changes for text in change.nearby)
     if causes:
@@ -58,9 +57,8 @@ def _of_breaks(found: HistoryDocument, axes: dict[str, list[AxisValue]]) -> Iter
     for each in found.breaks:
         by_reason.setdefault((each.night, each.reason), []).append(each)
     for (night, reason), several in by_reason.items():
-        named = "; ".join(short_name(each.labels, axes) for each in several[:_NAMED])
-        more = f"; and {len(several) - _NAMED} more" if len(several) > _NAMED else ""
-        yield f"  {found.nights[night].began[:10]}: not comparable with earlier nights: {named}{more}: {reason}"
+        named = first_few([short_name(each.labels, axes) for each in several], _NAMED)
+        yield f"  {found.nights[night].began[:10]}: not comparable with earlier nights: {named}: {reason}"
 
 
 def _limited(lines: list[str], what: str) -> list[str]:

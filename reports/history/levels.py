@@ -51,11 +51,10 @@ class Reader:
         """Return what a night measured. Raises ReportError as `Night.of`."""
         night = Night.of(folder)
         levels = [self._level(each) for each in night.combinations if each.is_run and each.documents]
-        return MeasuredNight(folder, night.began, list(night.sweep.plan.axes), levels, night.sweep.problems)
+        return MeasuredNight(folder, night.sweep.began, list(night.sweep.plan.axes), levels, night.sweep.problems)
 
     def _level(self, combination: Combination) -> Level:
-        tokens = sorted({measured.trained_tokens for _, measured in combination.documents})
-        conditions = combination.conditions | {TRAINED_TOKENS: ", ".join(map(str, tokens))}
+        conditions = combination.conditions | {TRAINED_TOKENS: combination.trained_tokens}
         found: dict[str, Mapping[int, float]] = {}
         for metric in METRICS:
             if values := values_of(metric, combination.runs):

@@ -52,6 +52,11 @@ class Combination:
         return software(self.documents)
 
     @property
+    def trained_tokens(self) -> str:
+        """Trained tokens of its completed runs, each number once."""
+        return ", ".join(map(str, sorted({measured.trained_tokens for _, measured in self.documents})))
+
+    @property
     def is_run(self) -> bool:
         """True if it has runs of its own."""
         return self.runs.planned.status == "run"
@@ -90,11 +95,6 @@ class Night:
 
         """
         return cls(folder, load(folder))
-
-    @cached_property
-    def began(self) -> str:
-        """Start of its first run that has a result, ISO 8601 in UTC; empty without one."""
-        return min((result.started for result in self.sweep.results.values()), default="")
 
     @cached_property
     def combinations(self) -> list[Combination]:

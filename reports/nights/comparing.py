@@ -40,11 +40,10 @@ class Side:
     @classmethod
     def of(cls, combination: Combination) -> Side:
         """Return the side of a night."""
-        tokens = {measured.trained_tokens for _, measured in combination.documents}
         return cls(
             {metric.key: values_of(metric, combination.runs) for metric in METRICS},
             combination.conditions,
-            ", ".join(map(str, sorted(tokens))),
+            combination.trained_tokens,
             combination.failure,
             combination.cautions,
         )

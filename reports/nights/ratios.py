@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reports.cells.grid import CellRuns
 from reports.nights.night_metrics import NightMetric, Unit
-from reports.stats.comparison import Comparison, Sample, ratio, ratio_by_seeds
+from reports.stats.comparison import Comparison, Sample, by_session, ratio, ratio_by_seeds
 from reports.stats.intervals import FEWEST_FOR_INTERVAL, geometric_mean
 
 
@@ -64,13 +64,11 @@ def values_of(metric: NightMetric, runs: CellRuns) -> list[Values]:
     of_runs = {sample.repeat: sample.value for sample in samples}
     if metric.unit is not Unit.SESSIONS:
         return [Values(of_runs, metric.unit)]
-    sessions: dict[str, list[float]] = {}
-    for sample in samples:
-        sessions.setdefault(sample.allocation or sample.session, []).append(sample.value)
+    sessions = by_session(samples)
     by_run = Values(of_runs, Unit.RUNS)
     if len(sessions) < FEWEST_FOR_INTERVAL:
         return [by_run]
-    means = [found.value for each in sessions.values() if (found := geometric_mean(each)) is not None]
+    means = [found.value for each in sessions if (found := geometric_mean(each)) is not None]
     return [Values(dict(enumerate(means)), Unit.SESSIONS), by_run]
 
 

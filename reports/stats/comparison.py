@@ -14,7 +14,7 @@ samples. The machine has no part in a loss, so differences are taken between run
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
@@ -159,11 +159,16 @@ def _pairs(
     return [(each, others[key(each)]) for each in first if key(each) in others]
 
 
-def _session_means(samples: Sequence[Sample]) -> list[float]:
-    by_session: dict[str, list[float]] = {}
+def by_session(samples: Iterable[Sample]) -> list[list[float]]:
+    """Return the values divided by what varies between sessions: the allocation, or the session without one."""
+    divided: dict[str, list[float]] = {}
     for each in samples:
-        by_session.setdefault(each.allocation or each.session, []).append(each.value)
-    return [plain_mean(values) for values in by_session.values()]
+        divided.setdefault(each.allocation or each.session, []).append(each.value)
+    return list(divided.values())
+
+
+def _session_means(samples: Sequence[Sample]) -> list[float]:
+    return [plain_mean(values) for values in by_session(samples)]
 
 
 def _by_pairs(pairs: Sequence[tuple[Sample, Sample]], rule: Rule) -> Comparison:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reports.cells.grid import CellRuns, Row
 from reports.cells.metrics import Metric
-from reports.data.words import counted
+from reports.data.words import counted, first_few
 from reports.render.base import Report
 from reports.stats.intervals import Estimate
 from reports.tables.tables import Table, TableCell
@@ -69,10 +69,9 @@ def shortfalls(report: Report) -> list[str]:
         for row, nodes, cell in table.grid.places()
         if len(cell.completed) < len(cell.planned.runs)
     ]
-    more = f"; and {len(short) - _MOST_NAMED} more" if len(short) > _MOST_NAMED else ""
     sentence = (
         f"trackers: {len(short)} series {'is' if len(short) == 1 else 'are'} of fewer runs than planned or missing: "
-        f"{'; '.join(short[:_MOST_NAMED])}{more}"
+        f"{first_few(short, _MOST_NAMED)}"
     )
     return [sentence] if short and sentence not in report.problems else []
 

@@ -37,7 +37,7 @@ def judge(folder: Path, night: str, nightly: NightlyFile, good: RecordedNight | 
     status = NightStatus.GOOD
     try:
         written = write_report(folder, folder / "report")
-        loaded = Night.of(folder)
+        loaded = Night(folder, written.sweep)
         lines += [f"{written.summary}.", *(f"- {answer}" for answer in written.answers[:_ANSWERS])]
         if good is not None:
             compared.append(compare_nights(Night.of(good.folder), loaded, nightly.tolerances))

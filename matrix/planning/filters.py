@@ -54,9 +54,7 @@ def keeps(plan: Plan, only: Iterable[Filter]) -> Callable[[Mapping[str, AxisValu
         InputError: a filter names an unknown axis or value, or no cell of the plan matches.
 
     """
-    kept = list(only)
-    for entry in kept:
-        _check(entry, plan)
+    kept = _checked(only, plan)
 
     def keep(labels: Mapping[str, AxisValue]) -> bool:
         return all(entry.keeps(labels) for entry in kept)
@@ -86,9 +84,7 @@ def select(
         InputError: a filter names an unknown axis or value, or no run is left.
 
     """
-    kept, left_out = list(only), list(excepted)
-    for entry in (*kept, *left_out):
-        _check(entry, planned.plan)
+    kept, left_out = _checked(only, planned.plan), _checked(excepted, planned.plan)
     cells = [
         cell
         for cell in planned.plan.cells
@@ -107,6 +103,14 @@ def select(
 
 def _is_labelled(labels: Mapping[str, AxisValue], others: Mapping[str, AxisValue]) -> bool:
     return all(labels[axis] == value for axis, value in others.items() if axis in labels)
+
+
+def _checked(filters: Iterable[Filter], plan: Plan) -> list[Filter]:
+    """Return filters of which each names an axis and values of the plan."""
+    entries = list(filters)
+    for entry in entries:
+        _check(entry, plan)
+    return entries
 
 
 def _check(entry: Filter, plan: Plan) -> None:

@@ -35,6 +35,8 @@ class WrittenReport:
     """The files to read: report.md and report.html; the folder if neither was asked for."""
     files: list[Path]
     """All files written."""
+    sweep: LoadedSweep
+    """What was read, whatever the selection."""
     tables: list[Table]
     summary: str
     """Outcomes of the runs, and the cost of the jobs."""
@@ -85,6 +87,7 @@ def write_report(
         report=out / REPORT if REPORT in contents else out,
         readable=[out / name for name in (REPORT, PAGE) if name in contents] or [out],
         files=[out / name for name in contents],
+        sweep=loaded,
         tables=made,
         summary=report.summary,
         answers=report.answers,

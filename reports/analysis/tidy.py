@@ -36,8 +36,7 @@ def row_columns(grid: Grid, row: Row, nodes: int) -> dict[str, Scalar]:
     strategy = shown(labels.get("strategy", row.label))
     if row.uses_streams and sum(other.labels == row.labels for other in grid.rows) > 1 and row.cuda_streams is not None:
         strategy += f", {counted(row.cuda_streams, 'stream')}"
-    combination = f"{grid.title} / {row.label} / {counted(nodes, 'node')}"
-    return {"table": grid.title, "combination": combination, "row": row.label, "strategy": strategy}
+    return {"table": grid.title, "combination": grid.name(row, nodes), "row": row.label, "strategy": strategy}
 
 
 def joined(kinds: Iterable[Mapping[str, Kind]]) -> dict[str, Kind]:

@@ -158,6 +158,10 @@ class Grid:
         """Yield all cells with their row and node count, row by row."""
         return ((row, nodes, cell) for row in self.rows for nodes, cell in row.cells.items())
 
+    def name(self, row: Row, nodes: int) -> str:
+        """Return the name of a cell: `llama-tiny, batch size 2 / hsdp / 2 nodes`."""
+        return f"{self.title} / {row.label} / {counted(nodes, 'node')}"
+
     def has(self, column: str) -> bool:
         """Return whether a completed run has a value of this column."""
         return any(cell.figures(column) for cell in self.cells)

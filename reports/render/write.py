@@ -61,12 +61,12 @@ def write_report(
     comparability = Comparability(loaded)
     every = tables(comparability)
     loaded = with_columns(loaded, TARGET, target_columns(table.grid for table in every))
-    selection = selection or Selection()
-    selected = [(table, part) for table in every if (part := selection.table(table, loaded.plan)) is not None]
-    made = [part for _, part in selected]
-    found = answers(comparability, [table for table, _ in selected])
-    shown = selection.sweep(loaded)
-    report = Report(sweep, shown, made, _summary(shown, loaded, selection.text), found, problems=loaded.problems)
+    made, chosen, shown = every, every, loaded
+    if selection is not None:
+        parts = [(table, part) for table in every if (part := selection.table(table, loaded.plan)) is not None]
+        made, chosen, shown = [part for _, part in parts], [table for table, _ in parts], selection.sweep(loaded)
+    summary = _summary(shown, loaded, selection.text if selection else "")
+    report = Report(sweep, shown, made, summary, answers(comparability, chosen), problems=loaded.problems)
     contents: dict[str, str | bytes] = {}
     for exporter in exporters:
         export = exporter.export(report)

@@ -54,7 +54,9 @@ def report(
         selection = replace(selection, keeps=keeps(SweepFolder(folder).plan(), map(parse_filter, only)), filters=only)
     chosen = [Format(name) for name in _words(formats, "--format", list(Format))] or DEFAULT
     try:
-        written = write_report(folder, out or folder / "report", exporters(chosen), selection)
+        written = write_report(
+            folder, out or folder / "report", exporters(chosen), selection if only or metrics else None
+        )
     except ReportError as error:
         raise InputError(str(error)) from error
     print_report(written, screen())

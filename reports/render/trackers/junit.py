@@ -11,7 +11,6 @@ from bench.contract.results.outcomes import Outcome
 from reports.data.columns.status import DAMAGED, NEWER, NOT_RUN
 from reports.data.frame import Record, records
 from reports.render.base import Export, Report
-from reports.render.trackers.series import first_start
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOT_TRIED = (NOT_RUN, str(Outcome.OOM_INFERRED))
@@ -33,7 +32,7 @@ def export(report: Report) -> Export:
         "time": f"{sum(float(case.get('time', '0')) for case in cases):.3f}",
     }
     root = ET.Element("testsuites", {"name": "xffl-bench"} | totals)
-    started = first_start(report)
+    started = report.sweep.began
     suite = ET.SubElement(
         root,
         "testsuite",

@@ -14,23 +14,23 @@ import yaml
 
 from reports.cells.directions import better
 from reports.render.base import Export, Report
-from reports.render.trackers.series import Point, Series, first_start, series, shortfalls
+from reports.render.trackers.series import Point, Series, series, shortfalls
 
 FOLDER = "otava"
 
 
 def export(report: Report) -> Export:
     """Return otava/otava.yaml, and otava/<test>.csv for each cell with a figure."""
-    started = first_start(report)
+    started = report.sweep.began
     commits = dict.fromkeys(
         result.measured.provenance.commit or "unknown" for result in report.sweep.results.values() if result.measured
     )
     files: dict[str, str | bytes] = {}
     tests = {}
-    for each in series(report) if started is not None else ():
+    for each in series(report) if started else ():
         name = _test_name(report.sweep.plan.sweep, each.name)
         file = f"{FOLDER}/{name}.csv"
-        files[file] = _lines(each, str(started), "+".join(commits))
+        files[file] = _lines(each, started, "+".join(commits))
         tests[name] = {
             "type": "csv",
             "file": file,

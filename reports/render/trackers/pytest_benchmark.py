@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.contract.results.measured import Provenance
 from reports.render.base import Export, Report
-from reports.render.trackers.series import Series, first_start, series, shortfalls
+from reports.render.trackers.series import Series, series, shortfalls
 
 FORMAT = "5.0.0"
 """Version of pytest-benchmark whose files these are like."""
@@ -26,7 +26,7 @@ def export(report: Report) -> Export:
         "machine_info": _machine(origins[0]) if origins else {},
         "commit_info": _commit(origins[0]) if origins else {},
         "benchmarks": [made for each in series(report) if (made := _benchmark(each, report)) is not None],
-        "datetime": first_start(report),
+        "datetime": report.sweep.began or None,
         "version": FORMAT,
     }
     return Export(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports.cells.grid import CellRuns, Row
+from reports.cells.grid import CellRuns
 from reports.cells.metrics import Metric
 from reports.data.words import counted, first_few
 from reports.render.base import Report
@@ -56,7 +56,7 @@ def series(report: Report) -> Iterator[Series]:
                     and math.isfinite(cell.figure.estimate.value)
                 ]
                 if points:
-                    yield Series(_name(table, row, nodes), table.grid.title, row.cells[nodes], points)
+                    yield Series(table.grid.name(row, nodes), table.grid.title, row.cells[nodes], points)
 
 
 def shortfalls(report: Report) -> list[str]:
@@ -64,7 +64,7 @@ def shortfalls(report: Report) -> list[str]:
     exporter has said so.
     """
     short = [
-        f"{_name(table, row, nodes)} ({len(cell.completed)} of {counted(len(cell.planned.runs), 'run')} completed)"
+        f"{table.grid.name(row, nodes)} ({len(cell.completed)} of {counted(len(cell.planned.runs), 'run')} completed)"
         for table in _tracked(report)
         for row, nodes, cell in table.grid.places()
         if len(cell.completed) < len(cell.planned.runs)
@@ -78,12 +78,3 @@ def shortfalls(report: Report) -> list[str]:
 
 def _tracked(report: Report) -> list[Table]:
     return [table for table in report.tables if table.grid.choice is None]
-
-
-def _name(table: Table, row: Row, nodes: int) -> str:
-    return f"{table.grid.title} / {row.label} / {counted(nodes, 'node')}"
-
-
-def first_start(report: Report) -> str | None:
-    """Return when the sweep's first run started, ISO 8601, UTC; None if none did."""
-    return min((result.started for result in report.sweep.results.values()), default=None)

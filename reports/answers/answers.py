@@ -9,19 +9,18 @@ from math import comb, isfinite
 
 from bench.contract.results.outcomes import Caution, Outcome
 from reports.answers.first_there import Racer, first_there
+from reports.answers.rivals import Rival, claims, repeats_needed, rival
 from reports.cells.comparability import Comparability
 from reports.cells.figures import Figure, mean_of
 from reports.cells.grid import CellRuns, Row
 from reports.cells.metrics import BY_KEY
 from reports.data.words import counted
-from reports.stats.comparison import Comparison, Rule, ratio
-from reports.stats.verdicts import ALPHA, Verdict, smallest_ratio, verdicts
+from reports.stats.comparison import Comparison, Rule
+from reports.stats.verdicts import ALPHA, Verdict, verdicts
 from reports.tables.findings import NO_FINDING, by_verdict
 from reports.tables.tables import Table
 
 _SPEED = "tokens_per_s"
-_MOST_REPEATS = 100
-"""Nobody repeats a run more often; a difference that needs more is said to need more."""
 _DOUBTS = (
     Caution.BUSY_MACHINE,
     Caution.THROTTLED,
@@ -45,15 +44,6 @@ class _Place:
     nodes: int
     cell: CellRuns
     speed: float
-
-
-@dataclass(frozen=True)
-class _Rival:
-    """A row that the fastest one is compared with; `comparison` is the ratio of the fastest one to it."""
-
-    label: str
-    comparison: Comparison
-    is_slower: bool
 
 
 def answers(comparability: Comparability, made: Sequence[Table]) -> list[str]:
@@ -108,12 +98,8 @@ def _places(table: Table) -> Iterator[_Place]:
 
 
 def _speeds(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability) -> Iterator[str]:
-    """Say for each node count which row is fastest, by how much and with what certainty.
-
-    The fastest row was chosen by the same figures, so its p-values are adjusted for all pairs of rows of the table
-    (Bonferroni).
-    """
-    pairs = sum(comb(len(places), 2) for places in by_nodes.values())
+    """Say for each node count which row is fastest, by how much and with what certainty."""
+    pairs = _pairs(by_nodes)
     leaders: dict[int, str] = {}
     for nodes, places in by_nodes.items():
         if len(places) < 2:
@@ -121,9 +107,14 @@ def _speeds(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comp
         fastest = max(places, key=lambda place: place.speed)
         others = [place for place in places if place is not fastest]
         apart = [place for place in others if _differ(fastest, place, comparability)]
-        rivals = [rival for place in others if place not in apart and (rival := _rival(fastest, place, pairs))]
+        rivals = [
+            made
+            for place in others
+            if place not in apart
+            and (made := rival(place.row.label, fastest.cell, place.cell, _SPEED, pairs, rate=True))
+        ]
         where = f"{table.grid.title}, on {counted(nodes, 'node')}"
-        leaders[nodes] = fastest.row.label if not apart and all(rival.is_slower for rival in rivals) else ""
+        leaders[nodes] = fastest.row.label if not apart and all(each.is_beaten for each in rivals) else ""
         lead = _lead(table, fastest, rivals, [place.row.label for place in apart], pairs)
         comparable = [place for place in places if place not in apart]
         yield f"{where}: {lead}{_doubts(table)}. {_price(table, fastest, comparable)}"
@@ -134,34 +125,29 @@ def _speeds(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comp
         yield f"{table.grid.title}: the order changes with the number of nodes. Fastest: {order}."
 
 
+def _pairs(by_nodes: dict[int, list[_Place]]) -> int:
+    """Return the number of pairs of rows that a best one is chosen from, over all node counts of a table."""
+    return sum(comb(len(places), 2) for places in by_nodes.values())
+
+
 def _differ(one: _Place, other: _Place, comparability: Comparability) -> bool:
     return bool(comparability.differences("across-strategies", one.cell, other.cell))
 
 
-def _rival(fastest: _Place, other: _Place, pairs: int) -> _Rival | None:
-    made = ratio(fastest.cell.samples(_SPEED), other.cell.samples(_SPEED))
-    if made is None:
-        return None
-    is_shown = made.p_value is not None and made.p_value * pairs < ALPHA
-    return _Rival(other.row.label, made, is_shown and made.estimate.value > 1)
-
-
-def _lead(table: Table, fastest: _Place, rivals: list[_Rival], apart: list[str], pairs: int) -> str:
+def _lead(table: Table, fastest: _Place, rivals: list[Rival], apart: list[str], pairs: int) -> str:
     """Return what is claimed of the fastest row; `apart` are rows that it is not comparable with."""
-    slower = ", ".join(rival.label for rival in rivals if rival.is_slower)
-    unclear = ", ".join(rival.label for rival in rivals if not rival.is_slower)
+    slower = [each for each in rivals if each.is_beaten]
     figure = _figure(table, "ratio", fastest)
     times = (
         f" ({BY_KEY['ratio'].text(figure.estimate)} times {table.reference.label}'s tokens/s)"
         if figure is not None and not figure.differing and fastest.row is not table.reference.row
         else ""
     )
-    is_fastest = slower and not unclear and not apart
-    is_equal = not slower and not apart and all(rival.comparison.p_value is not None for rival in rivals)
+    is_fastest = slower and slower == rivals and not apart
+    is_equal = not slower and not apart and all(each.comparison.p_value is not None for each in rivals)
     parts = ["no difference seen"] if is_equal else []
     parts += [f"{fastest.row.label} {'is fastest' if is_fastest else 'has the highest mean'}{times}"]
-    parts += [f"faster than {slower}, adjusted for {counted(pairs, 'pair')} of rows ({ALPHA:.0%})"] if slower else []
-    parts += [f"not shown to be faster than {unclear}"] if unclear else []
+    parts += claims(rivals, pairs, "faster")
     parts += [f"not comparable with {', '.join(apart)} (see the table's cautions)"] if apart else []
     return "; ".join(parts)
 
@@ -183,28 +169,15 @@ def _node_hours(place: _Place) -> str:
     return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
 
 
-def _untold(fastest: _Place, rivals: list[_Rival], pairs: int) -> Iterator[str]:
+def _untold(fastest: _Place, rivals: list[Rival], pairs: int) -> Iterator[str]:
     """Say how many repeats would show the differences that were seen and not shown, if they are real."""
     by_need: dict[str, list[str]] = {}
-    for rival in rivals:
-        if not rival.is_slower:
-            by_need.setdefault(_needed(rival.comparison, pairs), []).append(rival.label)
+    for each in rivals:
+        if not each.is_beaten:
+            by_need.setdefault(repeats_needed(each.comparison, pairs), []).append(each.label)
     needs = "; ".join(f"{', '.join(labels)}: {need}" for need, labels in by_need.items())
     if needs:
         yield f"To show that {fastest.row.label} is faster on {counted(fastest.nodes, 'node')}: than {needs}."
-
-
-def _needed(made: Comparison, pairs: int) -> str:
-    if made.estimate.value <= 1:
-        return f"no number of repeats (the runs that can be compared show a ratio of {made.estimate.value:.3f})"
-    if made.rule is Rule.SESSIONS:
-        return "more sessions of each, or both in one"
-    if made.deviation is None:
-        return "at least 3 repeats of both in one session, for an interval"
-    for repeats in range(made.count + 1, _MOST_REPEATS + 1):
-        if smallest_ratio(made.deviation, repeats, alpha=ALPHA / pairs) <= made.estimate.value:
-            return f"about {repeats} repeats, if the ratio of {made.estimate.value:.3f} is real"
-    return f"more than {_MOST_REPEATS} repeats (a ratio of {made.estimate.value:.3f})"
 
 
 def _targets(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability) -> Iterator[str]:
@@ -216,7 +189,7 @@ def _targets(table: Table, by_nodes: dict[int, list[_Place]], comparability: Com
         compared = [base, *(place for place in places if place is not base and not _differ(base, place, comparability))]
         rows = [Racer(place.row.label, place.cell, _figure(table, "target_ratio", place)) for place in compared]
         is_given = comparability.sweep.plan.target_loss is not None
-        if sentence := first_there(rows, table.reference.label, is_given=is_given):
+        if sentence := first_there(rows, table.reference.label, _pairs(by_nodes), is_given=is_given):
             coarse = f" (the table has the caution {Caution.BF16_LOSS})" if Caution.BF16_LOSS in table.cautions else ""
             yield f"{table.grid.title}, on {counted(nodes, 'node')}: {sentence}{coarse}."
 

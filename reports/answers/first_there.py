@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.answers.rivals import claims, rival
 from reports.cells.figures import Figure, mean_of
 from reports.cells.grid import CellRuns
 from reports.cells.metrics import BY_KEY
@@ -25,12 +26,13 @@ class Racer:
         return None if figure is None else figure.estimate.value
 
 
-def first_there(rows: Sequence[Racer], reference: str, *, is_given: bool) -> str | None:
-    """Return which row reaches the target first, and when; None without a target, or with one row only.
+def first_there(rows: Sequence[Racer], reference: str, pairs: int, *, is_given: bool) -> str | None:
+    """Return which row reaches the target first, when and with what certainty; None without a target or with one row.
 
     Args:
         rows: those that can be compared with the reference's row, itself included.
         reference: label of the reference's row.
+        pairs: number of pairs of rows that the first one is chosen from.
         is_given: whether the target is that of the matrix file.
 
     """
@@ -47,11 +49,22 @@ def first_there(rows: Sequence[Racer], reference: str, *, is_given: bool) -> str
     times = {row.label: seconds for row in rows if (seconds := row.mean("target_s")) is not None}
     if times:
         first = next(row for row in rows if row.label == min(times, key=lambda label: times[label]))
-        who = f"soonest by {first.label}" if len(times) > 1 else f"in every repeat by {first.label} only"
+        rivals = [
+            made
+            for row in rows
+            if row is not first
+            and row.label in times
+            and (made := rival(row.label, first.cell, row.cell, "target_s", pairs, rate=False))
+        ]
+        is_shown = len(rivals) == len(times) - 1 and all(each.is_beaten for each in rivals)
+        who = f"{'soonest' if is_shown else 'soonest on average'} by {first.label}"
+        if len(times) == 1:
+            who = f"in every repeat by {first.label} only"
         parts.append(
             f"{who}, after {times[first.label]:,.3g} s, {first.mean('target_tokens'):,.0f} tokens "
             f"and {first.mean('target_node_hours'):.3g} node-hours"
         )
+        parts += claims(rivals, pairs, "sooner")
     ratios = [
         f"{row.label} {BY_KEY['target_ratio'].text(row.over_reference.estimate)}"
         for row in sorted(rows, key=lambda row: times.get(row.label, 0.0))

@@ -222,8 +222,19 @@ def test_the_row_that_first_reaches_the_references_loss_is_told(five: SweepDocum
     (only,) = [sentence for sentence in found(five) if "the training loss of" in sentence]
     assert "on 1 node: the training loss of 3.0000 nats/token, which every repeat of fsdp reaches; " in only
     assert "soonest by federated, after 1.6 s, 6,400 tokens and 0.000444 node-hours; " in only
+    assert "; sooner than fsdp, adjusted for 3 pairs of rows (5%); " in only
     assert "time over fsdp's: federated 0.667" in only
     assert only.endswith("not reached by hsdp (in 5 of 5 repeats).")
+
+
+def test_a_lead_on_average_is_not_called_the_first(five: SweepDocuments) -> None:
+    courses = {"fsdp": [[5.0, 4.0, 3.0]] * 5, "federated": [[5.0, 4.0, 3.0]] * 3 + [[5.0, 3.0, 2.9]] * 2}
+    for strategy, repeats in courses.items():
+        for run, blocks in zip(five.run(strategy, 1, speeds=around(1000.0)), repeats, strict=True):
+            five.steps(run, [[loss for loss in blocks for _ in range(8)]], tokens=[400])
+    (only,) = [sentence for sentence in found(five) if "the training loss of" in sentence]
+    assert "soonest on average by federated, after 2.08 s, " in only
+    assert "; not shown to be sooner than fsdp; " in only
 
 
 def test_a_loss_that_all_have_at_once_tells_nothing(five: SweepDocuments) -> None:

@@ -46,11 +46,11 @@ def closest(word: object, known: Iterable[object]) -> str | None:
 
 
 def suggestion(word: object, known: Iterable[object]) -> str:
-    """Return ` (did you mean 'steps'?)` for a close match, else the known words if there are at most 25, else ""."""
+    """Return ` (did you mean 'steps'?)` for a close match, else the known words if there are at most 30, else ""."""
     words = [as_text(item) for item in known]
     if (nearest := closest(word, words)) is not None:
         return f" (did you mean {nearest!r}?)"
-    return f" (known: {', '.join(words)})" if 0 < len(words) <= 25 else ""
+    return f" (known: {', '.join(words)})" if 0 < len(words) <= 30 else ""
 
 
 def as_text(value: object) -> str:

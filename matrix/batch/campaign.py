@@ -29,6 +29,7 @@ from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders, new_job
 from matrix.store.sweep_folder import SweepFolder
 from matrix.store.sweep_record import SweepRecord, timestamp
+from reports.data.words import counted
 
 MOMENT = 2.0
 """Minimum seconds between two polls that must both find a job ended."""
@@ -225,5 +226,6 @@ class Campaign:
 
 def _size(each: JobPack) -> str:
     return (
-        f"{each.nodes} nodes, {len(each.runs)} runs, at most {each.minutes} minutes, {each.node_hours:.2f} node-hours"
+        f"{counted(each.nodes, 'node')}, {counted(len(each.runs), 'run')}, at most {counted(each.minutes, 'minute')}, "
+        f"{each.node_hours:.2f} node-hours"
     )

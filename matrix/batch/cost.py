@@ -10,6 +10,7 @@ from matrix.batch.packing import JobPack, pack
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.system import SystemFile
 from matrix.store.ahead import Searching, nothing
+from reports.data.words import counted
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,15 @@ class Cost:
         return sum(each.idle_hours for each in self.packs)
 
     def __str__(self) -> str:
-        runs = sum(len(each.runs) for each in self.packs)
+        runs = counted(sum(len(each.runs) for each in self.packs), "run")
+        jobs = counted(len(self.packs), "job")
         parts = []
         if self.spread_hours > 0:
             parts.append(f"{self.block}.allocations: {self.settings.allocations} adds {self.spread_hours:.2f}")
         if self.idle_hours > 0:
             parts.append(f"{self.block}.nested leaves nodes idle in {self.idle_hours:.2f}")
         of_which = f", of which {' and '.join(parts)}" if parts else ""
-        return f"{runs} runs in {len(self.packs)} jobs: at most {self.hours:.2f} node-hours{of_which}"
+        return f"{runs} in {jobs}: at most {self.hours:.2f} node-hours{of_which}"
 
 
 def cost_of(

@@ -33,6 +33,7 @@ from matrix.store.estimate import Expected
 from matrix.store.jobs import JobFolder, JobOrder, job_folders
 from matrix.store.settle import LostJob
 from matrix.store.sweep_record import SweepRecord
+from reports.data.words import counted
 
 
 def run_job(path: Path, console: Console) -> Summary:
@@ -66,8 +67,8 @@ def run_job(path: Path, console: Console) -> Summary:
         folder.submitted_as(allocated.allocation.job)  # also needed if it was submitted by hand
         folder.started(allocated.allocation.job, own.number)
         console.print(
-            f"job {allocated.allocation.job}: {len(order.runs)} runs on {', '.join(allocated.allocation.hosts)}, "
-            f"{allocated.left / 60:.0f} minutes left",
+            f"job {allocated.allocation.job}: {counted(len(order.runs), 'run')} "
+            f"on {', '.join(allocated.allocation.hosts)}, {allocated.left / 60:.0f} minutes left",
             highlight=False,
         )
         dead = _dead(folder, record, scheduler)

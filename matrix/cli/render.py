@@ -25,6 +25,7 @@ from matrix.planning.combinations.crossing import crossing
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.runner import Summary
 from matrix.store.sweep_folder import SweepFolder
+from reports.data.words import counted
 
 MOST_ROWS = 1_000
 """Combinations that a plan lists: laying out a row takes far longer than planning its run, and nobody reads so many."""
@@ -91,11 +92,12 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
         console.print(line, highlight=False)
     counts = Counter(status_of(cell, refused) for cell in shown)
     console.print(
-        f"{len(started - apart)} runs of {counts['run']} combinations, {plan.repeats} repeats; {counts['same']} "
-        f"combinations are equivalent to another, {counts['impossible']} are impossible"
-        + (f"; {counts['refused']} are refused" if counts["refused"] else "")
-        + (f"; {len(plan.cells) - len(shown)} are filtered out" if len(shown) < len(plan.cells) else "")
-        + (f"; {len(apart)} breakdown runs besides, which are not timed" if apart else "")
+        f"{counted(len(started - apart), 'run')} of {counted(counts['run'], 'combination')}, "
+        f"{counted(plan.repeats, 'repeat')}; equivalent to another combination: {counts['same']}; "
+        f"impossible: {counts['impossible']}"
+        + (f"; refused: {counts['refused']}" if counts["refused"] else "")
+        + (f"; filtered out: {len(plan.cells) - len(shown)}" if len(shown) < len(plan.cells) else "")
+        + (f"; besides, not timed: {counted(len(apart), 'breakdown run')}" if apart else "")
     )
 
 
@@ -126,30 +128,33 @@ def print_commands(prepared: PreparedSweep, folder: SweepFolder, console: Consol
     for run_id in prepared.selected:
         run, run_folder = prepared.planned.runs[run_id], folder.run(run_id)
         if run.launcher == "xffl":
-            console.print(f"# {run_id}: {run.nodes} nodes, {run.world} ranks", highlight=False)
+            console.print(f"# {run_id}: {counted(run.nodes, 'node')}, {counted(run.world, 'rank')}", highlight=False)
             print(
                 shlex.join(Scripts(run, run_folder, run_folder.attempt(0), find_site(prepared.system.xffl)).by_hand())
             )
             continue
-        console.print(f"# {run_id}: {run.nodes} agents of {run.ranks_per_node} ranks", highlight=False)
+        console.print(
+            f"# {run_id}: {counted(run.nodes, 'agent')} of {counted(run.ranks_per_node, 'rank')}", highlight=False
+        )
         python = [*entry_command(run_folder), "python"] if image else [sys.executable]
         for order in orders(run, run_folder, run_folder.attempt(0)):
             print(shlex.join(agent_command(order, python)))
-    console.print(f"# {len(prepared.selected)} runs; nothing was started", highlight=False)
+    console.print(f"# {counted(len(prepared.selected), 'run')}; nothing was started", highlight=False)
 
 
 def print_summary(summary: Summary, folder: SweepFolder, console: Console, *, asked: int | None = None) -> None:
     """Print outcomes and what to do next; with `asked` runs requested, last how many have no result yet."""
     counts = Counter(summary.outcomes.values())
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-    console.print(f"{len(summary.outcomes)} runs: {said or 'none'}")
+    console.print(f"{counted(len(summary.outcomes), 'run')}: {said or 'none'}")
     for reason, runs in _by_reason(summary.left).items():
         console.print(
-            f"{len(runs)} runs left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})", highlight=False
+            f"{counted(len(runs), 'run')} left: {reason} ({', '.join(runs[:3])}{' ...' * (len(runs) > 3)})",
+            highlight=False,
         )
     console.print(f"tables and plots: xffl-bench report {shlex.quote(str(folder.path))}", highlight=False)
     if asked is not None and (open_runs := asked - len(summary.outcomes.keys() | summary.left.keys())):
-        console.print(f"{open_runs} of {asked} runs are left: repeat the command to continue", highlight=False)
+        console.print(f"left: {open_runs} of {counted(asked, 'run')}; repeat the command to continue", highlight=False)
 
 
 def _by_reason(left: dict[str, str]) -> dict[str, list[str]]:

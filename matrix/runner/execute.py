@@ -18,6 +18,7 @@ from matrix.schedulers.base import HeldAllocation
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import Runner, claim
 from matrix.store.sweep_folder import SweepFolder
+from reports.data.words import counted
 
 
 def execute(
@@ -57,7 +58,7 @@ def execute(
         elsewhere = at_work(folder, batch_scheduler_of(system)) if held is not None else {}
         if elsewhere:
             jobs = ", ".join(sorted(set(elsewhere.values())))
-            console.print(f"{len(elsewhere)} runs are left to active jobs: {jobs}", highlight=False)
+            console.print(f"left to active jobs: {counted(len(elsewhere), 'run')} ({jobs})", highlight=False)
         return run_here(
             Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console, detail=detail),
             [run for run in runs if run.id not in elsewhere],

@@ -15,6 +15,7 @@ from bench.contract.results.result import Heartbeat, Result
 from bench.contract.run import Run
 from bench.host.display import Display
 from matrix.runner.pace import pace
+from reports.data.words import counted
 
 NEXT_LINE = f"\n{'':<14}"
 """Between the two lines of an outcome; the second is indented."""
@@ -68,7 +69,7 @@ class SweepDisplay(Display):
     ) -> None:
         super().__exit__(kind, error, trace)
         if self._kept and self._detail is not Detail.FAILURES:
-            self._console.print(f"{self._kept} runs already had a result and were not repeated")
+            self._console.print(f"not repeated, since a result exists: {counted(self._kept, 'run')}")
 
     def started(self, run: Run) -> None:
         """Show that a run has started."""

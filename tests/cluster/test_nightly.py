@@ -70,7 +70,7 @@ def test_a_sweep_every_night(cluster: Cluster, tmp_path: Path, data: Path) -> No
     assert list(frame["outcome"]) == [Outcome.COMPLETED] * 2
     again = cluster.run([str(tmp_path / "nightly.sh")], timeout=300)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "2 runs already had a result" in again.stdout
+    assert "not repeated, since a result exists: 2 runs" in again.stdout
     status = cluster.run([*COMMAND, "status", str(place)], env=sweep.variables)
     assert "COMPLETED" in status.stdout
     results = [SweepFolder(place).result(run) for run in frame["run"]]

@@ -46,7 +46,7 @@ def test_both_node_counts_and_what_is_kept(cluster: Cluster, tmp_path: Path, dat
     assert (sweep.folder.path / "jobs" / "0001" / "preflight.json").exists()
     again = sweep.call()
     assert again.returncode == 0
-    assert "2 runs already had a result" in again.stdout
+    assert "not repeated, since a result exists: 2 runs" in again.stdout
     assert len(sweep.ids) == 1
     assert not sweep.left()
 
@@ -256,7 +256,7 @@ def test_a_job_that_does_not_start(cluster: Cluster, tmp_path: Path, data: Path)
     assert done.returncode == 1
     assert "PENDING (BeginTime)" in done.stdout
     assert "has not started within slurm.queue_hours" in done.stdout
-    assert "1 runs left" in done.stdout
+    assert "1 run left" in done.stdout
     (end,) = sweep.ends
     assert end is not None
     assert (end.state, end.seconds) == ("CANCELLED", 0)

@@ -183,7 +183,7 @@ class Fuzz:
         """Show and report a sweep of which one to three files have damage."""
         from reports.data.frame import ReportError
         from reports.render.exporters import EXPORTERS
-        from reports.render.plotting import plots
+        from reports.render.plotting.plots import PICTURES
         from reports.render.write import write_report
         from tests.support.earlier import unpack
 
@@ -192,7 +192,7 @@ class Fuzz:
             damage(random, random.choice(sorted(file for file in sweep.rglob("*") if file.is_file())))
         if wrong := call("status", str(sweep)):
             return wrong
-        exporters = [each for each in EXPORTERS if each is not plots or random.random() < 0.05]  # they take seconds
+        exporters = [each for each in EXPORTERS if each is not PICTURES or random.random() < 0.05]  # they take seconds
         try:
             write_report(sweep, self.folder / "report", exporters)
         except ReportError as error:

@@ -10,12 +10,16 @@ from rich.table import Table
 
 from matrix.cli.progress.documents import StatusDocument
 from matrix.runner.pace import pace
+from reports.data.words import counted
 
 
 def print_status(status: StatusDocument, console: Console) -> None:
     """Print the state of a sweep."""
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"sweep {status.sweep}: {status.runs} runs", title_justify="left", pad_edge=False
+        box=box.SIMPLE_HEAD,
+        title=f"sweep {status.sweep}: {counted(status.runs, 'run')}",
+        title_justify="left",
+        pad_edge=False,
     )
     table.add_column("outcome")
     table.add_column("runs", justify="right")

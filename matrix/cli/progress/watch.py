@@ -13,6 +13,7 @@ from rich.text import Text
 from matrix.cli.progress.display import print_status
 from matrix.cli.progress.documents import StatusDocument
 from matrix.runner.pace import pace
+from reports.data.words import counted
 
 EVERY = 2.0
 """Seconds between two looks."""
@@ -45,9 +46,11 @@ def watch(look: Callable[[], StatusDocument], console: Console) -> StatusDocumen
 def summary(status: StatusDocument) -> str:
     """Return the state in a line: `12 of 48 runs done (11 completed, 1 oom); RUN training 51/96, 1,234 tokens/s`."""
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items())
-    line = f"{sum(status.outcomes.values())} of {status.runs} runs done" + (f" ({outcomes})" if outcomes else "")
+    line = f"{sum(status.outcomes.values())} of {counted(status.runs, 'run')} done" + (
+        f" ({outcomes})" if outcomes else ""
+    )
     waiting = sum(job.is_live and not job.is_running for job in status.jobs)
-    parts = [line, *([f"{waiting} jobs wait"] if waiting else [])]
+    parts = [line, *([f"waiting: {counted(waiting, 'job')}"] if waiting else [])]
     parts += [f"{run.run} {pace(run.phase, run.step, run.steps, run.tokens_per_s, run.loss)}" for run in status.active]
     return "; ".join(parts)
 

@@ -9,6 +9,7 @@ import typer
 
 from matrix.cli.arguments import SweepPath, find_sweep
 from matrix.cli.screen import screen
+from reports.data.words import counted
 
 
 def export(
@@ -42,6 +43,9 @@ def export(
     console = screen()
     for path in manifest["left_out"]:
         console.print(f"left out, because it is damaged: {path}")
-    console.print(f"{written}: {manifest['results']} results of {manifest['runs']} runs in {len(files)} files")
+    console.print(
+        f"{written}: {counted(manifest['results'], 'result')} of {counted(manifest['runs'], 'run')} "
+        f"in {counted(len(files), 'file')}"
+    )
     if public:
         console.print("Hosts, users and accounts have pseudonyms. Look through matrix.yaml and system.yaml yourself.")

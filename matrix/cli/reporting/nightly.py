@@ -10,6 +10,7 @@ import typer
 
 from matrix.cli.screen import screen
 from matrix.errors import InputError, LostHostError, SchedulerError
+from reports.data.words import counted
 
 if TYPE_CHECKING:
     from matrix.nightly.night import Tonight
@@ -55,7 +56,7 @@ def nightly(
     pruned = tonight.pruned()  # reads the golden values: a file that is not there should not wait for the morning
     if dry_run:
         good = tonight.good
-        typer.echo(f"would run {len(prepared.selected)} runs in {tonight.folder}")
+        typer.echo(f"would run {counted(len(prepared.selected), 'run')} in {tonight.folder}")
         typer.echo(f"would compare with {good.folder if good else 'nothing: there is no good night yet'}")
         for each in pruned:
             typer.echo(f"would delete {each.path} ({each.reason})")

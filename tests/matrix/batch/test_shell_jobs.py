@@ -47,7 +47,7 @@ def two_nodes_over_one(frame: pd.DataFrame) -> Comparison:
 def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["fsdp", "ddp"])
     said = shell_sweep.run()
-    assert "2 runs in 1 jobs: at most" in said
+    assert "2 runs in 1 job: at most" in said
     assert "COMPLETED: finished" in said
     assert list(shell_sweep.outcomes().values()) == [Outcome.COMPLETED] * 2
     (job,) = shell_sweep.jobs
@@ -55,7 +55,7 @@ def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
     for result in shell_sweep.found().values():
         assert result.allocation is not None
         assert result.allocation.job == job.submitted.id
-    assert "2 runs already had a result" in shell_sweep.run()
+    assert "not repeated, since a result exists: 2 runs" in shell_sweep.run()
     assert len(shell_sweep.jobs) == 1
     shell_sweep.assert_nothing_left()
 
@@ -218,7 +218,7 @@ def test_nested_node_counts_are_pairs_in_one_job(tmp_path: Path, data: Path) -> 
     sweep.write(["fsdp"], repeats=3)
     also_on_one_node(sweep)
     planned = sweep.call("plan", str(sweep.matrix), "--results", str(sweep.results)).stdout
-    assert "6 runs in 1 jobs: at most" in planned
+    assert "6 runs in 1 job: at most" in planned
     assert "shell.nested leaves nodes idle in" in planned.replace("\n", " ")
     said = sweep.run()
     assert "shell.nested leaves nodes idle in" in said.replace("\n", " ")

@@ -40,7 +40,9 @@ def test_a_plan_lists_the_first_combinations_and_counts_all(load: LoadText, smal
     rows = [sum("seed" in line for line in lines) for lines in (whole, cut)]
     assert rows == [MOST_ROWS, MOST_ROWS]
     assert "[1] 2 nodes are more than the 1 of system toy" in cut, "the reason of what is not listed"
-    assert cut[-1].startswith("600 runs of 600 combinations, 1 repeats; 0 combinations are equivalent to another, 600 ")
+    assert cut[-1].startswith(
+        "600 runs of 600 combinations, 1 repeat; equivalent to another combination: 0; impossible: 600"
+    )
 
 
 def test_status_looks_for_no_result_of_a_run_without_a_folder(

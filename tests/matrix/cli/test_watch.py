@@ -82,7 +82,7 @@ def test_a_sweep_is_over_once_no_job_can_go_on() -> None:
     assert not state(1).is_over
     assert not state(1, jobs=[waiting, ended], over=True).is_over
     assert state(1, jobs=[ended], over=True).is_over
-    assert summary(state(1, jobs=[waiting], over=True)) == "1 of 3 runs done (1 completed); 1 jobs wait"
+    assert summary(state(1, jobs=[waiting], over=True)) == "1 of 3 runs done (1 completed); waiting: 1 job"
 
 
 def test_what_is_active_and_how_long_it_takes(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_real_run_is_watched(tmp_path: Path, data: Path) -> None:
     seen = [line for line in lines if "training" in line and "tokens/s" in line]
     assert seen, lines
     assert re.search(r"training \d+/400, [\d,]+ tokens/s, loss \d+\.\d{3}$", seen[-1]), seen
-    assert "1 of 1 runs done (1 completed)" in lines
+    assert "1 of 1 run done (1 completed)" in lines
 
 
 @pytest.mark.parametrize("width", [80, 140])

@@ -197,6 +197,16 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert faults(load_system, tmp_path / "none.yaml") == ["none.yaml: cannot be read: No such file or directory"]
 
 
+def test_one_kind_of_file_in_the_place_of_the_other_is_one_sentence(tmp_path: Path, small: str) -> None:
+    matrix, system = tmp_path / "sweep.yaml", tmp_path / "system.yaml"
+    matrix.write_text(small, encoding="utf-8")
+    system.write_text("name: toy\ndevice: cpu\nnodes: 2\nranks_per_node: 1\n", encoding="utf-8")
+    given_first = "system.yaml: is a system file: give it with --system, after a matrix file"
+    assert faults(lambda path: prepare(path, None, [], []), system) == [given_first]
+    given_second = "sweep.yaml: is a matrix file: --system takes a system file"
+    assert faults(lambda path: prepare(matrix, str(path), [], []), matrix) == [given_second]
+
+
 LONG = "x" * 150
 
 

@@ -304,4 +304,4 @@ def test_two_real_nights(tmp_path: Path, data: Path) -> None:
     losses = found.query("metric == 'loss_validation'")
     assert set(losses["verdict"]) == {"same"}
     assert list(losses["ratio"]) == [1.0, 1.0], "the same seeds on the same machine"
-    assert "6 runs already had a result" in made.call("nightly", str(config), "--night", "2030-01-02")
+    assert "not repeated, since a result exists: 6 runs" in made.call("nightly", str(config), "--night", "2030-01-02")

@@ -29,7 +29,7 @@ def test_a_sweep_goes_on_where_it_stopped(small_sweep: SmallSweep) -> None:
     (first,) = small_sweep.outcomes()
     file = small_sweep.folder.run(first).result
     written = file.stat().st_mtime_ns
-    assert "1 runs already had a result" in small_sweep.run("--max-runs", "0")
+    assert "not repeated, since a result exists: 1 run" in small_sweep.run("--max-runs", "0")
     assert len(small_sweep.outcomes()) == 1
     small_sweep.run()
     assert list(small_sweep.outcomes().values()) == ["completed", "completed"]
@@ -37,7 +37,7 @@ def test_a_sweep_goes_on_where_it_stopped(small_sweep: SmallSweep) -> None:
 
     whole = file.read_text(encoding="utf-8")
     file.write_text(whole[: len(whole) // 2], encoding="utf-8")
-    assert "1 runs already had a result" in small_sweep.run()
+    assert "not repeated, since a result exists: 1 run" in small_sweep.run()
     assert list(small_sweep.outcomes().values()) == ["completed", "completed"]
     file.unlink()  # as if the runner had been killed after the training and before it wrote the result
     small_sweep.run()
@@ -194,7 +194,7 @@ def test_two_runners_run_every_run_once(small_sweep: SmallSweep) -> None:
     outputs = [runner.communicate(timeout=PATIENCE)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0], outputs
     assert sum("waiting for it" in output for output in outputs) == 1
-    assert sum("4 runs already had a result" in output for output in outputs) == 1
+    assert sum("not repeated, since a result exists: 4 runs" in output for output in outputs) == 1
     assert list(small_sweep.outcomes().values()) == ["completed"] * 4
     assert all(len(small_sweep.folder.run(run_id).attempts()) == 1 for run_id in small_sweep.outcomes())
 

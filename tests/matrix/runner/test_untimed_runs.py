@@ -22,8 +22,8 @@ def test_breakdown_and_profile_runs_of_a_real_sweep(tmp_path: Path, data: Path) 
     with sweep.matrix.open("a", encoding="utf-8") as file:
         file.write("breakdown: 1\n")
     planned = sweep.call("plan", str(sweep.matrix))
-    assert "2 runs of 2 combinations, 1 repeats; " in planned
-    assert planned.count("; 2 breakdown runs besides, which are not timed\n") == 1
+    assert "2 runs of 2 combinations, 1 repeat; " in planned
+    assert planned.count("; besides, not timed: 2 breakdown runs\n") == 1
     sweep.run()
     order = sweep.folder.plan().order
     assert list(sweep.outcomes().values()) == ["completed"] * 4

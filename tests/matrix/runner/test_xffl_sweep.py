@@ -89,12 +89,12 @@ def test_the_probe_is_announced_when_it_runs_and_a_plan_counts_out_what_it_refus
     def probed() -> str:
         return said(lambda console: with_library(prepared.selected_runs, None, None, console))
 
-    assert "4 runs of 4 combinations, 1 repeats" in plan()
+    assert "4 runs of 4 combinations, 1 repeat" in plan()
     assert not interpreter.probed, "planning looks into the cache only"
     assert probed().count("probing the installed xFFL library") == 1
     assert probed() == ""
-    assert "3 runs of 3 combinations, 1 repeats; 0 combinations are equivalent to another, 0 are impossible; 1 are" in (
-        plan()
+    assert (
+        "3 runs of 3 combinations, 1 repeat; equivalent to another combination: 0; impossible: 0; refused: 1" in plan()
     )
     assert "refused [1]" in plan()
     assert "[1] xFFL 0.2.2 (digest abc) sums the parameters of federated groups" in plan()

@@ -5,8 +5,8 @@
     ["efficiency", "Efficiency", efficiency],
     ["memory", "Memory: filled, peak; hollow, counted state", memory],
     ["steps", "Step times: medians and quartiles", stepTimes],
-    ["loss-time", "Training loss over time", (view) => losses(view, "seconds")],
-    ["loss-tokens", "Training loss over tokens", (view) => losses(view, "tokens")],
+    ["loss-time", "Training perplexity over time", (view) => losses(view, "seconds")],
+    ["loss-tokens", "Training perplexity over tokens", (view) => losses(view, "tokens")],
     ["breakdown", "Breakdown of a step", breakdown],
   ];
   const JOB_CHARTS = [

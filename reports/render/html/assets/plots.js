@@ -167,7 +167,7 @@ function seconds(longest) {
   return [[7200, 3600, "h"], [120, 60, "min"], [0, 1, "s"]].find(([least]) => longest >= least).slice(1);
 }
 
-/** Losses along `along` (seconds or tokens) on the node count that is chosen: means, and the range of the repeats. */
+/** Perplexity along `along` (seconds or tokens) on the node count that is chosen: means, and the range of the repeats. */
 function losses(view, along) {
   const found = view.table.losses;
   const lines = (found?.by_nodes[view.lossNodes] ?? []).filter((line) => view.rows.includes(line.row));
@@ -178,21 +178,24 @@ function losses(view, along) {
     const x = line[along].map((value) => value / unit);
     const look = lineOf(row);
     const band = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
-    if (line.low) traces.push({ ...band, y: line.low }, { ...band, y: line.high, fill: "tonexty", fillcolor: `${row.look.colour}2e` });
+    const mean = line.mean.map(Math.exp);
+    if (line.low) traces.push({ ...band, y: line.low.map(Math.exp) }, { ...band, y: line.high.map(Math.exp), fill: "tonexty", fillcolor: `${row.look.colour}2e` });
     const every = Math.max(1, Math.floor(x.length / 8));
     traces.push({
-      ...look, x, y: line.mean, mode: "lines", hoverinfo: undefined, hovertemplate: `${plain(row.label)}: %{y:.4f}<extra></extra>`,
+      ...look, x, y: mean, customdata: line.mean, mode: "lines", hoverinfo: undefined,
+      hovertemplate: `${plain(row.label)}: %{y:.4g} (%{customdata:.4f} nats/token)<extra></extra>`,
     });
     const marked = x.map((_, place) => place).filter((place) => place % every === line.row % every);
     traces.push({
       ...look, mode: look.mode.replace("lines+", ""), hoverinfo: "skip",
-      x: marked.map((place) => x[place]), y: marked.map((place) => line.mean[place]), text: marked.map(() => row.look.text),
+      x: marked.map((place) => x[place]), y: marked.map((place) => mean[place]), text: marked.map(() => row.look.text),
     });
     if (line.validations) {
       traces.push({
-        x: line.validations.map((each) => each[along === "seconds" ? 0 : 1] / unit), y: line.validations.map((each) => each[2]),
+        x: line.validations.map((each) => each[along === "seconds" ? 0 : 1] / unit),
+        y: line.validations.map((each) => Math.exp(each[2])), customdata: line.validations.map((each) => each[2]),
         mode: "markers", marker: { ...look.marker, symbol: look.marker.symbol.replace("-open", "") + "-open", size: 12 },
-        hovertemplate: `validation of ${plain(row.label)}: %{y:.4f}<extra></extra>`,
+        hovertemplate: `validation of ${plain(row.label)}: %{y:.4g} (%{customdata:.4f} nats/token)<extra></extra>`,
       });
     }
   }
@@ -201,11 +204,11 @@ function losses(view, along) {
   const floors = lines.length ? found.floors.filter((floor) => low - floor <= high - low) : [];
   const layout = layoutOf(
     { title: { text: along === "seconds" ? `wall time from the first step (${name})` : "trained tokens" } },
-    { title: { text: "nats/token" } },
+    { title: { text: "perplexity" }, type: "log" },
     {
-      shapes: floors.map((floor) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: floor, y1: floor, line: REFERENCE })),
+      shapes: floors.map((floor) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: Math.exp(floor), y1: Math.exp(floor), line: REFERENCE })),
       annotations: floors.map((floor) => ({
-        xref: "paper", x: 1, xanchor: "right", y: floor, yanchor: "bottom", showarrow: false, font: { size: 10 },
+        xref: "paper", x: 1, xanchor: "right", y: floor * Math.LOG10E, yanchor: "bottom", showarrow: false, font: { size: 10 },
         text: "entropy rate of the data",
       })),
     },

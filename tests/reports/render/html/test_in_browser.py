@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ def test_times_of_steps_and_their_parts_are_shown_with_a_unit(opened: Chrome) ->
     parts = {trace["name"]: trace for trace in opened.execute_script(shown, "breakdown")}
     assert parts["forward"]["customdata"][0] == "40.0 ms"
     assert "%{customdata}" in parts["forward"]["hovertemplate"]
+
+
+def test_losses_are_perplexities_on_a_logarithmic_axis_as_in_the_pictures(opened: Chrome) -> None:
+    axis, traces = opened.execute_script("""
+        const plot = document.querySelector("#table-0 [data-chart=loss-time] .plot");
+        return [plot.layout.yaxis, plot.data.filter(trace => trace.customdata)]""")
+    assert (axis["type"], axis["title"]["text"]) == ("log", "perplexity")
+    for trace in traces:
+        assert trace["y"] == pytest.approx([math.exp(loss) for loss in trace["customdata"]])
+    assert len(traces) >= 3
 
 
 def test_points_and_their_bars_are_inside_the_axes(opened: Chrome) -> None:

@@ -16,30 +16,32 @@ from reports.render.html.numbers import short
 
 MOST_RUNS = 5000
 """Runs in the page's table; runs.csv has all."""
-_FIGURES = (
-    "tokens_per_s",
-    "step_s_median",
-    "peak_memory_gib",
-    "state_gib",
-    "mfu",
-    "loss_final",
-    "loss_validation",
-    "gpu_j_per_token",
-    "node_hours",
-    "elapsed_s",
-)
+_FIGURES = {
+    "tokens_per_s": "tokens/s",
+    "step_s_median": "median step (s)",
+    "peak_memory_gib": "peak memory (GiB)",
+    "state_gib": "state (GiB)",
+    "mfu": "MFU",
+    "loss_final": "final loss (nats/token)",
+    "loss_validation": "validation loss (nats/token)",
+    "gpu_j_per_token": "GPU energy (J/token)",
+    "node_hours": "node-hours",
+    "elapsed_s": "elapsed (s)",
+}
+"""Columns of numbers, with their titles."""
 _TEXTS = ("cautions", "started", "session", "hosts")
 _MOST_VALUES = 12
 """Values of one attribute that the page lists."""
 
 
 def run_rows(records: list[Record], places: AxisPlaces) -> dict[str, Any]:
-    """Return columns, rows of the first runs, and the places of their axes; empty columns are left out."""
+    """Return columns with titles, rows of the first runs, and the places of their axes; empty columns are left out."""
     listed = records[:MOST_RUNS]
     names = ["run", "repeat", "outcome", *(AXIS + axis for axis in places.axes), *_FIGURES, *_TEXTS]
     kept = [name for name in names if any(record.get(name) not in (None, "") for record in listed)]
     return {
         "columns": [name.removeprefix(AXIS) for name in kept],
+        "titles": [_FIGURES.get(name, name.removeprefix(AXIS).replace("_", " ")) for name in kept],
         "rows": [
             [short(record.get(name)) if name in _FIGURES else record.get(name) for name in kept] for record in listed
         ],

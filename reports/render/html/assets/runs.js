@@ -1,7 +1,7 @@
 /* The list of all runs: filtered, searched, sorted, and a page of it at a time. */
 {
   const PAGE = 100;
-  const { columns, rows, places } = report.runs;
+  const { columns, titles, rows, places } = report.runs;
   const axes = report.axes;
   let order = rows.map((_, place) => place);
   let first = 0;
@@ -12,9 +12,9 @@
   const where = make("output", { "aria-live": "polite" });
   const body = make("tbody");
   const heads = columns.map((name, place) => {
-    const button = make("button", { type: "button", text: name.replaceAll("_", " ") });
+    const button = make("button", { type: "button", text: titles[place] });
     const head = make("th", { scope: "col", class: name }, [button]);
-    if (document.getElementById(`column-${name}`)) head.append(make("a", { class: "term", href: `#column-${name}`, text: "?", "aria-label": `definition of ${name}` }));
+    if (document.getElementById(`column-${name}`)) head.append(make("a", { class: "term", href: `#column-${name}`, text: "?", "aria-label": `definition of ${titles[place]}` }));
     button.addEventListener("click", () => {
       const sign = turnedSort(head);
       order.sort((one, other) => inOrder(rows[one][place], rows[other][place], sign));

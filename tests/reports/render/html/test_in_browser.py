@@ -164,6 +164,7 @@ def test_the_list_of_runs_is_sorted_searched_and_paged(opened: Chrome) -> None:
     def click(selector: str) -> None:
         opened.execute_script("document.querySelector(arguments[0]).click()", selector)
 
+    assert opened.find_element(By.CSS_SELECTOR, "#runs th.peak_memory_gib button").text == "peak memory (GiB)"
     click("#runs th.tokens_per_s button")
     assert first() == "llama-tiny.fsdp.n1.s1.b4.r0"
     click("#runs th.tokens_per_s button")

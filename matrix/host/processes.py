@@ -29,16 +29,32 @@ class StuckError(RuntimeError):
 
 
 def start_time(pid: int) -> int | None:
-    """Return the start of a process in clock ticks since boot, or None if there is no such process.
+    """Return the start of a process in clock ticks since boot, or None if /proc does not show it.
 
     Pid and start time together identify a process.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # another user's where /proc has hidepid
         return None
     fields = stat.rpartition(")")[2].split()  # the preceding name may contain blanks
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def lives(pid: int, start: int) -> bool | None:
+    """Return whether a process lives that was identified by `start_time`, or None if that cannot be told.
+
+    Login nodes often mount /proc with hidepid, which shows nobody the processes of others.
+    """
+    if (shown := start_time(pid)) is not None:
+        return shown == start
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return None
+    except ProcessLookupError:
+        pass
+    return False
 
 
 def pid_namespace() -> int:

@@ -3,8 +3,9 @@
 Runners take increasing numbers. A runner takes a number by hard-linking a complete file to a name that must not exist,
 which succeeds for only one; the holder has the highest number. It gives up the sweep by marking its number as released,
 or by dying. Files are never deleted or replaced, so in one PID namespace two runners can never hold the sweep at once.
-A runner on another host or in another namespace that shows no sign of life for two minutes is considered dead; if it
-was not, it ends its run and writes nothing. A runner whose batch job was requeued is dead immediately.
+A runner that cannot be seen (on another host, in another namespace, of a user whose processes /proc hides) and shows no
+sign of life for two minutes is considered dead; if it was not, it ends its run and writes nothing. A runner whose batch
+job was requeued is dead immediately.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bench.contract.base import Document
 from bench.contract.storage.files import write_new_document
 from bench.host.software.provenance import host, machine
 from matrix.errors import InputError
-from matrix.host.processes import is_own_proc, pid_namespace, start_time
+from matrix.host.processes import is_own_proc, lives, pid_namespace, start_time
 from matrix.store.sweep_folder import read_own
 from matrix.store.sweep_record import timestamp
 
@@ -181,8 +182,8 @@ def holder(folder: Path, now: Callable[[Path], float] = time_here) -> Runner | N
         raise InputError(f"{file}: cannot be read, and is newer than {LOST_AFTER:g} s: wait, or delete it") from error
     if runner.was_restarted:
         return None
-    if runner.is_visible:
-        return runner if start_time(runner.pid) == runner.start else None
+    if runner.is_visible and (alive := lives(runner.pid, runner.start)) is not None:
+        return runner if alive else None
     return runner if _beats(file, now) else None
 
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from bench.contract.storage.atomic import write_whole
 from bench.host.software.provenance import host, machine
-from matrix.host.processes import start_time
+from matrix.host.processes import lives, start_time
 from matrix.schedulers.states import PENDING, RUNNING
 
 T = TypeVar("T")
@@ -51,8 +51,8 @@ class Supervisor:
 
     @property
     def lives(self) -> bool:
-        """True if the process is alive."""
-        return self.boot == machine() and start_time(self.pid) == self.start
+        """True if the process is alive, or is another user's and cannot be seen."""
+        return self.boot == machine() and lives(self.pid, self.start) is not False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -247,6 +248,38 @@ def test_a_proc_of_another_namespace_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert "InputError: /proc: it is that of another PID namespace" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+HIDDEN = """
+import os, subprocess, sys
+from pathlib import Path
+from matrix.store.claim import holder
+holder(Path(sys.argv[1]))  # all modules are loaded while their files can be read
+subprocess.run(["mount", "-t", "proc", "-o", f"hidepid={sys.argv[2]}", "proc", "/proc"], check=True)
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+runner = holder(Path(sys.argv[1]))
+print(runner and runner.pid)
+"""
+
+
+@pytest.mark.parametrize("hidepid", ["1", "2"])
+def test_the_runner_of_a_user_whose_processes_are_hidden_lives_while_it_beats(hidepid: str) -> None:
+    unshared()  # needs as much
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, claim(Path(folder), never):
+        Path(folder).chmod(0o755)
+
+        def seen() -> str:
+            words = ["unshare", "--mount", sys.executable, "-c", HIDDEN, folder, hidepid]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return done.stdout.strip()
+
+        assert seen() == str(os.getpid()), "taken for dead, though it lives"
+        past = time.time() - ownership.LOST_AFTER - 1
+        os.utime(Path(folder) / "000001.json", (past, past))
+        assert seen() == "None"
 
 
 def test_a_claim_that_has_ended_is_lost(tmp_path: Path) -> None:

@@ -24,11 +24,12 @@ import sys
 import traceback
 from pathlib import Path
 
-from bench.contract.agent import PORT_TAKEN, AgentOrder
+from bench.contract.agent import NO_SEMAPHORES, PORT_TAKEN, AgentOrder
 from bench.contract.run import Run
 from bench.contract.storage.atomic import write_whole
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import AttemptFolder
+from bench.host import semaphores
 from bench.host.process import end_with, print_stack_on_request, send_output_to
 
 
@@ -103,6 +104,9 @@ def agent(order: AgentOrder, *, fork: bool) -> int:
     from bench.host.elastic import NoFolder  # noqa: PLC0415 - it imports torch
     from bench.host.ports import is_port_taken  # noqa: PLC0415 - as above
 
+    if fault := semaphores.fault():
+        print(fault, file=sys.stderr)
+        return NO_SEMAPHORES
     run = read_document(order.run, Run)
     config = LaunchConfig(
         min_nodes=run.nodes,

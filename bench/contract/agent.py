@@ -9,6 +9,9 @@ from pydantic import BaseModel
 PORT_TAKEN = 98
 """Exit status of an agent whose rendezvous port another program has (EADDRINUSE)."""
 
+NO_SEMAPHORES = 97
+"""Exit status of an agent on a machine without semaphores, which it needs to start ranks."""
+
 
 class AgentOrder(BaseModel):
     """Run and folder of one agent, and the address of its rendezvous."""

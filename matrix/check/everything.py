@@ -67,6 +67,7 @@ def items(
     yield from schedulers(system)
     yield machine.room("results", results)
     yield machine.room("TMPDIR", Path(tempfile.gettempdir()))
+    yield machine.semaphores_of_host()
 
 
 def _in_image(settings: ImageSettings, system: SystemFile, say: Callable[[str], None], *, anew: bool) -> Iterator[Item]:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from bench.host import semaphores
 from matrix.check.item import Item, State, optional, said_by
 from matrix.errors import InputError
 from matrix.image.apptainer import ImageError, find_program, labels_of
@@ -21,6 +22,13 @@ def containers(image: Path | None, program: str | None = None) -> Item:
     except InputError as error:
         return optional("containers", str(error), is_there=False, needed=image is not None, remedy="")
     return Item("containers", State.OK, said_by([str(engine), "--version"])[1])
+
+
+def semaphores_of_host() -> Item:
+    """Check that processes of this host can have semaphores."""
+    if fault := semaphores.fault():
+        return Item("semaphores", State.MISSING, fault, "mount one, or give the container one (--ipc=host, --shm-size)")
+    return Item("semaphores", State.OK, "they can be made")
 
 
 def room(name: str, folder: Path) -> Item:

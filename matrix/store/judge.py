@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.contract.agent import PORT_TAKEN
+from bench.contract.agent import NO_SEMAPHORES, PORT_TAKEN
 from bench.contract.results.measured import Measured
 from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import RankEnd
@@ -154,6 +154,9 @@ def _failed(
     if step < 0 and (PORT_TAKEN in attempted.statuses.values() or any(end.port_taken for end in ends.values())):
         reason = "another program has the port of the rendezvous on the first node"
         return Verdict(Outcome.LAUNCH_FAILED, reason, evidence, port_taken=True)
+    if NO_SEMAPHORES in attempted.statuses.values():
+        reason = "no semaphores, which starting ranks needs: /dev/shm should be a writable tmpfs with hard links"
+        return Verdict(Outcome.LAUNCH_FAILED, reason, evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)
 

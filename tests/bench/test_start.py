@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract.agent import NO_SEMAPHORES
 from bench.contract.results.measured import Measured, Seat
 from bench.contract.results.outcomes import Caution
 from bench.contract.storage.files import AttemptFolder
@@ -21,6 +22,7 @@ from bench.start import node_among
 from matrix.launchers.base import signalled
 from matrix.launchers.status_files import OF_NODE, kept
 from tests.support.agents import Agents
+from tests.support.needs import missing
 from tests.support.runs import make_run
 from tests.support.sweeps import PATIENCE
 
@@ -68,6 +70,17 @@ def test_ranks_that_fail_leave_the_status_of_their_agent_and_say_why(tmp_path: P
     assert kept(attempt, OF_NODE, known={}) == {0: 1}
     assert "FileNotFoundError" in attempt.rank_log(0).read_text(encoding="utf-8")
     assert list(temporary.iterdir()) == []
+
+
+def test_an_agent_without_semaphores_says_what_is_missing(tmp_path: Path) -> None:
+    words = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro none /dev/shm && exec "$@"', "sh"]
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        missing("a mount namespace", "run the tests as root")
+    agents = Agents(make_run(tmp_path / "no-data", (1, 1, 1)), tmp_path / "attempt")
+    agent = agents.start("--node", "0", before=words)
+    said, _ = agent.communicate(timeout=PATIENCE)
+    assert agent.returncode == NO_SEMAPHORES, said
+    assert "no semaphore can be made ([Errno 30] Read-only file system): /dev/shm should be" in said
 
 
 def until(holds: Callable[[], bool]) -> None:

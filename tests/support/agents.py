@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.contract.run import Run
@@ -31,11 +32,13 @@ class Agents:
         """Options of agents that fork their ranks."""
         return ["--fork", "--store-port", str(self.store_port)]
 
-    def start(self, *options: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
-        """One agent with its own variables, ranks without thread pools."""
+    def start(
+        self, *options: str, before: Sequence[str] = (), cwd: Path | None = None, **variables: str
+    ) -> subprocess.Popen[str]:
+        """One agent with its own variables, ranks without thread pools, started by the command `before`."""
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         return subprocess.Popen(
-            self.command(*options),
+            [*before, *self.command(*options)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.contract.agent import PORT_TAKEN
+from bench.contract.agent import NO_SEMAPHORES, PORT_TAKEN
 from bench.contract.results.measured import Measured
 from bench.contract.results.result import Heartbeat, RankEnd
 from bench.contract.run import Run
@@ -133,6 +133,12 @@ def test_of_killed_processes_the_ranks_are_the_cause_whatever_they_are_called(
     statuses = {Process("rank and file"): -15, Process("the second", rank=1): -11, AGENT: -9}
     verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.ITSELF, statuses, oom_kills=None))
     assert verdict.reason == "killed: the second by signal 11, before the first step"
+
+
+def test_a_machine_without_semaphores(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:
+    verdict = judge(two_rank_run, attempt_folder, Attempted(Ending.ITSELF, {AGENT: NO_SEMAPHORES}, oom_kills=0))
+    assert (verdict.outcome, verdict.port_taken) == ("launch-failed", False)
+    assert verdict.reason.startswith("no semaphores")
 
 
 def test_a_port_that_another_program_has(two_rank_run: Run, attempt_folder: AttemptFolder) -> None:

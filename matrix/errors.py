@@ -63,6 +63,10 @@ def as_text(value: object) -> str:
     return text.lower() if isinstance(value, bool) else text
 
 
+class LostClaimError(RuntimeError):
+    """Another runner has taken the sweep because this one showed no sign of life, for example while stopped."""
+
+
 class LostHostError(RuntimeError):
     """A host of the allocation no longer responds; the remaining runs need another job."""
 

@@ -32,10 +32,9 @@ from matrix.cli.reporting.nightly import nightly
 from matrix.cli.reporting.report import report
 from matrix.cli.run import cancel, job, run
 from matrix.cli.screen import screen
-from matrix.errors import InputError, LostHostError, SchedulerError
+from matrix.errors import InputError, LostClaimError, LostHostError, SchedulerError
 from matrix.host.processes import StuckError
 from matrix.host.search_path import clean_search_path
-from matrix.store.claim import LostClaimError
 
 app = typer.Typer(
     no_args_is_help=True,

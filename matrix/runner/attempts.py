@@ -16,11 +16,11 @@ from bench.contract.results.result import Allocation, AttemptStart, Heartbeat, R
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
 from bench.measure.outliers import compared, slow_hosts
-from matrix.errors import LostHostError
+from matrix.errors import LostClaimError, LostHostError
 from matrix.host.processes import StuckError, oom_kills
 from matrix.launchers.base import Launched, Launcher, LaunchError, UncleanHostError
 from matrix.runner.rank_ends import FailedRanks
-from matrix.store.claim import BEAT_EVERY, Claim, LostClaimError
+from matrix.store.claim import BEAT_EVERY, Claim
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.settle import set_aside, write_result
 from matrix.store.sweep_record import timestamp

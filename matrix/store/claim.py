@@ -23,7 +23,7 @@ from pathlib import Path
 from bench.contract.base import Document
 from bench.contract.storage.files import write_new_document
 from bench.host.software.provenance import host, machine
-from matrix.errors import InputError
+from matrix.errors import InputError, LostClaimError
 from matrix.host.processes import is_own_proc, lives, pid_namespace, start_time
 from matrix.store.sweep_folder import read_own
 from matrix.store.sweep_record import timestamp
@@ -86,10 +86,6 @@ class Runner(Document):
         """
         job, restarts = os.environ.get("XFFL_BENCH_JOB"), int(os.environ.get("XFFL_BENCH_RESTARTS", "0"))
         return self.job is not None and self.job == job and self.restarts < restarts
-
-
-class LostClaimError(RuntimeError):
-    """Another runner has taken the sweep because this one showed no sign of life, for example while stopped."""
 
 
 class Claim:

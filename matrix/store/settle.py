@@ -9,7 +9,8 @@ from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import AttemptStart, Result
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder, RunFolder, write_new_document
-from matrix.store.claim import Claim, LostClaimError
+from matrix.errors import LostClaimError
+from matrix.store.claim import Claim
 from matrix.store.judge import Attempted, Ending, Verdict, judge
 from matrix.store.sweep_folder import SweepFolder, read_document, read_own
 from matrix.store.sweep_record import timestamp

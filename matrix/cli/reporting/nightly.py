@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matrix.cli.screen import screen
-from matrix.errors import InputError, LostHostError, SchedulerError
+from matrix.errors import InputError, LostClaimError, LostHostError, SchedulerError
 from reports.data.words import counted
 
 if TYPE_CHECKING:
@@ -87,7 +87,6 @@ def _run(prepared: PreparedSweep, tonight: Tonight) -> str:
     from matrix.cli.backends import RunOptions, backend_of
     from matrix.host.processes import StuckError
     from matrix.runner.progress import Detail
-    from matrix.store.claim import LostClaimError
     from matrix.store.sweep_folder import SweepFolder
 
     options = RunOptions(

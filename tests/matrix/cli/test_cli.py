@@ -56,6 +56,17 @@ def test_nothing_heavy_is_imported_on_a_login_node(written_sweep: SmallSweep) ->
         assert done.stderr.endswith("heavy: []\n"), (arguments, done.stderr)
 
 
+def test_the_help_imports_no_schemas() -> None:
+    """They take more than half of the time of a command that reads no file."""
+    program = (
+        "import sys; sys.argv = ['xffl-bench', '--help']\nimport matrix.cli.app\n"
+        "try:\n    matrix.cli.app.main()\nfinally:\n    assert not {'pydantic', 'yaml'} & sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "nightly" in done.stdout
+
+
 def planned(sweep: SmallSweep) -> str:
     """What `plan` prints, which it does without importing what computes reports."""
     program = (

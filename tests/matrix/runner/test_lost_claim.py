@@ -14,9 +14,10 @@ import pytest
 from bench.contract.results.outcomes import Outcome
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
+from matrix.errors import LostClaimError
 from matrix.runner import attempts as loop
 from matrix.runner.runner import SweepRunner
-from matrix.store.claim import Claim, LostClaimError, Runner, claim
+from matrix.store.claim import Claim, Runner, claim
 from matrix.store.sweep_folder import SweepFolder
 from tests.support.documents import a_measurement, a_result
 from tests.support.launched import Quiet, Simulated

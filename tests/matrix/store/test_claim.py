@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from bench.contract.storage.files import write_document
-from matrix.errors import InputError
+from matrix.errors import InputError, LostClaimError
 from matrix.store import claim as ownership
-from matrix.store.claim import LostClaimError, Runner, claim, holder, time_of_files
+from matrix.store.claim import Runner, claim, holder, time_of_files
 from tests.support.needs import missing
 from tests.support.sweeps import PATIENCE, wait_for
 

@@ -8,7 +8,8 @@ import pytest
 
 from bench.contract.results.result import JobEnd, Result
 from bench.contract.run import Run
-from matrix.store.claim import LostClaimError, claim
+from matrix.errors import LostClaimError
+from matrix.store.claim import claim
 from matrix.store.estimate import ROOM, Expected
 from matrix.store.jobs import job_folders, new_job
 from matrix.store.sweep_folder import SweepFolder

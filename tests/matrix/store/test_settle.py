@@ -11,7 +11,8 @@ from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import Allocation, AttemptStart
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
-from matrix.store.claim import Claim, LostClaimError, claim
+from matrix.errors import LostClaimError
+from matrix.store.claim import Claim, claim
 from matrix.store.judge import Verdict
 from matrix.store.settle import LostJob, earlier_results, set_aside, settle, write_result
 from matrix.store.sweep_folder import SweepFolder

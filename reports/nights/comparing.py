@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reports.nights.combinations import Combination, Night, matched
 from reports.nights.conditions import Conditions, differing
 from reports.nights.document import Change, CompareDocument, Labels, NightFigure
 from reports.nights.judging import judged, suspicious
-from reports.nights.night_metrics import METRICS, NightMetric
-from reports.nights.ratios import Values, ratio_of, values_of
+from reports.nights.night_metrics import METRICS, NightMetric, Unit
+from reports.nights.ratios import Values, divisible, ratio_of, values_of
 
 COMPLETED = "completed"
 """Metric of a figure that says that a combination's runs complete no longer, or again."""
@@ -128,28 +129,29 @@ def _of_ends(labels: Labels, old: Side, new: Side) -> list[NightFigure]:
 
 
 def _figure(labels: Labels, metric: NightMetric, old: Side, new: Side, band: Band) -> NightFigure:
-    before, after = old.values[metric.key], new.values[metric.key]
-    made = ratio_of(metric, before, after)
-    common = {"labels": labels, "metric": metric.key, "old": before[0].mean, "new": after[0].mean}
-    common |= {"lower": band[0], "upper": band[1]}
+    common: dict[str, Any] = {"labels": labels, "metric": metric.key, "lower": band[0], "upper": band[1]}
+    found = divisible(old.values[metric.key], new.values[metric.key])
+    if found is not None:
+        before, after = found
+        common |= {"old": before.mean, "new": after.mean}
+        common |= {"unit": after.unit.value, "counts": (len(before.values), len(after.values))}
     differ = differing(old.conditions, new.conditions)
     if metric.key == "loss_validation" and None is not old.trained_tokens != new.trained_tokens:
         differ.append(f"trained_tokens: {old.trained_tokens} -> {new.trained_tokens}")
     if differ:
         return NightFigure(**common, verdict=Change.NOT_COMPARABLE, reason="; ".join(differ))
-    if made is None:
+    if found is None:
         return NightFigure(**common, verdict=Change.CANNOT_TELL, reason="no repeat completed in both nights")
-    estimate = made.comparison.estimate
+    made = ratio_of(before, after)
+    of_one_session = metric.unit is Unit.SESSIONS and after.unit is Unit.RUNS
     return NightFigure(
         **common,
         verdict=Change.CANNOT_TELL,  # until all figures are judged
-        ratio=estimate.value,
-        low=estimate.low if estimate.is_interval else None,
-        high=estimate.high if estimate.is_interval else None,
-        p_value=made.comparison.p_value,
-        unit=made.unit.value,
-        counts=made.counts,
-        cautions=[*(["one-session"] if made.of_one_session else []), *sorted({*old.cautions, *new.cautions})],
+        ratio=made.estimate.value,
+        low=made.estimate.low if made.estimate.is_interval else None,
+        high=made.estimate.high if made.estimate.is_interval else None,
+        p_value=made.p_value,
+        cautions=[*(["one-session"] if of_one_session else []), *sorted({*old.cautions, *new.cautions})],
     )
 
 

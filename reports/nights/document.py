@@ -34,10 +34,12 @@ class NightFigure(Document):
     )
     reason: str = Field("", description="why it is not comparable or cannot be told, empty otherwise")
     old: float | None = Field(
-        None, description="geometric mean of the old night's completed runs; `ratio` is of those with a partner"
+        None,
+        description="geometric mean of the old night's `unit`; of seeds only those that completed in both nights, "
+        "null if none did; a golden value written by hand as it is",
     )
     new: float | None = Field(None, description="the same of the new night")
-    ratio: float | None = Field(None, description="new over old, exp of the difference of the logarithms' means")
+    ratio: float | None = Field(None, description="`new` over `old`, null if they are not comparable")
     low: float | None = Field(None, description="lower end of the ratio's 95 % interval, null without an interval")
     high: float | None = Field(None, description="its upper end")
     p_value: float | None = Field(None, description="two-sided, of the ratio being 1; null without an interval")
@@ -47,9 +49,11 @@ class NightFigure(Document):
         "tolerance, where no verdict is possible, it counts as 1",
     )
     unit: Literal["sessions", "runs", "seeds"] | None = Field(
-        None, description="what the interval is over: sessions, runs, or pairs of runs with one seed"
+        None, description="what the means and the interval are over: sessions, runs, or pairs of runs with one seed"
     )
-    counts: tuple[int, int] = Field((0, 0), description="how many of these the old and the new night have")
+    counts: tuple[int, int] = Field(
+        (0, 0), description="how many of these `old` and `new` are the means of; 0 for a golden value written by hand"
+    )
     lower: float | None = Field(None, description="smallest ratio minus 1 that is tolerated, null for any")
     upper: float | None = Field(None, description="largest ratio minus 1 that is tolerated, null for any")
     is_missing: bool = Field(False, description="whether the new night lacks it, and runs of it may be made again")

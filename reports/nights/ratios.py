@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from reports.cells.grid import CellRuns
 from reports.nights.night_metrics import NightMetric, Unit
@@ -34,26 +34,13 @@ class Values:
         assert found is not None, "there are values"
         return found.value
 
+    def of_repeats(self, repeats: Collection[int]) -> Values:
+        """Return the values of some repeats."""
+        return replace(self, values={each: value for each, value in self.values.items() if each in repeats})
+
     def samples(self, night: str) -> list[Sample]:
         """Return each value as that of a session of its own: runs of two nights share none."""
         return [Sample(value, f"{night} {number}", number) for number, value in self.values.items()]
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """The new values over the old ones, which it has an interval of from 3 of both on.
-
-    Attributes:
-        unit: what its interval is over.
-        counts: units of the old and the new side.
-        of_one_session: True if runs stand for sessions, of which there were too few.
-
-    """
-
-    comparison: Comparison
-    unit: Unit
-    counts: tuple[int, int]
-    of_one_session: bool
 
 
 def values_of(metric: NightMetric, runs: CellRuns) -> list[Values]:
@@ -72,27 +59,28 @@ def values_of(metric: NightMetric, runs: CellRuns) -> list[Values]:
     return [Values(dict(enumerate(means)), Unit.SESSIONS), by_run]
 
 
-def ratio_of(metric: NightMetric, old: Sequence[Values], new: Sequence[Values]) -> Ratio | None:
-    """Return the new values over the old ones, by sessions if both have them; None if a side has no values.
+def divisible(old: Sequence[Values], new: Sequence[Values]) -> tuple[Values, Values] | None:
+    """Return the values of both sides that are divided: of one unit, sessions if both have them; None if no seed is.
 
     Golden values are of one unit: where they are of sessions, and the new night has too few, its runs are compared with
     them, which is a comparison of runs.
     """
-    if not old or not new:
-        return None
     before = next((each for each in old if each.unit is new[0].unit), old[-1])
+    if before.exact is not None:
+        return before, new[0]
     after = next((each for each in new if each.unit is before.unit), new[-1])
-    if before.exact is not None:
-        after = new[0]
-    ours = after.samples("new")
-    if before.exact is not None:
-        made = ratio_by_seeds(ours, [Sample(before.exact, "", each.repeat) for each in ours])
-    elif before.unit is Unit.SEEDS:
-        made = ratio_by_seeds(ours, before.samples("old"))
+    if before.unit is not Unit.SEEDS:
+        return before, after
+    shared = before.values.keys() & after.values.keys()
+    return (before.of_repeats(shared), after.of_repeats(shared)) if shared else None
+
+
+def ratio_of(old: Values, new: Values) -> Comparison:
+    """Return the ratio of the new mean to the old one, with an interval from 3 values of both on."""
+    ours = new.samples("new")
+    if old.exact is not None:
+        made = ratio_by_seeds(ours, [Sample(old.exact, "", each.repeat) for each in ours])
     else:
-        made = ratio(ours, before.samples("old"))
-    if made is None:
-        return None
-    one_session = metric.unit is Unit.SESSIONS and after.unit is Unit.RUNS
-    counts = len(before.values), len(after.values)
-    return Ratio(made, after.unit, (made.count, made.count) if after.unit is Unit.SEEDS else counts, one_session)
+        made = (ratio_by_seeds if old.unit is Unit.SEEDS else ratio)(ours, old.samples("old"))
+    assert made is not None, "both have positive values"
+    return made

@@ -17,10 +17,10 @@ from reports.stats.verdicts import benjamini_hochberg
 SPEED = METRIC_BY_KEY["tokens_per_s"]
 
 
-def night(random: np.random.Generator, factors: list[float], *, repeats: int, noise: float) -> list[list[Values]]:
+def night(random: np.random.Generator, factors: list[float], *, repeats: int, noise: float) -> list[Values]:
     """The throughput of combinations that have these factors."""
     values = np.exp(random.normal(0, noise, (len(factors), repeats))) * np.array(factors)[:, None]
-    return [[Values(dict(enumerate(map(float, row))), Unit.RUNS)] for row in values]
+    return [Values(dict(enumerate(map(float, row))), Unit.RUNS) for row in values]
 
 
 def certain_but_small() -> NightFigure:
@@ -38,9 +38,8 @@ def verdicts(
     figures = [certain_but_small() for _ in range(small)]
     old = night(random, [1.0] * len(factors), repeats=repeats, noise=noise)
     for before, after in zip(old, night(random, factors, repeats=repeats, noise=noise), strict=True):
-        made = ratio_of(SPEED, before, after)
-        assert made is not None
-        estimate = made.comparison.estimate
+        made = ratio_of(before, after)
+        estimate = made.estimate
         bounds = {"low": estimate.low, "high": estimate.high, "lower": -SPEED.tolerance, "upper": SPEED.tolerance}
         figures.append(
             NightFigure(
@@ -48,7 +47,7 @@ def verdicts(
                 metric=SPEED.key,
                 verdict=Change.CANNOT_TELL,
                 ratio=estimate.value,
-                p_value=made.comparison.p_value,
+                p_value=made.p_value,
                 **bounds,
             )
         )

@@ -88,6 +88,13 @@ def test_a_worse_loss_is_found_between_runs_of_one_seed_whatever_the_seeds_sprea
     assert figure.ratio == pytest.approx(1.01), "pairs are of one seed, not of one place in a list"
     assert (figure.verdict, figure.counts) == (Change.CANNOT_TELL, (2, 2))
     assert "no interval: 3 pairs" in figure.reason
+    assert figure.old == pytest.approx((3.5 * 4.0) ** 0.5), "of the seeds of which both nights have a run"
+    assert figure.new == pytest.approx((3.5 * 4.0) ** 0.5 * 1.01)
+    for run in runs[2:]:
+        old.end(run, Outcome.CRASHED, "rank 0")
+    figure = of(compared(old.path, new.path), "loss_validation", "fsdp", 1)
+    assert (figure.old, figure.new, figure.counts) == (None, None, (0, 0))
+    assert figure.reason == "no repeat completed in both nights"
 
 
 def _result(file: Path) -> Result:
@@ -155,17 +162,41 @@ def test_combinations_are_matched_on_the_axes_that_both_nights_have(tmp_path: Pa
     assert of(found, "tokens_per_s", "fsdp", 1).ratio == pytest.approx(1.0)
 
 
+def _in_sessions(folder: Path, speeds: list[float], sessions: list[int]) -> Path:
+    """Write a night of one combination, a repeat an hour, each in its session."""
+    sweep = SweepDocuments(folder, nodes=(1,), repeats=len(speeds))
+    for repeat, run in enumerate(sweep.run("fsdp", 1, speeds=speeds)):
+        started = datetime(2030, 1, 1, repeat, tzinfo=UTC)
+        sweep.end(run, measured=_measured(sweep, run), session=f"runner {sessions[repeat]}", started=started)
+    return sweep.write()
+
+
 def test_sessions_are_the_unit_where_both_nights_have_three(tmp_path: Path) -> None:
-    sides = []
-    for name in ("old", "new"):
-        sweep = SweepDocuments(tmp_path / name, nodes=(1,), repeats=6)
-        runs = sweep.run("fsdp", 1, speeds=[100.0, 101.0, 110.0, 111.0, 90.0, 91.0])
-        for repeat, run in enumerate(runs):
-            started = datetime(2030, 1, 1, repeat, tzinfo=UTC)
-            sweep.end(run, measured=_measured(sweep, run), session=f"runner {repeat // 2}", started=started)
-        sides.append(sweep.write())
+    speeds = [100.0, 101.0, 110.0, 111.0, 90.0, 91.0]
+    sides = [_in_sessions(tmp_path / name, speeds, [0, 0, 1, 1, 2, 2]) for name in ("old", "new")]
     figure = of(compared(*sides), "tokens_per_s", "fsdp", 1)
     assert (figure.unit, figure.counts, "one-session" in figure.cautions) == ("sessions", (3, 3), False)
+
+
+def test_a_ratio_is_that_of_the_two_values_beside_it(tmp_path: Path) -> None:
+    """Sessions of unequal size in one night, and too few of them in the other: both sides are then means of runs."""
+    old = _in_sessions(tmp_path / "old", [100.0, 100.0, 100.0, 100.0, 300.0, 50.0], [0, 0, 0, 0, 1, 2])
+    new = _in_sessions(tmp_path / "new", [100.0, 101.0, 99.0, 150.0], [0, 0, 0, 1])
+    of_runs, of_sessions = (of(compared(old, other), "tokens_per_s", "fsdp", 1) for other in (new, old))
+    assert (of_runs.unit, of_runs.counts, of_sessions.unit, of_sessions.counts) == ("runs", (6, 4), "sessions", (3, 3))
+    for figure in (of_runs, of_sessions):
+        assert None is not figure.old is not figure.new is not None
+        assert figure.ratio == pytest.approx(figure.new / figure.old)
+    unlike = of(compared(old, _unlike(tmp_path)), "tokens_per_s", "fsdp", 1)
+    assert (unlike.ratio, unlike.unit, unlike.counts) == (None, "runs", (6, 2))
+    assert unlike.old == of_runs.old
+
+
+def _unlike(folder: Path) -> Path:
+    """Write a night of other settings, which has values and no ratio."""
+    sweep = SweepDocuments(folder / "unlike", nodes=(1,), repeats=2)
+    sweep.run("fsdp", 1, speeds=[100.0, 101.0], training={"precision": "bf16"})
+    return sweep.write()
 
 
 def test_the_comparison_is_a_frame(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def load(*folders: str | PathLike[str]) -> pd.DataFrame:
 def steps(*folders: str | PathLike[str]) -> pd.DataFrame:
     """Return the steps of all completed runs: one row for each step of each federated group.
 
-    `folder`, `combination`, `repeat`, `step` and `group` identify a row. Columns: `seconds` (of the group's slowest
-    rank), `tokens`, `loss` (nats per token), `in_window`.
+    `folder`, `combination`, `repeat`, `step` and `group` identify a row; `frame.attrs` as of `load`. Columns: `seconds`
+    (of the group's slowest rank), `tokens`, `loss` (nats per token), `in_window`.
 
     Args:
         folders: as for `load`.
@@ -53,7 +53,7 @@ def steps(*folders: str | PathLike[str]) -> pd.DataFrame:
 def scaling_table(*folders: str | PathLike[str], metric: str | None = None) -> pd.DataFrame:
     """Return the cells of all scaling tables: `value` with `low` and `high`, as in tables.csv.
 
-    `folder`, `combination` and `metric` identify a row.
+    `folder`, `combination` and `metric` identify a row; `frame.attrs` as of `load`.
 
     Args:
         folders: as for `load`.

@@ -9,17 +9,25 @@ import pandas as pd
 
 from bench.contract.storage.files import RunFolder
 from reports.analysis.sweeps import SweepOfNight, sweeps
-from reports.analysis.tidy import row_columns
+from reports.analysis.tidy import finished, row_columns
 from reports.cells.grid import grids
 from reports.data.step_table import StepTable
 
-_UNITS = {"seconds": "s", "tokens": "token", "loss": "nat/token", "nodes": "1"}
+_MEANINGS = {
+    "step": "index of the optimizer step, from 0",
+    "group": "index of the federated group, from 0",
+    "seconds": "duration of the step on the group's slowest rank",
+    "tokens": "tokens that the group trained in this step",
+    "loss": "mean training loss of these tokens",
+    "in_window": "whether the step is measured, after the warm-up",
+}
 _TEXTS = ("sweep", "night", "folder", "table", "combination", "row", "strategy", "run")
 
 
 def steps(*folders: str | PathLike[str]) -> pd.DataFrame:
     """Return the implementation of `reports.steps`."""
-    parts = []
+    parts: list[pd.DataFrame] = []
+    problems: list[str] = []
     for sweep in sweeps(folders):
         read, origin = cache(partial(_steps_of, sweep)), sweep.origin
         for grid in grids(sweep.read):
@@ -31,12 +39,11 @@ def steps(*folders: str | PathLike[str]) -> pd.DataFrame:
                     for run, repeat in runs
                     if run in sweep.read.courses
                 ]
+        problems += sweep.read.problems
     made = pd.concat(parts, ignore_index=True) if parts else _empty()
     first = ["sweep", "night", "folder", "table", "combination", "row", "strategy", "nodes", "run", "repeat"]
     made = made[[*first, *(name for name in made.columns if name not in first)]]
-    made = made.astype(dict.fromkeys(_TEXTS, "string"))
-    made.attrs["units"] = dict(_UNITS)
-    return made
+    return finished(made.astype(dict.fromkeys(_TEXTS, "string")), problems, _MEANINGS)
 
 
 def _steps_of(sweep: SweepOfNight, run: str) -> pd.DataFrame:

@@ -29,9 +29,7 @@ def load(*folders: str | PathLike[str]) -> pd.DataFrame:
         kinds.append(_kinds(sweep))
         rows += _rows(sweep)
         problems += sweep.read.problems
-    made = finished(typed(rows, joined(kinds)))
-    made.attrs["problems"] = problems
-    return made
+    return finished(typed(rows, joined(kinds)), problems)
 
 
 def _kinds(sweep: SweepOfNight) -> dict[str, Kind]:

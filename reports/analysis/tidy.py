@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from reports.cells.grid import Grid, Row
 from reports.data.columns.base import Kind, Scalar
-from reports.data.columns.frame_schema import AXIS, description, unit_of
+from reports.data.columns.frame_schema import AXIS, description
+from reports.data.columns.units import unit
 from reports.data.words import counted, shown
 
 ROW: dict[str, Kind] = {"table": "text", "combination": "text", "row": "text", "strategy": "text"}
 """Kinds of the columns of `row_columns`."""
+IN_UNIT = ("value", "low", "high")
+"""Columns whose unit is in the column `unit`, since rows differ in it."""
 _MEANINGS = {
     "sweep": "name of the sweep",
     "night": "ISO date of the folder above (results/2026-11-26/nightly), else of the first run's start (UTC)",
@@ -50,14 +55,27 @@ def joined(kinds: Iterable[Mapping[str, Kind]]) -> dict[str, Kind]:
     return found
 
 
-def finished(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with names for `query`, and with its columns' units and meanings in `attrs`."""
+def finished(
+    frame: pd.DataFrame, problems: Iterable[str], meanings: Mapping[str, str] = MappingProxyType({})
+) -> pd.DataFrame:
+    """Return the frame with names for `query`, and with its columns' units and meanings, and problems, in `attrs`.
+
+    Args:
+        frame: all columns; those of axes are called `axis.model`.
+        problems: a sentence for each damaged file.
+        meanings: of columns that the frame of runs has not, or not with this meaning.
+
+    """
     named = frame.rename(columns=column_name)
-    names = {column_name(name): name for name in map(str, frame.columns)}
-    named.attrs["units"] = {column: unit for column, name in names.items() if (unit := _unit(name)) is not None}
-    named.attrs["meanings"] = {column: _MEANINGS.get(name) or description(name) for column, name in names.items()}
+    units = {name: _unit(name, frame[name]) for name in map(str, frame.columns)}
+    own = _MEANINGS | dict(meanings)
+    named.attrs["units"] = {column_name(name): unit for name, unit in units.items() if unit is not None}
+    named.attrs["meanings"] = {column_name(name): own.get(name) or description(name) for name in units}
+    named.attrs["problems"] = list(problems)
     return named
 
 
-def _unit(name: str) -> str | None:
-    return None if name in _MEANINGS else unit_of(name)
+def _unit(name: str, values: pd.Series) -> str | None:
+    """Return the unit of a column of numbers; None for others, and for numbers that have theirs in column `unit`."""
+    is_number = is_numeric_dtype(values.dtype) and not is_bool_dtype(values.dtype)
+    return unit(name) if is_number and not name.startswith(AXIS) and name not in IN_UNIT else None

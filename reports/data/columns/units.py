@@ -33,6 +33,7 @@ _BY_END = {
     "loss_validation": "nat/token",
     "loss_difference": "nat/token",
     "entropy_rate": "nat/token",
+    "seconds": "s",
     "s": "s",
 }
 

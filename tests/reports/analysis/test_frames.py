@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import pandas as pd
 import pytest
@@ -85,7 +86,6 @@ def test_steps_are_of_all_runs_that_have_them(results: Path) -> None:
     assert {*steps["strategy"]} == {"fsdp", "hsdp"}, "hsdp on one node shows fsdp's"
     assert steps.set_index([*KEY, "step", "group"]).index.is_unique
     assert steps.query("strategy == 'fsdp' and step == 1")["loss"].tolist() == [3.0] * 3
-    assert steps.attrs["units"] == {"seconds": "s", "tokens": "token", "loss": "nat/token", "nodes": "1"}
     without = reports.steps(results / "2026-11-26" / "nightly")
     assert len(without) == 0
     assert [*without.columns] == [*steps.columns]
@@ -100,6 +100,25 @@ def test_the_scaling_table_is_that_of_the_report(results: Path) -> None:
     assert by_cell.loc[("federated, 1 stream", 1), "outcome"] == "impossible"
     assert {*table["unit"]} == {"tokens/s"}
     assert len(reports.scaling_table(f"{results}/*/nightly")) > 10 * len(table)
+
+
+def test_every_frame_says_what_its_columns_mean_and_which_files_are_damaged(results: Path, tmp_path: Path) -> None:
+    copytree(results / "2026-11-25", tmp_path / "2026-11-25")
+    damaged = tmp_path / "2026-11-25" / "nightly" / "runs" / "llama-tiny.hsdp.n2.s1.b4.r0" / "result.json"
+    damaged.write_text("{")
+    nights = tmp_path / "*" / "nightly"
+    runs, steps, table = reports.load(nights), reports.steps(nights), reports.scaling_table(nights)
+    assert [str(damaged) in problem for problem in runs.attrs["problems"]] == [True]
+    for frame in (steps, table):
+        assert frame.attrs["problems"] == runs.attrs["problems"]
+        assert {*frame.attrs["meanings"]} == {*frame.columns}
+        assert all(frame.attrs["meanings"].values())
+        same = {*frame.attrs["units"]} & {*runs.attrs["units"]}
+        assert {name: frame.attrs["units"][name] for name in same} == {name: runs.attrs["units"][name] for name in same}
+    numbers = {"nodes": "1", "repeat": "1", "step": "1", "group": "1"}
+    assert steps.attrs["units"] == {"seconds": "s", "tokens": "token", "loss": "nat/token"} | numbers
+    assert table.attrs["units"] == {"nodes": "1", "cuda_streams": "1", "count": "1", "pair_gap_s": "s"}
+    assert reports.steps(results / "2026-11-26" / "nightly").attrs["units"] == steps.attrs["units"], "without a step"
 
 
 def test_faults_are_sentences(results: Path) -> None:

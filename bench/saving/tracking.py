@@ -17,6 +17,7 @@ from collections.abc import Callable
 from bench.contract.results.measured import Measured
 from bench.contract.results.outcomes import Caution
 from bench.contract.run import Run
+from bench.contract.storage.atomic import write_whole
 from bench.contract.storage.files import AttemptFolder, write_document
 from bench.measure.progress import Progress
 from bench.saving.wandb import COMPLETE
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST = 120.0  # seconds; below the 300 s that the agents of other nodes wait for rank 0's agent (torch)
 READY_WITHIN = 60.0  # seconds; without a network wandb gives up after 40
+ENDS_WITHIN = 5.0  # seconds after a kill
 POLL_EVERY = 0.05  # seconds between polls of the process
 
 WHO_AND_WHERE = frozenset(
@@ -44,17 +46,17 @@ class Tracking:
     """The process that uploads a run."""
 
     def __init__(self, run: Run, folder: AttemptFolder, longest: float = LONGEST) -> None:
-        """Start it.
+        """Start it. The run is a file, because a pipe takes 64 KiB: a rank would wait for a process that hangs.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: it cannot be started, or the file cannot be written.
 
         """
+        write_whole(folder.tracking_run, run.model_dump_json(), durable=False)
         self._ready = folder.tracking_ready
         command = [sys.executable, "-P", "-m", "bench.saving.wandb", str(folder.path.absolute())]
         command += ["--seconds", str(longest)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=_environment(folder), text=True)
-        self._say(run.model_dump_json() + "\n")
 
     def wait_until_ready(self, alive: Callable[[], None], longest: float = READY_WITHIN) -> None:
         """Wait until it follows the run, or has given up: its own start would take a core from the first steps."""
@@ -71,11 +73,15 @@ class Tracking:
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a system call of a dead file system outlasts a kill
+            self._process.wait(ENDS_WITHIN)
 
     def complete(self, alive: Callable[[], None], longest: float) -> str | None:
         """Have it upload what was measured, and wait for its end; return what failed, None if nothing did."""
-        self._say(COMPLETE)
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended, as its exit status tells
+            self._process.stdin.write(COMPLETE)  # all that is ever written, so the pipe has room
+            self._process.stdin.flush()
         deadline = time.monotonic() + longest
         while not self.is_over:
             alive()
@@ -84,12 +90,6 @@ class Tracking:
                 return f"it took longer than {longest:g} s"
             time.sleep(POLL_EVERY)
         return None if self._process.returncode == 0 else f"its process ended with status {self._process.returncode}"
-
-    def _say(self, text: str) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, as its exit status tells
-            self._process.stdin.write(text)
-            self._process.stdin.flush()
 
 
 def follow(run: Run, folder: AttemptFolder) -> Tracking | None:

@@ -2,9 +2,9 @@
 
     python -m bench.saving.wandb FOLDER --seconds 120
 
-uploads the attempt in FOLDER. Rank 0 starts it (bench.saving.tracking) and writes the run and then, once all figures
-are on disk, the word `complete` to its standard input; until then it sends what the heartbeats tell. All its files go
-into FOLDER/wandb.
+uploads the attempt in FOLDER. Rank 0 starts it (bench.saving.tracking), leaves the run in FOLDER/wandb.run.json, and
+writes the word `complete` to its standard input once all figures are on disk; until then it sends what the heartbeats
+tell. All its files go into FOLDER/wandb.
 """
 
 from __future__ import annotations
@@ -198,16 +198,17 @@ def _listen(words: Words) -> None:
 def main() -> int:
     """Run the command line of this module; return an exit status."""
     parser = argparse.ArgumentParser(
-        description="Upload an attempt to Weights & Biases; the run is read from standard input."
+        description="Upload an attempt to Weights & Biases, as rank 0 says on standard input."
     )
     parser.add_argument("folder", type=Path, help="the attempt's folder")
     parser.add_argument("--seconds", type=float, required=True, help="time limit in seconds")
     arguments = parser.parse_args()
     print_stack_on_request()
+    folder = AttemptFolder(arguments.folder.absolute())
+    run = Run.model_validate_json(folder.tracking_run.read_text(encoding="utf-8"))
+    folder.tracking_run.unlink()  # the run's folder has it
     words = Words()
     threading.Thread(target=_listen, args=[words], daemon=True).start()
-    run = Run.model_validate_json(words.get())
-    folder = AttemptFolder(arguments.folder.absolute())
     os.chdir(folder.path)  # wandb's settings files in the user's current folder must not apply
     try:
         return 0 if track(run, folder, words, arguments.seconds) else 1

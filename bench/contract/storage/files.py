@@ -39,6 +39,7 @@ class AttemptFolder:
         self.ends = path / "ends"
         self.logs = path / "logs"
         self.wandb = path / "wandb"
+        self.tracking_run = path / "wandb.run.json"
         self.tracking_ready = path / "wandb.ready"
         self.model = path / "model"
         self.checkpoint = path / "checkpoint"

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +29,7 @@ from bench.saving.wandb import step_metrics
 from matrix.host.processes import end_all, owned
 from tests.support.runs import make_run
 from tests.support.sweeps import wait_for
+from tests.support.tracked import Tracked, records, train
 
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
@@ -57,70 +56,11 @@ def refusing() -> Iterator[str]:
     server.server_close()
 
 
-def records(file: Path) -> Iterator[Any]:
-    """The records of a `.wandb` file: protocol buffers in LevelDB's log format, after a header of 7 bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    content, place, whole = file.read_bytes(), 7, b""
-    while place < len(content):
-        if 32768 - place % 32768 < 7:  # what is left of a block holds no header
-            place += 32768 - place % 32768
-            continue
-        length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
-        whole += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            yield Record.FromString(whole)
-            whole = b""
-
-
-def values(items: Any) -> dict[str, Any]:
-    """Keys with their values; those of a nested key are joined by dots."""
-    return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
-
-
-class Tracked:
-    """What the only offline run in an attempt's folder holds."""
-
-    def __init__(self, attempt: AttemptFolder) -> None:
-        (file,) = attempt.wandb.glob("offline-run-*/*.wandb")
-        found = list(records(file))
-        (self.run,) = [record.run for record in found if record.HasField("run")]
-        self.config = values(self.run.config.update)
-        for record in found:
-            if record.HasField("config"):
-                self.config |= values(record.config.update)
-        history = [values(record.history.item) for record in found if record.HasField("history")]
-        self.steps = [{key: row[key] for key in row if key.startswith("train/")} for row in history]
-        self.numbers = [row["_step"] for row in history]
-        self.live = [row for row in history if "live/loss" in row]
-        self.summary: dict[str, Any] = {}
-        for record in found:
-            if record.HasField("summary"):
-                self.summary |= values(record.summary.update)
-        self.statuses = [record.exit.exit_code for record in found if record.HasField("exit")]
-        self.is_whole = any(record.HasField("exit") and record.exit.exit_code == 0 for record in found)
-
-
 @pytest.fixture(scope="module")
 def wandb_run(data: Path) -> Run:
     asked = make_run(data, (2, 1, 1), steps=STEPS, warmup_steps=2, every=2, block=2, val_samples=4, log_level="error")
     secret = asked.system.model_copy(update={"environment": {"NCCL_DEBUG": "WARN", "WANDB_API_KEY": "no"}})
     return asked.model_copy(update={"wandb": ASKED, "id": "llama-tiny.r0-1a2b3c", "sweep": "sweep", "system": secret})
-
-
-def train(wandb_run: Run, folder: Path) -> AttemptFolder:
-    """Have two ranks train, forked as the warm launcher forks them; the user's environment says otherwise."""
-    (folder / "home").mkdir()
-    (folder / "run.json").write_text(wandb_run.model_dump_json(), encoding="utf-8")
-    command = [sys.executable, "-m", "tests.support.teardown", str(folder / "run.json"), str(folder / "out"), "1"]
-    contrary = {"WANDB_MODE": "disabled", "WANDB_PROJECT": "other", "WANDB_RUN_ID": "same", "WANDB_JOB_TYPE": "other"}
-    environment = {**os.environ, **contrary, "HOME": str(folder / "home"), OWNER: "tracked/1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.stdout == "1 clean\n", done.stdout + done.stderr
-    assert not list(owned("tracked/")), "W&B's service outlived the ranks"
-    assert not list((folder / "home").iterdir())
-    return AttemptFolder(folder / "out" / "0")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,84 @@
+"""Ranks that are tracked by a real W&B in mode offline, and what that wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.contract.run import Run
+from bench.contract.storage.files import AttemptFolder
+from bench.host.process import OWNER
+from matrix.host.processes import owned
+
+TIMEOUT = 240.0
+TEARDOWN = ("-m", "tests.support.teardown")
+
+
+def records(file: Path) -> Iterator[Any]:
+    """The records of a `.wandb` file: protocol buffers in LevelDB's log format, after a header of 7 bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, place, whole = file.read_bytes(), 7, b""
+    while place < len(content):
+        if 32768 - place % 32768 < 7:  # what is left of a block holds no header
+            place += 32768 - place % 32768
+            continue
+        length, kind = struct.unpack("<HB", content[place + 4 : place + 7])
+        whole += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield Record.FromString(whole)
+            whole = b""
+
+
+def values(items: Any) -> dict[str, Any]:
+    """Keys with their values; those of a nested key are joined by dots."""
+    return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+
+class Tracked:
+    """What the only offline run in an attempt's folder holds."""
+
+    def __init__(self, attempt: AttemptFolder) -> None:
+        (file,) = attempt.wandb.glob("offline-run-*/*.wandb")
+        found = list(records(file))
+        (self.run,) = [record.run for record in found if record.HasField("run")]
+        self.config = values(self.run.config.update)
+        for record in found:
+            if record.HasField("config"):
+                self.config |= values(record.config.update)
+        history = [values(record.history.item) for record in found if record.HasField("history")]
+        self.steps = [{key: row[key] for key in row if key.startswith("train/")} for row in history]
+        self.numbers = [row["_step"] for row in history]
+        self.live = [row for row in history if "live/loss" in row]
+        self.summary: dict[str, Any] = {}
+        for record in found:
+            if record.HasField("summary"):
+                self.summary |= values(record.summary.update)
+        self.statuses = [record.exit.exit_code for record in found if record.HasField("exit")]
+        self.is_whole = any(record.HasField("exit") and record.exit.exit_code == 0 for record in found)
+
+
+def train(run: Run, folder: Path) -> AttemptFolder:
+    """Have two ranks train, forked as the warm launcher forks them; the user's environment says otherwise."""
+    assert ranks(run, folder) == "1 clean\n"
+    return AttemptFolder(folder / "out" / "0")
+
+
+def ranks(run: Run, folder: Path, program: Sequence[str] = TEARDOWN) -> str:
+    """Have ranks train in `folder`/out/0; what the program that forks them says."""
+    (folder / "home").mkdir()
+    (folder / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
+    command = [sys.executable, *program, str(folder / "run.json"), str(folder / "out"), "1"]
+    contrary = {"WANDB_MODE": "disabled", "WANDB_PROJECT": "other", "WANDB_RUN_ID": "same", "WANDB_JOB_TYPE": "other"}
+    environment = {**os.environ, **contrary, "HOME": str(folder / "home"), OWNER: "tracked/1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT)
+    assert not list(owned("tracked/")), "W&B's service outlived the ranks"
+    assert not list((folder / "home").iterdir())
+    return done.stdout + done.stderr

@@ -68,6 +68,9 @@ class Wandb(Document):
     name: str | None = Field(None, description="name of a run (its id)")
     notes: str | None = Field(None, description="free text")
     tags: list[str] = Field(default_factory=list, description="tags of every run")
+    per_group: bool = Field(
+        False, description="a run of W&B for each federated group, which W&B groups by the id of the run"
+    )
     live: bool = Field(False, description="also send loss and tokens/s while a run trains, by a process beside rank 0")
 
     @property

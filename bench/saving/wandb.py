@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.contract.results.measured import Measured
@@ -53,7 +54,8 @@ def track(run: Run, folder: AttemptFolder, words: Words, seconds: float) -> bool
     """Create the run at Weights & Biases, or on disk only (mode offline), and fill it once rank 0 says so.
 
     A run that cannot be created online is written to disk, from where `wandb sync` uploads it. W&B's own step is the
-    optimizer step, but for a run that was followed: its steps are on the axis `train/step`.
+    optimizer step, but for a run that was followed: its steps are on the axis `train/step`. Of runs for each federated
+    group the first is followed, since its rank 0 writes the heartbeats, and the others come when it is finished.
 
     Returns:
         False if rank 0 died before the run was complete.
@@ -64,18 +66,8 @@ def track(run: Run, folder: AttemptFolder, words: Words, seconds: float) -> bool
         TimeoutError: the upload did not finish within `seconds` / 3.
 
     """
-    import wandb  # noqa: PLC0415 - optional
-
-    identity = secrets.token_hex(4)  # not the run's id: other sweeps of the project may use the same
-    failure: wandb.Error | None = None
-    try:
-        tracked = _begin(run, folder, identity, run.wandb.mode, seconds)
-    except wandb.Error as error:
-        if run.wandb.mode == "offline":
-            raise
-        failure = error
-        wandb.teardown()  # its service otherwise reserves the id for the failed attempt
-        tracked = _begin(run, folder, identity, "offline", seconds)
+    first, *others = range(run.layout.federation) if run.wandb.per_group else (None,)
+    tracked, failure = _begin(run, folder, first, run.wandb.mode, seconds)
     folder.tracking_ready.touch()
     with tracked:
         sent = _follow(tracked, run, folder, words)
@@ -85,19 +77,32 @@ def track(run: Run, folder: AttemptFolder, words: Words, seconds: float) -> bool
         if sent:
             tracked.define_metric("train/*", step_metric="train/step")
             tracked.define_metric("validation/*", step_metric="train/step")
-        measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
-        tracked.config["provenance"] = measured.provenance.model_dump(mode="json")
-        validated = {each.step - 1: {"validation/loss": each.loss} for each in measured.validations}
-        for step, metrics in enumerate(step_metrics(pq.read_table(folder.steps))):
-            figures = metrics | validated.get(step, {})
-            if sent:
-                tracked.log(figures | {"train/step": step})
-            else:
-                tracked.log(figures, step=step)
-        tracked.summary.update(summary(run, measured))
+        _fill(tracked, run, folder, first, followed=sent > 0)
+    for group in others:
+        tracked, failed = _begin(run, folder, group, "offline" if failure else run.wandb.mode, seconds)
+        failure = failure or failed
+        with tracked:
+            _fill(tracked, run, folder, group, followed=False)
     if failure is not None:
         raise failure
     return True
+
+
+def _fill(tracked: wandb.Run, run: Run, folder: AttemptFolder, group: int | None, *, followed: bool) -> None:
+    """Send what was measured; of the steps those of one federated group, if any."""
+    measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
+    tracked.config["provenance"] = measured.provenance.model_dump(mode="json")
+    validated = {each.step - 1: {"validation/loss": each.loss} for each in measured.validations}
+    table = pq.read_table(folder.steps)
+    if group is not None:
+        table = table.filter(pc.equal(table["group"], group))
+    for step, metrics in enumerate(step_metrics(table)):
+        figures = metrics | validated.get(step, {})
+        if followed:
+            tracked.log(figures | {"train/step": step})
+        else:
+            tracked.log(figures, step=step)
+    tracked.summary.update(summary(run, measured))
 
 
 def _follow(tracked: wandb.Run, run: Run, folder: AttemptFolder, words: Words) -> int | None:
@@ -117,22 +122,44 @@ def _follow(tracked: wandb.Run, run: Run, folder: AttemptFolder, words: Words) -
     return sent if word == COMPLETE else None
 
 
-def _begin(run: Run, folder: AttemptFolder, identity: str, mode: Mode, seconds: float) -> wandb.Run:
+def _begin(
+    run: Run, folder: AttemptFolder, group: int | None, mode: Mode, seconds: float
+) -> tuple[wandb.Run, wandb.Error | None]:
+    """Create a run of W&B, and on disk where that fails online; return it with why it failed.
+
+    Raises:
+        wandb.Error: it could not be created on disk.
+
+    """
+    import wandb  # noqa: PLC0415 - optional
+
+    try:
+        return _created(run, folder, group, mode, seconds), None
+    except wandb.Error as error:
+        if mode == "offline":
+            raise
+        wandb.teardown()  # its service otherwise reserves the id for the failed attempt
+        return _created(run, folder, group, "offline", seconds), error
+
+
+def _created(run: Run, folder: AttemptFolder, group: int | None, mode: Mode, seconds: float) -> wandb.Run:
     """Create a run of W&B with the settings of a run."""
     import wandb  # noqa: PLC0415 - optional
 
     asked = run.wandb
+    of_group = "" if group is None else f", group {group}"
+    longest = 128 - len(of_group)  # that W&B takes; the end tells runs apart
     return wandb.init(
         mode=mode,
-        id=identity,
+        id=secrets.token_hex(4),  # not the run's id: other sweeps of the project may use the same
         dir=folder.path,
         entity=asked.entity,
         project=asked.project,
-        group=asked.group or run.sweep,
-        name=asked.name or run.id[-128:],  # the longest that W&B takes; the end tells runs apart
+        group=asked.group or (run.sweep if group is None else run.id[-128:]),
+        name=(asked.name or run.id)[-longest:] + of_group,
         notes=asked.notes,
         tags=asked.tags,
-        config=configuration(run),
+        config=configuration(run) | ({} if group is None else {"federated_group": group}),
         settings=wandb.Settings(
             console="off",
             silent=True,

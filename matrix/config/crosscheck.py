@@ -293,8 +293,9 @@ def _wandb(sweep: MatrixFile) -> Iterator[Fault]:
         text = getattr(sweep.wandb, key)
         if text is not None and not 0 < len(text) <= 128:
             yield ("wandb", key), f"should be 1 to 128 characters, not {len(text)}"
-    if sweep.wandb.live and sweep.wandb.mode == "disabled":
-        yield ("wandb", "live"), "needs `mode: online` (or offline): nothing is sent with `mode: disabled`"
+    for key in ("per_group", "live"):
+        if getattr(sweep.wandb, key) and sweep.wandb.mode == "disabled":
+            yield ("wandb", key), "needs `mode: online` (or offline): nothing is sent with `mode: disabled`"
     for place, tag in enumerate(sweep.wandb.tags):
         if not 0 < len(tag) <= 64:
             yield ("wandb", "tags", place), f"should be 1 to 64 characters, not {tag!r}"

@@ -42,11 +42,17 @@ def values(items: Any) -> dict[str, Any]:
     return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
 
 
-class Tracked:
-    """What the only offline run in an attempt's folder holds."""
+def files(attempt: AttemptFolder) -> list[Path]:
+    """The files of the offline runs in an attempt's folder."""
+    return list(attempt.wandb.glob("offline-run-*/*.wandb"))
 
-    def __init__(self, attempt: AttemptFolder) -> None:
-        (file,) = attempt.wandb.glob("offline-run-*/*.wandb")
+
+class Tracked:
+    """What an offline run holds, which is the only one in an attempt's folder unless its file is given."""
+
+    def __init__(self, attempt: AttemptFolder, file: Path | None = None) -> None:
+        if file is None:
+            (file,) = files(attempt)
         found = list(records(file))
         (self.run,) = [record.run for record in found if record.HasField("run")]
         self.config = values(self.run.config.update)

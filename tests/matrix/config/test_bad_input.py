@@ -213,6 +213,10 @@ LONG = "x" * 150
 @pytest.mark.parametrize(
     ("block", "fault"),
     [
+        (
+            "wandb: {per_group: true}",
+            "wandb.per_group: needs `mode: online` (or offline): nothing is sent with `mode: disabled`",
+        ),
         ("wandb: {live: true}", "wandb.live: needs `mode: online` (or offline): nothing is sent with `mode: disabled`"),
         (f"wandb: {{name: {LONG}}}", "wandb.name: should be 1 to 128 characters, not 150"),
         (f"wandb: {{group: {LONG}}}", "wandb.group: should be 1 to 128 characters, not 150"),

@@ -5,7 +5,7 @@ VENV := .venv
 # the pool of ranks, of which one is enough.
 test-ranks := tests/bench tests/containers
 test-ranks += $(addprefix tests/matrix/,launchers schedulers store)
-test-sums := tests/reports $(addprefix tests/matrix/,config planning)
+test-sums := tests/reports $(addprefix tests/matrix/,config nightly planning publishing)
 test-sweeps := $(addprefix --ignore=,$(test-ranks) $(test-sums))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers
@@ -42,7 +42,7 @@ demo-xffl: $(VENV)/.installed $(VENV)/.installed-slurm ## the same, with `xffl e
 
 test: $(VENV)/.installed-test ## everything that checks the project, but for what takes long
 	$(MAKE) -j3 test-ranks test-sweeps test-sums test-style # where one waits the others work
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m alone tests/bench # all are there, as tests/conftest.py ensures: the others need not be imported
 
 test-ranks test-sweeps test-sums: test-%: $(VENV)/.installed-test
 	$(BIN)/pytest -p no:cacheprovider -m "not soak and not cluster and not alone" $(test-$*)

@@ -14,6 +14,14 @@ VOCABULARY = 256
 LENGTH = 32
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that would never run: `make test` looks for those to be run alone in tests/bench only."""
+    bench = Path(__file__).parent / "bench"
+    for item in items:
+        if item.get_closest_marker("alone") and not item.path.is_relative_to(bench):
+            raise pytest.UsageError(f"{item.nodeid}: a test that is run alone belongs into tests/bench")
+
+
 @pytest.fixture(scope="session")
 def ranks() -> Iterator[Ranks]:
     """Real ranks, shared by the session."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 
-from scipy import optimize, stats
+from scipy import special
 
 ALPHA = 0.05
 POWER = 0.8
@@ -87,13 +87,7 @@ def smallest_ratio(deviation: float, pairs: int, power: float = POWER, alpha: fl
 
     """
     freedom = pairs - 1
-    critical = float(stats.t.ppf(1 - alpha / 2, freedom))
-
-    def missing(shift: float) -> float:  # the other tail adds nothing at this power
-        return float(stats.nct.sf(critical, freedom, shift)) - power
-
-    above = 4.0
-    while missing(above) < 0:
-        above *= 1.5
-    shift = float(optimize.brentq(missing, 0.0, above))
+    critical = special.stdtrit(freedom, 1 - alpha / 2)
+    # The other tail adds nothing at this power. scipy.stats has the same figure, and takes 0.6 s to be imported.
+    shift = float(special.nctdtrinc(freedom, 1 - power, critical))
     return math.exp(shift * deviation / math.sqrt(pairs))

@@ -9,7 +9,7 @@ import matrix.cli.app
 try:
     matrix.cli.app.main()
 finally:
-    heavy = {{"torch", "transformers", "datasets", "wandb"}} & sys.modules.keys()
+    heavy = {{"torch", "transformers", "datasets", "wandb", "scipy.stats", "scipy.optimize"}} & sys.modules.keys()
     print("heavy:", sorted(heavy), file=sys.stderr)
 """
 """To be formatted with `arguments`: the words of the call."""

@@ -44,6 +44,14 @@ def test_the_smallest_ratio_is_seen_four_times_of_five() -> None:
     assert seen.mean() == pytest.approx(0.8, abs=0.01)
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.05 / 10, 0.05 / 300])
+@pytest.mark.parametrize("pairs", [3, 5, 10, 100])
+def test_the_smallest_ratio_has_its_power_by_scipy(pairs: int, alpha: float) -> None:
+    shift = math.log(smallest_ratio(0.02, pairs, alpha=alpha)) * math.sqrt(pairs) / 0.02
+    critical = stats.t.ppf(1 - alpha / 2, pairs - 1)
+    assert stats.nct.sf(critical, pairs - 1, shift) == pytest.approx(0.8, abs=1e-4)
+
+
 CELLS = [(nodes, strategy) for nodes in range(2) for strategy in range(4)]
 """Four strategies against one reference on two node counts."""
 

@@ -56,6 +56,14 @@ def add_legend(figure: Figure, axes: Axes, notes: list[str], of: Axes | None = N
     figure.set_figheight(max(_HEIGHT, beside + _NOTE_LINE * len(text.splitlines()) + _TITLE_AND_LABELS))
 
 
+def lay_out(figure: Figure) -> None:
+    """Place everything for good; matplotlib would do so again for each file, which takes as long as writing it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def caution_names(table: Table) -> list[str]:
     """Return a note with the names of the table's cautions, or none."""
     return [f"Cautions: {', '.join(table.cautions)} (explained in the report)."] if table.cautions else []

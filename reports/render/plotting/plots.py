@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from reports.render.base import BREAKDOWN, Export, Picture, Report
 from reports.render.plotting.breakdown_plot import breakdown_plot
+from reports.render.plotting.drawing import lay_out
 from reports.render.plotting.loss_plot import loss_plot
 from reports.render.plotting.scaling_plot import scaling_plot
 from reports.render.plotting.style import looks
@@ -37,6 +38,7 @@ class Plots:
             for subject, figure in figures.items():
                 if figure is None:
                     continue
+                lay_out(figure)
                 for kind in self.kinds:
                     file = f"plots/{table.grid.slug}.{subject}.{kind}"
                     export.files[file] = drawn(figure, kind)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from reports.render.plotting.drawing import add_legend, new_figure
+from reports.render.plotting.drawing import add_legend, lay_out, new_figure
+from reports.render.plotting.plots import drawn
 from reports.render.plotting.style import looks, row_style
 
 
@@ -32,3 +34,17 @@ def test_a_plot_of_few_strategies_keeps_its_size() -> None:
         axes.plot([1, 2], [1, 2], label=f"custom-{number}")
     add_legend(figure, axes, ["A note of one line."] * 3)
     assert tuple(figure.get_size_inches()) == size
+
+
+def test_a_figure_is_laid_out_once_for_all_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    execute, times = ConstrainedLayoutEngine.execute, []
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda *args: times.append(execute(*args)))
+    figure, (axes,) = new_figure("Scaling: llama-tiny, batch size 4")
+    before = axes.get_position().bounds
+    lay_out(figure)
+    after = axes.get_position().bounds
+    assert after != before
+    for kind in ("svg", "png", "pdf"):
+        assert drawn(figure, kind)
+    assert axes.get_position().bounds == after
+    assert len(times) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,11 +50,12 @@ class CellRuns:
 
     def figures(self, column: str) -> dict[int, float]:
         """Return a column's values of the completed runs, by repeat."""
-        return {
-            int(record["repeat"]): float(record[column])
-            for record in self.completed
-            if record.get(column) is not None and record[column] == record[column]  # not NaN
-        }
+        found = {}
+        for record in self.completed:
+            value = record.get(column)
+            if value is not None and not math.isnan(value):
+                found[int(record["repeat"])] = float(value)
+        return found
 
     def by_allocation(self, column: str) -> list[list[float]]:
         """Return the same, divided by the allocation that runs were in; all outside batch jobs are in one."""

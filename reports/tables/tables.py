@@ -9,16 +9,7 @@ import pandas as pd
 from bench.contract.results.outcomes import Caution
 from reports.cells.best import best_grids
 from reports.cells.comparability import Comparability
-from reports.cells.figures import (
-    NOT_REACHED,
-    Figure,
-    ending,
-    figure_of,
-    missing,
-    reasons,
-    same_as_text,
-    shortfall,
-)
+from reports.cells.figures import NOT_REACHED, Figure, ending, figure_of
 from reports.cells.grid import CellRuns, Grid, grids
 from reports.cells.metrics import METRICS, Metric
 from reports.cells.table_reference import TableReference, reference_of
@@ -31,28 +22,12 @@ from reports.tables.caption import caption
 from reports.tables.findings import PLAIN, findings
 from reports.tables.notices import Notice, notices
 from reports.tables.parts import Breakdown, breakdown
+from reports.tables.table_cell import TableCell, cell_of, place_of
 
 LAYOUT = "layout: federation x replicate x shard"
 """Title of the first block of every table."""
 CONFIGURATION = "best configuration"
 """Title of the block before it, where configurations were chosen."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableCell:
-    """One cell, as text and as data."""
-
-    text: str
-    figure: Figure | None
-    outcome: str
-    """`completed` where there is an estimate, else the reason why there is none."""
-    same_as: str
-    """`= fsdp` where the runs are those of another combination, else empty."""
-
-    @property
-    def has_interval(self) -> bool:
-        """True if the text has a confidence interval."""
-        return self.figure is not None and self.figure.estimate.is_interval
 
 
 @dataclass(frozen=True)
@@ -114,23 +89,25 @@ def _table(grid: Grid, comparability: Comparability) -> Table:
     reference = reference_of(grid, sweep.plan)
     footnotes: dict[str, int] = {}
     unequal = unequal_tokens(grid)
+    places = [[place_of(row.cells.get(nodes), footnotes) for nodes in grid.nodes] for row in grid.rows]
     blocks = []
     for metric in METRICS:
-        if metric.optional and not metric.to_target and not grid.has(metric.column):
+        if metric.optional and not grid.has("target_loss" if metric.to_target else metric.column):
             continue
         title = metric.title.format(reference=reference, row=reference.label)
         cells = [
             [
-                _cell(
+                cell_of(
                     metric,
-                    cell := row.cells.get(nodes),
+                    place,
                     figure_of(metric, grid, row, nodes, reference, comparability),
-                    unequal.note(index, nodes, cell) if cell and metric.at_tokens and metric.against is None else "",
-                    footnotes,
+                    unequal.note(index, nodes, place.cell)
+                    if place.cell and metric.at_tokens and metric.against is None
+                    else "",
                 )
-                for nodes in grid.nodes
+                for nodes, place in zip(grid.nodes, of_row, strict=True)
             ]
-            for index, row in enumerate(grid.rows)
+            for index, (row, of_row) in enumerate(zip(grid.rows, places, strict=True))
         ]
         shown = any(cell.figure or cell.outcome == NOT_REACHED for line in cells for cell in line)
         if not metric.optional or (shown and _is_unlike(metric, grid)):
@@ -185,26 +162,6 @@ def _compared(grid: Grid, blocks: list[Block]) -> list[tuple[str, Comparison]]:
                     name = f"{row.label} on {counted(nodes, 'node')}"
                     compared.setdefault(tuple(row.cells[nodes].planned.runs), (name, made))
     return list(compared.values())
-
-
-def _cell(
-    metric: Metric, cell: CellRuns | None, figure: Figure | None, tokens: str, footnotes: dict[str, int]
-) -> TableCell:
-    marks = "".join(f" [{footnotes.setdefault(reason, len(footnotes) + 1)}]" for reason in reasons(cell))
-    same_as = same_as_text(cell) if cell else ""
-    if cell is None or not cell.completed:
-        outcome = ending(cell)
-        return TableCell(_with(outcome + marks, same_as), None, outcome, same_as)
-    if figure is None:
-        outcome = missing(metric, cell)
-        count = f"{cell.missed} of {len(cell.completed)}" if outcome == NOT_REACHED else ""
-        return TableCell(_with(outcome, ", ".join(filter(None, (same_as, count)))), None, outcome, same_as)
-    notes = ", ".join(note for note in (same_as, shortfall(cell), figure.note(len(cell.completed)), tokens) if note)
-    return TableCell(_with(metric.text(figure.estimate), notes) + marks, figure, "completed", same_as)
-
-
-def _with(text: str, note: str) -> str:
-    return f"{text} ({note})" if note else text
 
 
 def _layout(cell: CellRuns | None) -> str:

@@ -15,7 +15,8 @@ from reports.render.plotting.drawing import row_number
 from reports.render.plotting.style import Look
 from reports.stats.intervals import mean
 from reports.tables.parts import time_text
-from reports.tables.tables import Table, TableCell
+from reports.tables.table_cell import TableCell
+from reports.tables.tables import Table
 
 _PLOTTED = ("tokens_per_s", "efficiency", "peak_memory_gib", "state_gib")
 _QUARTILES = ("step_s_q1", "step_s_median", "step_s_q3")

@@ -11,7 +11,8 @@ from reports.cells.metrics import Metric
 from reports.data.words import counted, first_few
 from reports.render.base import Report
 from reports.stats.intervals import Estimate
-from reports.tables.tables import Table, TableCell
+from reports.tables.table_cell import TableCell
+from reports.tables.tables import Table
 
 _MOST_NAMED = 5
 """Cells that the sentence on what is missing names."""

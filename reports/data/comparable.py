@@ -6,8 +6,8 @@ compared key by key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any, Literal
@@ -101,9 +101,9 @@ def differences(kind: Kind, compared: Iterable[tuple[Run, Measured]], axes: Iter
     Those that follow from `axes`, in which the runs differ on purpose, may differ.
     """
     rules, compared = _rules(kind, tuple(axes)), list(compared)
-    rows = [rules.values(run, measured) for run, measured in compared]
-    if all(row == rows[0] for row in rows[1:]):
+    if rules.agree(compared):
         return []
+    rows = [rules.values(run, measured) for run, measured in compared]
     without_effect = [unused(run.training, run.shape, run.layout) for run, _ in compared]
     found = []
     for name, values in zip(rules.names, map(list, zip(*rows, strict=True)), strict=True):
@@ -142,6 +142,21 @@ class _Rules:
     @cached_property
     def _sets(self) -> list[int]:
         return [self.names.index(name) for name in _SETS if name in self.names]
+
+    @cached_property
+    def _whole(self) -> _Rules:
+        """The same rules with the settings of training as one attribute."""
+        outside = tuple(name for name in self.of_run if not name.startswith("training."))
+        return replace(self, of_run=("training", *outside))
+
+    def agree(self, compared: Sequence[tuple[Run, Measured]]) -> bool:
+        """Return True if no attribute differs; nearly all cells have their settings in common, often as one object."""
+        for rules in (self._whole, self):
+            rows = (rules.values(run, measured) for run, measured in compared)
+            first = next(rows)
+            if all(row == first for row in rows):
+                return True
+        return False
 
     def values(self, run: Run, measured: Measured) -> list[object]:
         """Return the values of the compared attributes."""

@@ -202,6 +202,7 @@ def _read_plan(sweep: Path) -> Plan:
 
 def _planned(plan: Plan, sweep: Path) -> Iterator[Documents]:
     """Yield every run, without its documents; a `same` cell has no runs of its own."""
+    folders = sweep / "runs"
     for cell in plan.cells:
         if cell.status == "run":
             of_purposes: tuple[tuple[Purpose, list[str]], ...] = (
@@ -210,7 +211,7 @@ def _planned(plan: Plan, sweep: Path) -> Iterator[Documents]:
             )
             for purpose, runs in of_purposes:
                 for repeat, identity in enumerate(runs):
-                    yield Documents(identity, repeat, cell, RunFolder(sweep / "runs" / identity), purpose)
+                    yield Documents(identity, repeat, cell, RunFolder(folders / identity), purpose)
 
 
 def _read(path: Path, kind: type[Doc]) -> Doc | None:
@@ -250,5 +251,6 @@ def _series(values: list[Scalar], kind: Kind) -> pd.Series:
 
 def records(frame: pd.DataFrame) -> list[Record]:
     """Return the rows of a frame, with None for missing values."""
-    objects = frame.astype(object)
-    return objects.where(objects.notna(), None).to_dict("records") if len(objects) else []
+    names = list(frame.columns)
+    columns = (frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in names)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

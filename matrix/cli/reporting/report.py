@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,7 @@ def report(
     from reports.render.write import write_report
     from reports.tables.selection import Selection
 
+    gc.disable()  # what a report reads stays to its end: only plots leave cycles, and those are few
     folder = find_sweep(sweep)
     selection = Selection(metrics=_words(metrics, "--metric", BY_KEY) or None)
     if only:

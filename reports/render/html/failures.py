@@ -16,6 +16,8 @@ MOST_EVIDENCE = 300
 """Runs whose evidence the page has; result.json has that of the others."""
 MOST_NAMED = 1000
 """Runs that the page names."""
+ENDING = ("run", "outcome", "reason")
+"""Columns that are read of a run."""
 _LONGEST = 3000
 """Characters of one run's evidence that the page has."""
 _LAST = (Outcome.OOM_INFERRED, "impossible", NOT_RUN)

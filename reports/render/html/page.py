@@ -19,11 +19,11 @@ from reports.render.base import Export, Report
 from reports.render.html.axis_places import AxisPlaces
 from reports.render.html.charts import chart_data
 from reports.render.html.definitions import definitions
-from reports.render.html.failures import failures
+from reports.render.html.failures import ENDING, failures
 from reports.render.html.losses import loss_data
 from reports.render.html.numbers import short
 from reports.render.html.preflights import preflight_data
-from reports.render.html.run_rows import MOST_RUNS, origins, run_rows
+from reports.render.html.run_rows import MOST_RUNS, ORIGINS, origins, run_rows
 from reports.render.markdown import HOW_TO_READ, WHERE_TIME_GOES
 from reports.render.plotting.style import looks
 from reports.tables.parts import time_text
@@ -49,16 +49,17 @@ def export(report: Report) -> Export:
     places = AxisPlaces(report.sweep.plan)
     shown_tables = report.tables[:MOST_TABLES]
     charts, problems = _charts(report, shown_tables, places)
-    timed = records(report.sweep.frame)
-    failed, left_out = failures(report.sweep, timed + records(report.sweep.breakdown), places)
+    timed, breakdown = report.sweep.frame, report.sweep.breakdown
+    ended = [record for frame in (timed, breakdown) if len(frame) for record in records(frame[list(ENDING)])]
+    failed, left_out = failures(report.sweep, ended, places)
     preflights, unplotted = preflight_data(report.folder)
     problems += [*left_out, *unplotted]
     if len(shown_tables) < len(report.tables):
         problems.append(f"report.html has the first {MOST_TABLES} of {len(report.tables)} tables; report.md has all")
     if len(timed) > MOST_RUNS:
         problems.append(f"report.html lists the first {MOST_RUNS} of {len(timed)} runs; runs.csv has all")
-    runs = run_rows(timed, places)
-    provenance = origins(timed)
+    runs = run_rows(records(timed.head(MOST_RUNS)), places)
+    provenance = origins(records(timed[list(ORIGINS)]))
     scripts = ["\n".join(map(_asset, _SCRIPTS)), _plotly(), _asset(_DRAWING)]
     page = _environment().get_template("report.html.j2")
     text = page.render(

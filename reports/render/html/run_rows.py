@@ -30,22 +30,24 @@ _FIGURES = {
 }
 """Columns of numbers, with their titles."""
 _TEXTS = ("cautions", "started", "session", "hosts")
+_ATTRIBUTES = ("system", *(column.name for column in ORIGIN if column.name != "seats"))
+ORIGINS = ("started", *_ATTRIBUTES)
+"""Columns that `origins` reads."""
 _MOST_VALUES = 12
 """Values of one attribute that the page lists."""
 
 
 def run_rows(records: list[Record], places: AxisPlaces) -> dict[str, Any]:
-    """Return columns with titles, rows of the first runs, and the places of their axes; empty columns are left out."""
-    listed = records[:MOST_RUNS]
+    """Return columns with titles, rows of the runs, and the places of their axes; empty columns are left out."""
     names = ["run", "repeat", "outcome", *(AXIS + axis for axis in places.axes), *_FIGURES, *_TEXTS]
-    kept = [name for name in names if any(record.get(name) not in (None, "") for record in listed)]
+    kept = [name for name in names if any(record.get(name) not in (None, "") for record in records)]
     return {
         "columns": [name.removeprefix(AXIS) for name in kept],
         "titles": [_FIGURES.get(name, name.removeprefix(AXIS).replace("_", " ")) for name in kept],
         "rows": [
-            [short(record.get(name)) if name in _FIGURES else record.get(name) for name in kept] for record in listed
+            [short(record.get(name)) if name in _FIGURES else record.get(name) for name in kept] for record in records
         ],
-        "places": [list(places.of_run(str(record["run"])).values()) for record in listed],
+        "places": [list(places.of_run(str(record["run"])).values()) for record in records],
     }
 
 
@@ -62,7 +64,7 @@ class Origin:
 def origins(records: list[Record]) -> list[Origin]:
     """Return the provenance of the runs with results, attribute by attribute; one that no run has is left out."""
     found = []
-    for column in ("system", *(column.name for column in ORIGIN if column.name != "seats")):
+    for column in _ATTRIBUTES:
         values = (record[column] for record in records if record.get("started") and record.get(column) is not None)
         counts = Counter(text for value in values for text in _readable(column, value))
         if counts:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract.results.outcomes import Outcome
+from reports.cells.comparability import Comparability
+from reports.data.frame import load
+from reports.render import csv
 from reports.render.base import Export, Picture, Report
 from reports.render.exporters import EXPORTERS, exporters
 from reports.render.formats import DEFAULT, Format
 from reports.render.write import write_report
+from reports.tables.tables import long_form, tables
 from tests.support.documents import SweepDocuments
 
 
@@ -54,3 +59,13 @@ def test_every_format_is_registered_and_described(name: Format) -> None:
 def test_formats_are_written_in_their_order_whatever_was_asked_first() -> None:
     assert exporters([Format.MARKDOWN, Format.PLOTS]) == exporters([Format.PLOTS, Format.MARKDOWN])
     assert exporters(DEFAULT) == EXPORTERS
+
+
+def test_csv_is_what_pandas_writes(sweep: SweepDocuments, tmp_path: Path) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0, 1e300])
+    sweep.end(sweep.run("hsdp", 2)[0], Outcome.CRASHED, 'a "reason", of\ntwo lines')
+    found = load(sweep.write())
+    made = tables(Comparability(found))
+    files = csv.export(Report(sweep.path, found, made, "")).files
+    assert files["runs.csv"] == found.frame.to_csv(index=False)
+    assert files["tables.csv"] == long_form(made).to_csv(index=False)

@@ -98,13 +98,13 @@ class Night:
 
     @cached_property
     def combinations(self) -> list[Combination]:
-        """All that have runs of their own or show another's."""
+        """All that have runs of their own or show another's, of which one has begun: filters leave combinations out."""
         by_id = {record["run"]: record for record in records(self.sweep.frame)}
         of_max = self.sweep.plan.regime == "max-batch"
         return [
             Combination(cell.labels, runs, self._documents(runs), of_max)
             for cell in self.sweep.plan.cells
-            if cell.status != "impossible"
+            if cell.status != "impossible" and any(run in self.sweep.runs for run in cell.runs)
             if (runs := CellRuns(cell, [by_id[run] for run in cell.runs if run in by_id]))
         ]
 

@@ -72,8 +72,8 @@ class CompareDocument(Document):
     new: str = Field(description="folder of the new sweep")
     counts: dict[Change, int] = Field(description="number of figures by verdict")
     figures: list[NightFigure] = Field(description="every metric of every combination that both have")
-    only_old: list[Labels] = Field(description="combinations that only the old night has")
-    only_new: list[Labels] = Field(description="combinations that only the new night has")
+    only_old: list[Labels] = Field(description="combinations of which only the old night has begun a run")
+    only_new: list[Labels] = Field(description="combinations of which only the new night has begun a run")
     changed: list[str] = Field(
         description="software that differs, with the old and the new version: what may explain a change"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -130,6 +131,18 @@ def test_what_no_longer_runs_has_regressed_and_what_did_not_run_yet_is_not_told(
     assert missing.verdict is Change.CANNOT_TELL
     assert found.suspects == [oom.labels, missing.labels]
     assert compared(new, old).having(Change.IMPROVED)[0].labels == oom.labels
+
+
+def test_what_a_filter_left_out_is_neither_missing_nor_suspected(tmp_path: Path) -> None:
+    """As of a night that was run with --only or --only-suspects, whose plan has all combinations."""
+    nights = Nights(tmp_path)
+    old, new = nights.write(), nights.write()
+    for run in (new / "runs").glob("*.fsdp.*"):
+        rmtree(run)
+    found = compared(old, new)
+    assert [each["strategy"] for each in found.only_old] == ["fsdp", "fsdp"]
+    assert {figure.labels["strategy"] for figure in found.figures} == {"hsdp", "federated"}
+    assert found.suspects == []
 
 
 def _failed(file: Path, outcome: Outcome, reason: str) -> None:

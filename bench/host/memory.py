@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import weakref
@@ -13,6 +14,9 @@ import torch
 
 GIB = 2**30
 
+_M_MMAP_THRESHOLD = -3
+"""Of mallopt(3)."""
+
 STACK = 16 * 2**20
 """Bytes below the limit at which a process counts as full: a thread's stack takes 8 MiB (ulimit -s) with its guard."""
 
@@ -23,6 +27,9 @@ def limit_memory(device: torch.device, gib: float | None, share: float) -> None:
     On a GPU the limit is of what the caching allocator reserves. On a CPU it is of anonymous memory, of which what was
     mapped before and never touched (libraries reserve a GiB) does not count, and what is mapped from now on does
     (RLIMIT_DATA, which data loading processes inherit, each for itself). Without `gib` a CPU's is not limited.
+
+    A limited heap gives freed tensors back at once: else it grows for dozens of steps, by more than what a trial leaves
+    free, and a batch that fits a short run does not fit a long one. Steps take longer for it.
     """
     if device.type == "cuda":
         whole = torch.cuda.get_device_properties(device).total_memory
@@ -33,8 +40,15 @@ def limit_memory(device: torch.device, gib: float | None, share: float) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         status = Path("/proc/self/status").read_bytes()
         untouched = _bytes_of(status, b"VmData:") - _bytes_of(status, b"RssAnon:")
+        _give_back_at_once()
         soft = int(share * gib * GIB) + untouched
         resource.setrlimit(resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _give_back_at_once() -> None:
+    """Have glibc map blocks of 128 KiB and more one by one; by default that size grows with blocks that are freed."""
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # other C libraries have none
+        mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def is_full() -> bool:

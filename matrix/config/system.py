@@ -78,8 +78,9 @@ class SystemFile(Document):
     )
     memory_per_rank: PositiveFloat | None = Field(
         None,
-        description="GiB that a rank may use: on a CPU of heap and anonymous mappings (RLIMIT_DATA), unlimited if "
-        "not given; on a GPU of what PyTorch's allocator reserves, if less than the device has",
+        description="GiB that a rank may use: on a CPU of heap and anonymous mappings (RLIMIT_DATA), unlimited if not "
+        "given, and freed tensors are returned at once, which makes steps slower; on a GPU of what PyTorch's allocator "
+        "reserves, if less than the device has",
     )
     environment: dict[
         str, Annotated[str, BeforeValidator(_number_as_text), WithJsonSchema({"type": ["string", "number"]})]

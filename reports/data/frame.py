@@ -190,10 +190,14 @@ def _read_plan(sweep: Path) -> Plan:
     plan = _read(path, Plan)
     if plan is None:
         raise ReportError(f"{path} was removed while the sweep was read: run the report again")
+    kinds = {axis: {type(label) for label in labels} for axis, labels in plan.axes.items()}
     for cell in plan.cells:
         missing = [axis for axis in NEEDED_AXES if axis not in cell.labels]
         if missing:
             raise ReportError(f"{path}: cells.labels has no {missing[0]!r}: every cell needs {', '.join(NEEDED_AXES)}")
+        for axis, label in cell.labels.items():
+            if axis in kinds and type(label) not in kinds[axis]:
+                raise ReportError(f"{path}: cells.labels.{axis}: {label!r} is not like a label of this axis")
     for axis in (*plan.compare, "nodes"):
         if axis not in plan.reference:
             raise ReportError(f"{path}: reference has no {axis!r}: it needs {', '.join(plan.compare)} and nodes")

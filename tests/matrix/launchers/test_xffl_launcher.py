@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Caution
 from tests.support.standin.places import Place, place
 from tests.support.sweeps import (
     FOREVER,
@@ -81,7 +82,9 @@ def learns_the_same(tmp_path: Path, data: Path, hosts: Place) -> None:
     assert expected.measured
     assert found.measured
     assert found.measured.loss == expected.measured.loss
-    assert found.measured.cautions == expected.measured.cautions, "TORCH_DISTRIBUTED_DEBUG would be one"
+    of_the_moment = {Caution.BUSY_MACHINE}
+    cautions = [set(each.measured.cautions) - of_the_moment for each in (found, expected)]
+    assert cautions[0] == cautions[1], "TORCH_DISTRIBUTED_DEBUG would be one"
     ours = dict(found.measured.provenance.environment)
     assert {ours.pop("GLOO_SOCKET_IFNAME"), ours.pop("NCCL_SOCKET_IFNAME")} == {"lo"}
     assert ours == expected.measured.provenance.environment

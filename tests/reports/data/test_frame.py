@@ -102,3 +102,16 @@ def test_a_damaged_plan_gives_one_sentence(sweep: SweepDocuments) -> None:
     path.write_text(path.read_text()[:40])
     with pytest.raises(ReportError, match=r"plan\.json: Invalid JSON"):
         load(sweep.path)
+
+
+@pytest.mark.parametrize("label", ["", True, 1.5])
+def test_a_plan_with_a_label_unlike_those_of_its_axis_gives_one_sentence(
+    sweep: SweepDocuments, label: str | float | bool
+) -> None:
+    sweep.run("fsdp", 1)
+    path = sweep.write() / "plan.json"
+    plan = json.loads(path.read_text())
+    plan["cells"][0]["labels"]["nodes"] = label
+    path.write_text(json.dumps(plan))
+    with pytest.raises(ReportError, match=r"plan\.json: cells\.labels\.nodes: .* is not like a label of this axis"):
+        load(sweep.path)

@@ -1,11 +1,11 @@
 # Every target does its own set-up, in .venv of this folder.
 PYTHON ?= python3
 VENV := .venv
-# Two parts that take about as long, much of it waiting, and a short one that only computes. The first has all tests of
+# Three parts that take about as long: two that wait for much of it, one that computes. The first has all tests of
 # the pool of ranks, of which one is enough.
 test-ranks := tests/bench tests/containers
 test-ranks += $(addprefix tests/matrix/,launchers schedulers store)
-test-sums := tests/reports $(addprefix tests/matrix/,config nightly planning publishing)
+test-sums := tests/reports $(addprefix tests/matrix/,batch check config nightly planning publishing)
 test-sweeps := $(addprefix --ignore=,$(test-ranks) $(test-sums))
 # What is built or limited once for all its tests runs in one process: the image, and Slurm's control groups.
 cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.py tests/containers

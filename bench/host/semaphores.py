@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from multiprocessing import get_context
 
+NEEDED = "/dev/shm should be a writable tmpfs with hard links"
+
 
 def fault() -> str:
     """Return why a semaphore cannot be made, "" if it can.
@@ -13,5 +15,5 @@ def fault() -> str:
     try:
         get_context("fork").Lock()
     except (ImportError, OSError) as error:
-        return f"no semaphore can be made ({error}): /dev/shm should be a writable tmpfs"
+        return f"no semaphore can be made ({error}): {NEEDED}"
     return ""

@@ -77,26 +77,27 @@ def track(run: Run, folder: AttemptFolder, words: Words, seconds: float) -> bool
         if sent:
             tracked.define_metric("train/*", step_metric="train/step")
             tracked.define_metric("validation/*", step_metric="train/step")
-        _fill(tracked, run, folder, first, followed=sent > 0)
+        measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
+        steps = pq.read_table(folder.steps)
+        _fill(tracked, run, measured, steps, first, followed=sent > 0)
     for group in others:
         tracked, failed = _begin(run, folder, group, "offline" if failure else run.wandb.mode, seconds)
         failure = failure or failed
         with tracked:
-            _fill(tracked, run, folder, group, followed=False)
+            _fill(tracked, run, measured, steps, group, followed=False)
     if failure is not None:
         raise failure
     return True
 
 
-def _fill(tracked: wandb.Run, run: Run, folder: AttemptFolder, group: int | None, *, followed: bool) -> None:
+def _fill(
+    tracked: wandb.Run, run: Run, measured: Measured, steps: pa.Table, group: int | None, *, followed: bool
+) -> None:
     """Send what was measured; of the steps those of one federated group, if any."""
-    measured = Measured.model_validate_json(folder.measured.read_text(encoding="utf-8"))
     tracked.config["provenance"] = measured.provenance.model_dump(mode="json")
     validated = {each.step - 1: {"validation/loss": each.loss} for each in measured.validations}
-    table = pq.read_table(folder.steps)
-    if group is not None:
-        table = table.filter(pc.equal(table["group"], group))
-    for step, metrics in enumerate(step_metrics(table)):
+    own = steps if group is None else steps.filter(pc.equal(steps["group"], group))
+    for step, metrics in enumerate(step_metrics(own)):
         figures = metrics | validated.get(step, {})
         if followed:
             tracked.log(figures | {"train/step": step})

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from matrix.config.crosscheck import faults
 from matrix.config.models.located import find_models
 from matrix.config.reading.assignments import Assignment, assign
 from matrix.config.reading.credentials import secrets_in
-from matrix.config.reading.validation import refuse, validate
+from matrix.config.reading.validation import refuse, refuse_another_kind, validate
 from matrix.config.reading.yamlfile import YamlFile, read_yaml
 from matrix.config.sweep import Data, MatrixFile
-from matrix.config.system import BUILT_IN, SystemFile, built_in_path, system_of, system_path
+from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system, system_path
 from matrix.errors import InputError
 from matrix.host.paths import absolute
 
@@ -52,9 +50,7 @@ def load_both(matrix: Path, system: str | None, assignments: Sequence[Assignment
         path = Path(sweep.system)
     try:
         if path is not None:
-            read = read_yaml(path)
-            _refuse_another_kind(read, SystemFile, MatrixFile, "a matrix file: --system takes a system file")
-            system_file = system_of(assign(read, [each for each in assignments if each.of_system]))
+            system_file = load_system(path, [each for each in assignments if each.of_system])
     except InputError as error:
         sentences.append(str(error))
     if sweep and system_file and _lacks_limit(sweep, system_file):
@@ -67,7 +63,7 @@ def load_both(matrix: Path, system: str | None, assignments: Sequence[Assignment
 
 
 def _sweep(file: YamlFile) -> MatrixFile:
-    _refuse_another_kind(file, MatrixFile, SystemFile, "a system file: give it with --system, after a matrix file")
+    refuse_another_kind(file, MatrixFile, SystemFile, "a system file: give it with --system, after a matrix file")
     refuse(file, secrets_in(file.data))
     sweep = validate(MatrixFile, file)
     refuse(file, faults(sweep))
@@ -81,14 +77,6 @@ def _sweep(file: YamlFile) -> MatrixFile:
             "data": Data(path=absolute(folder, sweep.data.path)),
         }
     )
-
-
-def _refuse_another_kind(file: YamlFile, wanted: type[BaseModel], other: type[BaseModel], meant: str) -> None:
-    """Raise an InputError, in place of one fault per key, if more keys are those of the other kind of file only."""
-    keys = set(file.data) if isinstance(file.data, dict) else set()
-    own, others = keys & set(wanted.model_fields), keys & set(other.model_fields)
-    if len(others - own) > len(own - others):
-        raise InputError(f"{file.path}: is {meant}")
 
 
 def _lacks_limit(sweep: MatrixFile, system: SystemFile) -> bool:

@@ -13,13 +13,14 @@ from bench.contract.base import Affinity, Document, LauncherName
 from bench.contract.run import System
 from matrix.config.reading.assignments import Assignment, assign
 from matrix.config.reading.credentials import secrets_in
-from matrix.config.reading.validation import Fault, refuse, validate
-from matrix.config.reading.yamlfile import WrittenFloat, WrittenInt, YamlFile, read_yaml
+from matrix.config.reading.validation import Fault, refuse, refuse_another_kind, validate
+from matrix.config.reading.yamlfile import WrittenFloat, WrittenInt, read_yaml
 from matrix.config.settings.batch import BatchSettings
 from matrix.config.settings.image import ImageSettings
 from matrix.config.settings.shell import ShellSettings
 from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.settings.xffl import XfflSettings
+from matrix.config.sweep import MatrixFile
 from matrix.config.values import Name
 
 BUILT_IN = ("local",)
@@ -158,16 +159,13 @@ def load_system(path: Path, assignments: Iterable[Assignment] = ()) -> SystemFil
         InputError: the file is invalid; one sentence per fault, with file, line, key and what would be valid.
 
     """
-    return system_of(assign(read_yaml(path), assignments))
-
-
-def system_of(file: YamlFile) -> SystemFile:
-    """Return the system that a file describes; `load_system` says what is raised."""
+    file = assign(read_yaml(path), assignments)
+    refuse_another_kind(file, SystemFile, MatrixFile, "a matrix file: --system takes a system file")
     refuse(file, secrets_in(file.data))
     system = validate(SystemFile, file)
     faults = [*_environment_faults(system), *_host_faults(system), *_image_faults(system), *_scheduler_faults(system)]
     refuse(file, faults)
-    folder = file.path.absolute().parent
+    folder = path.absolute().parent
     image = system.image.from_folder(folder) if system.image else None
     system._source = file.text
     return system.model_copy(update={"xffl": system.xffl.from_folder(folder), "image": image})

@@ -20,6 +20,7 @@ from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import RankEnd
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
+from bench.host import semaphores
 from matrix.store.sweep_folder import read_own
 
 EVIDENCE_LINES = 12
@@ -155,7 +156,7 @@ def _failed(
         reason = "another program has the port of the rendezvous on the first node"
         return Verdict(Outcome.LAUNCH_FAILED, reason, evidence, port_taken=True)
     if NO_SEMAPHORES in attempted.statuses.values():
-        reason = "no semaphores, which starting ranks needs: /dev/shm should be a writable tmpfs with hard links"
+        reason = f"no semaphores, which starting ranks needs: {semaphores.NEEDED}"
         return Verdict(Outcome.LAUNCH_FAILED, reason, evidence)
     reason = _cause(ends, killed, attempted) + f", {reached}"
     return Verdict(Outcome.LAUNCH_FAILED if step < 0 else Outcome.CRASHED, reason, evidence)

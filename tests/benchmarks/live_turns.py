@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
@@ -65,8 +66,8 @@ def main(run: Run, folder: Path) -> None:
         finished(self, step, losses)
         turns.finished(step == run.training.steps - 1)
 
-    Progress.finished = with_turns  # type: ignore[method-assign]
-    pids = fork_world(run, folder)
+    with patch.object(Progress, "finished", with_turns):
+        pids = fork_world(run, folder)
     if pids is None:
         (folder / "turns.json").write_text(json.dumps(turns.rates), encoding="utf-8")
         return

@@ -49,6 +49,14 @@ def refuse(file: YamlFile, faults: Iterable[Fault]) -> None:
         raise InputError("\n".join(sentences))
 
 
+def refuse_another_kind(file: YamlFile, wanted: type[BaseModel], other: type[BaseModel], meant: str) -> None:
+    """Raise an InputError, in place of one fault per key, if more keys are those of the other kind of file only."""
+    keys = set(file.data) if isinstance(file.data, dict) else set()
+    own, others = keys & set(wanted.model_fields), keys & set(other.model_fields)
+    if len(others - own) > len(own - others):
+        raise InputError(f"{file.path}: is {meant}")
+
+
 def _message(error: ErrorDetails, schema: Schema) -> str:
     kind, location, shown = error["type"], error["loc"], _shown(error["input"])
     if kind == "extra_forbidden":

@@ -16,7 +16,7 @@ from bench.measure.progress import Progress
 from bench.saving.tracking import Tracking, hand_over
 from tests.support.runs import make_run
 from tests.support.sweeps import wait_for
-from tests.support.tracked import Tracked, files, train
+from tests.support.tracked import Tracked, files, train, untold
 
 STEPS = 6
 ASKED = Wandb(mode="offline", project="ours", per_group=True)
@@ -35,12 +35,7 @@ def trained(asked: Run, tmp_path_factory: pytest.TempPathFactory) -> AttemptFold
 
 @pytest.fixture
 def attempt(trained: AttemptFolder, tmp_path: Path) -> AttemptFolder:
-    """Another attempt with the same figures, not yet handed over."""
-    again = AttemptFolder(tmp_path / "0")
-    again.create()
-    for file in ("measured", "steps"):
-        getattr(again, file).write_bytes(getattr(trained, file).read_bytes())
-    return again
+    return untold(trained, tmp_path / "0")
 
 
 def by_group(attempt: AttemptFolder) -> list[Tracked]:

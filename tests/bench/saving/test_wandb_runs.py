@@ -29,7 +29,7 @@ from bench.saving.wandb import step_metrics
 from matrix.host.processes import end_all, owned
 from tests.support.runs import make_run
 from tests.support.sweeps import wait_for
-from tests.support.tracked import Tracked, records, train
+from tests.support.tracked import Tracked, records, train, untold
 
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
@@ -75,12 +75,7 @@ def tracked(trained: AttemptFolder) -> Tracked:
 
 @pytest.fixture
 def attempt(trained: AttemptFolder, tmp_path: Path) -> AttemptFolder:
-    """Another attempt with the same figures, not yet handed over."""
-    again = AttemptFolder(tmp_path / "0")
-    again.create()
-    for file in ("measured", "steps"):
-        getattr(again, file).write_bytes(getattr(trained, file).read_bytes())
-    return again
+    return untold(trained, tmp_path / "0")
 
 
 def hand(run: Run, attempt: AttemptFolder, longest: float = 60) -> None:

@@ -205,6 +205,7 @@ def test_one_kind_of_file_in_the_place_of_the_other_is_one_sentence(tmp_path: Pa
     assert faults(lambda path: prepare(path, None, [], []), system) == [given_first]
     given_second = "sweep.yaml: is a matrix file: --system takes a system file"
     assert faults(lambda path: prepare(matrix, str(path), [], []), matrix) == [given_second]
+    assert faults(load_system, matrix) == [given_second], "as of `check`, which reads no matrix file"
 
 
 LONG = "x" * 150

@@ -35,7 +35,7 @@ TOLERANCE = "60"
 """Percent: nights on a machine that others use, too, differ as a whole."""
 
 
-class Nights:
+class SlowedNights:
     """Nights of one sweep of two combinations, each in a folder of its own."""
 
     def __init__(self, folder: Path, data: Path) -> None:
@@ -67,7 +67,7 @@ def speed(found: CompareDocument, batch_size: int) -> Change:
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_suspect_that_is_run_again_is_cleared(tmp_path: Path, data: Path) -> None:
-    nights = Nights(tmp_path, data)
+    nights = SlowedNights(tmp_path, data)
     old = nights.run("old")
     (tmp_path / "sitecustomize.py").write_text(PLANTED, encoding="utf-8")
     plain = nights.sweep.variables

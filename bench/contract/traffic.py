@@ -65,8 +65,9 @@ def predict(shape: Shape, layout: Layout, every: int, training: Training, backen
     fp32, whatever the parameters' precision. Not counted: FSDP2's padding of sizes that the shard degree does not
     divide, and the few bytes of a clipped gradient's norm.
     """
-    gathered = shape.parameters * BYTES[training.computation]
-    reduced = shape.parameters * BYTES[training.reduction]
+    parameters = shape.parameters
+    gathered = parameters * BYTES[training.computation]
+    reduced = parameters * BYTES[training.reduction]
     root = shape.embedding_parameters * (1 if shape.tie_embeddings else 2) + shape.hidden_size
     again = gathered - root * BYTES[training.computation] if training.reshard_after_forward else 0
     traffic = []
@@ -79,7 +80,7 @@ def predict(shape: Shape, layout: Layout, every: int, training: Training, backen
         traffic.append(Traffic("all-reduce", "replicas", layout.replicate, summed, backend=backend))
     if layout.federation > 1:
         holders = layout.federation * layout.replicate
-        averaged = shape.parameters * BYTES["fp32"] // layout.shard
+        averaged = parameters * BYTES["fp32"] // layout.shard
         traffic.append(Traffic("all-reduce", "federation", holders, averaged, every, backend))
     return traffic
 

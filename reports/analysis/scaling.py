@@ -12,7 +12,8 @@ from reports.cells.comparability import Comparability
 from reports.cells.directions import unit_of
 from reports.cells.metrics import BY_KEY
 from reports.data.frame import ReportError
-from reports.tables.tables import Table, long_form, tables
+from reports.tables.long_form import long_form
+from reports.tables.tables import Table, tables
 
 _MEANINGS = {
     "metric": "key of the metric: docs/reference/metrics.md",

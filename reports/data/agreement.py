@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from bench.contract.base import Purpose
 from bench.contract.plan import Cell
@@ -70,9 +71,8 @@ def _disagreements(sweep: str, found: Documents) -> Iterator[str]:
     if result.run != run.id:
         yield f"{found.folder.result}: run: should be {run.id!r}, not {result.run!r}"
     if result.measured is not None:
-        place = f"{found.folder.result}: measured."
-        yield from _of_run(place, run, result.measured)
-        yield from (f"{place}{sentence}" for sentence in implausible(run, result, result.measured))
+        wrong = chain(_of_run(run, result.measured), implausible(run, result, result.measured))
+        yield from (f"{found.folder.result}: measured.{sentence}" for sentence in wrong)
 
 
 def _of_plan(sweep: str, found: Documents, run: Run) -> Iterator[str]:
@@ -86,20 +86,20 @@ def _of_plan(sweep: str, found: Documents, run: Run) -> Iterator[str]:
         ("labels", labels, {name: run.labels[name] for name in labels}),
         ("layout", str(found.cell.layout), str(run.layout)),
     )
-    yield from _unequal(f"{found.folder.run}: ", compared)
+    # Paths are made where there is a fault only: for all runs they take as long as what is compared.
+    yield from (f"{found.folder.run}: {fault}" for fault in _unequal(compared))
 
 
-def _unequal(place: str, compared: Iterable[tuple[str, object, object]]) -> Iterator[str]:
+def _unequal(compared: Iterable[tuple[str, object, object]]) -> Iterator[str]:
     for name, right, value in compared:
         if value != right:
-            yield f"{place}{name}: should be {right!r}, not {value!r}"
+            yield f"{name}: should be {right!r}, not {value!r}"
 
 
-def _of_run(place: str, run: Run, measured: Measured) -> Iterator[str]:
+def _of_run(run: Run, measured: Measured) -> Iterator[str]:
     """Yield differences between result.json and run.json."""
     window = measured.window
     yield from _unequal(
-        place,
         (
             ("parameters", run.shape.parameters, measured.parameters),
             ("window.first_step", run.first_window_step, window.first_step),

@@ -13,21 +13,16 @@ from pydantic import BaseModel, ValidationError
 
 from bench.contract.base import Purpose
 from bench.contract.plan import Plan
-from bench.contract.results.measured import Measured
 from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import JobEnd, Result
 from bench.contract.run import Run
 from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import RunFolder
 from reports.data.agreement import Documents, copies, disagreement
-from reports.data.columns.base import Column, Kind, Scalar, kinds_of, values
-from reports.data.columns.frame_schema import AXIS, BREAKDOWN_RUNS, TIMED_RUNS, axis_kinds
-from reports.data.columns.measured import MEASURED
-from reports.data.columns.origin import ORIGIN
-from reports.data.columns.parts import PARTS
-from reports.data.columns.settings import CELL, LAYOUT, asked
-from reports.data.columns.status import ATTEMPT, DAMAGED, NEWER, STATUS, Status
+from reports.data.columns.base import Column, Kind, Row, Scalar
+from reports.data.columns.status import DAMAGED, NEWER, Status
 from reports.data.curves import Course
+from reports.data.rows import RowMaker, kinds_of_rows
 from reports.data.shared import Shared
 from reports.data.steps import ContradictionError, course
 
@@ -98,13 +93,14 @@ def load(sweep: Path) -> LoadedSweep:
     shared = Shared()
     every = [_documents(planned, plan.sweep, shared) for planned in _planned(plan, sweep)]
     same = copies(found for found, fault in every if fault is None)
-    rows: dict[Purpose, list[dict[str, Scalar]]] = {"measure": [], "breakdown": []}
+    maker = RowMaker(tuple(plan.axes))
+    rows: dict[Purpose, list[Row]] = {"measure": [], "breakdown": []}
     for found, fault in every:
         error = ReportError(same[found.identity]) if found.identity in same else fault
-        rows[found.purpose].append(_row(found, error, read))
-    axes = axis_kinds(plan)
-    timed, breakdown = (kinds_of(STATUS) | axes | kinds for kinds in (TIMED_RUNS, BREAKDOWN_RUNS))
-    return replace(read, frame=typed(rows["measure"], timed), breakdown=typed(rows["breakdown"], breakdown))
+        status = _status(found, error, read)
+        rows[found.purpose].append(maker.row(found if error is None else replace(found, result=None), status))
+    timed, breakdown = (_frame(rows[purpose], kinds_of_rows(plan, purpose)) for purpose in ("measure", "breakdown"))
+    return replace(read, frame=timed, breakdown=breakdown)
 
 
 def with_columns(
@@ -138,38 +134,21 @@ def _documents(planned: Documents, sweep: str, shared: Shared) -> tuple[Document
     return found, None
 
 
-def _row(found: Documents, fault: ReportError | None, read: LoadedSweep) -> dict[str, Scalar]:
-    """Return a run's row of the frame, and add its documents, or what is wrong with them, to `read`."""
-    identity, cell, run, result = found.identity, found.cell, found.run, found.result
+def _status(found: Documents, fault: ReportError | None, read: LoadedSweep) -> Status:
+    """Return what became of a run, and add its documents, or what is wrong with them, to `read`."""
+    identity, run, result = found.identity, found.run, found.result
     status = Status(identity, found.repeat)
-    row: dict[str, Scalar] = {AXIS + name: label for name, label in cell.labels.items()}
-    row |= values(CELL, cell)
-    if cell.layout is not None:
-        row |= values(LAYOUT, cell.layout)
-    if run is not None:
-        row |= asked(run)
     if fault is not None:
         read.problems.append(str(fault))
-        return values(STATUS, replace(status, outcome=fault.outcome, reason=str(fault))) | row
+        return replace(status, outcome=fault.outcome, reason=str(fault))
     if run is not None:
         read.runs[identity] = run
-    if run is not None and result is not None:
-        read.results[identity] = result
-        cautions = ", ".join(result.cautions)
-        status = replace(status, outcome=str(result.outcome), reason=result.reason, cautions=cautions)
-        row |= values(ATTEMPT, result, run.nodes)
-        if found.course is not None and result.outcome is Outcome.COMPLETED:
-            read.courses[identity] = found.course
-        if result.measured is not None:
-            row |= _figures(found, run, result.measured) | values(ORIGIN, result.measured.provenance)
-    return values(STATUS, status) | row
-
-
-def _figures(found: Documents, run: Run, measured: Measured) -> dict[str, Scalar]:
-    """Return what the run is for: its figures, or the parts of its steps."""
-    if found.purpose == "measure":
-        return values(MEASURED, measured, run.world)
-    return {} if measured.breakdown is None else values(PARTS, measured.breakdown)
+    if run is None or result is None:
+        return status
+    read.results[identity] = result
+    if found.course is not None and result.outcome is Outcome.COMPLETED:
+        read.courses[identity] = found.course
+    return replace(status, outcome=str(result.outcome), reason=result.reason, cautions=", ".join(result.cautions))
 
 
 def _read_jobs(sweep: Path, read: LoadedSweep) -> None:
@@ -244,10 +223,17 @@ def typed(rows: Sequence[Mapping[Any, Scalar]], kinds: Mapping[str, Kind]) -> pd
     return pd.DataFrame({name: _series([row.get(name) for row in rows], kind) for name, kind in kinds.items()})
 
 
+def _frame(rows: Sequence[Row], kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Return the same of rows that have a value for each column."""
+    columns: Iterable[Sequence[Scalar]] = zip(*rows, strict=True) if rows else ((),) * len(kinds)
+    of_kinds = zip(kinds.items(), columns, strict=True)
+    return pd.DataFrame({name: _series(values, kind) for (name, kind), values in of_kinds})
+
+
 _TYPES: dict[Kind, str] = {"flag": "boolean", "whole": "Int64", "number": "float64", "text": "string"}
 
 
-def _series(values: list[Scalar], kind: Kind) -> pd.Series:
+def _series(values: Sequence[Scalar], kind: Kind) -> pd.Series:
     if kind == "text":  # of an axis with values of several types
         values = [None if value is None else str(value) for value in values]
     return pd.Series(values, dtype=_TYPES[kind])

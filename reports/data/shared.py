@@ -17,6 +17,7 @@ class Shared:
 
     def __init__(self) -> None:
         self._parts: dict[tuple[type[BaseModel], str], BaseModel] = {}
+        self._latest: dict[type[BaseModel], BaseModel] = {}
         self._keys: dict[frozenset[str], set[str]] = {}
 
     def run(self, run: Run) -> Run:
@@ -42,6 +43,10 @@ class Shared:
         return document
 
     def _one(self, part: Part) -> Part:
+        latest = self._latest.get(type(part))
+        if isinstance(latest, type(part)) and latest == part:  # as that of most runs is, which is soon seen
+            return latest
         found = self._parts.setdefault((type(part), part.model_dump_json()), part)
         assert isinstance(found, type(part)), "the key has the type"
+        self._latest[type(part)] = found
         return found

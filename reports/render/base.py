@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from reports.data.frame import LoadedSweep
 from reports.tables.tables import Table
+
+Content = str | bytes | Iterable[str]
+"""What a file holds; parts of a text are made while they are written."""
 
 BREAKDOWN = "breakdown"
 """Subject of the plots of breakdown runs, which belong to a section of their own."""
@@ -47,7 +51,7 @@ class Report:
 class Export:
     """The files of one format."""
 
-    files: dict[str, str | bytes]
+    files: Mapping[str, Content]
     """Content by path in the report's folder."""
     pictures: list[Picture] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
+from itertools import islice
 
 import pandas as pd
 
 from reports.render.base import Export, Report
-from reports.tables.tables import long_form
+from reports.tables.long_form import long_rows
+
+_AT_ONCE = 10_000
+"""Rows whose text is in memory: all of a large sweep's would take as much as the rest of its report."""
 
 
 def export(report: Report) -> Export:
     """Return tables.csv, runs.csv and, where there are breakdown runs, breakdown.csv."""
-    files: dict[str, str | bytes] = {
-        "tables.csv": _content(long_form(report.tables)),
-        "runs.csv": _content(report.sweep.frame),
+    files = {
+        "tables.csv": _text(long_rows(report.tables)),
+        "runs.csv": _text(_rows(report.sweep.frame)),
     }
     if len(report.sweep.breakdown):
-        files["breakdown.csv"] = _content(report.sweep.breakdown)
+        files["breakdown.csv"] = _text(_rows(report.sweep.breakdown))
     return Export(files)
 
 
-def _content(frame: pd.DataFrame) -> str:
-    """Return what `to_csv` of pandas does, whose chunks of a few thousand rows take half as long again."""
-    columns = (column.astype(object).where(column.notna(), "").tolist() for _, column in frame.items())
-    content = StringIO()
-    lines = csv.writer(content, lineterminator="\n")
-    lines.writerow(frame.columns)
-    lines.writerows(zip(*columns, strict=True))
-    return content.getvalue()
+def _rows(frame: pd.DataFrame) -> Iterator[Sequence[object]]:
+    """Yield the names of the columns, then the rows; `to_csv` of pandas takes half as long again."""
+    yield list(frame.columns)
+    for begin in range(0, len(frame), _AT_ONCE):
+        columns = (column.astype(object) for _, column in frame.iloc[begin : begin + _AT_ONCE].items())
+        yield from zip(*(column.where(column.notna(), None).tolist() for column in columns), strict=True)
+
+
+def _text(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Yield the lines of a file, many at once; None becomes an empty field."""
+    of_file = iter(rows)
+    while several := list(islice(of_file, _AT_ONCE)):
+        content = StringIO()
+        csv.writer(content, lineterminator="\n").writerows(several)
+        yield content.getvalue()

@@ -16,7 +16,7 @@ from reports.cells.targets import target_columns
 from reports.data.columns.target import TARGET
 from reports.data.frame import LoadedSweep, ReportError, load, with_columns
 from reports.data.words import counted
-from reports.render.base import Exporter, Report
+from reports.render.base import Export, Exporter, Report
 from reports.render.exporters import EXPORTERS
 from reports.render.html.page import FILE as PAGE
 from reports.render.markdown import REPORT
@@ -67,26 +67,21 @@ def write_report(
         made, chosen, shown = [part for _, part in parts], [table for table, _ in parts], selection.sweep(loaded)
     summary = _summary(shown, loaded, selection.text if selection else "")
     report = Report(sweep, shown, made, summary, answers(comparability, chosen), problems=loaded.problems)
-    contents: dict[str, str | bytes] = {}
+    names: list[str] = []
     for exporter in exporters:
         export = exporter.export(report)
-        contents |= export.files
+        _write(export, out)
+        names += export.files
         report = replace(
             report,
             pictures=[*report.pictures, *export.pictures],
             problems=[*report.problems, *export.problems],
         )
-    try:
-        _write(contents, out)
-    except OSError as error:
-        raise ReportError(
-            f"the report cannot be written to {out}: {error.strerror or error}: choose another folder with --out"
-        ) from error
     cautions = dict.fromkeys(caution for table in made for caution in table.cautions)
     return WrittenReport(
-        report=out / REPORT if REPORT in contents else out,
-        readable=[out / name for name in (REPORT, PAGE) if name in contents] or [out],
-        files=[out / name for name in contents],
+        report=out / REPORT if REPORT in names else out,
+        readable=[out / name for name in (REPORT, PAGE) if name in names] or [out],
+        files=[out / name for name in names],
         sweep=loaded,
         tables=made,
         summary=report.summary,
@@ -111,7 +106,13 @@ def _summary(shown: LoadedSweep, every: LoadedSweep, selection: str) -> str:
     return f"{outcomes}. {cost(shown)}" if shown.jobs else outcomes
 
 
-def _write(contents: dict[str, str | bytes], out: Path) -> None:
-    for name, content in contents.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out / name, content)
+def _write(export: Export, out: Path) -> None:
+    """Write the files of one format: those of all together would take gigabytes of memory in large sweeps."""
+    try:
+        for name, content in export.files.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(out / name, content)
+    except OSError as error:
+        raise ReportError(
+            f"the report cannot be written to {out}: {error.strerror or error}: choose another folder with --out"
+        ) from error

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
-
 from bench.contract.results.outcomes import Caution
 from reports.cells.best import best_grids
 from reports.cells.comparability import Comparability
-from reports.cells.figures import NOT_REACHED, Figure, ending, figure_of
+from reports.cells.figures import NOT_REACHED, ending, figure_of
 from reports.cells.grid import CellRuns, Grid, grids
 from reports.cells.metrics import METRICS, Metric
 from reports.cells.table_reference import TableReference, reference_of
 from reports.cells.targets import targets_text, with_targets
 from reports.cells.trained_tokens import unequal_tokens
 from reports.data.words import counted
-from reports.stats.comparison import Comparison, Rule
+from reports.stats.comparison import Comparison
 from reports.stats.intervals import FEWEST_FOR_INTERVAL
 from reports.tables.caption import caption
 from reports.tables.findings import PLAIN, findings
@@ -169,76 +167,3 @@ def _layout(cell: CellRuns | None) -> str:
     if layout is None:
         return ending(cell)
     return f"{layout.federation} x {layout.replicate} x {layout.shard}"
-
-
-def _rule(figure: Figure) -> str:
-    if figure.comparison is None:
-        return str(Rule.SESSIONS) if figure.sessions else ""
-    return "" if figure.comparison.rule is Rule.ITSELF else str(figure.comparison.rule)
-
-
-def long_form(made: list[Table]) -> pd.DataFrame:
-    """Return every cell of every table as a row with raw numbers: the content of tables.csv.
-
-    Columns: table, the row's axes (`axis.*`), metric, strategy, cuda_streams, nodes, layout, outcome, same_as, value,
-    low, high, count, interval (true if low and high bound a 95 % interval, false if they are the range), rule (of a
-    comparison: `pairs` of runs of one session or of one of the `seeds`, which `count` counts, or means of different
-    `sessions`; of a mean: `sessions` if these are its units), pair_gap_s (largest difference between the starts of the
-    runs of one of the `pairs`, seconds), not_comparable (attributes that should agree between the
-    compared cells and do not).
-    """
-    axes = dict.fromkeys(
-        name
-        for table in made
-        for row in table.grid.rows
-        for name in (*table.grid.labels, *row.labels, *(table.grid.choice.axes if table.grid.choice else ()))
-    )
-    for own in ("strategy", "cuda_streams"):
-        axes.pop(own, None)
-    rows = []
-    for table in made:
-        for block in table.blocks:
-            for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
-                of_row = table.grid.labels | row.labels | {"cuda_streams": row.cuda_streams}
-                for nodes, layout, cell in zip(table.grid.nodes, layouts, cells, strict=True):
-                    is_chosen = table.grid.choice is not None and nodes in row.cells
-                    labels = row.cells[nodes].planned.labels if is_chosen else of_row
-                    names = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
-                    # Tuples, because dictionaries of a large sweep's cells would take gigabytes.
-                    rows.append((*names, labels["cuda_streams"], nodes, layout, *_raw(cell)))
-    columns = ["table", *(f"axis.{name}" for name in axes), "metric", "strategy", "cuda_streams", "nodes", "layout"]
-    return pd.DataFrame(rows, columns=[*columns, *_RAW])
-
-
-_RAW = (
-    "outcome",
-    "same_as",
-    "value",
-    "low",
-    "high",
-    "count",
-    "interval",
-    "rule",
-    "pair_gap_s",
-    "not_comparable",
-)
-
-
-def _raw(cell: TableCell) -> tuple[object, ...]:
-    """Return the values of `_RAW`."""
-    same_as = cell.same_as.removeprefix("= ")
-    if cell.figure is None:
-        return cell.outcome, same_as, None, None, None, 0, False, "", None, ""
-    estimate, comparison = cell.figure.estimate, cell.figure.comparison
-    return (
-        cell.outcome,
-        same_as,
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        estimate.count,
-        estimate.is_interval,
-        _rule(cell.figure),
-        comparison.gap if comparison else None,
-        "; ".join(cell.figure.differing),
-    )

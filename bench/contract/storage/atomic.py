@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """What `link` answers on a file system without hard links, such as FAT, SMB shares and some of FUSE."""
 
 
-def write_whole(path: Path, content: str | bytes, *, durable: bool = True) -> None:
-    """Write a file atomically: a reader sees the old content or the new. Text is encoded as UTF-8.
+def write_whole(path: Path, content: str | bytes | Iterable[str], *, durable: bool = True) -> None:
+    """Write a file atomically: a reader sees the old content or the new. Text, also in parts, is encoded as UTF-8.
 
     With `durable` the content survives a power loss, at the cost of waiting for the disk.
 
@@ -70,9 +71,11 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
 
 
-def _write(path: Path, content: str | bytes, *, durable: bool) -> None:
+def _write(path: Path, content: str | bytes | Iterable[str], *, durable: bool) -> None:
+    parts = [content] if isinstance(content, str | bytes) else content
     with path.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        for part in parts:
+            file.write(part.encode() if isinstance(part, str) else part)
         file.flush()
         if durable:
             os.fsync(file.fileno())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec
 
 GIB = 2**30
 
 Scalar = bool | int | float | str | None
+Row = tuple[Scalar, ...]
 Kind = Literal["text", "whole", "number", "flag"]
 """The type of a column's values, whatever they are: a column without any has it too."""
 Source = ParamSpec("Source")
@@ -54,6 +55,11 @@ def flag(name: str, meaning: str, value: Callable[Source, bool | None]) -> Colum
 def values(columns: Iterable[Column[Source]], *args: Source.args, **kwargs: Source.kwargs) -> dict[str, Scalar]:
     """Return the value of each column by its name."""
     return {column.name: column.value(*args, **kwargs) for column in columns}
+
+
+def row(columns: Sequence[Column[Source]], *args: Source.args, **kwargs: Source.kwargs) -> Row:
+    """Return the value of each column, in their order."""
+    return tuple([column.value(*args, **kwargs) for column in columns])
 
 
 def gib(size: Scalar) -> float | None:

@@ -32,11 +32,11 @@ def recorded(name: str, meaning: str, path: str, convert: Callable[[Scalar], Sca
 
     Its value is None where the part that has it was not recorded.
     """
+    part, _, field = path.rpartition(".")
 
     def read(found: Measured, _: int) -> Scalar:
-        value: Any = found
-        for step in path.split("."):
-            value = None if value is None else getattr(value, step)
+        holder = getattr(found, part) if part else found
+        value: Scalar = None if holder is None else getattr(holder, field)
         return value if convert is None else convert(value)
 
     return Recorded(name, meaning, read, "number" if convert else _kind_of(path), path)

@@ -6,7 +6,7 @@ from bench.contract.layout import Layout
 from bench.contract.plan import Cell
 from bench.contract.run import Run
 from bench.contract.traffic import Backend, Placed, placed, predict
-from reports.data.columns.base import Column, Scalar, flag, number, text, values, whole
+from reports.data.columns.base import Column, Row, flag, number, row, text, whole
 
 CELL: tuple[Column[[Cell]], ...] = (
     text(
@@ -96,9 +96,9 @@ PREDICTED: tuple[Column[[Placed]], ...] = (
 )
 
 
-def asked(run: Run) -> dict[str, Scalar]:
-    """Return the columns of a run's settings, and of the traffic that they predict."""
+def asked(run: Run) -> Row:
+    """Return the values of `SETTINGS`, and of `PREDICTED`, which follows from them."""
     backend: Backend = "nccl" if run.system.device == "cuda" else "gloo"
     collectives = predict(run.shape, run.layout, run.every, run.training, backend)
     traffic = placed(collectives, run.layout, run.ranks_per_node)
-    return values(SETTINGS, run) | values(PREDICTED, traffic)
+    return row(SETTINGS, run) + row(PREDICTED, traffic)

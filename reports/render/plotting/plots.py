@@ -30,7 +30,8 @@ class Plots:
         """Return the scaling, loss and breakdown plots of the first tables, and a sentence for each unreadable file."""
         plotted = report.tables[:MOST_PLOTTED]
         strategies = looks([row.look for table in plotted for row in table.grid.rows])
-        export = Export({})
+        files: dict[str, bytes] = {}
+        export = Export(files)
         for table in plotted:
             loss, unread = loss_plot(table, report.folder, strategies, report.sweep.results)
             export.problems.extend(unread)
@@ -41,7 +42,7 @@ class Plots:
                 lay_out(figure)
                 for kind in self.kinds:
                     file = f"plots/{table.grid.slug}.{subject}.{kind}"
-                    export.files[file] = drawn(figure, kind)
+                    files[file] = drawn(figure, kind)
                     export.pictures.append(Picture(table.grid.slug, f"{subject} of {table.grid.title}", file, subject))
         if len(plotted) < len(report.tables):
             export.problems.append(

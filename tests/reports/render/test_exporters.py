@@ -15,7 +15,8 @@ from reports.render.base import Export, Picture, Report
 from reports.render.exporters import EXPORTERS, exporters
 from reports.render.formats import DEFAULT, Format
 from reports.render.write import write_report
-from reports.tables.tables import long_form, tables
+from reports.tables.long_form import long_form
+from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments
 
 
@@ -67,5 +68,5 @@ def test_csv_is_what_pandas_writes(sweep: SweepDocuments, tmp_path: Path) -> Non
     found = load(sweep.write())
     made = tables(Comparability(found))
     files = csv.export(Report(sweep.path, found, made, "")).files
-    assert files["runs.csv"] == found.frame.to_csv(index=False)
-    assert files["tables.csv"] == long_form(made).to_csv(index=False)
+    assert "".join(files["runs.csv"]) == found.frame.to_csv(index=False)
+    assert "".join(files["tables.csv"]) == long_form(made).to_csv(index=False)

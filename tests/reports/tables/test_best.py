@@ -21,8 +21,9 @@ from reports.render.exporters import exporters
 from reports.render.formats import Format
 from reports.render.write import write_report
 from reports.stats.comparison import ratio
+from reports.tables.long_form import long_form
 from reports.tables.selection import Selection
-from reports.tables.tables import Table, long_form, tables
+from reports.tables.tables import Table, tables
 from tests.reports.tables.texts import all_tables, texts
 from tests.support.documents import SweepDocuments, a_breakdown
 

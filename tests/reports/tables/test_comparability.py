@@ -11,7 +11,8 @@ from bench.contract.results.outcomes import Caution
 from bench.contract.results.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
-from reports.tables.tables import Table, long_form
+from reports.tables.long_form import long_form
+from reports.tables.tables import Table
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.contract.results.outcomes import Caution
-from reports.tables.tables import long_form
+from reports.tables.long_form import long_form
 from tests.reports.tables.texts import all_tables, texts
 from tests.support.documents import SweepDocuments
 

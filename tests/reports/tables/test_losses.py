@@ -9,7 +9,7 @@ from scipy import stats
 
 from bench.contract.results.outcomes import Caution
 from reports.render.write import write_report
-from reports.tables.tables import long_form
+from reports.tables.long_form import long_form
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments, a_measurement
 

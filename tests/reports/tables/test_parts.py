@@ -16,8 +16,9 @@ from reports.data.columns.parts import PARTS
 from reports.data.frame import load
 from reports.render.plotting.breakdown_plot import breakdown_plot
 from reports.render.write import write_report
+from reports.tables.long_form import long_form
 from reports.tables.selection import Selection
-from reports.tables.tables import Table, long_form, tables
+from reports.tables.tables import Table, tables
 from tests.support.documents import SweepDocuments, a_breakdown
 
 SPEEDS = [1000.0, 1010.0, 1020.0]

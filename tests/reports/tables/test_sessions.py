@@ -12,7 +12,8 @@ from bench.contract.results.outcomes import Caution
 from bench.contract.results.result import Allocation
 from reports.render.plotting.scaling_plot import scaling_plot
 from reports.render.plotting.style import looks
-from reports.tables.tables import Table, long_form
+from reports.tables.long_form import long_form
+from reports.tables.tables import Table
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments, a_measurement
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.tables import long_form, tables
+from reports.tables.long_form import long_form
+from reports.tables.tables import tables
 from tests.support.documents import SweepDocuments
 
 

@@ -8,7 +8,8 @@ import pytest
 from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.frame import load
-from reports.tables.tables import long_form, tables
+from reports.tables.long_form import long_form
+from reports.tables.tables import tables
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import START, SweepDocuments, a_measurement
 

@@ -20,7 +20,8 @@ from reports.data.step_table import StepTable
 from reports.render.plotting.loss_plot import loss_plot
 from reports.render.plotting.style import looks
 from reports.render.write import write_report
-from reports.tables.tables import Table, long_form, tables
+from reports.tables.long_form import long_form
+from reports.tables.tables import Table, tables
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import SweepDocuments
 

@@ -7,9 +7,9 @@ from collections.abc import Container, Iterable, Mapping
 
 from bench.contract.plan import Plan
 from bench.contract.results.outcomes import Outcome
-from bench.contract.results.result import Result
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
-from matrix.errors import InputError, SchedulerError
+from matrix.cli.progress.endings import Ending, endings
+from matrix.errors import SchedulerError
 from matrix.schedulers.base import JobStatus
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.schedulers.states import RUNNING, meaning
@@ -27,7 +27,7 @@ def look(folder: SweepFolder) -> StatusDocument:
     """
     plan = folder.plan()
     started = folder.started()
-    results, newer = _results(folder, filter(started.__contains__, plan.order))
+    results, newer = endings(folder, filter(started.__contains__, plan.order))
     runner = holder(folder.runners)
     jobs, no_answer = _jobs(folder, results, started)
     running = [order for order, state in jobs if state.is_running]
@@ -54,7 +54,7 @@ def look(folder: SweepFolder) -> StatusDocument:
     )
 
 
-def _active(folder: SweepFolder, ids: Iterable[str], results: Mapping[str, Result]) -> list[ActiveRun]:
+def _active(folder: SweepFolder, ids: Iterable[str], results: Mapping[str, Ending]) -> list[ActiveRun]:
     """Return the runs of which an attempt has begun and has no result; what has a completed result is not repeated."""
     found = []
     for run_id in ids:
@@ -75,7 +75,7 @@ def _active(folder: SweepFolder, ids: Iterable[str], results: Mapping[str, Resul
     return found
 
 
-def _remaining(plan: Plan, results: Mapping[str, Result]) -> float | None:
+def _remaining(plan: Plan, results: Mapping[str, Ending]) -> float | None:
     """Return the seconds of all runs without a final result, if each takes the mean of its completed repeats, or else
     of all completed runs.
     """
@@ -93,26 +93,8 @@ def _remaining(plan: Plan, results: Mapping[str, Result]) -> float | None:
     return total
 
 
-def _results(folder: SweepFolder, run_ids: Iterable[str]) -> tuple[dict[str, Result], dict[str, str]]:
-    """Return results by run id, and for each run whose result a newer xffl-bench wrote the sentence that says so.
-
-    The results are without their figures, of which a large sweep has gigabytes.
-    """
-    found: dict[str, Result] = {}
-    newer: dict[str, str] = {}
-    for run_id in run_ids:
-        try:
-            result = folder.result(run_id)
-        except InputError as error:
-            newer[run_id] = str(error)
-            continue
-        if result is not None:
-            found[run_id] = result.model_copy(update={"measured": None})
-    return found, newer
-
-
 def _jobs(
-    folder: SweepFolder, known: dict[str, Result], started: Container[str]
+    folder: SweepFolder, known: dict[str, Ending], started: Container[str]
 ) -> tuple[list[tuple[JobOrder, JobState]], str]:
     """Return every job with its recorded state, or else the scheduler's; and why that did not answer, or "".
 
@@ -131,7 +113,7 @@ def _jobs(
     states = []
     for job, order in jobs:
         ids = [run.id for run in order.runs]
-        further = _results(folder, [run_id for run_id in ids if run_id not in known and run_id in started])[0]
+        further, _ = endings(folder, [run_id for run_id in ids if run_id not in known and run_id in started])
         results = [known[run_id] for run_id in ids if run_id in known] + list(further.values())
         done = sum(result.outcome.is_final for result in results)
         states.append((order, _job(job, order, seen, done, asked=not no_answer)))

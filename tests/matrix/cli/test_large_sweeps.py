@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from matrix.cli.progress.display import print_status
+from matrix.cli.progress.endings import Ending, endings
 from matrix.cli.progress.look import look
 from matrix.cli.render import MOST_ROWS, print_plan
 from matrix.config.system import SystemFile
@@ -59,3 +62,25 @@ def test_status_looks_for_no_result_of_a_run_without_a_folder(
     print_status(look(folder), Console(file=screen, width=200))
     assert asked == [begun]
     assert "not run      4   no result yet" in screen.getvalue()
+
+
+def test_several_processes_read_what_one_reads(
+    plan: PlanText, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = [*plan(small).plan.order, "another"]
+    folder = SweepFolder(tmp_path / "results")
+    for run_id, outcome in zip(order, (Outcome.HUNG, Outcome.OOM), strict=False):
+        folder.run(run_id).path.mkdir(parents=True)
+        result = Result(run=run_id, outcome=outcome, attempt=1, seconds=2.0, reason="so", started="")
+        write_document(folder.run(run_id).result, result)
+    for run_id, text in zip(order[2:4], ('{"version": 99}', '{"outcome": '), strict=True):
+        folder.run(run_id).path.mkdir(parents=True)
+        folder.run(run_id).result.write_text(text)
+    alone = endings(folder, order)
+    monkeypatch.setattr("matrix.cli.progress.endings.FEWEST_APART", 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    assert endings(folder, order) == alone
+    found, newer = alone
+    assert list(found) == order[:2]
+    assert found[order[1]] == Ending(Outcome.OOM, "so", 1, 2.0)
+    assert list(newer) == [order[2]]

@@ -13,7 +13,7 @@ from reports.answers.rivals import Rival, claims, repeats_needed, rival
 from reports.cells.comparability import Comparability
 from reports.cells.figures import Figure, mean_of
 from reports.cells.grid import CellRuns, Row
-from reports.cells.metrics import BY_KEY
+from reports.cells.metrics import BY_KEY, LEAST_LOSS
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.verdicts import ALPHA, Verdict, verdicts
@@ -32,8 +32,6 @@ _DOUBTS = (
     Caution.ALLOCATOR_RETRIES,
 )
 """Cautions because of which a speed may be another one."""
-_LEAST_LOSS = 5e-5
-"""Nats/token. Smaller differences are shown as 0.0000; the order of sums makes some, the same in every repeat."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
 
 def _is_rounding(made: Comparison) -> bool:
     """Return whether a difference of losses is not more than rounding: never called, so not one of those counted."""
-    return made.p_value is not None and abs(made.estimate.value) < _LEAST_LOSS
+    return made.p_value is not None and abs(made.estimate.value) < LEAST_LOSS
 
 
 def _loss_differences(table: Table, places: list[_Place]) -> Iterator[tuple[str, Comparison]]:

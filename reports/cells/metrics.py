@@ -14,6 +14,10 @@ Against = Literal["reference", "own smallest", "same nodes"]
 count that completed, or the reference's row on the same nodes."""
 
 
+LEAST_LOSS = 5e-5
+"""Nats/token. Smaller differences are shown as 0.0000; the order of sums makes some, the same in every repeat."""
+
+
 @dataclass(frozen=True)
 class Style:
     """The number format of a value and its spread: the same for both, so that a reader can compare them."""

@@ -14,7 +14,7 @@ from reports.tables.tables import Table
 REPORT = "report.md"
 
 HOW_TO_READ = """\
-A value is the mean over the completed repeats, of rates (tokens/s, utilisation) the geometric mean; where \
+A value is the mean over the completed repeats, of rates, times and energies the geometric mean; where \
 several of them ran in each of several allocations, the mean over the allocations' means. A ratio is exp of \
 the mean log-ratio over pairs: the same repeat of both in one session, which is one allocation or one local call of \
 `run`. Runs of different sessions are no pairs: there the means of sessions are compared (Welch), and the cell says \

@@ -233,7 +233,7 @@ def test_a_lead_on_average_is_not_called_the_first(five: SweepDocuments) -> None
         for run, blocks in zip(five.run(strategy, 1, speeds=around(1000.0)), repeats, strict=True):
             five.steps(run, [[loss for loss in blocks for _ in range(8)]], tokens=[400])
     (only,) = [sentence for sentence in found(five) if "the training loss of" in sentence]
-    assert "soonest on average by federated, after 2.08 s, " in only
+    assert "soonest on average by federated, after 2.04 s, " in only
     assert "; not shown to be sooner than fsdp; " in only
 
 

@@ -41,7 +41,7 @@ class Figure:
         if self.differing:
             return named(self.differing)
         if self.sessions:
-            return f"of {self.sessions} sessions"
+            return f"of {counted(self.sessions, 'session')}"
         if made is None:
             return f"of {counted(self.estimate.count, 'repeat')}" if self.estimate.count < repeats else ""
         if made.rule is Rule.ITSELF:

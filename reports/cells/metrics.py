@@ -120,10 +120,10 @@ class Metric:
     """Column from which it must differ in some cell, or an optional metric is omitted."""
 
     def text(self, estimate: Estimate) -> str:
-        """Return the value with its spread: an interval from 3 repeats on, the range with 2, nothing with 1."""
+        """Return the value with its spread: an interval from 3 repeats on, else the range, nothing if all agree."""
         style = self.style(estimate.value)
         value, unit = style.number(estimate.value), style.unit
-        if estimate.count == 1 or math.isclose(estimate.low, estimate.high, rel_tol=1e-12):
+        if math.isclose(estimate.low, estimate.high, rel_tol=1e-12):
             return value + unit
         low, high = style.number(estimate.low), style.number(estimate.high)
         if not estimate.is_interval:

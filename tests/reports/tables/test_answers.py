@@ -126,6 +126,15 @@ def test_cautions_on_speed_go_with_the_sentence(five: SweepDocuments) -> None:
     assert "(the table has the cautions busy-machine)" in found(five)[0]
 
 
+def test_tokens_that_groups_share_are_no_gain_without_a_word(five: SweepDocuments) -> None:
+    """Both groups read the same samples: each counts twice, in tokens/s and in what a loss is after."""
+    five.run("fsdp", 1, speeds=around(1000.0))
+    five.run("federated", 1, speeds=around(2000.0, STEADY[::-1]), cautions=[Caution.SHARED_DATA])
+    assert "(the table has the cautions shared-data)" in found(five)[0]
+    (loss,) = [sentence for sentence in found(five) if "validation loss" in sentence]
+    assert loss.endswith("no difference seen: federated on 1 node (the table has the caution shared-data).")
+
+
 def test_losses_are_compared_after_the_same_tokens(five: SweepDocuments) -> None:
     """Also where ranks share cores: a loss does not depend on the time."""
     starved = [Caution.OVERSUBSCRIBED]

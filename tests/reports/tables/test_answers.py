@@ -236,6 +236,16 @@ def test_the_row_that_first_reaches_the_references_loss_is_told(five: SweepDocum
     assert only.endswith("not reached by hsdp (in 5 of 5 repeats).")
 
 
+def test_a_row_whose_steps_are_not_known_is_not_said_to_miss_the_target(five: SweepDocuments) -> None:
+    for strategy in ("fsdp", "hsdp"):
+        for run in five.run(strategy, 1, speeds=around(1000.0)):
+            if strategy == "fsdp":
+                five.steps(run, [[loss for loss in (5.0, 4.0, 3.0) for _ in range(8)]], tokens=[400])
+    (only,) = [sentence for sentence in found(five) if "which every repeat of fsdp reaches" in sentence]
+    assert "in every repeat by fsdp, after 2.4 s, " in only
+    assert only.endswith("; not known of hsdp.")
+
+
 def test_a_lead_on_average_is_not_called_the_first(five: SweepDocuments) -> None:
     courses = {"fsdp": [[5.0, 4.0, 3.0]] * 5, "federated": [[5.0, 4.0, 3.0]] * 3 + [[5.0, 3.0, 2.9]] * 2}
     for strategy, repeats in courses.items():

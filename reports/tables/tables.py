@@ -185,7 +185,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
     comparison: `pairs` of runs of one session or of one of the `seeds`, which `count` counts, or means of different
     `sessions`; of a mean: `sessions` if these are its units), pair_gap_s (largest difference between the starts of the
     runs of one of the `pairs`, seconds), not_comparable (attributes that should agree between the
-    compared cells and do not).
+    compared cells and do not), cautions (names of the whole table's).
     """
     axes = dict.fromkeys(
         name
@@ -197,6 +197,7 @@ def long_form(made: list[Table]) -> pd.DataFrame:
         axes.pop(own, None)
     rows = []
     for table in made:
+        cautions = ", ".join(table.cautions)
         for block in table.blocks:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
                 of_row = table.grid.labels | row.labels | {"cuda_streams": row.cuda_streams}
@@ -205,9 +206,9 @@ def long_form(made: list[Table]) -> pd.DataFrame:
                     labels = row.cells[nodes].planned.labels if is_chosen else of_row
                     names = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
                     # Tuples, because dictionaries of a large sweep's cells would take gigabytes.
-                    rows.append((*names, labels["cuda_streams"], nodes, layout, *_raw(cell)))
+                    rows.append((*names, labels["cuda_streams"], nodes, layout, *_raw(cell), cautions))
     columns = ["table", *(f"axis.{name}" for name in axes), "metric", "strategy", "cuda_streams", "nodes", "layout"]
-    return pd.DataFrame(rows, columns=[*columns, *_RAW])
+    return pd.DataFrame(rows, columns=[*columns, *_RAW, "cautions"])
 
 
 _RAW = (

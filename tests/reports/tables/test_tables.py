@@ -140,6 +140,13 @@ def test_the_long_form_has_raw_numbers(sweep: SweepDocuments) -> None:
     )
 
 
+def test_the_long_form_has_the_cautions_of_its_table(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0], cautions=[Caution.OVERSUBSCRIBED])
+    sweep.run("fsdp", 1, speeds=[1500.0] * 3, batch=8)
+    found = long_form(tables(Comparability(load(sweep.write())))).groupby("table")["cautions"].unique()
+    assert [list(names) for names in found] == [["oversubscribed, few-repeats"], [""]]
+
+
 def in_sessions(sweep: SweepDocuments, ids: list[str], speeds: list[float], sessions: list[str], nodes: int) -> None:
     """Complete runs, each in a session of its own naming."""
     for identity, speed, session in zip(ids, speeds, sessions, strict=True):

@@ -28,8 +28,9 @@ _MEANINGS = {
     "rule": "pairs of one session, seeds or sessions that a comparison is over; of a mean, sessions or nothing",
     "pair_gap_s": "largest difference between the starts of the runs of a pair",
     "not_comparable": "attributes that differ between the compared cells and should agree; empty otherwise",
+    "cautions": "names of the cautions of the table, wherever in it they apply: docs/reference/metrics.md",
 }
-_TEXTS = ("table", "metric", "layout", "outcome", "same_as", "rule", "not_comparable", "row", "unit")
+_TEXTS = ("table", "metric", "layout", "outcome", "same_as", "rule", "not_comparable", "cautions", "row", "unit")
 
 
 def scaling_table(*folders: str | PathLike[str], metric: str | None = None) -> pd.DataFrame:

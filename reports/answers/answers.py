@@ -13,7 +13,7 @@ from reports.answers.rivals import Rival, claims, repeats_needed, rival
 from reports.cells.comparability import Comparability
 from reports.cells.figures import Figure, mean_of
 from reports.cells.grid import CellRuns, Row
-from reports.cells.metrics import BY_KEY
+from reports.cells.metrics import BY_KEY, LEAST_LOSS
 from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.verdicts import ALPHA, Verdict, verdicts
@@ -30,10 +30,9 @@ _DOUBTS = (
     Caution.NO_WARM_UP,
     Caution.DEBUG_LEVEL,
     Caution.ALLOCATOR_RETRIES,
+    Caution.SHARED_DATA,
 )
 """Cautions because of which a speed may be another one."""
-_LEAST_LOSS = 5e-5
-"""Nats/token. Smaller differences are shown as 0.0000; the order of sums makes some, the same in every repeat."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +156,10 @@ def _doubts(table: Table) -> str:
     return f" (the table has the cautions {', '.join(names)})" if names else ""
 
 
+def _doubt(table: Table, caution: Caution) -> str:
+    return f" (the table has the caution {caution})" if caution in table.cautions else ""
+
+
 def _price(table: Table, fastest: _Place, places: list[_Place]) -> str:
     """Say what a billion tokens cost in node-hours, with the fastest row and with the reference's."""
     own = f"10^9 tokens take {_node_hours(fastest)} node-hours"
@@ -190,8 +193,8 @@ def _targets(table: Table, by_nodes: dict[int, list[_Place]], comparability: Com
         rows = [Racer(place.row.label, place.cell, _figure(table, "target_ratio", place)) for place in compared]
         is_given = comparability.sweep.plan.target_loss is not None
         if sentence := first_there(rows, table.reference.label, _pairs(by_nodes), is_given=is_given):
-            coarse = f" (the table has the caution {Caution.BF16_LOSS})" if Caution.BF16_LOSS in table.cautions else ""
-            yield f"{table.grid.title}, on {counted(nodes, 'node')}: {sentence}{coarse}."
+            doubt = _doubt(table, Caution.BF16_LOSS)
+            yield f"{table.grid.title}, on {counted(nodes, 'node')}: {sentence}{doubt}."
 
 
 _LOSSES = {Verdict.HIGHER: "higher", Verdict.LOWER: "lower", Verdict.NO_DIFFERENCE: "no difference seen"}
@@ -213,12 +216,13 @@ def _losses(table: Table, places: list[_Place]) -> Iterator[str]:
         else:
             names.append(place)
     if said := by_verdict(names, found, _LOSSES):
+        said += _doubt(table, Caution.SHARED_DATA)  # as many tokens, and not as many distinct ones
         yield f"{table.grid.title}: validation loss minus {table.reference.label}'s after the same tokens: {said}."
 
 
 def _is_rounding(made: Comparison) -> bool:
     """Return whether a difference of losses is not more than rounding: never called, so not one of those counted."""
-    return made.p_value is not None and abs(made.estimate.value) < _LEAST_LOSS
+    return made.p_value is not None and abs(made.estimate.value) < LEAST_LOSS
 
 
 def _loss_differences(table: Table, places: list[_Place]) -> Iterator[tuple[str, Comparison]]:

@@ -47,6 +47,7 @@ def first_there(rows: Sequence[Racer], reference: str, pairs: int, *, is_given: 
         else f"the {kind} loss of {loss}, which every repeat of {reference} reaches"
     ]
     times = {row.label: seconds for row in rows if (seconds := row.mean("target_s")) is not None}
+    unknown = [row.label for row in rows if row.label not in times and not row.cell.missed]
     if times:
         first = next(row for row in rows if row.label == min(times, key=lambda label: times[label]))
         rivals = [
@@ -59,7 +60,7 @@ def first_there(rows: Sequence[Racer], reference: str, pairs: int, *, is_given: 
         is_shown = len(rivals) == len(times) - 1 and all(each.is_beaten for each in rivals)
         who = f"{'soonest' if is_shown else 'soonest on average'} by {first.label}"
         if len(times) == 1:
-            who = f"in every repeat by {first.label} only"
+            who = f"in every repeat by {first.label}{'' if unknown else ' only'}"
         parts.append(
             f"{who}, after {times[first.label]:,.3g} s, {first.mean('target_tokens'):,.0f} tokens "
             f"and {first.mean('target_node_hours'):.3g} node-hours"
@@ -77,4 +78,5 @@ def first_there(rows: Sequence[Racer], reference: str, pairs: int, *, is_given: 
         if row.cell.missed
     ]
     parts += [f"not reached by {', '.join(missing)}"] if missing else []
+    parts += [f"not known of {', '.join(unknown)}"] if unknown else []
     return "; ".join(parts)

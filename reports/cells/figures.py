@@ -36,13 +36,15 @@ class Figure:
         return made is not None and made.rule is not Rule.ITSELF and not made.estimate.is_interval
 
     def note(self, repeats: int) -> str:
-        """Return why cells are not comparable, else how they were compared if not by a pair of each of `repeats`."""
+        """Return why cells are not comparable, else what a figure is of if not of each of `repeats`, or its pair."""
         made = self.comparison
         if self.differing:
             return named(self.differing)
         if self.sessions:
-            return f"of {self.sessions} sessions"
-        if made is None or made.rule is Rule.ITSELF:
+            return f"of {counted(self.sessions, 'session')}"
+        if made is None:
+            return f"of {counted(self.estimate.count, 'repeat')}" if self.estimate.count < repeats else ""
+        if made.rule is Rule.ITSELF:
             return ""
         if made.rule is Rule.SESSIONS:
             ours, theirs = made.sessions
@@ -73,13 +75,15 @@ def figure_of(
 def mean_of(metric: Metric, cell: CellRuns) -> Figure | None:
     """Return the mean of a cell's completed runs; None without one that has the figure.
 
-    The machine has a part in rates and times only, so only these depend on the allocation.
+    What the machine has a part in depends on the allocation, nothing else does.
     """
     allocations = cell.by_allocation(metric.column)
-    if metric.rate or metric.of_machine:
-        found, are_units = over_allocations(geometric_mean if metric.rate else mean, allocations)
+    every = [value for values in allocations for value in values]
+    if metric.of_machine:
+        average = geometric_mean if all(value > 0 for value in every) else mean
+        found, are_units = over_allocations(average, allocations)
     else:
-        found, are_units = mean([value for values in allocations for value in values]), False
+        found, are_units = mean(every), False
     return None if found is None else Figure(found, sessions=len(allocations) if are_units else 0)
 
 

@@ -58,10 +58,11 @@ class CellRuns:
         return found
 
     def by_allocation(self, column: str) -> list[list[float]]:
-        """Return the same, divided by the allocation that runs were in; all outside batch jobs are in one."""
-        divided: dict[str, list[float]] = {}
-        for repeat, value in self.figures(column).items():
-            divided.setdefault(self._origins[repeat].allocation, []).append(value)
+        """Return the same, divided by the allocation that runs were in; without any, each run is for itself."""
+        figures, divided = self.figures(column), dict[str | int, list[float]]()
+        in_jobs = any(self._origins[repeat].allocation for repeat in figures)
+        for repeat, value in figures.items():
+            divided.setdefault(self._origins[repeat].allocation if in_jobs else repeat, []).append(value)
         return list(divided.values())
 
     def samples(self, column: str) -> list[Sample]:

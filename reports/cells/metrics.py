@@ -14,6 +14,10 @@ Against = Literal["reference", "own smallest", "same nodes"]
 count that completed, or the reference's row on the same nodes."""
 
 
+LEAST_LOSS = 5e-5
+"""Nats/token. Smaller differences are shown as 0.0000; the order of sums makes some, the same in every repeat."""
+
+
 @dataclass(frozen=True)
 class Style:
     """The number format of a value and its spread: the same for both, so that a reader can compare them."""
@@ -99,10 +103,9 @@ class Metric:
     against: Against | None = None
     compared: Literal["ratio", "difference"] = "ratio"
     """How it relates to what it is compared with."""
-    rate: bool = False
-    """True for a speed, whose noise multiplies it: its mean is geometric, with the interval of the logarithms."""
     of_machine: bool = False
-    """True for a time, in which the machine has a part, as it has in every speed."""
+    """True for a speed, a time or an energy, in which the machine has a part. These are positive, and noise multiplies
+    them: their mean is geometric, with the interval of the logarithms."""
     at_tokens: bool = False
     """True for a loss: read beside others only at the same number of trained tokens."""
     to_target: bool = False
@@ -117,15 +120,15 @@ class Metric:
     """Column from which it must differ in some cell, or an optional metric is omitted."""
 
     def text(self, estimate: Estimate) -> str:
-        """Return the value with its spread: an interval from 3 repeats on, the range with 2, nothing with 1."""
+        """Return the value with its spread: an interval from 3 repeats on, else the range, nothing if all agree."""
         style = self.style(estimate.value)
         value, unit = style.number(estimate.value), style.unit
-        if estimate.count == 1 or math.isclose(estimate.low, estimate.high, rel_tol=1e-12):
+        if math.isclose(estimate.low, estimate.high, rel_tol=1e-12):
             return value + unit
         low, high = style.number(estimate.low), style.number(estimate.high)
         if not estimate.is_interval:
             return f"{value}{unit} ({low} .. {high})"
-        if self.rate or self.against is not None:
+        if self.of_machine or self.against is not None:
             return f"{value}{unit} [{low}, {high}]"
         return f"{value} ± {style.number((estimate.high - estimate.low) / 2)}{unit}"
 
@@ -135,12 +138,14 @@ _GEOMETRIC = "geometric mean over repeats"
 
 def _energy(column: str, title: str) -> Metric:
     meaning = f"{_GEOMETRIC}; left out where no run counted it, which the caption says"
-    return Metric(column, title, column, _rate, meaning, rate=True, optional=True, absent="not counted")
+    return Metric(column, title, column, _rate, meaning, of_machine=True, optional=True, absent="not counted")
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, _GEOMETRIC, rate=True, headline=True),
-    Metric("tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate, _GEOMETRIC, rate=True),
+    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, _GEOMETRIC, of_machine=True, headline=True),
+    Metric(
+        "tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate, _GEOMETRIC, of_machine=True
+    ),
     Metric(
         "speed_up",
         "speed-up over {reference}",
@@ -184,7 +189,7 @@ METRICS: tuple[Metric, ...] = (
         of_machine=True,
         to_target=True,
         optional=True,
-        meaning="mean over repeats; left out without a target, `not reached` if some repeat does not reach it",
+        meaning=f"{_GEOMETRIC}; left out without a target, `not reached` if some repeat does not reach it",
     ),
     Metric(
         "target_ratio",
@@ -202,6 +207,7 @@ METRICS: tuple[Metric, ...] = (
         "node-hours to the target loss",
         "target_node_hours",
         _rate,
+        _GEOMETRIC,
         of_machine=True,
         to_target=True,
         optional=True,
@@ -222,7 +228,7 @@ METRICS: tuple[Metric, ...] = (
         "MFU, full attention",
         "mfu",
         _percent,
-        rate=True,
+        of_machine=True,
         optional=True,
         meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
     ),
@@ -231,7 +237,7 @@ METRICS: tuple[Metric, ...] = (
         "MFU, causal attention",
         "mfu_causal",
         _percent,
-        rate=True,
+        of_machine=True,
         optional=True,
         meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
     ),
@@ -240,7 +246,7 @@ METRICS: tuple[Metric, ...] = (
         "HFU, full attention",
         "hfu",
         _percent,
-        rate=True,
+        of_machine=True,
         optional=True,
         unlike="mfu",
         meaning=f"{_GEOMETRIC}; left out where no device's peak is known, and where it is the MFU in every cell: no "
@@ -253,7 +259,7 @@ METRICS: tuple[Metric, ...] = (
         seconds,
         of_machine=True,
         optional=True,
-        meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
+        meaning=f"{_GEOMETRIC} of the median over averagings; left out where no averaging was timed",
     ),
     Metric(
         "aggregation_transfer_s",
@@ -262,14 +268,14 @@ METRICS: tuple[Metric, ...] = (
         seconds,
         of_machine=True,
         optional=True,
-        meaning="mean over repeats of the median over averagings; left out where no averaging was timed",
+        meaning=f"{_GEOMETRIC} of the median over averagings; left out where no averaging was timed",
     ),
     _energy("gpu_j_per_token", "GPU energy (J/token)"),
     _energy("gpu_kwh_per_billion_tokens", "GPU energy (kWh per 10^9 tokens)"),
     _energy("gpu_energy_kwh", "GPU energy of a run's window (kWh)"),
     _energy("processor_j_per_token", "processor energy (J/token)"),
     _energy("processor_energy_kwh", "processor energy of a run's window (kWh)"),
-    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent, _GEOMETRIC, rate=True),
+    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent, _GEOMETRIC, of_machine=True),
     Metric("trained_tokens", "trained tokens", "trained_tokens", _count),
     Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss, at_tokens=True),
     Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, at_tokens=True, headline=True),

@@ -1,8 +1,9 @@
 """Time, tokens and node-hours until a loss is reached: what decides between strategies that differ in speed and loss.
 
 The target is `target_loss` of the matrix file, else the highest final loss of the reference's repeats on the same
-nodes, so that all of these reach it. A run is there at the end of the first block whose mean training loss is at most
-that, or at the first such validation if all runs on these nodes were validated during the training.
+nodes, so that all of these reach it, and so does what differs from that by rounding only. A run is there at the end of
+the first block whose mean training loss is at most that, or at the first such validation if all runs on these nodes
+were validated during the training.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 
 from bench.contract.plan import Plan
 from reports.cells.grid import CellRuns, Grid
+from reports.cells.metrics import LEAST_LOSS
 from reports.cells.table_reference import TableReference, reference_of
 from reports.data.columns.base import Scalar, values
 from reports.data.columns.target import TARGET, LossKind, Target
@@ -53,13 +55,13 @@ def _on(nodes: int, grid: Grid, reference: TableReference, sweep: LoadedSweep) -
     courses = {run: course for run in runs if (course := sweep.courses.get(run)) is not None}
     is_validated = bool(courses) and all(course.validation is not None for course in courses.values())
     kind: LossKind = "validation" if is_validated else "training"
-    loss = sweep.plan.target_loss
-    if loss is None:
-        loss = _final_of_reference(nodes, cells, reference, kind)
+    given = sweep.plan.target_loss
+    loss = _final_of_reference(nodes, cells, reference, kind) if given is None else given
     if loss is None:
         return {}
-    arrivals = {run: _descent(course, kind).arrival(loss) for run, course in courses.items()}
-    if sweep.plan.target_loss is None and all(arrival and arrival.at_once for arrival in arrivals.values()):
+    rounding = LEAST_LOSS if given is None else 0.0
+    arrivals = {run: _descent(course, kind).arrival(loss + rounding) for run, course in courses.items()}
+    if given is None and all(arrival and arrival.at_once for arrival in arrivals.values()):
         return {}
     return {run: Target(loss, kind, arrival, nodes) for run, arrival in arrivals.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from reports.data.words import counted
 from reports.render.base import Export, Report
@@ -13,6 +14,8 @@ FOLDER = "latex"
 DOCUMENT = f"{FOLDER}/report.tex"
 MOST_LINES = 36
 """Lines of one `tabular`, which no page break divides; a longer table continues in another one."""
+_CAUTION_LINE = 60
+"""Letters of a line with names of cautions, which should not be the widest of its table."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -113,11 +116,11 @@ def _tabular(table: Table, lines: list[str]) -> str:
 
 
 def _blocks(table: Table) -> Iterator[list[str]]:
-    """Yield the lines of each metric: its title, and a line for each row."""
+    """Yield the lines of each metric: its title, and a line for each row; then the names of the table's cautions."""
     texts = table.texts
     texts += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]
+    columns = 1 + len(table.grid.nodes)
     for title, rows in texts:
-        columns = 1 + len(table.grid.nodes)
         yield [
             f"\\multicolumn{{{columns}}}{{l}}{{\\textbf{{{escaped(title)}}}}} \\\\",
             *(
@@ -125,6 +128,10 @@ def _blocks(table: Table) -> Iterator[list[str]]:
                 for row, cells in zip(table.grid.rows, rows, strict=True)
             ),
         ]
+
+    if table.cautions:  # also in a paper, which has no other part of the report
+        names = wrap(f"cautions: {', '.join(table.cautions)}", _CAUTION_LINE, break_on_hyphens=False)
+        yield [f"\\multicolumn{{{columns}}}{{l}}{{\\footnotesize {escaped(line)}}} \\\\" for line in names]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -14,13 +14,14 @@ from reports.tables.tables import Table
 REPORT = "report.md"
 
 HOW_TO_READ = """\
-A value is the mean over the completed repeats, of rates (tokens/s, utilisation) the geometric mean; where \
+A value is the mean over the completed repeats, of rates, times and energies the geometric mean; where \
 several of them ran in each of several allocations, the mean over the allocations' means. A ratio is exp of \
 the mean log-ratio over pairs: the same repeat of both in one session, which is one allocation or one local call of \
 `run`. Runs of different sessions are no pairs: there the means of sessions are compared (Welch), and the cell says \
 so. A difference of losses is the mean over pairs of one seed (the same repeat), whatever their sessions. `a ± b` and \
 `a [low, high]` are plain 95 % t-intervals (3 or more repeats, pairs or sessions; not adjusted for the number of \
-cells, as the verdicts under a table are), `a (low .. high)` is the range of 2, and a number alone has no spread. \
+cells, as the verdicts under a table are), `a (low .. high)` is the range of 2, or of the runs \
+of one allocation, and a number alone has no spread. \
 Repeats differ in the seed of weights and data, so the spread of a loss includes that noise, and a difference of \
 losses does not. `(= fsdp)` marks a combination that equals the one of another strategy and shows its runs. A cell \
 without a value shows the outcome of its runs.

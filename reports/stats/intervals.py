@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from scipy import special
@@ -85,8 +85,12 @@ def over_allocations(average: Average, allocations: Sequence[Sequence[float]]) -
     """Return the mean of the runs or of the allocations' means, and whether these are its units.
 
     Runs of one allocation share its nodes, so they say little about how another one would have been: the units are the
-    allocations' means if there are several and some have several runs.
+    allocations' means if some have several runs. A single allocation has no interval, only its runs' range.
     """
-    if len(allocations) < 2 or max(map(len, allocations)) == 1:
-        return average([value for values in allocations for value in values]), False
-    return average([each.value for values in allocations if (each := average(values)) is not None]), True
+    every = [value for values in allocations for value in values]
+    if max(map(len, allocations), default=0) < 2:
+        return average(every), False
+    found = average([each.value for values in allocations if (each := average(values)) is not None])
+    if found is not None and len(allocations) == 1:
+        found = replace(found, low=min(every), high=max(every))
+    return found, True

@@ -40,7 +40,7 @@ def long_rows(made: list[Table]) -> Iterator[tuple[object, ...]]:
     comparison: `pairs` of runs of one session or of one of the `seeds`, which `count` counts, or means of different
     `sessions`; of a mean: `sessions` if these are its units), pair_gap_s (largest difference between the starts of the
     runs of one of the `pairs`, seconds), not_comparable (attributes that should agree between the compared cells and do
-    not).
+    not), cautions (names of the whole table's).
     """
     axes = dict.fromkeys(
         name
@@ -51,8 +51,9 @@ def long_rows(made: list[Table]) -> Iterator[tuple[object, ...]]:
     for own in ("strategy", "cuda_streams"):
         axes.pop(own, None)
     of_axes = (f"axis.{name}" for name in axes)
-    yield ("table", *of_axes, "metric", "strategy", "cuda_streams", "nodes", "layout", *_RAW)
+    yield ("table", *of_axes, "metric", "strategy", "cuda_streams", "nodes", "layout", *_RAW, "cautions")
     for table in made:
+        cautions = ", ".join(table.cautions)
         for block in table.blocks:
             for row, layouts, cells in zip(table.grid.rows, table.layouts, block.cells, strict=True):
                 of_row = table.grid.labels | row.labels | {"cuda_streams": row.cuda_streams}
@@ -60,7 +61,7 @@ def long_rows(made: list[Table]) -> Iterator[tuple[object, ...]]:
                     is_chosen = table.grid.choice is not None and nodes in row.cells
                     labels = row.cells[nodes].planned.labels if is_chosen else of_row
                     names = (table.grid.title, *map(labels.get, axes), block.metric.key, labels["strategy"])
-                    yield (*names, labels["cuda_streams"], nodes, layout, *_raw(cell))
+                    yield (*names, labels["cuda_streams"], nodes, layout, *_raw(cell), cautions)
 
 
 def _rule(figure: Figure) -> str:

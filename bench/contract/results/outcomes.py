@@ -187,9 +187,9 @@ _CAUTIONS: dict[Caution, tuple[str, str]] = {
         "look for other work on the nodes, or for hosts that differ (`hosts`, `started` in runs.csv); run them again",
     ),
     Caution.FEW_SESSIONS: (
-        "the repeats of a cell ran in fewer than 3 allocations: with one, its interval of tokens/s leaves out how "
-        "allocations differ; with two, it has none",
-        "read it as that of this allocation's nodes, or divide the repeats over 3 jobs or more (`allocations`)",
+        "the repeats of a cell ran in fewer than 3 allocations, so nothing is known of how allocations differ, and its "
+        "tokens/s has a range and no interval",
+        "read it as that of these allocations' nodes, or divide the repeats over 3 jobs or more (`allocations`)",
     ),
     Caution.FEW_PAIRS: (
         "a ratio has fewer than 3 pairs of runs of one session, or compares fewer than 3 sessions with others, so it "

@@ -30,7 +30,8 @@ TARGET: tuple[Column[[Target]], ...] = (
     number(
         "target_loss",
         "the loss to reach: `target_loss` of the matrix file, else the highest final loss of the repeats of the "
-        "reference's row on the same nodes (nats/token); none where all rows have that one at once",
+        "reference's row on the same nodes, which a run reaches that differs by less than 0.00005 (nats/token); none "
+        "where all rows have that one at once",
         lambda target: target.loss,
     ),
     text(

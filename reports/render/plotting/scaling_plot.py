@@ -151,7 +151,7 @@ def _bars(grid: Grid) -> list[str]:
         return []
     if most < FEWEST_FOR_INTERVAL:
         return ["Error bars: range of 2 repeats."]
-    return ["Error bars: 95 % interval over repeats, or over sessions with several repeats (of 2: the range)."]
+    return ["Error bars: 95 % interval over repeats, or over sessions with several repeats (fewer than 3: range)."]
 
 
 def _not_shown(grid: Grid) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.contract.results.outcomes import Caution
 from reports.render import latex
 from reports.render.write import write_report
 from reports.tables.selection import Selection
@@ -35,6 +36,16 @@ def test_a_table_has_rules_values_and_notes_of_booktabs(folder: Path) -> None:
 def test_only_letters_that_every_latex_has_are_left() -> None:
     assert latex.escaped("é ± ≥ \x1b[31m") == "e $\\pm$ ? [31m"
     assert latex.escaped(NASTY).isascii()
+
+
+def test_a_table_alone_has_its_cautions(tmp_path: Path) -> None:
+    """It is what goes into a paper."""
+    sweep = SweepDocuments(tmp_path / "sweep", nodes=(1,))
+    sweep.run("fsdp", 1, speeds=[1000.0], cautions=[Caution.OVERSUBSCRIBED, Caution.CPU_MEMORY])
+    write_report(sweep.write(), tmp_path / "out", [latex], Selection(metrics=["efficiency"]))
+    text = (tmp_path / "out" / "latex" / TABLE).read_text()
+    row = "\\multicolumn{2}{l}{\\footnotesize cautions: oversubscribed, few-repeats, cpu-memory} \\\\\n\\bottomrule"
+    assert row in text
 
 
 def test_one_metric_is_one_table_for_a_paper(tmp_path: Path) -> None:

@@ -126,6 +126,15 @@ def test_cautions_on_speed_go_with_the_sentence(five: SweepDocuments) -> None:
     assert "(the table has the cautions busy-machine)" in found(five)[0]
 
 
+def test_tokens_that_groups_share_are_no_gain_without_a_word(five: SweepDocuments) -> None:
+    """Both groups read the same samples: each counts twice, in tokens/s and in what a loss is after."""
+    five.run("fsdp", 1, speeds=around(1000.0))
+    five.run("federated", 1, speeds=around(2000.0, STEADY[::-1]), cautions=[Caution.SHARED_DATA])
+    assert "(the table has the cautions shared-data)" in found(five)[0]
+    (loss,) = [sentence for sentence in found(five) if "validation loss" in sentence]
+    assert loss.endswith("no difference seen: federated on 1 node (the table has the caution shared-data).")
+
+
 def test_losses_are_compared_after_the_same_tokens(five: SweepDocuments) -> None:
     """Also where ranks share cores: a loss does not depend on the time."""
     starved = [Caution.OVERSUBSCRIBED]
@@ -227,13 +236,23 @@ def test_the_row_that_first_reaches_the_references_loss_is_told(five: SweepDocum
     assert only.endswith("not reached by hsdp (in 5 of 5 repeats).")
 
 
+def test_a_row_whose_steps_are_not_known_is_not_said_to_miss_the_target(five: SweepDocuments) -> None:
+    for strategy in ("fsdp", "hsdp"):
+        for run in five.run(strategy, 1, speeds=around(1000.0)):
+            if strategy == "fsdp":
+                five.steps(run, [[loss for loss in (5.0, 4.0, 3.0) for _ in range(8)]], tokens=[400])
+    (only,) = [sentence for sentence in found(five) if "which every repeat of fsdp reaches" in sentence]
+    assert "in every repeat by fsdp, after 2.4 s, " in only
+    assert only.endswith("; not known of hsdp.")
+
+
 def test_a_lead_on_average_is_not_called_the_first(five: SweepDocuments) -> None:
     courses = {"fsdp": [[5.0, 4.0, 3.0]] * 5, "federated": [[5.0, 4.0, 3.0]] * 3 + [[5.0, 3.0, 2.9]] * 2}
     for strategy, repeats in courses.items():
         for run, blocks in zip(five.run(strategy, 1, speeds=around(1000.0)), repeats, strict=True):
             five.steps(run, [[loss for loss in blocks for _ in range(8)]], tokens=[400])
     (only,) = [sentence for sentence in found(five) if "the training loss of" in sentence]
-    assert "soonest on average by federated, after 2.08 s, " in only
+    assert "soonest on average by federated, after 2.04 s, " in only
     assert "; not shown to be sooner than fsdp; " in only
 
 

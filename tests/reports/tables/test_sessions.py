@@ -74,6 +74,16 @@ def test_one_run_of_each_allocation_is_its_own_unit(sweep: SweepDocuments) -> No
     assert Caution.FEW_SESSIONS not in cautions(table)
 
 
+def test_one_allocation_gives_the_range_of_its_runs_and_no_interval(sweep: SweepDocuments) -> None:
+    """How another allocation would have been is not known."""
+    in_jobs(sweep, "fsdp", 1, [1000.0, 1010.0, 990.0], ["1"] * 3)
+    table = the_table(sweep)
+    assert texts(table, "tokens_per_s")["fsdp"] == ["1,000 (990 .. 1,010) (of 1 session)"]
+    (row,) = long_form([table]).query("metric == 'tokens_per_s'").to_dict("records")
+    assert (row["count"], row["rule"], row["interval"]) == (1, "sessions", False)
+    assert "session" not in texts(table, "loss_final")["fsdp"][0]
+
+
 def test_repeats_of_one_allocation_say_so_once(sweep: SweepDocuments) -> None:
     in_jobs(sweep, "fsdp", 1, [1000.0, 1010.0, 990.0], ["1"] * 3)
     in_jobs(sweep, "federated", 1, [1000.0, 1010.0, 991.0], ["1"] * 3)
@@ -99,3 +109,10 @@ def test_two_repeats_of_one_allocation_have_no_interval_to_speak_of(sweep: Sweep
     sweep.repeats = 2
     in_jobs(sweep, "fsdp", 1, [1000.0, 1010.0], ["1"] * 2)
     assert set(cautions(the_table(sweep))) == {Caution.FEW_REPEATS}
+
+
+def test_local_runs_beside_those_of_jobs_are_one_unit(sweep: SweepDocuments) -> None:
+    """They share a machine, as those of a job do."""
+    sweep.repeats = 4
+    in_jobs(sweep, "fsdp", 1, [1000.0, 1000.0, 1210.0, 1210.0], ["", "", "2", "2"])
+    assert texts(the_table(sweep), "tokens_per_s")["fsdp"] == ["1,100 (1,000 .. 1,210) (of 2 sessions)"]

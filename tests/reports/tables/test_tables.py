@@ -4,12 +4,15 @@ import math
 from datetime import timedelta
 
 import pytest
+from scipy import stats
 
+from bench.contract.results.measured import Machine
 from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.frame import load
 from reports.tables.long_form import long_form
 from reports.tables.tables import tables
+from tests.reports.tables.test_comparability import edit_measured
 from tests.reports.tables.texts import texts, the_table
 from tests.support.documents import START, SweepDocuments, a_measurement
 
@@ -138,6 +141,13 @@ def test_the_long_form_has_raw_numbers(sweep: SweepDocuments) -> None:
     )
 
 
+def test_the_long_form_has_the_cautions_of_its_table(sweep: SweepDocuments) -> None:
+    sweep.run("fsdp", 1, speeds=[1000.0], cautions=[Caution.OVERSUBSCRIBED])
+    sweep.run("fsdp", 1, speeds=[1500.0] * 3, batch=8)
+    found = long_form(tables(Comparability(load(sweep.write())))).groupby("table")["cautions"].unique()
+    assert [list(names) for names in found] == [["oversubscribed, few-repeats"], [""]]
+
+
 def in_sessions(sweep: SweepDocuments, ids: list[str], speeds: list[float], sessions: list[str], nodes: int) -> None:
     """Complete runs, each in a session of its own naming."""
     for identity, speed, session in zip(ids, speeds, sessions, strict=True):
@@ -234,3 +244,33 @@ def test_the_caption_names_the_processor_where_there_is_no_other_device(sweep: S
     origin = measured.provenance.model_copy(update={"cpu_model": "EPYC 7763"})
     sweep.end(identity, measured=measured.model_copy(update={"provenance": origin}))
     assert "laptop: cpu (EPYC 7763), 4 ranks per node" in the_table(sweep).caption
+
+
+def test_the_interval_of_a_time_never_begins_below_zero(sweep: SweepDocuments) -> None:
+    """One averaging waited for a slow group: on an arithmetic scale 0.115 ± 0.422 s."""
+    ids = sweep.run("federated", 2, speeds=[1000.0, 1010.0, 990.0])
+    waits = [0.012, 0.022, 0.311]
+    for identity, wait in zip(ids, waits, strict=True):
+        edit_measured(sweep, [identity], window={"aggregation_wait_s_median": wait})
+    table = the_table(sweep)
+    logs = [math.log(wait) for wait in waits]
+    low, high = (math.exp(bound) for bound in stats.t.interval(0.95, df=2, loc=sum(logs) / 3, scale=stats.sem(logs)))
+    (row,) = long_form([table]).query("metric == 'aggregation_wait_s' and nodes == 2").to_dict("records")
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    assert texts(table, "aggregation_wait_s")["federated"][-1] == f"43.5 ms [{1000 * low:.1f}, {1000 * high:,.1f}]"
+
+
+def test_a_time_of_zero_is_a_time_too(sweep: SweepDocuments) -> None:
+    """All groups may arrive within one tick of a clock; its logarithm is none."""
+    for identity, wait in zip(sweep.run("federated", 2, speeds=[1000.0] * 3), [0.0, 0.01, 0.02], strict=True):
+        edit_measured(sweep, [identity], window={"aggregation_wait_s_median": wait})
+    assert texts(the_table(sweep), "aggregation_wait_s")["federated"][-1].startswith("10.0 ms [")
+
+
+def test_a_figure_that_some_repeats_did_not_measure_says_of_how_many_it_is(sweep: SweepDocuments) -> None:
+    for identity, joules in zip(sweep.run("fsdp", 1), [None, 3.6e6, 14.4e6], strict=True):
+        machine = Machine(others=0.0, load=1.0, processor_joules=joules)
+        sweep.end(identity, measured=a_measurement(1000.0, 1).model_copy(update={"machine": machine}))
+    table = the_table(sweep)
+    assert texts(table, "processor_energy_kwh")["fsdp"][0] == "2.00 (1.00 .. 4.00) (of 2 repeats)"
+    assert "repeats" not in texts(table, "tokens_per_s")["fsdp"][0]

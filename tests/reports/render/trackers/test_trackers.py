@@ -191,7 +191,8 @@ def test_what_is_better_is_known_of_every_metric() -> None:
     assert {"loss_validation", "peak_memory_gib", "target_s", "gpu_j_per_token"} <= costs
     assert {metric.key for metric in METRICS if better(metric) is None} == {"trained_tokens"}
     gains = {metric.key for metric in METRICS} - costs - {"trained_tokens"}
-    rates = {metric.key for metric in METRICS if metric.rate and "energy" not in metric.title}
+    consumed = re.compile("energy|^time|hours|^wait|^transfer")
+    rates = {metric.key for metric in METRICS if metric.of_machine and not consumed.search(metric.title)}
     assert gains == rates | {"speed_up", "efficiency", "efficiency_own", "ratio", "largest_batch_size"}
 
 

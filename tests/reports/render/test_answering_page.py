@@ -10,6 +10,7 @@ from pathlib import Path
 from matrix.config.load import load_sweep
 from matrix.config.system import load_system
 from matrix.planning.plan import make_plan
+from reports.render import markdown
 from reports.render.write import write_report
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,7 @@ def quoted() -> list[str]:
 
 
 def test_the_quoted_answer_is_that_of_the_report(tmp_path: Path) -> None:
-    text = write_report(unpacked(tmp_path), tmp_path / "report").report.read_text(encoding="utf-8")
+    text = write_report(unpacked(tmp_path), tmp_path / "report", [markdown]).report.read_text(encoding="utf-8")
     (section,) = [part for part in text.split("\n## ") if part.startswith("What was found")]
     assert quoted() == [line.removeprefix("- ") for line in section.splitlines() if line.startswith("- ")]
 

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.contract.results.outcomes import Outcome
+from reports.render import parquet
 from reports.render.write import write_report
 from tests.support.documents import SweepDocuments
 
 
 def _runs(sweep: SweepDocuments, out: Path) -> Path:
-    write_report(sweep.write(), out)
+    write_report(sweep.write(), out, [parquet])
     return out / "runs.parquet"
 
 

@@ -11,6 +11,7 @@ from scipy import stats
 
 from bench.contract.layout import resolve
 from bench.contract.results.outcomes import Caution, Outcome
+from reports.render import markdown
 from reports.render.write import write_report
 from tests.support.documents import RANKS_PER_NODE, STRATEGIES, SweepDocuments, a_measurement
 
@@ -41,7 +42,7 @@ def five(tmp_path: Path) -> SweepDocuments:
 
 def found(sweep: SweepDocuments) -> list[str]:
     """The sentences at the top of the report, without what is said of the time to a loss."""
-    text = write_report(sweep.write(), sweep.path.parent / "report").report.read_text()
+    text = write_report(sweep.write(), sweep.path.parent / "report", [markdown]).report.read_text()
     assert "damaged" not in text
     (section,) = [part for part in text.split("\n## ") if part.startswith("What was found")]
     return [line.removeprefix("- ") for line in section.splitlines() if line.startswith("- ")]

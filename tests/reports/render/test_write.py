@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
 from reports.data.frame import ReportError, load
+from reports.render import markdown
 from reports.render.exporters import exporters
 from reports.render.formats import Format
 from reports.render.plotting.error_bars import dodged
@@ -234,7 +235,7 @@ def test_unreadable_steps_are_named_and_the_rest_is_reported(filled: SweepDocume
 
 def test_a_sweep_that_has_not_started_is_reported_too(sweep: SweepDocuments, tmp_path: Path) -> None:
     sweep.run("fsdp", 1)
-    written = write_report(sweep.write(), tmp_path / "report")
+    written = write_report(sweep.write(), tmp_path / "report", exporters([Format.PARQUET]))
     assert written.summary == "Sweep hand-made, 3 runs: 3 not run"
     assert len(pd.read_parquet(tmp_path / "report" / "runs.parquet")) == 3
 
@@ -249,7 +250,7 @@ def test_the_terminal_shows_headlines_outcomes_and_what_to_do(filled: SweepDocum
     for identity in filled.run("hsdp", 2):
         filled.end(identity, Outcome.OOM, "CUDA out of memory")
     screen = StringIO()
-    print_report(write_report(filled.write(), tmp_path / "report"), Console(file=screen, width=120))
+    print_report(write_report(filled.write(), tmp_path / "report", [markdown]), Console(file=screen, width=120))
     text = screen.getvalue()
     assert "efficiency vs fsdp on 1 node" in text
     assert "oom [1]" in text

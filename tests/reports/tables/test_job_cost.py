@@ -6,6 +6,7 @@ import pytest
 
 from bench.contract.results.result import Allocation
 from reports.data.frame import load
+from reports.render import markdown
 from reports.render.write import write_report
 from reports.tables.selection import Selection
 from tests.support.documents import SweepDocuments, a_measurement
@@ -34,7 +35,7 @@ def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_bad
     for number in (2, 3):
         sweep.job(number, "NODE_FAIL", 25.0)
     sweep.job(4, "TIMEOUT", 0.0)
-    written = write_report(sweep.write(), sweep.path / "report")
+    written = write_report(sweep.write(), sweep.path / "report", [markdown])
     said = (
         "4 jobs: 0.083 node-hours, of which 0.007 (8%) in the runs above and 0.007 (8%) in nodes idle beside them; "
         "failed jobs: 2 NODE_FAIL, 1 TIMEOUT"
@@ -45,7 +46,7 @@ def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_bad
 
 def test_a_sweep_without_jobs_says_nothing_of_them_and_a_damaged_end_is_named(sweep: SweepDocuments) -> None:
     sweep.run("fsdp", 2, speeds=[1000.0])
-    assert "node-hours" not in write_report(sweep.write(), sweep.path / "report").summary
+    assert "node-hours" not in write_report(sweep.write(), sweep.path / "report", [markdown]).summary
     path = sweep.job(1, "COMPLETED", 50.0)
     path.write_text("{")
     assert str(path) in load(sweep.path).problems[0]
@@ -72,7 +73,7 @@ def test_a_selection_counts_the_time_of_its_own_runs(sweep: SweepDocuments) -> N
             sweep.end(identity, measured=a_measurement(10_000.0, 2), allocation=IN_101)
     sweep.job(1, "COMPLETED", 75.0, nodes=4)
     selection = Selection(lambda labels: labels["strategy"] == "fsdp", filters=("strategy=fsdp",))
-    written = write_report(sweep.write(), sweep.path / "report", selection=selection)
+    written = write_report(sweep.write(), sweep.path / "report", [markdown], selection)
     assert written.summary == (
         "Sweep hand-made, 3 of 6 runs (selection: strategy=fsdp): 3 completed. 1 job: 0.083 node-hours, of which 0.021 "
         "(25%) in the runs above and 0.021 (25%) in nodes idle beside them"

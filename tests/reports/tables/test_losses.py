@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from bench.contract.results.outcomes import Caution
+from reports.render import markdown
 from reports.render.write import write_report
 from reports.tables.long_form import long_form
 from tests.reports.tables.texts import texts, the_table
@@ -83,7 +84,7 @@ def test_losses_of_a_row_after_other_tokens_say_so_in_the_report(sweep: SweepDoc
     with_losses(sweep, "fsdp", [2.5] * 3, "runner 1", nodes=2)
     with_losses(sweep, "hsdp", [2.5] * 3, "runner 1", nodes=2, more=0.5)
     with_losses(sweep, "hsdp", [2.5] * 3, "runner 1")
-    text = write_report(sweep.write(), sweep.path / "report").report.read_text()
+    text = write_report(sweep.write(), sweep.path / "report", [markdown]).report.read_text()
     assert "unequal-tokens (fsdp over node counts; on 2 nodes)" in text
     assert "| | hsdp | 2.5000 | 2.5000 (at 49,152 tokens) |" in text.replace("|  |", "| |")
 

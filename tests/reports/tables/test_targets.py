@@ -17,6 +17,7 @@ from reports.cells.comparability import Comparability
 from reports.data.curves import Arrival, Descent
 from reports.data.frame import load
 from reports.data.step_table import StepTable
+from reports.render import csv
 from reports.render.plotting.loss_plot import loss_plot
 from reports.render.plotting.style import looks
 from reports.render.write import write_report
@@ -124,7 +125,7 @@ def test_results_without_steps_have_no_such_figures(sweep: SweepDocuments) -> No
 
 def test_the_runs_have_the_figures_in_the_files(sweep: SweepDocuments, tmp_path: Path) -> None:
     courses(sweep, {"fsdp": [5.0, 4.5, 4.0], "federated": [5.0, 4.0, 3.9], "hsdp": [5.0, 4.5, 4.2]})
-    write_report(sweep.write(), tmp_path / "report")
+    write_report(sweep.write(), tmp_path / "report", [csv])
     frame = pd.read_csv(tmp_path / "report" / "runs.csv").set_index("run")
     row = frame.loc[sweep.cells[1].runs[0]]
     assert (row["target_loss"], row["target_kind"], row["target_reached"]) == (4.0, "training", True)

@@ -129,7 +129,7 @@ def test_what_is_not_named_is_where_the_page_says(
     sweep.end(ids[-1], Outcome.CRASHED, "rank 0 exited with status 1")
     for nodes in (1, 2):
         sweep.impossible("hsdp", nodes, "a reason")
-    write_report(sweep.write(), tmp_path / "report")
+    write_report(sweep.write(), tmp_path / "report", exporters([Format.CSV, Format.HTML]))
     text = (tmp_path / "report" / "report.html").read_text()
     files = {file: (tmp_path / "report" / file).read_text() for file in ("runs.csv", "breakdown.csv")}
     assert "and 2 more: runs.csv names all" in text

@@ -124,7 +124,7 @@ class Campaign:
             except SchedulerError as error:
                 shutil.rmtree(folder.path)
                 raise InputError(
-                    f"{self._scheduler.submits_by} refused a job of {each.nodes} nodes: {error}"
+                    f"{self._scheduler.submits_by} refused a job of {counted(each.nodes, 'node')}: {error}"
                 ) from error
             self._wanted.taken(order)
             self._jobs.follow(folder, order, submitted, f"submitted: {_size(each)}")

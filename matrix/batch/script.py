@@ -14,6 +14,7 @@ from matrix.host.template import filled
 from matrix.schedulers.base import JobRequest
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.jobs import JobFolder, JobOrder
+from reports.data.words import counted
 
 JOB = Path(__file__).parent / "job.sh.in"
 REPORT = Path(__file__).parent / "report.sh.in"
@@ -28,8 +29,8 @@ def write_script(folder: JobFolder, order: JobOrder) -> None:
     values = {
         "options": "\n".join(scheduler.header(request, order.system)),
         "sweep": folder.sweep.path.name,
-        "runs": str(len(order.runs)),
-        "nodes": str(order.nodes),
+        "runs": counted(len(order.runs), "run"),
+        "nodes": counted(order.nodes, "node"),
         "submit": scheduler.submits_by,
         "site": _site(order.system.batch),
         "variables": _code() + "\n".join(scheduler.variables()),

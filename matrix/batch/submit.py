@@ -18,6 +18,7 @@ from matrix.runner.progress import Detail, SweepDisplay
 from matrix.runner.runner import Summary
 from matrix.runner.session import site_of
 from matrix.schedulers.dispatch import batch_scheduler_of
+from matrix.schedulers.states import meaning
 from matrix.store.claim import claim
 from matrix.store.jobs import live_jobs, report_job
 from matrix.store.sweep_folder import SweepFolder
@@ -85,7 +86,7 @@ def write_jobs(prepared: PreparedSweep, folder: SweepFolder, console: Console, *
 
 
 def cancel(folder: SweepFolder) -> list[str]:
-    """Cancel the jobs of a sweep; return their ids. Finished runs are kept.
+    """Cancel the jobs of a sweep that have not ended; return their ids. Finished runs are kept.
 
     Raises:
         SchedulerError: the scheduler does not answer.
@@ -96,8 +97,11 @@ def cancel(folder: SweepFolder) -> list[str]:
         return []
     scheduler, ids = batch_scheduler_of(next(iter(live.values())).order().system), list(live)
     if (report := report_job(folder)) is not None:
-        ids.append(report)  # it waits for the others; cancelling an ended job has no effect
-    scheduler.cancel(ids)
+        ids.append(report)  # it waits for the others
+    seen = scheduler.look(ids)  # a job that was cancelled counts as live until `run` records its end
+    ids = [job for job in ids if job not in seen or meaning(seen[job].state) is None]
+    if ids:
+        scheduler.cancel(ids)
     return ids
 
 

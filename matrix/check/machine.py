@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.host import semaphores
 from matrix.check.item import Item, State, optional, said_by
 from matrix.errors import InputError
+from matrix.host.paths import unset_variables
 from matrix.image.apptainer import ImageError, find_program, labels_of
 
 LEAST_ROOM = 1 << 30
@@ -48,12 +49,9 @@ def image(path: Path | None, program: str | None = None, *, on_gpus: bool = Fals
     if path is None:
         return Item("image", State.NOT_NEEDED, "none given")
     if not path.is_file() or not os.access(path, os.R_OK):
-        return Item(
-            "image",
-            State.MISSING,
-            f"{path} is not a readable file",
-            "give a SIF with --image, or as image.path in the system file",
-        )
+        unset = unset_variables(str(path))
+        remedy = f"set {unset}" if unset else "give a SIF with --image, or as image.path in the system file"
+        return Item("image", State.MISSING, f"{path} is not a readable file", remedy)
     size = f"{path}, {path.stat().st_size / (1 << 20):.0f} MiB"
     try:
         labels = labels_of(find_program(program), path, limit=60.0)

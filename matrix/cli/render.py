@@ -78,6 +78,7 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     console.print(table)
     if len(shown) > MOST_ROWS:
         console.print(f"{len(shown) - MOST_ROWS:,} more combinations: show them with --only AXIS=VALUE")
+    console.print("F x R x S: federated groups x replicas in a group x ranks that share a replica", highlight=False)
     for reason, number in reasons.items():
         console.print(f"[{number}] {reason}", highlight=False)
     everywhere = [f"{axis} {as_text(values[0])}" for axis, values in plan.axes.items() if len(values) == 1]

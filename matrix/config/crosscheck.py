@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import BUILT_IN
 from matrix.config.values import NamedModel, NamedStrategy
 from matrix.errors import as_text, suggestion
+from matrix.host.paths import unset_variables
 
 
 def faults(sweep: MatrixFile) -> Iterator[Fault]:
@@ -252,8 +251,7 @@ def _paths(sweep: MatrixFile) -> Iterator[Fault]:
             paths.append(((*location, "path"), value.path))
     paths += [(location, str(path)) for location, path in _everywhere(sweep, "start_from")]
     for location, path in paths:
-        if "$" in (expanded := os.path.expandvars(path)):
-            unset = ", ".join(re.findall(r"\$(?:\w+|\{[^}]*\})", expanded)) or "$"
+        if unset := unset_variables(path):
             yield location, f"uses {unset}, which is not set in the environment: {path}"
         try:
             Path(path).expanduser()

@@ -8,8 +8,12 @@ from pathlib import Path
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the last line that a failed program wrote to stderr, or else its exit status."""
+    """Return the last line that a failed program wrote to stderr, or else its exit status.
+
+    A line that only says how to ask for help, as sbatch's after an unknown option, is passed over.
+    """
     lines = [line for line in done.stderr.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Try ")] or lines
     return lines[-1] if lines else f"{Path(done.args[0]).name} ended with status {done.returncode}"
 
 

@@ -51,7 +51,7 @@ def judge(folder: Path, night: str, nightly: NightlyFile, good: RecordedNight | 
                     "(nightly --accept), or renew the golden values"
                 )
         if not compared:
-            lines.append("nothing to compare with yet: this is the first good night, if all runs ended well")
+            lines.append("nothing to compare with yet: there is no good night before it")
         lines.append(f"the full report: {written.report}")
         status = _status(compared, loaded, nightly)
     except ReportError as error:

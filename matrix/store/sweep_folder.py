@@ -94,9 +94,10 @@ class SweepFolder:
         changes = frozen.changes(record) if frozen else []
         if changes and not accept_changes:
             listed = "; ".join(changes)
+            anew = "" if self.started() else "; nothing has run, so you may delete the folder unless jobs are queued"
             raise InputError(
                 f"{self.path}: this sweep was started with different inputs ({listed}): give it another name, "
-                "or resume it with --accept-changes"
+                f"or resume it with --accept-changes{anew}"
             )
         if frozen is None or changes:
             if frozen:

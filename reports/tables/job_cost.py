@@ -22,8 +22,8 @@ def cost(sweep: LoadedSweep) -> str:
             nodes = sweep.runs[run].nodes
             used += nodes * result.seconds / 3600
             idle += (len(result.allocation.hosts) - nodes) * result.seconds / 3600
-    share = f" ({used / hours:.0%})" if hours else ""
-    beside = f" and {idle:.3f} ({idle / hours:.0%}) in nodes idle beside them" if hours and idle > 0 else ""
+    share = f" ({100 * used / hours:.0f} %)" if hours else ""
+    beside = f" and {idle:.3f} ({100 * idle / hours:.0f} %) in nodes idle beside them" if hours and idle > 0 else ""
     failed = Counter(job.state for job in sweep.jobs if job.state != "COMPLETED")
     states = ", ".join(f"{count} {state}" for state, count in failed.most_common())
     return (

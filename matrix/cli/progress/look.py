@@ -120,6 +120,13 @@ def _jobs(
     return states, no_answer
 
 
+def state_of_job(job: JobStatus) -> str:
+    """Say where a job runs or why it waits: of any other the scheduler has no reason, or an old one."""
+    if job.state == RUNNING:
+        return f"{job.state} on {job.nodes}" if job.nodes else job.state
+    return f"{job.state} ({job.reason})" if meaning(job.state) is None else job.state
+
+
 def _job(job: JobFolder, order: JobOrder, seen: dict[str, JobStatus], done: int, *, asked: bool) -> JobState:
     submitted, end = job.submitted, job.end
     now = seen.get(submitted.id) if submitted is not None else None
@@ -128,7 +135,7 @@ def _job(job: JobFolder, order: JobOrder, seen: dict[str, JobStatus], done: int,
     elif submitted is None:
         state = "not submitted"
     else:
-        state = f"{now.state} ({now.reason})" if now is not None else "unknown to the scheduler"
+        state = state_of_job(now) if now is not None else "unknown to the scheduler"
     return JobState(
         job=submitted.id if submitted else None,
         nodes=order.nodes,

@@ -119,6 +119,8 @@ def _partition(system: SystemFile) -> Finding:
         nodes = commands.partition_nodes(name, system.slurm.cluster)
     except SchedulerError as error:
         return Finding(label, str(error), is_there=False, remedy="see `sinfo`")
+    if name and nodes == 0:
+        return Finding(label, "no such partition, or it has no nodes", is_there=False, remedy="`sinfo` lists them")
     if nodes < system.nodes:
         remedy = "choose another slurm.partition, or lower 'nodes'"
         return Finding(label, f"{nodes} nodes, but the system file has {system.nodes}", is_there=False, remedy=remedy)

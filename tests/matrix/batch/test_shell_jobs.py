@@ -92,6 +92,17 @@ def test_a_cancelled_job_is_ended_and_is_not_submitted_again(shell_sweep: ShellS
     shell_sweep.assert_nothing_left()
 
 
+def test_cancelling_again_cancels_nothing(shell_sweep: ShellSweep) -> None:
+    """No `run` has recorded the ends yet."""
+    shell_sweep.write(["ddp"], steps=LONG)
+    shell_sweep.run("--detach")
+    shell_sweep.training_run()
+    folder = str(shell_sweep.folder.path)
+    assert shell_sweep.call("cancel", folder).stdout.startswith("cancelled: ")
+    wait_for(lambda: "CANCELLED" in shell_sweep.call("status", folder).stdout)
+    assert shell_sweep.call("cancel", folder).stdout == "this sweep has no active jobs\n"
+
+
 @pytest.mark.soak  # on a virtual cluster CI kills followers, too
 def test_a_killed_follower_costs_nothing(shell_sweep: ShellSweep) -> None:
     shell_sweep.write(["fsdp", "ddp"], steps=60)

@@ -155,6 +155,7 @@ def test_an_environment_that_cannot_be_asked_is_one_line(tmp_path: Path, environ
 def test_an_image_is_looked_at_where_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.image(tmp_path / "none.sif").state is State.MISSING
+    assert machine.image(tmp_path / "$NOT_SET" / "an.sif").remedy == "set $NOT_SET"
     image = tmp_path / "an.sif"
     image.write_bytes(b"0" * (3 << 20))
     assert machine.containers(None).state is State.NOT_NEEDED

@@ -15,9 +15,10 @@ from bench.contract.results.result import Heartbeat
 from bench.contract.storage.files import write_document
 from matrix.cli.progress import watch as module
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument
-from matrix.cli.progress.look import look
+from matrix.cli.progress.look import look, state_of_job
 from matrix.cli.progress.watch import summary, watch
 from matrix.runner.progress import SweepDisplay
+from matrix.schedulers.base import JobStatus
 from matrix.store.claim import claim
 from matrix.store.sweep_folder import SweepFolder
 from tests.support.documents import SweepDocuments
@@ -83,6 +84,18 @@ def test_a_sweep_is_over_once_no_job_can_go_on() -> None:
     assert not state(1, jobs=[waiting, ended], over=True).is_over
     assert state(1, jobs=[ended], over=True).is_over
     assert summary(state(1, jobs=[waiting], over=True)) == "1 of 3 runs done (1 completed); waiting: 1 job"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        ("PENDING", "Resources", "PENDING (Resources)"),
+        ("RUNNING", "None", "RUNNING on node[0-1]"),
+        ("CANCELLED", "Resources", "CANCELLED"),
+    ],
+)
+def test_a_job_has_a_reason_only_while_it_waits(state: str, reason: str, said: str) -> None:
+    assert state_of_job(JobStatus(state, reason, 1.0, "node[0-1]")) == said
 
 
 def test_what_is_active_and_how_long_it_takes(tmp_path: Path) -> None:

@@ -87,6 +87,13 @@ def test_no_answer_is_no_forgotten_job(program: PutProgram) -> None:
         look(["7"])
 
 
+def test_what_sbatch_refuses_is_told_not_where_help_is(program: PutProgram, tmp_path: Path) -> None:
+    errors = 'sbatch: unrecognized option --foo\nTry "sbatch --help" for more information'
+    program("sbatch", "", status=1, errors=errors)
+    with pytest.raises(SchedulerError, match=r"^sbatch: unrecognized option --foo$"):
+        commands.submit(tmp_path / "job.sh")
+
+
 def test_sbatch_that_does_not_say_whether_it_has_a_job(program: PutProgram, tmp_path: Path) -> None:
     program("sbatch", "", status=1, errors="sbatch: error: Batch job submission failed: Socket timed out on send/recv")
     with pytest.raises(NoAnswerError, match="timed out"):

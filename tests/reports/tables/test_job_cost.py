@@ -37,7 +37,7 @@ def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_bad
     sweep.job(4, "TIMEOUT", 0.0)
     written = write_report(sweep.write(), sweep.path / "report", [markdown])
     said = (
-        "4 jobs: 0.083 node-hours, of which 0.007 (8%) in the runs above and 0.007 (8%) in nodes idle beside them; "
+        "4 jobs: 0.083 node-hours, of which 0.007 (8 %) in the runs above and 0.007 (8 %) in nodes idle beside them; "
         "failed jobs: 2 NODE_FAIL, 1 TIMEOUT"
     )
     assert written.summary.endswith(f". {said}")
@@ -76,5 +76,5 @@ def test_a_selection_counts_the_time_of_its_own_runs(sweep: SweepDocuments) -> N
     written = write_report(sweep.write(), sweep.path / "report", [markdown], selection)
     assert written.summary == (
         "Sweep hand-made, 3 of 6 runs (selection: strategy=fsdp): 3 completed. 1 job: 0.083 node-hours, of which 0.021 "
-        "(25%) in the runs above and 0.021 (25%) in nodes idle beside them"
+        "(25 %) in the runs above and 0.021 (25 %) in nodes idle beside them"
     )

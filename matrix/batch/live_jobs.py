@@ -145,7 +145,11 @@ class LiveJobs:
             live.pending_since = time.monotonic()
             self.say(live, f"{found.state} on {found.nodes}" if found.nodes else found.state)
             return
-        never = "; it will not start by itself" if self._scheduler.will_not_start(found.reason) else ""
+        never = (
+            "; it will not start by itself (xffl-bench cancel ends it)"
+            if self._scheduler.will_not_start(found.reason)
+            else ""
+        )
         self.say(live, f"PENDING ({found.reason}){never}")
         hours = self._settings.queue_hours
         if hours is not None and time.monotonic() - live.pending_since > 3600 * hours:

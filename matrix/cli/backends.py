@@ -48,7 +48,7 @@ class Backend(Protocol):
 
     @property
     def when_interrupted(self) -> str:
-        """Addition to the message after Ctrl-C."""
+        """What the message after Ctrl-C says of the sweep."""
 
     def dry_run(self) -> None:
         """Print what would be started."""
@@ -67,7 +67,7 @@ class OnHosts:
     options: RunOptions
     held: HeldAllocation | None
 
-    when_interrupted = ""
+    when_interrupted = "run the same command again to resume"
 
     def dry_run(self) -> None:
         """Print the commands."""
@@ -97,7 +97,7 @@ class InJobs:
     console: Console
     options: RunOptions
 
-    when_interrupted = "; its jobs continue (xffl-bench cancel ends them)"
+    when_interrupted = "its jobs continue (xffl-bench cancel ends them); run the same command again to follow them"
 
     def dry_run(self) -> None:
         """Write the jobs without submitting them, and print their scripts."""

@@ -80,7 +80,7 @@ def run(
     try:
         summary = backend.run()
     except KeyboardInterrupt:
-        said = f"xffl-bench: interrupted{backend.when_interrupted}; run the same command again to resume"
+        said = f"xffl-bench: interrupted; {backend.when_interrupted}"
         typer.echo(said, err=True)
         raise typer.Exit(130) from None
     if detach:

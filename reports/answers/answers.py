@@ -178,9 +178,9 @@ def _untold(fastest: _Place, rivals: list[Rival], pairs: int) -> Iterator[str]:
     for each in rivals:
         if not each.is_beaten:
             by_need.setdefault(repeats_needed(each.comparison, pairs), []).append(each.label)
-    needs = "; ".join(f"{', '.join(labels)}: {need}" for need, labels in by_need.items())
+    needs = "; ".join(f"than {', '.join(labels)}: {need}" for need, labels in by_need.items())
     if needs:
-        yield f"To show that {fastest.row.label} is faster on {counted(fastest.nodes, 'node')}: than {needs}."
+        yield f"To show that {fastest.row.label} is faster on {counted(fastest.nodes, 'node')} {needs}."
 
 
 def _targets(table: Table, by_nodes: dict[int, list[_Place]], comparability: Comparability) -> Iterator[str]:

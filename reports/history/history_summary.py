@@ -10,6 +10,7 @@ from reports.history.history_document import Break, HistoryDocument, LevelChange
 from reports.nights.combinations import short_name
 from reports.nights.night_metrics import METRIC_BY_KEY
 from reports.nights.summary import MOST_LINES, axes_of
+from reports.stats.change_points import FEWEST
 
 _NAMED = 4
 """Combinations of one change that are named."""
@@ -19,10 +20,11 @@ def summary(found: HistoryDocument) -> list[str]:
     """Return the history in lines: one for what changed in one metric on one night, and the causes below."""
     axes = axes_of(series.labels for series in found.series)
     combinations = {tuple(series.labels.items()) for series in found.series}
+    too_few = f"; one takes {FEWEST} nights on each side" if len(found.nights) < 2 * FEWEST else ""
     lines = [
         f"{counted(len(found.nights), 'night')}, {counted(len(combinations), 'combination')}, "
         f"{len(found.series)} series: {counted(len(found.changes), 'change')} of level "
-        f"(p < {found.largest_p:.1e})"
+        f"(p < {found.largest_p:.1e}{too_few})"
     ]
     lines += _limited([line for night in _nights(found) for line in _of_night(found, night, axes)], "changes")
     lines += _limited(list(_of_breaks(found, axes)), "breaks")

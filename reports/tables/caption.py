@@ -25,7 +25,7 @@ def caption(grid: Grid, sweep: LoadedSweep, *further: str) -> str:
     identities = dict.fromkeys(record["run"] for cell in grid.cells for record in cell.records)
     runs = [sweep.runs[identity] for identity in identities if identity in sweep.runs]
     if not runs:
-        return f"{grid.labels['model']}: no run of this table can be read."
+        return f"{grid.labels['model']}: no run of this table has begun, or none can be read."
     found = [
         result.measured
         for identity in identities

@@ -61,6 +61,8 @@ def nightly(
         for each in pruned:
             typer.echo(f"would delete {each.path} ({each.reason})")
         return
+    if no_run and not (tonight.folder / "plan.json").is_file():
+        raise InputError(f"--no-run: {tonight.folder} is not the folder of a sweep: leave it out, or choose a --night")
     try:
         trouble = "" if no_run else _run(prepared, tonight)
     except InputError as error:

@@ -25,6 +25,7 @@ def test_a_history_is_printed_and_plotted_and_is_json(
     called(*folders, "--out", "plots")
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("3 nights, 4 combinations, 12 series: 0 changes of level")
+    assert said[0].endswith("; one takes 2 nights on each side)")
     assert said[-1] == "plot: plots/history.svg"
     assert (tmp_path / "plots" / "history.png").read_bytes().startswith(b"\x89PNG")
     assert "fsdp, nodes 2" in (tmp_path / "plots" / "history.svg").read_text()

@@ -260,6 +260,11 @@ def test_a_day_that_does_not_exist_is_no_night(place: Place, text: str) -> None:
         app(["nightly", str(place.config), "--no-run", "--night", text], standalone_mode=False)
 
 
+def test_a_night_that_has_not_begun_cannot_be_looked_at(place: Place) -> None:
+    with pytest.raises(InputError, match="--no-run: .*2030-01-01.* is not the folder of a sweep"):
+        app(["nightly", str(place.config), "--no-run", "--night", "2030-01-01"], standalone_mode=False)
+
+
 def test_a_command_that_takes_too_long_ends_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,7 +101,7 @@ def test_one_strategy_is_slower(five: SweepDocuments) -> None:
         "shown to be faster than federated. 10^9 tokens take 556 node-hours."
     )
     assert untold == (
-        "To show that fsdp is faster on 2 nodes: than federated: more than 100 repeats (a ratio of 1.001)."
+        "To show that fsdp is faster on 2 nodes than federated: more than 100 repeats (a ratio of 1.001)."
     )
     assert losses == EQUAL_LOSSES
 
@@ -184,7 +184,7 @@ def test_too_few_repeats_tell_nothing_and_the_answer_says_what_it_takes(tmp_path
     assert lead.startswith(f"{WHERE}, on 2 nodes: federated has the highest mean (1.985 (1.980 .. 1.990) times fsdp's")
     assert "; not shown to be faster than fsdp, hsdp. " in lead
     assert untold == (
-        "To show that federated is faster on 2 nodes: than fsdp, hsdp: at least 3 repeats of both in one session, for "
+        "To show that federated is faster on 2 nodes than fsdp, hsdp: at least 3 repeats of both in one session, for "
         "an interval."
     )
 
@@ -197,6 +197,6 @@ def test_where_all_are_equal_no_difference_is_seen(five: SweepDocuments) -> None
         "fsdp's tokens/s); not shown to be faster than fsdp, federated. 10^9 tokens take 555 node-hours, with fsdp 556."
     )
     assert untold.startswith(
-        "To show that hsdp is faster on 2 nodes: than fsdp: more than 100 repeats (a ratio of 1.000)"
+        "To show that hsdp is faster on 2 nodes than fsdp: more than 100 repeats (a ratio of 1.000)"
     )
     assert losses == EQUAL_LOSSES

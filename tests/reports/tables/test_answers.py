@@ -54,7 +54,7 @@ def test_a_difference_that_was_not_shown_is_no_finding_but_says_what_it_takes(fi
     first, second = on_speed(five)
     assert "hsdp has the highest mean" in first
     assert "not shown to be faster than fsdp" in first
-    assert second.startswith("To show that hsdp is faster on 1 node: than fsdp: ")
+    assert second.startswith("To show that hsdp is faster on 1 node than fsdp: ")
     assert "repeats" in second
 
 

@@ -261,7 +261,7 @@ def test_a_day_that_does_not_exist_is_no_night(place: Place, text: str) -> None:
 
 
 def test_a_night_that_has_not_begun_cannot_be_looked_at(place: Place) -> None:
-    with pytest.raises(InputError, match="--no-run: .*2030-01-01.* is not the folder of a sweep"):
+    with pytest.raises(InputError, match=r"--no-run: .*2030-01-01.* is not the folder of a sweep"):
         app(["nightly", str(place.config), "--no-run", "--night", "2030-01-01"], standalone_mode=False)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -29,28 +30,38 @@ Endings = tuple[dict[str, Ending], dict[str, str]]
 """By run id: how runs ended, and for each whose result a newer xffl-bench wrote the sentence that says so."""
 
 
-def endings(folder: SweepFolder, run_ids: Iterable[str]) -> Endings:
-    """Read the results of runs, those of a large sweep in several processes; runs without a result are left out."""
-    ids = list(run_ids)
-    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES) if len(ids) >= FEWEST_APART else 1
-    if processes == 1:
-        return _read(folder, ids)
+@contextmanager
+def begun_reading(folder: SweepFolder, run_ids: Collection[str]) -> Iterator[Callable[[Iterable[str]], Endings]]:
+    """Give a function that returns the endings of some of these runs, in their order.
+
+    Of a large sweep several processes read the results of all, while this one does other work.
+    """
+    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+    if processes == 1 or len(run_ids) < FEWEST_APART:
+        yield partial(endings, folder)
+        return
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    size = -(-len(ids) // processes)
-    parts = [ids[begin : begin + size] for begin in range(0, len(ids), size)]
-    found: dict[str, Ending] = {}
-    newer: dict[str, str] = {}
     # Forked, as this process has no threads, and what it has imported need not be imported again.
     with ProcessPoolExecutor(processes, get_context("fork")) as pool:
-        for of_part, newer_of_part in pool.map(partial(_read, folder), parts):
-            found |= of_part
-            newer |= newer_of_part
-    return found, newer
+        ids = list(run_ids)
+        parts = pool.map(partial(endings, folder), (ids[first::processes] for first in range(processes)))
+        yield partial(_together, parts)
 
 
-def _read(folder: SweepFolder, run_ids: Sequence[str]) -> Endings:
+def _together(parts: Iterable[Endings], run_ids: Iterable[str]) -> Endings:
+    found: dict[str, Ending] = {}
+    newer: dict[str, str] = {}
+    for of_part, newer_of_part in parts:
+        found |= of_part
+        newer |= newer_of_part
+    ids = list(run_ids)
+    return {each: found[each] for each in ids if each in found}, {each: newer[each] for each in ids if each in newer}
+
+
+def endings(folder: SweepFolder, run_ids: Iterable[str]) -> Endings:
+    """Read the results of runs; those without one are left out."""
     found: dict[str, Ending] = {}
     newer: dict[str, str] = {}
     for run_id in run_ids:

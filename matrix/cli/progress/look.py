@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from bench.contract.plan import Plan
 from bench.contract.results.outcomes import Outcome
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
-from matrix.cli.progress.endings import Ending, endings
+from matrix.cli.progress.endings import Ending, begun_reading, endings
 from matrix.errors import SchedulerError
 from matrix.schedulers.base import JobStatus
 from matrix.schedulers.dispatch import batch_scheduler_of
@@ -25,9 +25,10 @@ def look(folder: SweepFolder) -> StatusDocument:
         InputError: the folder is not that of a sweep.
 
     """
-    plan = folder.plan()
     started = folder.started()
-    results, newer = endings(folder, filter(started.__contains__, plan.order))
+    with begun_reading(folder, started) as endings_of:
+        plan = folder.plan()
+        results, newer = endings_of(filter(started.__contains__, plan.order))
     runner = holder(folder.runners)
     jobs, no_answer = _jobs(folder, results, started)
     running = [order for order, state in jobs if state.is_running]

@@ -12,7 +12,7 @@ from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import Result
 from bench.contract.storage.files import write_document
 from matrix.cli.progress.display import print_status
-from matrix.cli.progress.endings import Ending, endings
+from matrix.cli.progress.endings import Ending, begun_reading, endings
 from matrix.cli.progress.look import look
 from matrix.cli.render import MOST_ROWS, print_plan
 from matrix.config.system import SystemFile
@@ -79,8 +79,9 @@ def test_several_processes_read_what_one_reads(
     alone = endings(folder, order)
     monkeypatch.setattr("matrix.cli.progress.endings.FEWEST_APART", 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
-    assert endings(folder, order) == alone
-    found, newer = alone
+    with begun_reading(folder, [*reversed(order), "of no plan"]) as endings_of:
+        found, newer = endings_of(order)
+    assert (found, newer) == alone
     assert list(found) == order[:2]
     assert found[order[1]] == Ending(Outcome.OOM, "so", 1, 2.0)
     assert list(newer) == [order[2]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -14,6 +16,8 @@ from reports.tables.tables import Table
 MOST_TABLES = 12
 MOST_ANSWERS = 24
 """The terminal shows at most so many tables and sentences; the report has all."""
+_WHOLE = re.compile(r"\[[^\]]*\]|\([^)]*\)|\S+")
+"""What stays on one line: an interval, a note, a word."""
 
 
 def print_report(written: WrittenReport, console: Console) -> None:
@@ -25,7 +29,7 @@ def print_report(written: WrittenReport, console: Console) -> None:
     if written.answers:
         console.print()
     for table in written.tables[:MOST_TABLES]:
-        console.print(_rich(table))
+        console.print(_rich(table, console.width))
         for number, text in enumerate(table.footnotes, start=1):
             console.print(Text(f"[{number}] {text}", style="dim"))
         for sentence in table.findings:
@@ -42,25 +46,41 @@ def print_report(written: WrittenReport, console: Console) -> None:
     console.print(Text(f"{written.summary}. The full report: {', '.join(map(str, written.readable))}"))
 
 
-def _rich(table: Table) -> RichTable:
+def _rich(table: Table, width: int) -> RichTable:
     made = RichTable(
         title=Text(table.grid.title, style="bold"),
         caption=Text(table.caption),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
+    first = max(len(text) for text in (*(f"  {row.label}" for row in table.grid.rows), *_titles(table)))
+    columns = len(table.grid.nodes)
+    room = (width - first - 4 - 3 * columns) // columns  # without the spaces between columns and at the edges
     made.add_column(table.grid.compared, no_wrap=True)
     for nodes in table.grid.nodes:
         made.add_column(counted(nodes, "node"), justify="right")
     for title, texts in table.texts[:-1]:  # the layouts are in the report
         made.add_row(Text(title, style="bold cyan"))
         for row, line in zip(table.grid.rows, texts, strict=True):
-            made.add_row(Text(f"  {row.label}"), *map(Text, line))
+            made.add_row(Text(f"  {row.label}"), *(_in_lines(text, room) for text in line))
         made.add_section()
     for block in table.blocks:
         if block.metric.headline:
             made.add_row(Text(block.title, style="bold cyan"))
             for row, cells in zip(table.grid.rows, block.cells, strict=True):
-                made.add_row(Text(f"  {row.label}"), *(Text(cell.text) for cell in cells))
+                made.add_row(Text(f"  {row.label}"), *(_in_lines(cell.text, room) for cell in cells))
             made.add_section()
     return made
+
+
+def _titles(table: Table) -> list[str]:
+    return [title for title, _ in table.texts[:-1]] + [block.title for block in table.blocks if block.metric.headline]
+
+
+def _in_lines(text: str, room: int) -> Text:
+    """Return a cell's text in lines of at most so many letters, if no part that stays whole is longer."""
+    lines = [""]
+    for part in _WHOLE.findall(text):
+        longer = f"{lines[-1]} {part}".lstrip()
+        lines[-1:] = [longer] if len(longer) <= room or not lines[-1] else [lines[-1], part]
+    return Text("\n".join(lines))

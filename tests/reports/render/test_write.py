@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -256,6 +257,18 @@ def test_the_terminal_shows_headlines_outcomes_and_what_to_do(filled: SweepDocum
     assert "oom [1]" in text
     assert "read the table as a functional test" in text
     assert "12 completed, 3 oom" in text
+
+
+def test_no_interval_is_broken_on_a_narrow_terminal(sweep: SweepDocuments, tmp_path: Path) -> None:
+    for nodes in (1, 2):
+        for strategy in ("fsdp", "hsdp"):
+            sweep.run(strategy, nodes, speeds=[10_000.0 * nodes, 12_000.0 * nodes, 20_000.0 * nodes])
+    screen = StringIO()
+    print_report(write_report(sweep.write(), tmp_path / "report", [markdown]), Console(file=screen, width=70))
+    text = screen.getvalue()
+    assert max(map(len, text.split("llama-tiny: 125,248")[0].splitlines()[1:])) <= 70
+    assert re.search(r"\n +\[\d\d?,\d{3}, \d+,\d{3}\]", text), "an interval on a line of its own"
+    assert not [line for line in text.splitlines() if line.count("[") != line.count("]")]
 
 
 def test_reporting_imports_no_torch() -> None:

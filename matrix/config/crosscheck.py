@@ -14,7 +14,7 @@ from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import BUILT_IN
 from matrix.config.values import NamedModel, NamedStrategy
 from matrix.errors import as_text, suggestion
-from matrix.host.paths import unset_variables
+from matrix.host.paths import unset_fault
 
 
 def faults(sweep: MatrixFile) -> Iterator[Fault]:
@@ -251,8 +251,8 @@ def _paths(sweep: MatrixFile) -> Iterator[Fault]:
             paths.append(((*location, "path"), value.path))
     paths += [(location, str(path)) for location, path in _everywhere(sweep, "start_from")]
     for location, path in paths:
-        if unset := unset_variables(path):
-            yield location, f"uses {unset}, which is not set in the environment: {path}"
+        if fault := unset_fault(path):
+            yield location, fault
         try:
             Path(path).expanduser()
         except RuntimeError:

@@ -14,7 +14,7 @@ from bench.contract.storage.files import RunFolder
 from bench.host.software.code_state import state_of
 from matrix.config.settings.image import ImageSettings
 from matrix.errors import InputError
-from matrix.host.paths import unset_variables
+from matrix.host.paths import unset_fault
 from matrix.host.variables import environment
 from matrix.image.apptainer import find_program
 from matrix.image.apptainer_command import Bind, enter
@@ -37,9 +37,8 @@ class Image:
         self.settings = settings
         self.path = Path(settings.path)
         if not self.path.is_file():
-            if unset := unset_variables(settings.path):
-                raise InputError(f"image.path: uses {unset}, which is not set in the environment: {settings.path}")
-            raise InputError(f"image.path: {self.path} does not exist: build it with `xffl-bench image build`")
+            missing = f"{self.path} does not exist: build it with `xffl-bench image build`"
+            raise InputError(f"image.path: {unset_fault(settings.path) or missing}")
         if settings.code is not None and not (Path(settings.code) / "bench" / "start.py").is_file():
             raise InputError(f"image.code: {settings.code} is not a checkout of xffl-bench: give one, or remove it")
 

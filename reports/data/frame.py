@@ -220,7 +220,7 @@ def _read(path: Path, kind: type[Doc]) -> Doc | None:
 
 def typed(rows: Sequence[Mapping[Any, Scalar]], kinds: Mapping[str, Kind]) -> pd.DataFrame:
     """Return a frame with these columns, each of its own type whatever is missing."""
-    return pd.DataFrame({name: _series([row.get(name) for row in rows], kind) for name, kind in kinds.items()})
+    return _frame([tuple(map(row.get, kinds)) for row in rows], kinds)
 
 
 def _frame(rows: Sequence[Row], kinds: Mapping[str, Kind]) -> pd.DataFrame:
@@ -242,5 +242,10 @@ def _series(values: Sequence[Scalar], kind: Kind) -> pd.Series:
 def records(frame: pd.DataFrame) -> list[Record]:
     """Return the rows of a frame, with None for missing values."""
     names = list(frame.columns)
-    columns = (frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in names)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in rows_of(frame)]
+
+
+def rows_of(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Return the same as tuples, in the order of the columns."""
+    columns = (column.astype(object).where(column.notna(), None).tolist() for _, column in frame.items())
+    return zip(*columns, strict=True)

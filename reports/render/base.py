@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bench.contract.storage.atomic import Content
 from reports.data.frame import LoadedSweep
 from reports.tables.tables import Table
-
-Content = str | bytes | Iterable[str]
-"""What a file holds; parts of a text are made while they are written."""
 
 BREAKDOWN = "breakdown"
 """Subject of the plots of breakdown runs, which belong to a section of their own."""

@@ -9,6 +9,7 @@ from itertools import islice
 
 import pandas as pd
 
+from reports.data.frame import rows_of
 from reports.render.base import Export, Report
 from reports.tables.long_form import long_rows
 
@@ -31,8 +32,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[Sequence[object]]:
     """Yield the names of the columns, then the rows; `to_csv` of pandas takes half as long again."""
     yield list(frame.columns)
     for begin in range(0, len(frame), _AT_ONCE):
-        columns = (column.astype(object) for _, column in frame.iloc[begin : begin + _AT_ONCE].items())
-        yield from zip(*(column.where(column.notna(), None).tolist() for column in columns), strict=True)
+        yield from rows_of(frame.iloc[begin : begin + _AT_ONCE])
 
 
 def _text(rows: Iterable[Sequence[object]]) -> Iterator[str]:

@@ -118,7 +118,7 @@ def _tabular(table: Table, lines: list[str]) -> str:
 def _blocks(table: Table) -> Iterator[list[str]]:
     """Yield the lines of each metric: its title, and a line for each row; then the names of the table's cautions."""
     texts = table.texts
-    texts += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]
+    texts += [block.texts for block in table.blocks]
     columns = 1 + len(table.grid.nodes)
     for title, rows in texts:
         yield [

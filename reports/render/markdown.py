@@ -92,7 +92,7 @@ def _grid(table: Table) -> str:
     head = ["metric", table.grid.compared, *(counted(nodes, "node") for nodes in table.grid.nodes)]
     lines = [_line(head), _line(["---", "---", *("---:" for _ in table.grid.nodes)])]
     blocks = table.texts
-    blocks += [(block.title, [[cell.text for cell in line] for line in block.cells]) for block in table.blocks]
+    blocks += [block.texts for block in table.blocks]
     for title, texts in blocks:
         for number, (row, cells) in enumerate(zip(table.grid.rows, texts, strict=True)):
             lines.append(_line(["" if number else f"**{title}**", row.label, *cells]))

@@ -53,28 +53,20 @@ def _rich(table: Table, width: int) -> RichTable:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    first = max(len(text) for text in (*(f"  {row.label}" for row in table.grid.rows), *_titles(table)))
+    sections = table.texts[:-1]  # the layouts are in the report
+    sections += [block.texts for block in table.blocks if block.metric.headline]
+    first = max(map(len, (*(f"  {row.label}" for row in table.grid.rows), *(title for title, _ in sections))))
     columns = len(table.grid.nodes)
     room = (width - first - 4 - 3 * columns) // columns  # without the spaces between columns and at the edges
     made.add_column(table.grid.compared, no_wrap=True)
     for nodes in table.grid.nodes:
         made.add_column(counted(nodes, "node"), justify="right")
-    for title, texts in table.texts[:-1]:  # the layouts are in the report
+    for title, texts in sections:
         made.add_row(Text(title, style="bold cyan"))
         for row, line in zip(table.grid.rows, texts, strict=True):
             made.add_row(Text(f"  {row.label}"), *(_in_lines(text, room) for text in line))
         made.add_section()
-    for block in table.blocks:
-        if block.metric.headline:
-            made.add_row(Text(block.title, style="bold cyan"))
-            for row, cells in zip(table.grid.rows, block.cells, strict=True):
-                made.add_row(Text(f"  {row.label}"), *(_in_lines(cell.text, room) for cell in cells))
-            made.add_section()
     return made
-
-
-def _titles(table: Table) -> list[str]:
-    return [title for title, _ in table.texts[:-1]] + [block.title for block in table.blocks if block.metric.headline]
 
 
 def _in_lines(text: str, room: int) -> Text:

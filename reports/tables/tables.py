@@ -37,6 +37,11 @@ class Block:
     cells: list[list[TableCell]]
     """Row by row, in the order of the grid's rows and nodes."""
 
+    @property
+    def texts(self) -> tuple[str, list[list[str]]]:
+        """Title and texts of the cells."""
+        return self.title, [[cell.text for cell in line] for line in self.cells]
+
 
 @dataclass(frozen=True)
 class Table:

@@ -7,11 +7,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+Content = str | bytes | Iterable[str]
+"""What a file holds; parts of a text are made while they are written."""
+
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """What `link` answers on a file system without hard links, such as FAT, SMB shares and some of FUSE."""
 
 
-def write_whole(path: Path, content: str | bytes | Iterable[str], *, durable: bool = True) -> None:
+def write_whole(path: Path, content: Content, *, durable: bool = True) -> None:
     """Write a file atomically: a reader sees the old content or the new. Text, also in parts, is encoded as UTF-8.
 
     With `durable` the content survives a power loss, at the cost of waiting for the disk.
@@ -71,7 +74,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
 
 
-def _write(path: Path, content: str | bytes | Iterable[str], *, durable: bool) -> None:
+def _write(path: Path, content: Content, *, durable: bool) -> None:
     parts = [content] if isinstance(content, str | bytes) else content
     with path.open("wb") as file:
         for part in parts:

@@ -41,6 +41,7 @@ def nightly(
     from matrix.nightly.nightly_file import load_nightly
     from matrix.nightly.record import NightStatus, is_date, night_of
     from matrix.planning.prepare import prepare
+    from matrix.store.sweep_folder import SweepFolder
 
     if accept and (dry_run or no_run):
         raise InputError(f"--accept only marks a night as good: leave {'--dry-run' if dry_run else '--no-run'} out")
@@ -61,7 +62,7 @@ def nightly(
         for each in pruned:
             typer.echo(f"would delete {each.path} ({each.reason})")
         return
-    if no_run and not (tonight.folder / "plan.json").is_file():
+    if no_run and not SweepFolder(tonight.folder).plan_file.is_file():
         raise InputError(f"--no-run: {tonight.folder} is not the folder of a sweep: leave it out, or choose a --night")
     try:
         trouble = "" if no_run else _run(prepared, tonight)

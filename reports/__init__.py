@@ -27,7 +27,7 @@ def load(*folders: str | PathLike[str]) -> pd.DataFrame:
         folders: folders of sweeps, or patterns such as `results/*/nightly`.
 
     Raises:
-        reports.data.frame.ReportError: nothing matches, or a plan cannot be read.
+        reports.data.faults.ReportError: nothing matches, or a plan cannot be read.
 
     """
     from reports.analysis import runs

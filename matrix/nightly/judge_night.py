@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.contract.results.outcomes import Outcome
 from matrix.nightly.nightly_file import NightlyFile
 from matrix.nightly.record import NightRecord, NightStatus, RecordedNight
-from reports.data.frame import ReportError
+from reports.data.faults import ReportError
 from reports.nights.combinations import Night
 from reports.nights.comparing import compare_nights
 from reports.nights.document import CompareDocument

@@ -20,7 +20,7 @@ from matrix.nightly.record import (
     write_record,
 )
 from matrix.nightly.tell import tell
-from reports.data.frame import ReportError
+from reports.data.faults import ReportError
 from reports.nights.golden import read_golden
 
 

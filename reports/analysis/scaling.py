@@ -11,7 +11,7 @@ from reports.analysis.tidy import finished, row_columns
 from reports.cells.comparability import Comparability
 from reports.cells.directions import unit_of
 from reports.cells.metrics import BY_KEY
-from reports.data.frame import ReportError
+from reports.data.faults import ReportError
 from reports.tables.long_form import long_form
 from reports.tables.tables import Table, tables
 

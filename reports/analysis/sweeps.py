@@ -9,7 +9,8 @@ from os import PathLike
 from pathlib import Path
 
 from reports.data.columns.base import Kind, Scalar
-from reports.data.frame import LoadedSweep, ReportError, load
+from reports.data.faults import ReportError
+from reports.data.frame import LoadedSweep, load
 
 ORIGIN: dict[str, Kind] = {"sweep": "text", "night": "text", "folder": "text"}
 """Kinds of the columns of `SweepOfNight.origin`. A night is a text: DataFrame.query finds no date equal to one."""

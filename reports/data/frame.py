@@ -6,45 +6,27 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ValidationError
 
 from bench.contract.base import Purpose
 from bench.contract.plan import Plan
 from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import JobEnd, Result
 from bench.contract.run import Run
-from bench.contract.storage.documents import NewerVersionError, read_document
 from bench.contract.storage.files import RunFolder
-from reports.data.agreement import Documents, copies, disagreement
+from reports.data.agreement import Documents, copies
 from reports.data.columns.base import Column, Kind, Row, Scalar
-from reports.data.columns.status import DAMAGED, NEWER, Status
 from reports.data.curves import Course
+from reports.data.faults import ReportError
+from reports.data.reading import read, read_runs, row_of
 from reports.data.rows import RowMaker, kinds_of_rows
-from reports.data.shared import Shared
-from reports.data.steps import ContradictionError, course
 
 NEEDED_AXES = ("model", "strategy", "nodes", "batch_size")
 
 Record = dict[Hashable, Any]
 """One row of a frame."""
-
-Doc = TypeVar("Doc", bound=BaseModel)
-
-
-class ReportError(Exception):
-    """The report cannot be made; the message names the file and what would be right."""
-
-    outcome = DAMAGED
-    """Of a run, where it is one of its files."""
-
-
-class NewerFileError(ReportError):
-    """The same, for a file that a newer xffl-bench wrote."""
-
-    outcome = NEWER
 
 
 @dataclass(frozen=True)
@@ -88,19 +70,19 @@ def load(sweep: Path) -> LoadedSweep:
 
     """
     plan = _read_plan(sweep)
-    read = LoadedSweep(plan, pd.DataFrame())
-    _read_jobs(sweep, read)
-    shared = Shared()
-    every = [_documents(planned, plan.sweep, shared) for planned in _planned(plan, sweep)]
-    same = copies(found for found, fault in every if fault is None)
+    loaded = LoadedSweep(plan, pd.DataFrame())
+    _read_jobs(sweep, loaded)
+    every = list(read_runs(list(_planned(plan, sweep)), plan))
+    same = copies(each.found for each in every if each.fault is None)
     maker = RowMaker(tuple(plan.axes))
     rows: dict[Purpose, list[Row]] = {"measure": [], "breakdown": []}
-    for found, fault in every:
-        error = ReportError(same[found.identity]) if found.identity in same else fault
-        status = _status(found, error, read)
-        rows[found.purpose].append(maker.row(found if error is None else replace(found, result=None), status))
+    for found, fault, row in every:
+        copied = same.get(found.identity)
+        error = fault if copied is None else ReportError(copied)
+        rows[found.purpose].append(row if copied is None else row_of(found, error, maker))
+        _note(found, error, loaded)
     timed, breakdown = (_frame(rows[purpose], kinds_of_rows(plan, purpose)) for purpose in ("measure", "breakdown"))
-    return replace(read, frame=timed, breakdown=breakdown)
+    return replace(loaded, frame=timed, breakdown=breakdown)
 
 
 def with_columns(
@@ -113,60 +95,35 @@ def with_columns(
     return replace(sweep, frame=sweep.frame.assign(**further))
 
 
-def _documents(planned: Documents, sweep: str, shared: Shared) -> tuple[Documents, ReportError | None]:
-    """Return a planned run with its documents, and what is wrong with them."""
-    found, folder = planned, planned.folder
-    try:
-        if run := _read(folder.run, Run):
-            found = replace(found, run=shared.run(run))
-        if result := _read(folder.result, Result):
-            found = replace(found, result=shared.result(result))
-        if found.run is None and found.result is not None:
-            raise ReportError(f"{folder.run} is missing, without which its result cannot be read: run the sweep again")
-        if fault := disagreement(sweep, found):
-            raise ReportError(fault)
-        if found.run is not None and found.result is not None and found.result.measured is not None:
-            found = replace(found, course=course(folder, found.run, found.result.measured))
-    except ContradictionError as error:
-        return found, ReportError(str(error))
-    except ReportError as error:
-        return found, error
-    return found, None
-
-
-def _status(found: Documents, fault: ReportError | None, read: LoadedSweep) -> Status:
-    """Return what became of a run, and add its documents, or what is wrong with them, to `read`."""
+def _note(found: Documents, fault: ReportError | None, loaded: LoadedSweep) -> None:
+    """Add the documents of a run, or what is wrong with them, to `loaded`."""
     identity, run, result = found.identity, found.run, found.result
-    status = Status(identity, found.repeat)
     if fault is not None:
-        read.problems.append(str(fault))
-        return replace(status, outcome=fault.outcome, reason=str(fault))
-    if run is not None:
-        read.runs[identity] = run
-    if run is None or result is None:
-        return status
-    read.results[identity] = result
-    if found.course is not None and result.outcome is Outcome.COMPLETED:
-        read.courses[identity] = found.course
-    return replace(status, outcome=str(result.outcome), reason=result.reason, cautions=", ".join(result.cautions))
+        loaded.problems.append(str(fault))
+    elif run is not None:
+        loaded.runs[identity] = run
+        if result is not None:
+            loaded.results[identity] = result
+            if found.course is not None and result.outcome is Outcome.COMPLETED:
+                loaded.courses[identity] = found.course
 
 
-def _read_jobs(sweep: Path, read: LoadedSweep) -> None:
+def _read_jobs(sweep: Path, loaded: LoadedSweep) -> None:
     for path in sorted(sweep.glob("jobs/*/ended.json")):
         try:
-            end = _read(path, JobEnd)
+            end = read(path, JobEnd)
         except ReportError as damage:
-            read.problems.append(str(damage))
+            loaded.problems.append(str(damage))
             continue
         if end is not None:
-            read.jobs.append(end)
+            loaded.jobs.append(end)
 
 
 def _read_plan(sweep: Path) -> Plan:
     path = sweep / "plan.json"
     if not path.is_file():
         raise ReportError(f"{path} does not exist: give the folder of a sweep, as created by `xffl-bench run`")
-    plan = _read(path, Plan)
+    plan = read(path, Plan)
     if plan is None:
         raise ReportError(f"{path} was removed while the sweep was read: run the report again")
     kinds = {axis: {type(label) for label in labels} for axis, labels in plan.axes.items()}
@@ -195,27 +152,6 @@ def _planned(plan: Plan, sweep: Path) -> Iterator[Documents]:
             for purpose, runs in of_purposes:
                 for repeat, identity in enumerate(runs):
                     yield Documents(identity, repeat, cell, RunFolder(folders / identity), purpose)
-
-
-def _read(path: Path, kind: type[Doc]) -> Doc | None:
-    """Return the document, or None where there is no file.
-
-    Raises:
-        ReportError: the file exists and cannot be read.
-
-    """
-    try:
-        return read_document(path, kind)
-    except FileNotFoundError:
-        return None
-    except NewerVersionError as error:
-        raise NewerFileError(str(error)) from error
-    except OSError as error:
-        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ReportError(f"{path}: {where}{': ' if where else ''}{first['msg']}") from error
 
 
 def typed(rows: Sequence[Mapping[Any, Scalar]], kinds: Mapping[str, Kind]) -> pd.DataFrame:

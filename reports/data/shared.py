@@ -17,24 +17,27 @@ class Shared:
 
     def __init__(self) -> None:
         self._parts: dict[tuple[type[BaseModel], str], BaseModel] = {}
-        self._latest: dict[type[BaseModel], BaseModel] = {}
+        self._latest: dict[type[BaseModel], tuple[BaseModel, BaseModel]] = {}
+        """The part of this type that came last, and what stands for it."""
         self._keys: dict[frozenset[str], set[str]] = {}
 
     def run(self, run: Run) -> Run:
-        """Return an equal run with shared parts."""
-        parts = ("shape", "layout", "training", "wandb", "system", "limits")
-        return self._with_keys(run.model_copy(update={name: self._one(getattr(run, name)) for name in parts}))
+        """Give a run that nothing else has yet shared parts, and return it."""
+        own = vars(run)
+        own.update(
+            {name: self._one(own[name]) for name in ("shape", "layout", "training", "wandb", "system", "limits")}
+        )
+        return self._with_keys(run)
 
     def result(self, result: Result) -> Result:
-        """Return an equal result with shared parts."""
-        if result.measured is None:
-            return self._with_keys(result)
-        provenance = self._one(result.measured.provenance)
-        measured = self._with_keys(result.measured.model_copy(update={"provenance": provenance}))
-        for part in vars(measured).values():
-            if isinstance(part, BaseModel):
-                self._with_keys(part)
-        return self._with_keys(result.model_copy(update={"measured": measured}))
+        """Give a result that nothing else has yet shared parts, and return it."""
+        if result.measured is not None:
+            own = vars(result.measured)
+            own["provenance"] = self._one(own["provenance"])
+            for part in (result.measured, *own.values()):
+                if isinstance(part, BaseModel):
+                    self._with_keys(part)
+        return self._with_keys(result)
 
     def _with_keys(self, document: Part) -> Part:
         """Let documents share what pydantic notes of each: the keys that its file had, 7 KB a run in all."""
@@ -43,10 +46,14 @@ class Shared:
         return document
 
     def _one(self, part: Part) -> Part:
-        latest = self._latest.get(type(part))
-        if isinstance(latest, type(part)) and latest == part:  # as that of most runs is, which is soon seen
+        given, latest = self._latest.get(type(part), (None, None))
+        if part is given and isinstance(latest, type(part)):  # of documents that shared it in another process
             return latest
-        found = self._parts.setdefault((type(part), part.model_dump_json()), part)
-        assert isinstance(found, type(part)), "the key has the type"
-        self._latest[type(part)] = found
+        if isinstance(latest, type(part)) and latest == part:  # as that of most runs is, which is soon seen
+            found = latest
+        else:
+            known = self._parts.setdefault((type(part), part.model_dump_json()), part)
+            assert isinstance(known, type(part)), "the key has the type"
+            found = known
+        self._latest[type(part)] = part, found
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ class StepTable:
 
     table: pa.Table
     groups: int
+    _columns: dict[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def read(cls, content: bytes, groups: int) -> StepTable:
@@ -44,5 +45,7 @@ class StepTable:
             ValueError: not every group has the same number of rows.
 
         """
-        values: Floats = self.table[name].to_numpy()[self._order].astype(np.float64)
-        return values.reshape(-1, self.groups)
+        if name not in self._columns:
+            values: Floats = self.table[name].to_numpy()[self._order].astype(np.float64)
+            self._columns[name] = values.reshape(-1, self.groups)
+        return self._columns[name]

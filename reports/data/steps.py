@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from bench.contract.run import Run
 from bench.contract.storage.files import RunFolder
 from bench.measure.window import mean_loss
 from reports.data.curves import ROUNDING, Course, course_of, curve_of
-from reports.data.step_table import StepTable
+from reports.data.step_table import Floats, StepTable
 
 
 class ContradictionError(ValueError):
@@ -40,7 +41,7 @@ def course(folder: RunFolder, run: Run, measured: Measured) -> Course | None:
             f"{steps.table.num_rows} rows"
         )
     for name, recorded, value in _recomputed(steps, run, measured):
-        if not np.allclose(recorded, value, rtol=ROUNDING, atol=0, equal_nan=True):
+        if not _agree(recorded, value):
             raise ContradictionError(
                 f"{folder.result}: measured.{name}: {recorded!r}, but {folder.steps.name} gives {value!r}"
             )
@@ -77,6 +78,15 @@ def _is_whole(steps: StepTable, run: Run) -> bool:
     )
 
 
+def _agree(recorded: float | list[float], value: float | list[float]) -> bool:
+    """Return True if figures are equal but for rounding; NumPy's `allclose` takes as long as reading the file."""
+    ours, theirs = (each if isinstance(each, list) else [each] for each in (recorded, value))
+    return len(ours) == len(theirs) and all(
+        math.isclose(one, other, rel_tol=ROUNDING) or (math.isnan(one) and math.isnan(other))
+        for one, other in zip(ours, theirs, strict=True)
+    )
+
+
 def _recomputed(
     steps: StepTable, run: Run, measured: Measured
 ) -> Iterator[tuple[str, float | list[float], float | list[float]]]:
@@ -101,7 +111,13 @@ def _recomputed(
         yield "window.seconds", window.seconds, float((blocks / np.array(window.block_tokens_per_s)).sum())
     else:
         yield "window.block_tokens_per_s", float(len(window.block_tokens_per_s)), float(len(blocks))
-    quartiles = np.percentile(steps.column("seconds")[inside], [25, 50, 75])
-    yield "window.step_s_quartiles", list(window.step_s_quartiles), [float(value) for value in quartiles]
+    yield "window.step_s_quartiles", list(window.step_s_quartiles), _quartiles(steps.column("seconds")[inside])
     yield "loss.first", measured.loss.first, mean_loss(losses[:1], tokens[:1])
     yield "loss.final", measured.loss.final, mean_loss(losses[-run.block :], tokens[-run.block :])
+
+
+def _quartiles(values: Floats) -> list[float]:
+    """Return what `numpy.percentile` gives, in a tenth of its time for a few values."""
+    ordered = np.sort(values, axis=None)
+    found = np.interp(np.array((0.25, 0.5, 0.75)) * (len(ordered) - 1), np.arange(len(ordered)), ordered)
+    return [float(value) for value in found]

@@ -15,7 +15,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Val
 
 from bench.contract.base import AxisValue, Document
 from bench.contract.storage.atomic import write_whole
-from reports.data.frame import ReportError
+from reports.data.faults import ReportError
 from reports.nights.combinations import Combination, Night, by_axes
 from reports.nights.comparing import Side, compared, document
 from reports.nights.conditions import Conditions, differing

@@ -6,10 +6,11 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """An export format, in the order in which formats are written: what embeds pictures comes after the plots."""
+    """An export format, in the order in which formats are written.
 
-    PLOTS = "plots"
-    PDF = "pdf"
+    Markdown embeds the plots and comes last; the others are written while plots are drawn.
+    """
+
     CSV = "csv"
     PARQUET = "parquet"
     LATEX = "latex"
@@ -18,9 +19,11 @@ class Format(StrEnum):
     BENCHER = "bencher"
     GITHUB_ACTION = "github-action"
     OTAVA = "otava"
-    MARKDOWN = "markdown"
     HTML = "html"
+    PLOTS = "plots"
+    PDF = "pdf"
+    MARKDOWN = "markdown"
 
 
-DEFAULT = (Format.PLOTS, Format.CSV, Format.PARQUET, Format.MARKDOWN, Format.HTML)
+DEFAULT = (Format.CSV, Format.PARQUET, Format.HTML, Format.PLOTS, Format.MARKDOWN)
 """What a report consists of if nothing else is asked for."""

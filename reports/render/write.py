@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,15 +14,18 @@ from reports.cells.comparability import Comparability
 from reports.cells.figures import tally
 from reports.cells.targets import target_columns
 from reports.data.columns.target import TARGET
-from reports.data.frame import LoadedSweep, ReportError, load, with_columns
+from reports.data.faults import ReportError
+from reports.data.frame import LoadedSweep, load, with_columns
 from reports.data.words import counted
 from reports.render.base import Export, Exporter, Report
 from reports.render.exporters import EXPORTERS
 from reports.render.html.page import FILE as PAGE
 from reports.render.markdown import REPORT
+from reports.render.plotting.at_work import at_work
+from reports.render.plotting.plots import MOST_PLOTTED
 from reports.tables.job_cost import cost
 from reports.tables.selection import Selection
-from reports.tables.tables import Table, tables
+from reports.tables.tables import Table, each_table
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,27 @@ def write_report(
     """
     loaded = load(sweep)
     comparability = Comparability(loaded)
-    every = tables(comparability)
-    loaded = with_columns(loaded, TARGET, target_columns(table.grid for table in every))
-    made, chosen, shown = every, every, loaded
-    if selection is not None:
-        parts = [(table, part) for table in every if (part := selection.table(table, loaded.plan)) is not None]
-        made, chosen, shown = [part for _, part in parts], [table for table, _ in parts], selection.sweep(loaded)
-    summary = _summary(shown, loaded, selection.text if selection else "")
-    report = Report(sweep, shown, made, summary, answers(comparability, chosen), problems=loaded.problems)
-    names: list[str] = []
-    for exporter in exporters:
-        export = exporter.export(report)
-        _write(export, out)
-        names += export.files
-        report = replace(
-            report,
-            pictures=[*report.pictures, *export.pictures],
-            problems=[*report.problems, *export.problems],
-        )
+    making = _each(comparability, selection)
+    # The plots are of the first tables: while they are drawn, the others are made.
+    first = list(_until_shown(making, MOST_PLOTTED))
+    with at_work(exporters, Report(sweep, loaded, [part for _, part in first if part is not None], "")) as begun:
+        every = [*first, *making]
+        loaded = with_columns(loaded, TARGET, target_columns(table.grid for table, _ in every))
+        shown = loaded if selection is None else selection.sweep(loaded)
+        made = [part for _, part in every if part is not None]
+        found = answers(comparability, [table for table, part in every if part is not None])
+        summary = _summary(shown, loaded, selection.text if selection else "")
+        report = Report(sweep, shown, made, summary, found, problems=loaded.problems)
+        names: list[str] = []
+        for exporter in begun:
+            export = exporter.export(report)
+            _write(export, out)
+            names += export.files
+            report = replace(
+                report,
+                pictures=[*report.pictures, *export.pictures],
+                problems=[*report.problems, *export.problems],
+            )
     cautions = dict.fromkeys(caution for table in made for caution in table.cautions)
     return WrittenReport(
         report=out / REPORT if REPORT in names else out,
@@ -89,6 +95,24 @@ def write_report(
         cautions=[f"{caution}: {caution.meaning}; {caution.remedy}." for caution in cautions],
         problems=report.problems,
     )
+
+
+_Made = tuple[Table, Table | None]
+"""A table, and what is shown of it; None for nothing."""
+
+
+def _each(comparability: Comparability, selection: Selection | None) -> Iterator[_Made]:
+    for table in each_table(comparability):
+        yield table, table if selection is None else selection.table(table, comparability.sweep.plan)
+
+
+def _until_shown(making: Iterator[_Made], count: int) -> Iterator[_Made]:
+    """Yield tables until `count` are shown."""
+    for table, part in making:
+        yield table, part
+        count -= part is not None
+        if not count:
+            return
 
 
 def _summary(shown: LoadedSweep, every: LoadedSweep, selection: str) -> str:

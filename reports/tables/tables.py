@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.contract.results.outcomes import Caution
@@ -81,10 +82,15 @@ class Table:
 
 def tables(comparability: Comparability) -> list[Table]:
     """Return all scaling tables of a sweep, in the order of its plan; those of best configurations come first."""
+    return list(each_table(comparability))
+
+
+def each_table(comparability: Comparability) -> Iterator[Table]:
+    """Yield them as they are made, which takes a while where they are many."""
     sweep = comparability.sweep
     made = grids(sweep)
-    every = (*best_grids(made, sweep.plan), *made)
-    return [_table(with_targets(grid, sweep), comparability) for grid in every]
+    for grid in (*best_grids(made, sweep.plan), *made):
+        yield _table(with_targets(grid, sweep), comparability)
 
 
 def _table(grid: Grid, comparability: Comparability) -> Table:

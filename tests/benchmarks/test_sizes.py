@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contract.results.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
+from bench.measure.window import write_steps
 from matrix.config.load import load_sweep
 from matrix.config.system import load_system
 from matrix.planning.plan import make_plan
@@ -51,25 +53,51 @@ def write_sweep(folder: Path, data: Path, runs: int) -> Path:
     return folder / "large.yaml"
 
 
-def a_made_up_result(run: Run, noise: random.Random) -> Result:
-    """Return a result that agrees with its run, so that the report has figures to compute with."""
-    measured = a_measurement(1.0, run.nodes)
+def write_made_up(run: Run, noise: random.Random, folder: Path) -> None:
+    """Write a run's documents and its steps, which agree, so that the report has figures to compute with."""
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
+    groups, steps = run.layout.federation, run.training.steps
     tokens = run.world * run.batch_size * run.training.sequence_length
-    rate = 1000.0 * run.nodes * noise.uniform(0.9, 1.1)
-    window = measured.window.model_copy(
-        update={
-            "first_step": run.first_window_step,
-            "steps": run.window_steps,
-            "block": run.block,
-            "tokens": tokens * run.window_steps,
-            "seconds": tokens * run.window_steps / rate,
-        }
-    )
-    trained = tokens * run.training.steps
-    agreeing = {"window": window, "parameters": run.shape.parameters, "tokens_per_step": tokens}
-    agreeing |= {"trained_tokens": trained, "distinct_tokens": trained}
-    agreeing |= {"utilisation": measured.utilisation.model_copy(update={"matmul_flops": 4e14})}
-    return a_result(run.id, measured.model_copy(update=agreeing), seconds=2 * window.seconds)
+    seconds = [0.1 * noise.uniform(0.9, 1.1) for _ in range(steps)]
+    losses = [2.5 + 3 * 0.9**step * noise.uniform(0.99, 1.01) for step in range(steps)]
+    of_rows = [(step, group) for step in range(steps) for group in range(groups)]
+    table = {
+        "step": [step for step, _ in of_rows],
+        "group": [group for _, group in of_rows],
+        "seconds": [seconds[step] for step, _ in of_rows],
+        "tokens": [tokens // groups] * len(of_rows),
+        "loss": [losses[step] for step, _ in of_rows],
+        "learning_rate": [1e-4] * len(of_rows),
+        "in_window": [step >= run.first_window_step for step, _ in of_rows],
+    }
+    inside = seconds[run.first_window_step :]
+    blocks = [sum(inside[first : first + run.block]) for first in range(0, len(inside), run.block)]
+    first, middle, last = np.percentile(inside, [25, 50, 75])
+    measured = a_measurement(1.0, run.nodes)
+    trained = tokens * steps
+    agreeing = {
+        "window": measured.window.model_copy(
+            update={
+                "first_step": run.first_window_step,
+                "steps": run.window_steps,
+                "block": run.block,
+                "tokens": tokens * run.window_steps,
+                "seconds": sum(blocks),
+                "block_tokens_per_s": [tokens * run.block / each for each in blocks],
+                "step_s_quartiles": (float(first), float(middle), float(last)),
+            }
+        ),
+        "loss": measured.loss.model_copy(update={"first": losses[0], "final": sum(losses[-run.block :]) / run.block}),
+        "parameters": run.shape.parameters,
+        "tokens_per_step": tokens,
+        "trained_tokens": trained,
+        "distinct_tokens": trained,
+        "utilisation": measured.utilisation.model_copy(update={"matmul_flops": 4e14}),
+        "steps_digest": write_steps(folder / "steps.parquet", pa.table(table)),
+    }
+    result = a_result(run.id, measured.model_copy(update=agreeing), seconds=1 + sum(seconds))
+    (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
 
 
 @pytest.fixture(scope="module", params=(1_000, 10_000, 100_000))
@@ -80,10 +108,7 @@ def sweep(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.T
     planned = make_plan(matrix, load_system(folder / "system.yaml"))
     assert len(planned.runs) == size
     for run in planned.runs.values():
-        of_run = folder / "results" / "large" / "runs" / run.id
-        of_run.mkdir(parents=True)
-        (of_run / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
-        (of_run / "result.json").write_text(a_made_up_result(run, noise).model_dump_json(), encoding="utf-8")
+        write_made_up(run, noise, folder / "results" / "large" / "runs" / run.id)
     write_document(folder / "results" / "large" / "plan.json", planned.plan)
     if size == 1_000:
         assert not load(folder / "results" / "large").problems, "a report without figures would be too cheap"

@@ -181,7 +181,7 @@ class Fuzz:
 
     def results(self, random: Random) -> str:
         """Show and report a sweep of which one to three files have damage."""
-        from reports.data.frame import ReportError
+        from reports.data.faults import ReportError
         from reports.render.exporters import EXPORTERS
         from reports.render.plotting.plots import PICTURES
         from reports.render.write import write_report

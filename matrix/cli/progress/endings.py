@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +13,6 @@ from matrix.store.sweep_folder import SweepFolder
 
 FEWEST_APART = 5_000
 """Results from which on several processes read them; fewer take less time than these take to start."""
-_MOST_PROCESSES = 4
 
 
 class Ending(NamedTuple):
@@ -36,18 +34,18 @@ def begun_reading(folder: SweepFolder, run_ids: Collection[str]) -> Iterator[Cal
 
     Of a large sweep several processes read the results of all, while this one does other work.
     """
-    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
-    if processes == 1 or len(run_ids) < FEWEST_APART:
+    from reports.data.apart import KilledError, begun, processes
+
+    count = processes()
+    if count == 1 or len(run_ids) < FEWEST_APART:
         yield partial(endings, folder)
         return
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    # Forked, as this process has no threads, and what it has imported need not be imported again.
-    with ProcessPoolExecutor(processes, get_context("fork")) as pool:
-        ids = list(run_ids)
-        parts = pool.map(partial(endings, folder), (ids[first::processes] for first in range(processes)))
-        yield partial(_together, parts)
+    ids = list(run_ids)
+    with begun(lambda first: endings(folder, ids[first::count]), range(count)) as parts:
+        try:
+            yield partial(_together, parts)
+        except KilledError as error:
+            raise InputError(str(error)) from error
 
 
 def _together(parts: Iterable[Endings], run_ids: Iterable[str]) -> Endings:

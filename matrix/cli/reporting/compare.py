@@ -49,7 +49,7 @@ def compare(
         raise InputError("--tolerance: golden values have their own: change `lower` and `upper` in their file")
     if accept is not None:
         _check_unused(as_json=as_json, fail_on_improvement=fail_on_improvement)
-    from reports.data.frame import ReportError
+    from reports.data.faults import ReportError
     from reports.nights.combinations import Night
     from reports.nights.comparing import compare_nights
     from reports.nights.golden import accept as accept_night

@@ -28,7 +28,7 @@ def history(
     Each change of level is printed with the commit, packages, image and driver that changed there, and plotted.
     """
     from bench.contract.storage.atomic import write_whole
-    from reports.data.frame import ReportError
+    from reports.data.faults import ReportError
     from reports.history.history import history as history_of
     from reports.history.history_summary import summary
     from reports.history.plot import history_plot

@@ -43,7 +43,7 @@ def report(
     from matrix.planning.filters import keeps, parse_filter
     from matrix.store.sweep_folder import SweepFolder
     from reports.cells.metrics import BY_KEY
-    from reports.data.frame import ReportError
+    from reports.data.faults import ReportError
     from reports.render.exporters import exporters
     from reports.render.terminal import print_report
     from reports.render.write import write_report

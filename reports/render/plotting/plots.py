@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from bench.contract.results.result import Result
+from bench.contract.storage.atomic import Content
 from reports.render.base import BREAKDOWN, Export, Picture, Report
 from reports.render.plotting.breakdown_plot import breakdown_plot
 from reports.render.plotting.drawing import lay_out
 from reports.render.plotting.loss_plot import loss_plot
 from reports.render.plotting.scaling_plot import scaling_plot
-from reports.render.plotting.style import looks
+from reports.render.plotting.style import Look, looks
+from reports.tables.tables import Table
 
 MOST_PLOTTED = 12
 """Tables beyond these get no plots: drawing takes about a second per table, and hundreds of plots help nobody."""
@@ -28,27 +34,54 @@ class Plots:
 
     def export(self, report: Report) -> Export:
         """Return the scaling, loss and breakdown plots of the first tables, and a sentence for each unreadable file."""
+        return joined((work() for work in self.by_table(report)), report)
+
+    def by_table(self, report: Report) -> Iterator[Callable[[], Export]]:
+        """Yield for each table to plot what draws it, which can be sent to another process."""
         plotted = report.tables[:MOST_PLOTTED]
         strategies = looks([row.look for table in plotted for row in table.grid.rows])
-        files: dict[str, bytes] = {}
-        export = Export(files)
         for table in plotted:
-            loss, unread = loss_plot(table, report.folder, strategies, report.sweep.results)
-            export.problems.extend(unread)
-            figures = {"scaling": scaling_plot(table, strategies), "loss": loss, BREAKDOWN: breakdown_plot(table)}
-            for subject, figure in figures.items():
-                if figure is None:
-                    continue
-                lay_out(figure)
-                for kind in self.kinds:
-                    file = f"plots/{table.grid.slug}.{subject}.{kind}"
-                    files[file] = drawn(figure, kind)
-                    export.pictures.append(Picture(table.grid.slug, f"{subject} of {table.grid.title}", file, subject))
-        if len(plotted) < len(report.tables):
-            export.problems.append(
-                f"only the first {len(plotted)} of {len(report.tables)} tables are plotted; tables.csv has all figures"
-            )
-        return replace(export, problems=[each for each in export.problems if each not in report.problems])
+            runs = {
+                str(record["run"])
+                for row in table.grid.rows
+                for cell in row.cells.values()
+                for record in cell.completed
+            }
+            results = {run: result for run in runs if (result := report.sweep.results.get(run))}
+            yield partial(_of_table, table, report.folder, strategies, results, self.kinds)
+
+
+def _of_table(
+    table: Table, folder: Path, strategies: dict[str, Look], results: dict[str, Result], kinds: tuple[str, ...]
+) -> Export:
+    loss, unread = loss_plot(table, folder, strategies, results)
+    files: dict[str, bytes] = {}
+    pictures = []
+    figures = {"scaling": scaling_plot(table, strategies), "loss": loss, BREAKDOWN: breakdown_plot(table)}
+    for subject, figure in figures.items():
+        if figure is None:
+            continue
+        lay_out(figure)
+        for kind in kinds:
+            file = f"plots/{table.grid.slug}.{subject}.{kind}"
+            files[file] = drawn(figure, kind)
+            pictures.append(Picture(table.grid.slug, f"{subject} of {table.grid.title}", file, subject))
+    return Export(files, pictures, unread)
+
+
+def joined(by_table: Iterable[Export], report: Report) -> Export:
+    """Return the plots of all tables as one export, and say how many tables have none."""
+    files: dict[str, Content] = {}
+    export = Export(files)
+    for of_table in by_table:
+        files.update(of_table.files)
+        export.pictures.extend(of_table.pictures)
+        export.problems.extend(of_table.problems)
+    if len(report.tables) > MOST_PLOTTED:
+        export.problems.append(
+            f"only the first {MOST_PLOTTED} of {len(report.tables)} tables are plotted; tables.csv has all figures"
+        )
+    return replace(export, problems=[each for each in export.problems if each not in report.problems])
 
 
 def drawn(figure: Figure, kind: str) -> bytes:

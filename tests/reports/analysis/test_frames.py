@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import reports
-from reports.data.frame import ReportError
+from reports.data.faults import ReportError
 from tests.support.documents import SweepDocuments
 from tests.support.reported import fill
 

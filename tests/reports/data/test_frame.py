@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from bench.contract.results.outcomes import Outcome
-from reports.data.frame import ReportError, load
+from reports.data.faults import ReportError
+from reports.data.frame import load
 from tests.support.documents import SweepDocuments, a_measurement
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reports.data.frame import ReportError
+from reports.data.faults import ReportError
 from reports.nights.combinations import Night
 from reports.nights.comparing import compare_nights
 from reports.nights.document import Change

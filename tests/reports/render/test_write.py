@@ -15,7 +15,8 @@ from rich.console import Console
 
 from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.comparability import Comparability
-from reports.data.frame import ReportError, load
+from reports.data.faults import ReportError
+from reports.data.frame import load
 from reports.render import markdown
 from reports.render.exporters import exporters
 from reports.render.formats import Format

@@ -62,7 +62,7 @@ def repeats_needed(made: Comparison, pairs: int) -> str:
         return "more sessions of each, or both in one"
     if made.deviation is None:
         return "at least 3 repeats of both in one session, for an interval"
-    for repeats in range(made.count + 1, _MOST_REPEATS + 1):
+    for repeats in range(made.size + 1, _MOST_REPEATS + 1):
         if smallest_ratio(made.deviation, repeats, alpha=ALPHA / pairs) <= made.estimate.value:
             return f"about {repeats} repeats, if the ratio of {made.estimate.value:.3f} is real"
     return f"more than {_MOST_REPEATS} repeats (a ratio of {made.estimate.value:.3f})"

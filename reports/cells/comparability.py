@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.contract.results.measured import Measured
@@ -33,13 +34,13 @@ class Comparability:
     """Compares the documents of two cells' completed runs, each pair of cells once."""
 
     sweep: LoadedSweep
-    found: dict[tuple[Kind, tuple[str, ...]], list[str]] = field(default_factory=dict)
+    found: dict[tuple[Kind, tuple[str, ...], tuple[str, ...]], list[str]] = field(default_factory=dict)
 
     def differences(self, kind: Kind, cell: CellRuns, other: CellRuns) -> list[str]:
         """Return the attributes that should agree and do not, with their values: `training.precision: bf16, fp32`."""
-        runs = tuple(dict.fromkeys(record["run"] for each in (cell, other) for record in each.completed))
-        if (kind, runs) not in self.found:
-            documents = [self._documents(run) for run in runs]
+        key = kind, cell.run_ids, other.run_ids
+        if key not in self.found:
+            documents = [self._documents(run) for run in dict.fromkeys(cell.run_ids + other.run_ids)]
             labels = [run.labels for run, _ in documents]
             plan = self.sweep.plan
             on_purpose = [
@@ -47,8 +48,8 @@ class Comparability:
             ]
             if plan.regime == "max-batch":  # batch sizes are found, and need not be the same
                 on_purpose.append("batch_size")
-            self.found[kind, runs] = differences(kind, documents, on_purpose)
-        return self.found[kind, runs]
+            self.found[key] = differences(kind, documents, on_purpose)
+        return self.found[key]
 
     def _documents(self, run: str) -> tuple[Run, Measured]:
         measured = self.sweep.results[run].measured
@@ -56,7 +57,7 @@ class Comparability:
         return self.sweep.runs[run], measured
 
 
-def named(differing: list[str]) -> str:
+def named(differing: Sequence[str]) -> str:
     """Return `not comparable: training.precision` for a cell's text, empty without differences."""
     if not differing:
         return ""

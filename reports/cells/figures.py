@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from reports.cells.comparability import Comparability, kind_of, named
 from reports.cells.grid import CellRuns, Grid, Row, axis_text
@@ -18,15 +19,14 @@ NOT_REACHED = "not reached"
 """What becomes of a cell of which a run did not reach the target loss."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """What a cell shows: an estimate and, if it compares cells, how it was made."""
 
     estimate: Estimate
     sessions: int = 0
     """Allocations of which it is the mean; 0 if it is the mean of runs, or compares cells."""
     comparison: Comparison | None = None
-    differing: list[str] = field(default_factory=list)
+    differing: Sequence[str] = ()
     """Attributes that should agree between the compared cells and do not, with their values."""
 
     @property
@@ -43,13 +43,13 @@ class Figure:
         if self.sessions:
             return f"of {counted(self.sessions, 'session')}"
         if made is None:
-            return f"of {counted(self.estimate.count, 'repeat')}" if self.estimate.count < repeats else ""
+            return f"of {counted(self.estimate.size, 'repeat')}" if self.estimate.size < repeats else ""
         if made.rule is Rule.ITSELF:
             return ""
         if made.rule is Rule.SESSIONS:
             ours, theirs = made.sessions
             return f"of different sessions: {ours} and {theirs}"
-        return counted(made.count, "pair") if made.count < repeats else ""
+        return counted(made.size, "pair") if made.size < repeats else ""
 
 
 def figure_of(

@@ -59,7 +59,10 @@ class CellRuns:
 
     def by_allocation(self, column: str) -> list[list[float]]:
         """Return the same, divided by the allocation that runs were in; without any, each run is for itself."""
-        figures, divided = self.figures(column), dict[str | int, list[float]]()
+        figures = self.figures(column)
+        if not self._is_of_jobs:
+            return [[value] for value in figures.values()]
+        divided = dict[str | int, list[float]]()
         in_jobs = any(self._origins[repeat].allocation for repeat in figures)
         for repeat, value in figures.items():
             divided.setdefault(self._origins[repeat].allocation if in_jobs else repeat, []).append(value)
@@ -67,11 +70,26 @@ class CellRuns:
 
     def samples(self, column: str) -> list[Sample]:
         """Return the same with their sessions and starts; results that name no session are of one."""
-        return [
-            Sample(value, origin.session, repeat, origin.started, origin.allocation)
-            for repeat, value in self.figures(column).items()
-            for origin in (self._origins[repeat],)
-        ]
+        if column not in self._samples:
+            self._samples[column] = [
+                Sample(value, origin.session, repeat, origin.started, origin.allocation)
+                for repeat, value in self.figures(column).items()
+                for origin in (self._origins[repeat],)
+            ]
+        return self._samples[column]
+
+    @cached_property
+    def run_ids(self) -> tuple[str, ...]:
+        """The completed runs."""
+        return tuple(record["run"] for record in self.completed)
+
+    @cached_property
+    def _samples(self) -> dict[str, list[Sample]]:
+        return {}
+
+    @cached_property
+    def _is_of_jobs(self) -> bool:
+        return any(origin.allocation for origin in self._origins.values())
 
     @cached_property
     def _origins(self) -> dict[int, _Origin]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import NamedTuple
@@ -52,12 +51,11 @@ class Sample(NamedTuple):
     allocation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """A ratio (or a difference) with the rule and the counts behind it.
 
     Attributes:
-        estimate: value with interval or range; its count is that of the pairs, or of the smaller side's sessions.
+        estimate: value with interval or range; its size is that of the pairs, or of the smaller side's sessions.
         rule: pairs of one session, means of sessions, or (for losses) pairs of one seed.
         sessions: sessions of the numerator and of the denominator that took part.
         p_value: two-sided, of the ratio being 1 (the difference being 0); None without an interval.
@@ -75,15 +73,15 @@ class Comparison:
     gap: float | None = None
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """Pairs, or sessions of the side that has fewer."""
-        return self.estimate.count
+        return self.estimate.size
 
 
 def ratio(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Comparison | None:
     """Return the ratio of geometric means; None if either side has no positive figure to compare."""
     made = _of_sessions(_logarithms(numerators), _logarithms(denominators))
-    return None if made is None else replace(made, estimate=made.estimate.exp())
+    return None if made is None else made._replace(estimate=made.estimate.exp())
 
 
 def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Comparison | None:
@@ -97,7 +95,7 @@ def difference(minuends: Sequence[Sample], subtrahends: Sequence[Sample]) -> Com
 def ratio_by_seeds(numerators: Sequence[Sample], denominators: Sequence[Sample]) -> Comparison | None:
     """Return the ratio of geometric means over pairs of one seed (the same repeat); None if no seed has both."""
     made = difference(_logarithms(numerators), _logarithms(denominators))
-    return None if made is None else replace(made, estimate=made.estimate.exp())
+    return None if made is None else made._replace(estimate=made.estimate.exp())
 
 
 def _logarithms(samples: Sequence[Sample]) -> list[Sample]:

@@ -68,7 +68,7 @@ def by_verdict(names: Sequence[str], found: Sequence[Verdict], titles: Mapping[V
 
 def _could_have_seen(compared: Sequence[Comparison]) -> list[str]:
     """Return what the table's pooled spread and its fewest pairs could have shown, if there are intervals of pairs."""
-    spread = [(made.deviation, made.count) for made in compared if made.deviation is not None]
+    spread = [(made.deviation, made.size) for made in compared if made.deviation is not None]
     if not spread:
         return []
     freedom = sum(count - 1 for _, count in spread)

@@ -82,7 +82,7 @@ def _raw(cell: TableCell) -> tuple[object, ...]:
         estimate.value,
         estimate.low,
         estimate.high,
-        estimate.count,
+        estimate.size,
         estimate.is_interval,
         _rule(cell.figure),
         comparison.gap if comparison else None,

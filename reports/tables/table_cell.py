@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from reports.cells.figures import NOT_REACHED, Figure, ending, missing, reasons, same_as_text, shortfall
@@ -10,8 +9,7 @@ from reports.cells.grid import CellRuns
 from reports.cells.metrics import Metric
 
 
-@dataclass(frozen=True, slots=True)
-class TableCell:
+class TableCell(NamedTuple):
     """One cell, as text and as data."""
 
     text: str

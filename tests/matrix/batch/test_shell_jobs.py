@@ -240,7 +240,7 @@ def test_nested_node_counts_are_pairs_in_one_job(tmp_path: Path, data: Path) -> 
     assert list(frame.sort_values("position")["run"]) == plan.order
     assert frame["session"].nunique() == 1
     made = two_nodes_over_one(frame)
-    assert (made.rule, made.count, made.estimate.is_interval) == (Rule.PAIRS, 3, True)
+    assert (made.rule, made.size, made.estimate.is_interval) == (Rule.PAIRS, 3, True)
     assert {len(result.allocation.hosts) for result in sweep.found().values() if result.allocation} == {2}
     sweep.assert_nothing_left()
 

@@ -24,7 +24,7 @@ def test_pairs_of_one_session_cancel_what_they_share() -> None:
     assert found.rule is Rule.PAIRS
     assert found.estimate.value == pytest.approx(2)
     assert (found.estimate.low, found.estimate.high) == pytest.approx((2, 2))
-    assert found.count == 3
+    assert found.size == 3
 
 
 def test_ratio_by_hand_is_the_geometric_mean_of_the_pairs_that_both_have() -> None:
@@ -32,13 +32,13 @@ def test_ratio_by_hand_is_the_geometric_mean_of_the_pairs_that_both_have() -> No
     theirs = [Sample(1.0, "a", 0), Sample(1.0, "a", 1), Sample(7.0, "a", 3)]
     found = known(ratio(samples([1.0, 4.0, 100.0]), theirs))
     assert (found.estimate.value, found.estimate.low, found.estimate.high) == pytest.approx((2, 1, 4))
-    assert (found.count, found.rule) == (2, Rule.PAIRS)
+    assert (found.size, found.rule) == (2, Rule.PAIRS)
 
 
 def test_a_run_of_another_session_is_no_partner() -> None:
     late = [*samples([1.0, 1.0]), Sample(100.0, "another call", 2)]
     found = known(ratio(samples([2.0, 2.0, 2.0]), late))
-    assert (found.rule, found.count) == (Rule.PAIRS, 2)
+    assert (found.rule, found.size) == (Rule.PAIRS, 2)
     assert found.estimate.value == pytest.approx(2)
     assert found.p_value is None, "two pairs give no interval"
 
@@ -56,7 +56,7 @@ def test_without_pairs_the_session_is_the_unit() -> None:
 
 def test_many_repeats_of_one_session_are_one_unit() -> None:
     found = known(ratio(samples([2.0, 2.1, 1.9, 2.0], "a"), samples([1.0, 1.1, 0.9, 1.0], "b")))
-    assert (found.rule, found.sessions, found.count) == (Rule.SESSIONS, (1, 1), 1)
+    assert (found.rule, found.sessions, found.size) == (Rule.SESSIONS, (1, 1), 1)
     assert found.p_value is None
     assert not found.estimate.is_interval
 
@@ -66,7 +66,7 @@ def test_a_difference_of_losses_is_paired_by_seed() -> None:
     found = known(difference(samples(ours), samples(theirs)))
     expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
     assert (found.estimate.low, found.estimate.high) == pytest.approx((expected.low, expected.high))
-    assert (found.rule, found.count) == (Rule.SEEDS, 3)
+    assert (found.rule, found.size) == (Rule.SEEDS, 3)
     assert found.p_value == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
 
 
@@ -75,7 +75,7 @@ def test_losses_of_one_seed_are_a_pair_whatever_their_sessions() -> None:
     here, elsewhere = samples(theirs), [Sample(value, f"call {r}", r) for r, value in enumerate(theirs)]
     assert known(difference(samples(ours), elsewhere)).estimate == known(difference(samples(ours), here)).estimate
     two = known(difference(samples(ours), elsewhere[:2]))
-    assert (two.count, two.p_value) == (2, None)
+    assert (two.size, two.p_value) == (2, None)
     assert difference(samples(ours)[:1], elsewhere[1:]) is None, "no seed has both"
 
 
@@ -93,9 +93,9 @@ def test_a_late_retry_is_no_partner_and_the_gap_is_of_pairs_only() -> None:
     ours = [Sample(2.0, "a", 2, 190.0), Sample(2.0, "a", 1, 100.0), Sample(9.0, "a", 0, 900.0)]
     theirs = [Sample(1.0, "a", 0, 40.0), Sample(1.0, "a", 1, 110.0), Sample(1.0, "a", 2, 200.0)]
     found = known(ratio(ours, theirs))
-    assert (found.rule, found.count, found.gap) == (Rule.PAIRS, 2, 10.0)
+    assert (found.rule, found.size, found.gap) == (Rule.PAIRS, 2, 10.0)
     assert found.estimate.value == pytest.approx(2)
-    assert known(difference(ours, theirs)).count == 3, "a seed is a partner at any time"
+    assert known(difference(ours, theirs)).size == 3, "a seed is a partner at any time"
 
 
 def test_late_is_what_starts_after_a_later_repeat_of_the_two_that_are_compared() -> None:
@@ -105,8 +105,8 @@ def test_late_is_what_starts_after_a_later_repeat_of_the_two_that_are_compared()
         [Sample(value, "a", repeat, 100.0 + 10 * repeat + later) for repeat in range(5)]
         for value, later in ((2.0, 0), (4.0, 5))
     )
-    assert known(ratio(hsdp, fsdp)).count == 5
-    assert known(ratio(fsdp, before)).count == 1
+    assert known(ratio(hsdp, fsdp)).size == 5
+    assert known(ratio(fsdp, before)).size == 1
 
 
 def test_several_calls_in_one_allocation_are_one_unit() -> None:

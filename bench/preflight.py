@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -21,11 +20,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from bench.contract.base import DType
 from bench.contract.results.preflight import Bandwidth, DeviceSpeed, LinkSpeed, NodeSpeed, Preflight
 from bench.contract.run import Run
-from bench.contract.storage.files import write_document
+from bench.contract.storage.files import AttemptFolder, write_document
 from bench.host.affinity import bind
 from bench.host.matmul import measure_matmul
+from bench.host.ports import is_port_taken
 from bench.host.software import provenance
 from bench.host.speed import device_name
+from bench.measure.progress import Progress
 from bench.parallel.mesh import Position, check_world, process_group
 
 SMALL, LARGE = 2**20, 2**24
@@ -37,10 +38,20 @@ QUICK = 0.02
 TIMES = 5
 
 
-def main(run: Run, folder: Path) -> None:
-    """Run the preflight on this rank; rank 0 writes `folder`/preflight.json."""
-    begin = time.perf_counter()
+def main(run: Run, folder: AttemptFolder) -> None:
+    """Run the preflight on this rank and report how it ended; rank 0 writes preflight.json into the folder."""
     position = Position.from_environment()
+    progress = Progress(folder, position.rank, 0, 0)
+    try:
+        _run(run, folder, position)
+    except BaseException as error:
+        progress.end(error, port_taken=is_port_taken(error))
+        raise
+    progress.end(None)
+
+
+def _run(run: Run, folder: AttemptFolder, position: Position) -> None:
+    begin = time.perf_counter()
     bind(run.system, position.local_rank, position.local_world)
     torch.set_num_threads(run.system.threads_per_rank)
     device = position.device(run.system.device)
@@ -49,7 +60,7 @@ def main(run: Run, folder: Path) -> None:
         found = measure(position, run.training.computation, device)
     if found is not None:
         seconds = time.perf_counter() - begin
-        write_document(folder / "preflight.json", found.model_copy(update={"seconds": seconds}))
+        write_document(folder.path / "preflight.json", found.model_copy(update={"seconds": seconds}))
 
 
 def measure(position: Position, dtype: DType, device: torch.device) -> Preflight | None:

@@ -79,7 +79,7 @@ def _look(run: Run, attempt: AttemptFolder) -> None:
     send_output_to(attempt.rank_log(int(os.environ["RANK"])))
     from bench.preflight import main  # noqa: PLC0415 - as above
 
-    main(run, attempt.path)
+    main(run, attempt)
 
 
 def _forked_rank(run: Path, folder: Path, parent: int, store_port: int | None, preflight: bool) -> None:

@@ -7,14 +7,18 @@ import time
 from pydantic import ValidationError
 
 from bench.contract.results.preflight import Preflight
-from bench.contract.run import Run
-from bench.contract.storage.documents import NewerVersionError, read_document
-from bench.contract.storage.files import RunFolder, write_document
+from bench.contract.run import Limits, Run
+from bench.contract.storage.files import AttemptFolder, RunFolder, write_document
 from bench.measure.outliers import outliers
-from matrix.errors import LostHostError
+from matrix.errors import InputError, LostHostError
 from matrix.launchers.base import LaunchError
+from matrix.runner.attempts import next_attempt
+from matrix.runner.following import follow
+from matrix.runner.ports import on_free_port
 from matrix.runner.session import Here, srun_of
 from matrix.store.jobs import JobFolder
+from matrix.store.judge import Verdict, judge
+from matrix.store.sweep_folder import read_own
 
 LIMIT = 300.0
 """Time limit in seconds; on GPUs importing torch from a busy file system takes most of it."""
@@ -30,25 +34,36 @@ def look_before(here: Here, job: JobFolder, run: Run) -> tuple[Preflight | None,
 
     Raises:
         LostHostError: a host does not answer.
+        LostClaimError: another runner took the job.
+        KeyboardInterrupt: interrupted; all started processes are ended.
 
     """
     folder = RunFolder(job.path / "preflight")
-    attempt = folder.attempt(here.claim.number)
-    attempt.create()
+    folder.path.mkdir(exist_ok=True)
     write_document(folder.run, run)
     launcher = srun_of(here)
+    deadline = time.monotonic() + min(LIMIT, here.held.left if here.held else LIMIT)
+
+    def attempt() -> tuple[Verdict, AttemptFolder]:
+        made = next_attempt(folder, here.claim)
+        seconds = max(0.1, deadline - time.monotonic())
+        limited = run.model_copy(update={"limits": Limits(run_seconds=seconds, hang_seconds=seconds)})
+        step = launcher.step(run, folder, made, "--preflight")
+        ended, lost, fault = follow(limited, made, step, here.claim, heard=lambda _: None)
+        if fault:
+            raise fault
+        if lost:
+            raise LostHostError(lost[0])
+        return judge(run, made, ended), made
+
     try:
-        step = launcher.step(run, folder, attempt, "--preflight")
-        deadline = time.monotonic() + min(LIMIT, here.held.left if here.held else LIMIT)
-        while not step.is_over() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        if wrong := step.stop():
-            raise LostHostError(wrong[0])
-        found = read_document(attempt.path / "preflight.json", Preflight)
-    except (LaunchError, NewerVersionError) as error:
+        verdict, made = on_free_port(attempt)
+        found = read_own(made.path / "preflight.json", Preflight)
+    except (LaunchError, InputError) as error:
         return None, [f"preflight: {error}"]
     except (FileNotFoundError, ValidationError):
-        return None, [f"preflight: no measurement, see {attempt.logs}"]
+        why = f": {verdict.reason}" if verdict.port_taken else ""
+        return None, [f"preflight: no measurement{why}, see {made.logs}"]
     finally:
         launcher.close()
     write_document(job.preflight, found)

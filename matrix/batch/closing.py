@@ -14,9 +14,12 @@ from matrix.store.settle import LostJob, blamed, settle
 
 
 def close(
-    folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, scheduler: Scheduler, claim: Claim
+    folder: JobFolder, order: JobOrder, job: str, seen: JobStatus, scheduler: Scheduler, claim: Claim, why: str = ""
 ) -> list[Result]:
     """Record how a job ended and judge its runs without an outcome; return the results written.
+
+    Args:
+        why: explanation of its end for people, if it is not that of its state.
 
     Raises:
         LostClaimError: another runner has taken the sweep.
@@ -26,12 +29,9 @@ def close(
     """
     if seen.state != "COMPLETED":
         scheduler.cancel([job])  # the scheduler might requeue it on other nodes
-    state = seen.state
-    if state == "GONE":  # the job's log may have the reason
-        state = scheduler.end_in_log(folder.printed(job)) or state
-        state = state if state in ENDS else "GONE"
+    state = state_at_end(folder, job, seen.state, scheduler)
     meaning = ENDS[state]
-    said = meaning.said
+    said = why or meaning.said
     if state == "FAILED" and (last := _last_line(folder.printed(job))):
         said = f"{said}: {last}"
     death = LostJob(job, state, said, meaning.counts)
@@ -40,6 +40,14 @@ def close(
     claim.check()
     folder.ended(JobEnd(id=job, state=state, said=said, seconds=seen.seconds, nodes=order.nodes))
     return written
+
+
+def state_at_end(folder: JobFolder, job: str, state: str, scheduler: Scheduler) -> str:
+    """Return the final state of a job in one that the scheduler names; of a forgotten job the log may have it."""
+    if state != "GONE":
+        return state
+    in_log = scheduler.end_in_log(folder.printed(job))
+    return in_log if in_log in ENDS else "GONE"
 
 
 def explained(folder: JobFolder, run_ids: list[str], death: LostJob, claim: Claim) -> list[Result]:

@@ -25,12 +25,13 @@ LATE = 60.0
 
 @dataclass
 class LiveJob:
-    """A submitted job whose end is not recorded."""
+    """A submitted job whose end is not recorded; `overdue` is why it was cancelled, empty if it was not."""
 
     folder: JobFolder
     order: JobOrder
     submitted: Submitted
     said: str = ""
+    overdue: str = ""
     looks: int = 0
     ended_since: float = 0.0
     pending_since: float = field(default_factory=time.monotonic)
@@ -115,7 +116,8 @@ class LiveJobs:
             if live.folder.end is None:  # else its own process has recorded its end
                 if not self._has_ended(live, found):
                     continue
-                results = close(live.folder, live.order, live.submitted.id, found, self._scheduler, claim)
+                job = live.submitted.id
+                results = close(live.folder, live.order, job, found, self._scheduler, claim, live.overdue)
             elif live.folder.end.state != "COMPLETED":
                 self._scheduler.cancel([live.submitted.id])  # the scheduler might requeue it for the lost node
             del self._live[number]
@@ -153,7 +155,8 @@ class LiveJobs:
         self.say(live, f"PENDING ({found.reason}){never}")
         hours = self._settings.queue_hours
         if hours is not None and time.monotonic() - live.pending_since > 3600 * hours:
-            self.say(live, f"has not started within {self._block}.queue_hours = {hours:g}: cancelled")
+            live.overdue = f"has not started within {self._block}.queue_hours = {hours:g}"
+            self.say(live, f"{live.overdue}: cancelled")
             self._scheduler.cancel([live.submitted.id])
 
     def _adopted(self, folder: JobFolder, order: JobOrder) -> Submitted | None:

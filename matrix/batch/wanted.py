@@ -12,6 +12,7 @@ from matrix.runner.runner import Summary
 from matrix.schedulers.states import ENDS
 from matrix.store.jobs import JobFolder, JobOrder
 from matrix.store.sweep_folder import SweepFolder
+from reports.data.words import counted
 
 
 class Wanted:
@@ -86,11 +87,11 @@ class Wanted:
         """Return the outcomes of the runs."""
         summary = Summary(left=dict(self._left))
         for run in self._runs:
+            if run.id in self._taken:  # also one that no job of this call came to
+                summary.started.append(run.id)
             result = self._folder.result(run.id)
             if result is not None:
                 summary.outcomes[run.id] = result.outcome
-                if run.id in self._taken:
-                    summary.started.append(run.id)
         return summary
 
     def _why_left(self, run: Run) -> str:
@@ -105,5 +106,6 @@ class Wanted:
             tried.append(end)
         if len(tried) > self._settings.retries:
             ends = ", ".join(f"{end.id} {end.state}" for end in tried)
-            return f"{len(tried)} jobs did not finish it ({ends}), {self._block}.retries is {self._settings.retries}"
+            jobs, limit = counted(len(tried), "job"), f"{self._block}.retries is {self._settings.retries}"
+            return f"{jobs} did not finish it ({ends}), {limit}"
         return ""

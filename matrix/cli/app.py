@@ -91,7 +91,7 @@ def status(
 ) -> None:
     """Show the progress of a sweep.
 
-    The exit status is 1 if a run failed.
+    The exit status is 1 if a run failed, or a job whose runs nothing will make.
     """
     from matrix.cli.progress.display import print_status
     from matrix.cli.progress.look import look

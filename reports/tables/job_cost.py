@@ -9,7 +9,7 @@ from reports.data.words import counted
 
 
 def cost(sweep: LoadedSweep) -> str:
-    """Return a sentence on the jobs that ended: their node-hours, the share spent on runs of the frames, failed jobs.
+    """Return a sentence on the jobs that ended: their node-hours, the frames' runs' share, failed jobs.
 
     Nodes of an allocation that a smaller run did not use are named beside the runs.
     """
@@ -24,10 +24,12 @@ def cost(sweep: LoadedSweep) -> str:
             idle += (len(result.allocation.hosts) - nodes) * result.seconds / 3600
     share = f" ({100 * used / hours:.0f} %)" if hours else ""
     beside = f" and {idle:.3f} ({100 * idle / hours:.0f} %) in nodes idle beside them" if hours and idle > 0 else ""
-    failed = Counter(job.state for job in sweep.jobs if job.state != "COMPLETED")
+    failed = Counter(job.state for job in sweep.jobs if job.failed)
+    cancelled = sum(job.was_cancelled for job in sweep.jobs)
     states = ", ".join(f"{count} {state}" for state, count in failed.most_common())
     return (
         f"{counted(len(sweep.jobs), 'job')}: {hours:.3f} node-hours, of which {used:.3f}{share} in the runs above"
         + beside
         + (f"; failed jobs: {states}" if failed else "")
+        + (f"; cancelled jobs: {cancelled}" if cancelled else "")
     )

@@ -260,3 +260,4 @@ def test_a_job_that_does_not_start(cluster: Cluster, tmp_path: Path, data: Path)
     (end,) = sweep.ends
     assert end is not None
     assert (end.state, end.seconds) == ("CANCELLED", 0)
+    assert end.said.startswith("has not started within slurm.queue_hours"), "no user has cancelled it"

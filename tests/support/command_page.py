@@ -16,8 +16,8 @@ HEAD = """# Commands
 <!-- Made by `python -m tests.support.command_page` of the command line itself; a test compares them. -->
 
 `-h` after any command prints what this page says of it. Values with spaces or brackets are to be quoted for the
-shell. The exit status is 0 if all is well, 1 if a run failed (also from `status`), `check` found something missing, or
-`compare` or `nightly` found that something regressed, 2 for bad input, 130 after Ctrl-C.
+shell. The exit status is 0 if all is well, 1 if a run failed or jobs left runs (both also from `status`), `check`
+found something missing, or `compare` or `nightly` found that something regressed, 2 for bad input, 130 after Ctrl-C.
 """
 
 

@@ -65,6 +65,16 @@ class JobEnd(Document):
     nodes: PositiveInt
 
     @property
+    def was_cancelled(self) -> bool:
+        """True if a user or an administrator ended it, which is no failure."""
+        return self.state == "CANCELLED"
+
+    @property
+    def failed(self) -> bool:
+        """True if it neither completed nor was cancelled."""
+        return self.state != "COMPLETED" and not self.was_cancelled
+
+    @property
     def node_hours(self) -> float:
         """Cost of the job."""
         return self.nodes * self.seconds / 3600

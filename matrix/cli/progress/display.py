@@ -37,6 +37,8 @@ def print_status(status: StatusDocument, console: Console) -> None:
         console.print(f"newer version: {run_id}: {sentence}", highlight=False, soft_wrap=True)
     if status.jobs:
         _print_jobs(status, console)
+        for line in _left(status):
+            console.print(line, highlight=False)
     if status.runner is None:
         console.print("no process is following the jobs" if status.jobs else "no process is running this sweep")
     else:
@@ -60,9 +62,23 @@ def _print_jobs(status: StatusDocument, console: Console) -> None:
     if status.no_answer:
         console.print(status.no_answer, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, title="jobs", title_justify="left", pad_edge=False)
-    for name in ("job", "nodes", "runs done"):
+    for name in ("job", "nodes", "runs made"):
         table.add_column(name, justify="right")
     table.add_column("state", overflow="fold")
     for job in status.jobs:
         table.add_row(job.job or "", str(job.nodes), f"{job.done} of {job.runs}", job.state)
     console.print(table)
+
+
+def _left(status: StatusDocument) -> list[str]:
+    """Return a sentence for each kind of runs that jobs left, with the remedy."""
+    left, again, lines = status.left, "the same `xffl-bench run` submits them again", []
+    if left.failed:
+        failed = [job for job in status.jobs if job.end not in (None, "COMPLETED", "CANCELLED")]
+        where = failed[-1].log or f"what the scheduler recorded of job {failed[-1].job}"
+        lines.append(f"left by jobs that failed: {counted(left.failed, 'run')}: see {where}; {again}")
+    if left.cancelled:
+        lines.append(f"left by jobs that were cancelled: {counted(left.cancelled, 'run')}: {again}")
+    if left.completed:
+        lines.append(f"left by jobs whose time was over: {counted(left.completed, 'run')}: {again}")
+    return lines

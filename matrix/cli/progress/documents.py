@@ -43,10 +43,22 @@ class JobState(Document):
     job: str | None = Field(description="id of the job, null if it was not submitted")
     nodes: int = Field(description="nodes of the job")
     runs: int = Field(description="runs of the job")
-    done: int = Field(description="runs with a final outcome")
+    done: int = Field(description="runs whose final outcome is from this job")
     state: str = Field(description="its state, for people")
+    end: str | None = Field(
+        None, description="the state that it ended in: of Slurm, or KILLED or GONE; null while it may run"
+    )
+    log: str | None = Field(None, description="file with its output, null without one")
     is_live: bool = Field(description="whether it waits or runs, or may do so where the scheduler does not answer")
     is_running: bool = Field(description="whether it has its nodes")
+
+
+class LeftRuns(Document):
+    """Runs that no job and no process will make until `run` is called again, by the end of their last job."""
+
+    failed: int = Field(0, description="runs whose last job failed; the exit status is 1")
+    cancelled: int = Field(0, description="runs whose last job was cancelled")
+    completed: int = Field(0, description="runs that their last job had no time for")
 
 
 class StatusDocument(Document):
@@ -61,6 +73,7 @@ class StatusDocument(Document):
     unfinished: list[UnfinishedRun] = Field(description="runs that ended without completing, in the plan's order")
     newer: dict[str, str] = Field(description="runs whose result a newer xffl-bench wrote, with the reason")
     jobs: list[JobState] = Field(description="batch jobs")
+    left: LeftRuns = Field(LeftRuns(), description="runs that ended jobs left, and that nothing will make")
     no_answer: str = Field(description="why the scheduler could not be asked, empty if it answered or was not needed")
     runner: ActiveRunner | None = Field(description="process that is running the sweep, null without one")
     active: list[ActiveRun] = Field(description="runs under way, of that process and of running jobs")
@@ -71,8 +84,8 @@ class StatusDocument(Document):
 
     @property
     def has_failures(self) -> bool:
-        """True if a run has a final outcome other than `completed`."""
-        return any(run.outcome.is_final for run in self.unfinished)
+        """True if a run has a final outcome other than `completed`, or none because its job failed."""
+        return self.left.failed > 0 or any(run.outcome.is_final for run in self.unfinished)
 
     @property
     def is_over(self) -> bool:

@@ -22,6 +22,7 @@ class Ending(NamedTuple):
     reason: str
     attempt: int
     seconds: float
+    job: str | None
 
 
 Endings = tuple[dict[str, Ending], dict[str, str]]
@@ -69,5 +70,6 @@ def endings(folder: SweepFolder, run_ids: Iterable[str]) -> Endings:
             newer[run_id] = str(error)
             continue
         if result is not None:
-            found[run_id] = Ending(result.outcome, result.reason, result.attempt, result.seconds)
+            job = result.allocation.job if result.allocation is not None else None
+            found[run_id] = Ending(result.outcome, result.reason, result.attempt, result.seconds, job)
     return found, newer

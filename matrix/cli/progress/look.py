@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
 
 from bench.contract.plan import Plan
 from bench.contract.results.outcomes import Outcome
-from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
+from matrix.batch.closing import state_at_end
+from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, LeftRuns, StatusDocument, UnfinishedRun
 from matrix.cli.progress.endings import Ending, begun_reading, endings
 from matrix.errors import SchedulerError
-from matrix.schedulers.base import JobStatus
+from matrix.schedulers.base import JobStatus, Scheduler
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.schedulers.states import RUNNING, meaning
 from matrix.store.claim import holder
@@ -31,6 +33,7 @@ def look(folder: SweepFolder) -> StatusDocument:
         results, newer = endings_of(filter(started.__contains__, plan.order))
     runner = holder(folder.runners)
     jobs, no_answer = _jobs(folder, results, started)
+    finished = {run_id for run_id, result in results.items() if result.outcome.is_final} | newer.keys()
     running = [order for order, state in jobs if state.is_running]
     # Jobs execute the runs of a sweep with jobs, and the process that follows them does not.
     ids = [run.id for order in running for run in order.runs] if jobs else plan.order if runner else []
@@ -48,6 +51,8 @@ def look(folder: SweepFolder) -> StatusDocument:
         ],
         newer=newer,
         jobs=[state for _, state in jobs],
+        # The process that follows the jobs submits what they leave.
+        left=LeftRuns() if runner else _left(jobs, (run_id for run_id in plan.order if run_id not in finished)),
         no_answer=no_answer,
         runner=ActiveRunner(pid=runner.pid, host=runner.host, since=runner.since) if runner else None,
         active=_active(folder, filter(started.__contains__, ids), results),
@@ -105,19 +110,19 @@ def _jobs(
 
     """
     jobs, seen, no_answer = [(job, job.order()) for job in job_folders(folder)], {}, ""
+    scheduler: Scheduler | None = None
     if live := live_jobs(folder):
         scheduler = batch_scheduler_of(jobs[-1][1].system)
         try:
             seen = scheduler.look(list(live))
         except SchedulerError as error:
-            no_answer = f"{scheduler.title} does not respond: {error}"
+            no_answer, scheduler = f"{scheduler.title} does not respond: {error}", None
     states = []
     for job, order in jobs:
         ids = [run.id for run in order.runs]
         further, _ = endings(folder, [run_id for run_id in ids if run_id not in known and run_id in started])
         results = [known[run_id] for run_id in ids if run_id in known] + list(further.values())
-        done = sum(result.outcome.is_final for result in results)
-        states.append((order, _job(job, order, seen, done, asked=not no_answer)))
+        states.append((order, _job(job, order, seen, results, scheduler)))
     return states, no_answer
 
 
@@ -125,24 +130,49 @@ def state_of_job(job: JobStatus) -> str:
     """Say where a job runs or why it waits: of any other the scheduler has no reason, or an old one."""
     if job.state == RUNNING:
         return f"{job.state} on {job.nodes}" if job.nodes else job.state
-    return f"{job.state} ({job.reason})" if meaning(job.state) is None else job.state
+    ended = meaning(job.state)
+    return f"{job.state}: {ended.said}" if ended is not None else f"{job.state} ({job.reason})"
 
 
-def _job(job: JobFolder, order: JobOrder, seen: dict[str, JobStatus], done: int, *, asked: bool) -> JobState:
+def _job(
+    job: JobFolder,
+    order: JobOrder,
+    seen: Mapping[str, JobStatus],
+    results: Iterable[Ending],
+    scheduler: Scheduler | None,
+) -> JobState:
+    """Return the state of a job; `scheduler` is None if it did not answer."""
     submitted, end = job.submitted, job.end
-    now = seen.get(submitted.id) if submitted is not None else None
+    ended, now = end.state if end is not None else None, None
     if end is not None:
         state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
     elif submitted is None:
         state = "not submitted"
+    elif scheduler is None:
+        state = "unknown: no answer"
     else:
-        state = state_of_job(now) if now is not None else "unknown to the scheduler"
+        now = seen.get(submitted.id, JobStatus("GONE", "", 0.0, ""))
+        now = replace(now, state=state_at_end(job, submitted.id, now.state, scheduler))
+        ended, state = now.state if meaning(now.state) else None, state_of_job(now)
+    log = job.log(submitted.id) if submitted is not None else None
     return JobState(
         job=submitted.id if submitted else None,
         nodes=order.nodes,
         runs=len(order.runs),
-        done=done,
+        done=sum(result.outcome.is_final and result.job == submitted.id for result in results) if submitted else 0,
         state=state,
-        is_live=end is None and submitted is not None and (meaning(now.state) is None if now else not asked),
-        is_running=end is None and now is not None and now.state == RUNNING,
+        end=ended,
+        log=str(log) if log is not None and log.exists() else None,
+        is_live=submitted is not None and ended is None,
+        is_running=now is not None and now.state == RUNNING,
     )
+
+
+def _left(jobs: Iterable[tuple[JobOrder, JobState]], unfinished: Iterable[str]) -> LeftRuns:
+    """Return how many of the runs without a final outcome ended jobs left, each by the last job that had it."""
+    submitted = [(order, state) for order, state in jobs if state.job is not None]
+    last = {run.id: state.end for order, state in submitted for run in order.runs}
+    last |= {run.id: None for order, state in submitted if state.is_live for run in order.runs}
+    ends = [end for run_id in unfinished if (end := last.get(run_id)) is not None]
+    completed, cancelled = ends.count("COMPLETED"), ends.count("CANCELLED")
+    return LeftRuns(failed=len(ends) - completed - cancelled, cancelled=cancelled, completed=completed)

@@ -46,9 +46,8 @@ def watch(look: Callable[[], StatusDocument], console: Console) -> StatusDocumen
 def summary(status: StatusDocument) -> str:
     """Return the state in a line: `12 of 48 runs done (11 completed, 1 oom); RUN training 51/96, 1,234 tokens/s`."""
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in status.outcomes.items())
-    line = f"{sum(status.outcomes.values())} of {counted(status.runs, 'run')} done" + (
-        f" ({outcomes})" if outcomes else ""
-    )
+    done = sum(count for outcome, count in status.outcomes.items() if outcome.is_final)
+    line = f"{done} of {counted(status.runs, 'run')} done" + (f" ({outcomes})" if outcomes else "")
     waiting = sum(job.is_live and not job.is_running for job in status.jobs)
     parts = [line, *([f"waiting: {counted(waiting, 'job')}"] if waiting else [])]
     parts += [f"{run.run} {pace(run.phase, run.step, run.steps, run.tokens_per_s, run.loss)}" for run in status.active]

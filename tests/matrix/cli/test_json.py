@@ -12,7 +12,7 @@ from bench.contract.results.outcomes import Outcome
 from matrix.check.everything import CheckDocument, CheckedItem
 from matrix.cli.app import app
 from matrix.cli.planned.plan_document import PlanDocument, PlannedCombination, PlannedCost
-from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, StatusDocument, UnfinishedRun
+from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, LeftRuns, StatusDocument, UnfinishedRun
 from matrix.cli.render import MOST_ROWS
 from reports.history.history_document import Break, HistoryDocument, HistoryNight, LevelChange, Series
 from reports.nights.document import CompareDocument, NightFigure
@@ -90,8 +90,8 @@ def test_a_check_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize(
     "kind",
-    [PlanDocument, PlannedCombination, PlannedCost, StatusDocument, UnfinishedRun, JobState, ActiveRunner, ActiveRun,
-     CheckDocument, CheckedItem, CompareDocument, NightFigure, HistoryDocument, HistoryNight,
+    [PlanDocument, PlannedCombination, PlannedCost, StatusDocument, UnfinishedRun, JobState, LeftRuns, ActiveRunner,
+     ActiveRun, CheckDocument, CheckedItem, CompareDocument, NightFigure, HistoryDocument, HistoryNight,
      Series, LevelChange, Break],
 )  # fmt: skip
 def test_every_field_is_documented(kind: type[BaseModel]) -> None:

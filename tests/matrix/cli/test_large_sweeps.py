@@ -83,5 +83,5 @@ def test_several_processes_read_what_one_reads(
         found, newer = endings_of(order)
     assert (found, newer) == alone
     assert list(found) == order[:2]
-    assert found[order[1]] == Ending(Outcome.OOM, "so", 1, 2.0)
+    assert found[order[1]] == Ending(Outcome.OOM, "so", 1, 2.0, None)
     assert list(newer) == [order[2]]

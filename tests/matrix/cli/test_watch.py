@@ -91,7 +91,7 @@ def test_a_sweep_is_over_once_no_job_can_go_on() -> None:
     [
         ("PENDING", "Resources", "PENDING (Resources)"),
         ("RUNNING", "None", "RUNNING on node[0-1]"),
-        ("CANCELLED", "Resources", "CANCELLED"),
+        ("CANCELLED", "Resources", "CANCELLED: cancelled by a user or an administrator"),
     ],
 )
 def test_a_job_has_a_reason_only_while_it_waits(state: str, reason: str, said: str) -> None:

@@ -35,10 +35,12 @@ def test_the_report_says_what_jobs_cost_what_runs_took_of_it_and_which_ended_bad
     for number in (2, 3):
         sweep.job(number, "NODE_FAIL", 25.0)
     sweep.job(4, "TIMEOUT", 0.0)
+    for number in (5, 6, 7):
+        sweep.job(number, "CANCELLED", 0.0)
     written = write_report(sweep.write(), sweep.path / "report", [markdown])
     said = (
-        "4 jobs: 0.083 node-hours, of which 0.007 (8 %) in the runs above and 0.007 (8 %) in nodes idle beside them; "
-        "failed jobs: 2 NODE_FAIL, 1 TIMEOUT"
+        "7 jobs: 0.083 node-hours, of which 0.007 (8 %) in the runs above and 0.007 (8 %) in nodes idle beside them; "
+        "failed jobs: 2 NODE_FAIL, 1 TIMEOUT; cancelled jobs: 3"
     )
     assert written.summary.endswith(f". {said}")
     assert said in written.report.read_text()

@@ -14,13 +14,16 @@ from matrix.config.system import SystemFile
 from matrix.errors import InputError
 from matrix.launchers.xffl_site import find_site
 from matrix.xffl.interpreter import InImage, Python, ask
-from matrix.xffl.probe import INSTALL, named, probe
+from matrix.xffl.probe import named, probe
 
 
 def python(interpreter: Python, found: Installation) -> Item:
     """Report the interpreter and the version of xffl-bench in it."""
     at = f", commit {found.commit[:7]}{' with changes' if found.dirty else ''}" if found.commit else ""
     return Item("Python", State.OK, f"{found.python}, {interpreter}, with xffl-bench {found.xffl_bench}{at}")
+
+
+_ON_GPUS = "ranks on GPUs of this machine"
 
 
 def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
@@ -36,7 +39,15 @@ def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
                 str(error),
                 "rebuild the image" if isinstance(interpreter, InImage) else f"{interpreter} -m pip install torch",
             ),
-            optional("GPUs", "not checked", is_there=False, needed=needs_gpus, remedy="install torch first"),
+            optional(
+                "GPUs",
+                "not checked",
+                is_there=False,
+                needed=needs_gpus,
+                remedy="install torch first",
+                needed_for=_ON_GPUS,
+                absent="not checked",
+            ),
         )
     build = f"for CUDA {found.cuda}" if found.cuda else f"for ROCm {found.rocm}" if found.rocm else "for CPUs"
     enough = len(found.gpus) >= system.ranks_per_node
@@ -50,6 +61,8 @@ def torch(interpreter: Python, system: SystemFile) -> tuple[Item, Item]:
             needed=needs_gpus,
             remedy=f"each of the {system.ranks_per_node} ranks per node needs its own GPU: lower 'ranks_per_node', or "
             "run this on a node with the GPUs",
+            needed_for=_ON_GPUS,
+            absent=kinds,
         ),
     )
 
@@ -59,13 +72,8 @@ def xffl(
 ) -> Item:
     """Check the xFFL library and report its behaviour as found by the probe."""
     if found.xffl is None:
-        return optional(
-            "xFFL",
-            f"{interpreter} has no package xffl",
-            is_there=False,
-            needed=False,  # a system file does not select engines
-            remedy=f"engine xffl would need it: {INSTALL}",
-        )
+        # A system file does not select engines, and with `launcher: xffl` the program may be of another environment.
+        return Item("xFFL", State.NOT_NEEDED, "not installed", needed_for="engine: xffl")
     named_program = isinstance(interpreter, Path) and system.xffl.command and shutil.which(system.xffl.command)
     command = Path(named_program) if named_program else None
 
@@ -75,7 +83,15 @@ def xffl(
     try:
         known = probe(interpreter, command, system.device, anew=anew, announce=announce).library
     except InputError as error:
-        return optional("xFFL", str(error), is_there=False, needed=system.launcher == "xffl", remedy="")
+        return optional(
+            "xFFL",
+            str(error),
+            is_there=False,
+            needed=system.launcher == "xffl",
+            remedy="",
+            needed_for="engine: xffl",
+            absent=str(error),
+        )
     refused = known.averaging in ("sum", "nothing")
     return Item(
         "xFFL",
@@ -103,4 +119,4 @@ def xffl_exec(system: SystemFile) -> Item:
     except InputError as error:
         if system.launcher == "xffl":
             return Item("xffl exec", State.MISSING, str(error))
-        return Item("xffl exec", State.NOT_NEEDED, "not installed")
+        return Item("xffl exec", State.NOT_NEEDED, "not installed", needed_for="launcher: xffl")

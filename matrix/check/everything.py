@@ -90,6 +90,7 @@ class CheckedItem(Document):
     state: State = Field(description="ok, missing, or not needed")
     found: str = Field(description="what was found")
     remedy: str = Field(description="what to do, or the consequence; may be empty")
+    needed_for: str = Field(description="what an item that is not needed would be needed for; empty for any other")
 
 
 class CheckDocument(Document):
@@ -104,7 +105,7 @@ class CheckDocument(Document):
 def document(system: SystemFile, image: Path | None, results: Path, *, anew: bool) -> CheckDocument:
     """Return all items. Arguments and errors are as in `items`."""
     found = [
-        CheckedItem(name=item.name, state=item.state, found=item.found, remedy=item.remedy)
+        CheckedItem(name=item.name, state=item.state, found=item.found, remedy=item.remedy, needed_for=item.needed_for)
         for item in items(system, image, results, lambda _: None, anew=anew)
     ]
     is_ready = all(item.state is not State.MISSING for item in found)
@@ -123,6 +124,8 @@ def check(system: SystemFile, image: Path | None, results: Path, console: Consol
         line = Text.assemble((f"{mark} {item.name}", style), f"  {item.state}: {item.found}")
         if item.remedy:
             line.append(f" -> {item.remedy}", "bold")
+        if item.needed_for:
+            line.append(f"; only for {item.needed_for}")
         console.print(line, soft_wrap=True)
         all_there &= item.state is not State.MISSING
     return all_there

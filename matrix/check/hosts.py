@@ -18,7 +18,8 @@ def client(system: SystemFile) -> Item:
     """Check the ssh client."""
     is_there, said = said_by(["ssh", "-V"])
     remedy = "install the OpenSSH client"
-    return optional("ssh", said, is_there=is_there, needed=system.launcher == "xffl", remedy=remedy)
+    needed, needed_for = system.launcher == "xffl", "launcher: xffl"
+    return optional("ssh", said, is_there=is_there, needed=needed, remedy=remedy, needed_for=needed_for)
 
 
 def hosts(system: SystemFile, interpreter: Path, here: Installation) -> list[Item]:

@@ -26,6 +26,7 @@ class Item:
         name: name of the item.
         found: what was found.
         remedy: what to do, or the consequence; may be empty.
+        needed_for: what needs an item that this system does not need; else empty.
 
     """
 
@@ -33,13 +34,18 @@ class Item:
     state: State
     found: str
     remedy: str = ""
+    needed_for: str = ""
 
 
-def optional(name: str, found: str, *, is_there: bool, needed: bool, remedy: str) -> Item:
-    """Return an item that only some systems need: if absent, it is missing only if needed."""
+def optional(
+    name: str, found: str, *, is_there: bool, needed: bool, remedy: str, needed_for: str, absent: str = "not found"
+) -> Item:
+    """Return an item that only some systems need: absent and not needed, it is only said to be `absent`."""
     if is_there:
         return Item(name, State.OK, found)
-    return Item(name, State.MISSING, found, remedy) if needed else Item(name, State.NOT_NEEDED, found)
+    if needed:
+        return Item(name, State.MISSING, found, remedy)
+    return Item(name, State.NOT_NEEDED, absent, needed_for=needed_for)
 
 
 def said_by(command: Sequence[str], limit: float = 20.0) -> tuple[bool, str]:

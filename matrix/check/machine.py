@@ -21,7 +21,10 @@ def containers(image: Path | None, program: str | None = None) -> Item:
     try:
         engine = find_program(program, key="image.program")
     except InputError as error:
-        return optional("containers", str(error), is_there=False, needed=image is not None, remedy="")
+        needed, absent = image is not None, "no Apptainer or Singularity in PATH"
+        return optional(
+            "containers", str(error), is_there=False, needed=needed, remedy="", needed_for="an image", absent=absent
+        )
     return Item("containers", State.OK, said_by([str(engine), "--version"])[1])
 
 
@@ -47,7 +50,7 @@ def room(name: str, folder: Path) -> Item:
 def image(path: Path | None, program: str | None = None, *, on_gpus: bool = False) -> Item:
     """Check that the container image is readable and built for the system's devices; report its labels."""
     if path is None:
-        return Item("image", State.NOT_NEEDED, "none given")
+        return Item("image", State.NOT_NEEDED, "none given", needed_for="ranks in a container")
     if not path.is_file() or not os.access(path, os.R_OK):
         unset = unset_variables(str(path))
         remedy = f"set {unset}" if unset else "give a SIF with --image, or as image.path in the system file"

@@ -13,5 +13,12 @@ def schedulers(system: SystemFile) -> Iterator[Item]:
     """Yield the findings of every scheduler; a missing item is an error only for the system's scheduler."""
     for name, make in SCHEDULERS.items():
         for found in make(system).check(system):
-            needed = system.scheduler == name
-            yield optional(found.name, found.found, is_there=found.is_there, needed=needed, remedy=found.remedy)
+            yield optional(
+                found.name,
+                found.found,
+                is_there=found.is_there,
+                needed=system.scheduler == name,
+                remedy=found.remedy,
+                needed_for=f"scheduler: {name}",
+                absent="not available here",
+            )

@@ -33,7 +33,7 @@ def test_the_built_in_system_has_what_it_needs_and_the_harness_imports_no_torch(
     lines = done.stdout.splitlines()
     assert f"✓ Python  ok: {sys.version.split()[0]}, {sys.executable}, with xffl-bench" in lines[0]
     assert lines[1].startswith("✓ torch  ok: 2.")
-    assert "- image  not needed: none given" in lines
+    assert "- image  not needed: none given; only for ranks in a container" in lines
     assert "GiB free in" in lines[-2]
     assert lines[-1] == "✓ semaphores  ok: they can be made"
 
@@ -142,6 +142,28 @@ def test_a_system_that_has_no_need_of_xffl_does_without(environment: Environment
         "2 x H200",
     ]
     assert hosts.hosts(system, environment.path, found) == []
+
+
+def test_what_is_not_needed_has_a_short_line_without_a_remedy(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.answers(xffl=False)
+    (environment.path.parent / "xffl").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    all_there, said = lines(environment.system(launcher="torchrun"))
+    assert all_there, said
+    assert [line for line in said.values() if line.startswith("-")] == [
+        "- GPUs  not needed: none; only for ranks on GPUs of this machine",
+        "- xFFL  not needed: not installed; only for engine: xffl",
+        "- xffl exec  not needed: not installed; only for launcher: xffl",
+        "- ssh  not needed: not found; only for launcher: xffl",
+        "- containers  not needed: no Apptainer or Singularity in PATH; only for an image",
+        "- image  not needed: none given; only for ranks in a container",
+        "- Slurm  not needed: not available here; only for scheduler: slurm",
+    ]
+    _, needed = lines(environment.system(launcher="torchrun", scheduler="slurm"), tmp_path / "an.sif")
+    assert "load the site's module, install it" in needed["✗ containers"]
+    assert " -> " in needed["✗ Slurm"]
 
 
 def test_an_environment_that_cannot_be_asked_is_one_line(tmp_path: Path, environment: Environment) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from bench.contract.layout import Layout
@@ -55,14 +56,7 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     apart = started.intersection(run for cell in plan.cells for run in cell.breakdown_runs)
     varying = [axis for axis, values in plan.axes.items() if len(values) > 1 and axis not in SETTINGS]
     has_settings = any(plan.settings(cell.labels) for cell in plan.cells)
-    table = Table(box=None, header_style="bold", title=f"sweep {plan.sweep}", title_justify="left", pad_edge=False)
-    for axis in varying:
-        parts = axis.replace("_", "_\n")  # a narrow terminal must hold all axes
-        table.add_column(parts, overflow="fold", min_width=max(map(len, parts.split("\n"))))
-    if has_settings:
-        table.add_column("settings", overflow="fold")
-    table.add_column("F x\nR x S", no_wrap=True)
-    table.add_column("runs", overflow="fold")
+    rows: list[list[str]] = []
     reasons: dict[str, int] = {}
     shown = prepared.cells
     for place, cell in enumerate(shown):
@@ -74,7 +68,12 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
             continue
         settings = [", ".join(f"{axis} {as_text(value)}" for axis, value in plan.settings(cell.labels).items())]
         named = [as_text(cell.labels[axis]) for axis in varying] + settings * has_settings
-        table.add_row(*named, _numbers(cell.layout), said)
+        rows.append([*named, _numbers(cell.layout), said])
+    titles = [*varying, *["settings"] * has_settings, "F x R x S", "runs"]
+    table = _table(titles, rows, title=f"sweep {plan.sweep}")
+    if Measurement.get(console, console.options.update(max_width=1_000_000), table).maximum > console.width:
+        broken = [title.replace("_", "_\n").replace("F x ", "F x\n") for title in titles]
+        table = _table(broken, rows, title=f"sweep {plan.sweep}")
     console.print(table)
     if len(shown) > MOST_ROWS:
         console.print(f"{len(shown) - MOST_ROWS:,} more combinations: show them with --only AXIS=VALUE")
@@ -100,6 +99,17 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
         + (f"; filtered out: {len(plan.cells) - len(shown)}" if len(shown) < len(plan.cells) else "")
         + (f"; besides, not timed: {counted(len(apart), 'breakdown run')}" if apart else "")
     )
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, title: str) -> Table:
+    """Return the table of a plan; a line of a title is not broken, and layouts are not either."""
+    table = Table(box=None, header_style="bold", title=title, title_justify="left", pad_edge=False)
+    for name in titles:
+        widest = max(map(len, name.split("\n")))
+        table.add_column(name, overflow="fold", min_width=widest, no_wrap=name.endswith("R x S"))
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _numbers(layout: Layout | None) -> str:

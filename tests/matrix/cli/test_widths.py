@@ -56,6 +56,10 @@ def test_a_plan_loses_nothing(width: int, which: str, tmp_path: Path) -> None:
         rows = [line for line in lines if line.startswith(("llama-tiny", "mixtral-tiny"))]
         assert len(rows) == len(prepared.planned.plan.cells), "one line each"
         assert sum("= federated [2]" in row for row in rows) == 3
+        narrow = ["batch_", "cuda_", "F", "x"], ["model", "strategy", "nodes", "size", "streams", "R", "x", "S", "runs"]
+        wide = (["model", "strategy", "nodes", "batch_size", "cuda_streams", "F", "x", "R", "x", "S", "runs"],)
+        heads = lines[1 : lines.index(rows[0])]
+        assert [line.split() for line in heads] == list(narrow if width == 80 else wide)
 
 
 def test_what_is_piped_has_whole_sentences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

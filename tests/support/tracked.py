@@ -11,11 +11,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contract.run import Run
+from bench.contract.results.measured import Measured
+from bench.contract.results.outcomes import Caution
+from bench.contract.run import Run, Wandb
 from bench.contract.storage.files import AttemptFolder
 from bench.host.process import OWNER
+from bench.measure.progress import Progress
+from bench.saving.tracking import hand_over
 from matrix.host.processes import owned
 
+ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
+STEPS = 6
 TIMEOUT = 240.0
 TEARDOWN = ("-m", "tests.support.teardown")
 
@@ -78,6 +84,20 @@ def untold(trained: AttemptFolder, folder: Path) -> AttemptFolder:
     for file in ("measured", "steps"):
         getattr(again, file).write_bytes(getattr(trained, file).read_bytes())
     return again
+
+
+def cautions(attempt: AttemptFolder) -> list[Caution]:
+    """Those of the run, once it is handed over."""
+    return Measured.model_validate_json(attempt.measured.read_text()).cautions
+
+
+def hand(run: Run, attempt: AttemptFolder, longest: float = 60) -> None:
+    """Hand over a run that nothing has followed."""
+    hand_over(run, attempt, Progress(attempt, 0, STEPS, 64), longest=longest)
+
+
+def with_mode(run: Run, mode: str) -> Run:
+    return run.model_copy(update={"wandb": ASKED.model_copy(update={"mode": mode})})
 
 
 def train(run: Run, folder: Path) -> AttemptFolder:

@@ -55,12 +55,13 @@ def plan(
         typer.echo(plan_document(prepared, refused, result, ahead).model_dump_json(indent=2))
         return
     print_plan(prepared, refused, console)
-    parts: tuple[Callable[[], None], ...] = (
+    parts: tuple[Callable[[], object], ...] = (
         lambda: print_crowding(prepared, console),
         lambda: print_power(prepared, result, console),
         lambda: print_searches(prepared, ahead, console),
         lambda: print_cost(prepared, result, ahead, console),
         lambda: check_data(prepared.planned),
+        lambda: prepared.image,
     )
     for part in parts:
         try:

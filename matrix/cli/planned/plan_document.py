@@ -77,10 +77,12 @@ def plan_document(
         cost = expected_cost(prepared, result, ahead)
     except InputError as error:
         missing.append(str(error))
-    try:
-        check_data(prepared.planned)
-    except InputError as error:
-        missing.append(str(error))
+    checks: tuple[Callable[[], object], ...] = (lambda: check_data(prepared.planned), lambda: prepared.image)
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            missing.append(str(error))
     return PlanDocument(
         sweep=plan.sweep,
         system=prepared.system.name,

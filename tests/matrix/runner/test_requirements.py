@@ -11,6 +11,7 @@ from bench.contract.run import Wandb
 from matrix.cli.app import main
 from matrix.errors import InputError
 from tests.support.planning import LoadText, PlanText, describe_data
+from tests.support.sweeps import SmallSweep
 
 ASKED = "wandb: {mode: offline, entity: us, project: ours, group: g, name: n, notes: Why., tags: [a, b]}\n"
 
@@ -54,3 +55,24 @@ def test_a_missing_package_is_said_before_anything_runs(
         main()
     assert (ended.value.code, results.exists()) == (2, False)
     assert "wandb.mode: 'offline' needs the package wandb" in capsys.readouterr().err
+
+
+def test_an_image_at_a_variable_that_is_not_set_is_said_before_anything_runs(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("IMAGES", raising=False)
+    sweep = SmallSweep(tmp_path, data, start="auto", system={"image": {"path": "$IMAGES/an.sif"}})
+    sweep.write()
+    fault = f"image.path: uses $IMAGES, which is not set in the environment: {tmp_path}/$IMAGES/an.sif"
+    called = {}
+    for command in ("run", "plan"):
+        words = ["xffl-bench", command, str(sweep.matrix), "--results", str(sweep.results)]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        called[command] = ended.value.code, capsys.readouterr()
+    status, said = called["run"]
+    assert (status, said.err, sweep.results.exists()) == (2, f"xffl-bench: {fault}\n", False)
+    status, said = called["plan"]
+    assert status == 0
+    assert said.out.endswith(f"before it can run: {fault}\n")

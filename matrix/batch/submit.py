@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from matrix.batch.campaign import Campaign
 from matrix.batch.cost import Cost
+from matrix.batch.packing import JobPack
 from matrix.batch.report_job import submit_report
 from matrix.errors import InputError
 from matrix.host.signals import stop_signals
 from matrix.planning.prepare import PreparedSweep
 from matrix.runner.execute import waiting_at
 from matrix.runner.progress import Detail, SweepDisplay
+from matrix.runner.queued import queued
 from matrix.runner.runner import Summary
 from matrix.runner.session import site_of
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.schedulers.states import meaning
 from matrix.store.claim import claim
-from matrix.store.jobs import live_jobs, report_job
+from matrix.store.jobs import job_folders, report_job
 from matrix.store.sweep_folder import SweepFolder
+from reports.data.words import counted
 
 
 def run_in_jobs(
@@ -60,6 +63,8 @@ def run_in_jobs(
             _ask(prepared, cost, console, may_cost)
             if detach:
                 campaign.submit(cost.packs)
+                if later := campaign.cost().packs:
+                    console.print(f"not submitted, by {prepared.system.scheduler}.max_jobs: {_later(later)}")
             else:
                 campaign.follow(display)
         if detach and prepared.system.batch.report and campaign.news:
@@ -92,10 +97,11 @@ def cancel(folder: SweepFolder) -> list[str]:
         SchedulerError: the scheduler does not answer.
 
     """
-    live = live_jobs(folder)
-    if not live:
+    unended = [job for job in job_folders(folder) if job.end is None]
+    scheduler = batch_scheduler_of(unended[0].order().system) if unended else None
+    ids = list(queued(folder, scheduler)) if scheduler else []
+    if scheduler is None or not ids:
         return []
-    scheduler, ids = batch_scheduler_of(next(iter(live.values())).order().system), list(live)
     if (report := report_job(folder)) is not None:
         ids.append(report)  # it waits for the others
     seen = scheduler.look(ids)  # a job that was cancelled counts as live until `run` records its end
@@ -103,6 +109,11 @@ def cancel(folder: SweepFolder) -> list[str]:
     if ids:
         scheduler.cancel(ids)
     return ids
+
+
+def _later(packs: Sequence[JobPack]) -> str:
+    runs, jobs = counted(sum(len(each.runs) for each in packs), "run"), counted(len(packs), "job")
+    return f"{runs} in {jobs}; call the same command again once others have ended"
 
 
 def _say(cost: Cost, console: Console) -> None:

@@ -21,6 +21,7 @@ from matrix.runner.runner import Summary
 from matrix.schedulers.base import HeldAllocation
 from matrix.schedulers.dispatch import batch_scheduler_of, scheduler_of
 from matrix.schedulers.local import check_hosts
+from matrix.store.jobs import live_jobs
 from matrix.store.sweep_folder import SweepFolder
 
 
@@ -97,7 +98,12 @@ class InJobs:
     console: Console
     options: RunOptions
 
-    when_interrupted = "its jobs continue (xffl-bench cancel ends them); run the same command again to follow them"
+    @property
+    def when_interrupted(self) -> str:
+        """Say whether jobs go on."""
+        if not live_jobs(self.folder):
+            return "it has no jobs; run the same command again to submit them"
+        return "its jobs continue (xffl-bench cancel ends them); run the same command again to follow them"
 
     def dry_run(self) -> None:
         """Write the jobs without submitting them, and print their scripts."""

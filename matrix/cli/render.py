@@ -180,6 +180,6 @@ def print_jobs(scripts: list[Path], submits_by: str, console: Console) -> None:
     for script in scripts:
         print(script)
     console.print(
-        f"# {len(scripts)} jobs, none submitted: use {submits_by}, or the same command without --dry-run",
+        f"# {counted(len(scripts), 'job')}, none submitted: use {submits_by}, or the same command without --dry-run",
         highlight=False,
     )

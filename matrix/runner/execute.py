@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 
@@ -18,7 +18,6 @@ from matrix.schedulers.base import HeldAllocation
 from matrix.schedulers.dispatch import batch_scheduler_of
 from matrix.store.claim import Runner, claim
 from matrix.store.sweep_folder import SweepFolder
-from reports.data.words import counted
 
 
 def execute(
@@ -56,10 +55,7 @@ def execute(
     with stop_signals(), claim(folder.runners, waiting_at(folder, console)) as own:
         frozen = folder.begin(prepared.record(), prepared.planned.plan, accept_changes=accept_changes)
         elsewhere = at_work(folder, batch_scheduler_of(system)) if held is not None else {}
-        if elsewhere:
-            jobs = ", ".join(sorted(set(elsewhere.values())))
-            console.print(f"left to active jobs: {counted(len(elsewhere), 'run')} ({jobs})", highlight=False)
-        return run_here(
+        summary = run_here(
             Here(folder, frozen, system, prepared.image, own, folder.owner(frozen), held, console, detail=detail),
             [run for run in runs if run.id not in elsewhere],
             site,
@@ -67,6 +63,18 @@ def execute(
             max_runs=max_runs,
             retry_failed=retry_failed,
         )
+        _leave(summary, folder, {run.id: elsewhere[run.id] for run in runs if run.id in elsewhere})
+        return summary
+
+
+def _leave(summary: Summary, folder: SweepFolder, elsewhere: Mapping[str, str]) -> None:
+    """Add the runs that active jobs have, by run id; those have made some of them already."""
+    for run_id, job in elsewhere.items():
+        result = folder.result(run_id)
+        if result is not None and result.outcome.is_final:
+            summary.outcomes[run_id] = result.outcome
+        else:
+            summary.left[run_id] = f"in active job {job}"
 
 
 def _known(prepared: PreparedSweep) -> list[str]:

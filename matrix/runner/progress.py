@@ -100,7 +100,8 @@ class SweepDisplay(Display):
             )
         if self._detail is not Detail.FAILURES or result.outcome is not Outcome.COMPLETED:
             self._print_outcome(result, style, found)
-        self._progress.advance(self._task)
+        if result.outcome.is_final:  # else it runs again
+            self._progress.advance(self._task)
 
     def _print_outcome(self, result: Result, style: str, found: str) -> None:
         """Print a line, or two on a terminal that is too narrow for one."""

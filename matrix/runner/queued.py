@@ -1,11 +1,25 @@
-"""Runs in active jobs, which a runner inside another allocation leaves to them."""
+"""A sweep's jobs in the queue, and the runs in active ones, which a runner inside another allocation leaves to them."""
 
 from __future__ import annotations
 
 from matrix.schedulers.base import Scheduler
 from matrix.schedulers.states import meaning
-from matrix.store.jobs import job_folders, live_jobs
+from matrix.store.jobs import JobFolder, job_folders, live_jobs
 from matrix.store.sweep_folder import SweepFolder
+
+
+def queued(sweep: SweepFolder, scheduler: Scheduler) -> dict[str, JobFolder]:
+    """Return the jobs without a recorded end, by id, also those whose submission is not recorded: by hand, say.
+
+    Raises:
+        SchedulerError: the scheduler does not answer.
+
+    """
+    found = live_jobs(sweep)
+    for job in job_folders(sweep):
+        if job.end is None and job.submitted is None:
+            found |= dict.fromkeys(scheduler.named(job.order().name), job)
+    return found
 
 
 def at_work(sweep: SweepFolder, scheduler: Scheduler) -> dict[str, str]:
@@ -15,10 +29,7 @@ def at_work(sweep: SweepFolder, scheduler: Scheduler) -> dict[str, str]:
         SchedulerError: the scheduler does not answer.
 
     """
-    live = live_jobs(sweep)
-    for job in job_folders(sweep):
-        if job.end is None and job.submitted is None:  # possibly submitted by hand
-            live |= dict.fromkeys(scheduler.named(job.order().name), job)
+    live = queued(sweep, scheduler)
     seen = scheduler.look(list(live))
     return {
         run.id: job_id

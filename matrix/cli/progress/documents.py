@@ -40,7 +40,7 @@ class ActiveRunner(Document):
 class JobState(Document):
     """A batch job of the sweep."""
 
-    job: str | None = Field(description="id of the job, null if it was not submitted")
+    job: str | None = Field(description="id of the job, null if `run` has not submitted it")
     nodes: int = Field(description="nodes of the job")
     runs: int = Field(description="runs of the job")
     done: int = Field(description="runs whose final outcome is from this job")

@@ -147,7 +147,7 @@ def _job(
     if end is not None:
         state = f"{end.state}: {end.said}; {end.node_hours:.3f} node-hours"
     elif submitted is None:
-        state = "not submitted"
+        state = "not submitted by `run`"
     elif scheduler is None:
         state = "unknown: no answer"
     else:

@@ -57,7 +57,9 @@ def nightly(
     pruned = tonight.pruned()  # reads the golden values: a file that is not there should not wait for the morning
     if dry_run:
         good = tonight.good
-        typer.echo(f"would run {counted(len(prepared.selected), 'run')} in {tonight.folder}")
+        results = map(SweepFolder(tonight.folder).result, prepared.selected)
+        ahead = sum(result is None or not result.outcome.is_final for result in results)
+        typer.echo(f"would run {counted(ahead, 'run')} in {tonight.folder}")
         typer.echo(f"would compare with {good.folder if good else 'nothing: there is no good night yet'}")
         for each in pruned:
             typer.echo(f"would delete {each.path} ({each.reason})")

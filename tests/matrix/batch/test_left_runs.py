@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
 
 from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import Allocation, JobEnd
+from matrix.cli.backends import InJobs, RunOptions
 from matrix.cli.progress.display import print_status
 from matrix.cli.progress.documents import LeftRuns, StatusDocument
 from matrix.cli.progress.look import look
 from matrix.config.system import SystemFile
+from matrix.planning.prepare import PreparedSweep
+from matrix.runner.progress import Detail
 from matrix.store.claim import claim
-from matrix.store.jobs import JobOrder, new_job
+from matrix.store.jobs import JobFolder, JobOrder, new_job
 from matrix.store.sweep_folder import SweepFolder
 from tests.support.documents import SweepDocuments, a_measurement
 from tests.support.shell_sweeps import ShellSweep
 from tests.support.sweeps import wait_for
+
+WAITS = {"setup": ["sleep 100"], "max_jobs": 1, "allocations": 2}
+"""Of jobs that have their nodes, and whose process does not begin."""
 
 SYSTEM = SystemFile(name="x", scheduler="shell", device="cpu", nodes=1, ranks_per_node=4)
 
@@ -38,8 +45,8 @@ def ids(sweep: SweepDocuments) -> list[str]:
     return sweep.cells[0].runs
 
 
-def ended(sweep: SweepDocuments, job: str, state: str, runs: Sequence[str]) -> None:
-    """A job of these runs that has ended."""
+def asked(sweep: SweepDocuments, runs: Sequence[str]) -> JobFolder:
+    """A job of these runs that is not submitted."""
     folder = SweepFolder(sweep.path)
     found = new_job(folder)
     requested = [folder.requested_run(run) for run in runs]
@@ -48,6 +55,12 @@ def ended(sweep: SweepDocuments, job: str, state: str, runs: Sequence[str]) -> N
             number=1, name="a", nodes=1, minutes=5, runs=requested, system=SYSTEM, retry_failed=False, created="now"
         )
     )
+    return found
+
+
+def ended(sweep: SweepDocuments, job: str, state: str, runs: Sequence[str]) -> None:
+    """A job of these runs that has ended."""
+    found = asked(sweep, runs)
     found.submitted_as(job)
     found.log(job).write_text("module: not found\n")
     found.ended(JobEnd(id=job, state=state, said="", seconds=1.0, nodes=1))
@@ -122,3 +135,40 @@ def test_a_job_that_dies_before_its_runs_begin(tmp_path: Path, data: Path) -> No
     assert (found.returncode, StatusDocument.model_validate_json(found.stdout).left) == (1, LeftRuns(failed=1))
     chosen = sweep.run("--max-runs", "1", expect=1)
     assert "1 run left: 1 job did not finish it" in chosen
+
+
+def test_runs_that_no_job_has_yet_and_those_that_another_has(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = ShellSweep(tmp_path, data, shell=WAITS)
+    sweep.write(["ddp"], repeats=2)
+    later = "not submitted, by shell.max_jobs: 1 run in 1 job; call the same command again once others have ended\n"
+    assert later in sweep.run("--detach")
+    assert wait_for(lambda: "RUNNING" in sweep.call("status", str(sweep.folder.path)).stdout)
+    monkeypatch.setitem(sweep.variables, "XFFL_SHELL_JOB", "1")  # a command in the job's allocation
+    said = sweep.run(expect=1)
+    assert "1 run: 1 completed\n1 run left: in active job 1 (" in said
+    assert sweep.call("cancel", str(sweep.folder.path)).stdout == "cancelled: 1\n"
+
+
+def test_a_job_that_was_submitted_by_hand_is_cancelled(tmp_path: Path, data: Path) -> None:
+    sweep = ShellSweep(tmp_path, data, shell=WAITS)
+    sweep.write(["ddp"])
+    sweep.run("--dry-run")
+    folder = str(sweep.folder.path)
+    assert "not submitted by `run`" in sweep.call("status", folder).stdout
+    assert sweep.call("cancel", folder).stdout == "this sweep has no active jobs\n"
+    (job,) = sweep.jobs
+    number = sweep.by_hand(job.script)
+    assert sweep.call("cancel", folder).stdout == f"cancelled: {number}\n"
+
+
+def test_what_is_said_of_jobs_after_an_interruption(made: SweepDocuments) -> None:
+    options = RunOptions(None, False, False, False, lambda _: True, Detail.OUTCOMES)
+    prepared = cast("PreparedSweep", None)  # of no use to the message
+    backend = InJobs(prepared, SweepFolder(made.path), Console(), options)
+    assert backend.when_interrupted == "it has no jobs; run the same command again to submit them"
+    found = asked(made, ids(made))
+    assert backend.when_interrupted.startswith("it has no jobs")
+    found.submitted_as("101")
+    assert backend.when_interrupted.startswith("its jobs continue")

@@ -21,7 +21,7 @@ from matrix.runner.progress import SweepDisplay
 from matrix.schedulers.base import JobStatus
 from matrix.store.claim import claim
 from matrix.store.sweep_folder import SweepFolder
-from tests.support.documents import SweepDocuments
+from tests.support.documents import SweepDocuments, a_measurement, a_result
 from tests.support.planning import PlanText
 from tests.support.sweeps import SmallSweep, wait_for
 
@@ -145,3 +145,18 @@ def test_the_live_line_has_its_facts_at_any_width(width: int, plan: PlanText, sm
     assert shown, lines
     assert all(len(line) <= width for line in lines), lines
     assert any("0/1234" in line for line in shown), "all in one line"
+
+
+def test_the_live_line_counts_a_run_that_is_interrupted_and_made_again_once() -> None:
+    out = StringIO()
+    result = a_result("a", a_measurement(1.0, 1))
+    with SweepDisplay(Console(file=out, width=140, force_terminal=True, color_system=None), 2) as display:
+        display.ended(result.model_copy(update={"outcome": Outcome.INTERRUPTED}))
+        display.ended(result)
+    assert "1/2" in out.getvalue()
+    assert "2/2" not in out.getvalue()
+
+
+def test_an_interrupted_run_is_not_done() -> None:
+    found = state(1).model_copy(update={"outcomes": {Outcome.COMPLETED: 1, Outcome.INTERRUPTED: 1}})
+    assert summary(found) == "1 of 3 runs done (1 completed, 1 interrupted)"

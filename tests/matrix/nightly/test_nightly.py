@@ -14,12 +14,15 @@ from pydantic import BaseModel
 
 import reports
 from bench.contract.results.outcomes import Outcome
+from bench.contract.storage.files import write_document
 from matrix.cli.app import app
 from matrix.errors import InputError
 from matrix.nightly.nightly_file import Keep, NightlyFile
 from matrix.nightly.record import NightRecord, NightStatus, night_of
 from matrix.nightly.tell import tell
-from tests.support.documents import SweepDocuments, a_breakdown
+from matrix.planning.prepare import prepare
+from matrix.store.sweep_folder import SweepFolder
+from tests.support.documents import SweepDocuments, a_breakdown, a_measurement, a_result
 from tests.support.nights import Nights
 from tests.support.sweeps import SmallSweep, everything_in
 
@@ -164,6 +167,16 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(place: Place, caps
         f"would delete {place.sweep(2)} (older than 1 night)",
     ]
     assert everything_in(place.folder) == before
+
+
+def test_a_dry_run_counts_what_is_left_to_run(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    planned = prepare(place.folder / "sweep.yaml", None, [], []).selected
+    for run, outcome in zip(planned, (Outcome.OOM, Outcome.INTERRUPTED), strict=False):
+        kept = SweepFolder(place.sweep(4)).run(run)
+        kept.path.mkdir(parents=True)
+        write_document(kept.result, a_result(run, a_measurement(1.0, 1)).model_copy(update={"outcome": outcome}))
+    place.call("--dry-run", "--night", "2030-01-04")
+    assert capsys.readouterr().out.startswith(f"would run 3 runs in {place.sweep(4)}\n")
 
 
 @pytest.mark.parametrize(

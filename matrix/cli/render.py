@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 from bench.contract.layout import Layout
@@ -70,11 +70,9 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
         named = [as_text(cell.labels[axis]) for axis in varying] + settings * has_settings
         rows.append([*named, _numbers(cell.layout), said])
     titles = [*varying, *["settings"] * has_settings, "F x R x S", "runs"]
-    table = _table(titles, rows, title=f"sweep {plan.sweep}")
-    if Measurement.get(console, console.options.update(max_width=1_000_000), table).maximum > console.width:
-        broken = [title.replace("_", "_\n").replace("F x ", "F x\n") for title in titles]
-        table = _table(broken, rows, title=f"sweep {plan.sweep}")
-    console.print(table)
+    if _width([titles, *rows]) > console.width:
+        titles = [title.replace("_", "_\n").replace("F x ", "F x\n") for title in titles]
+    console.print(_table(titles, rows, title=f"sweep {plan.sweep}"))
     if len(shown) > MOST_ROWS:
         console.print(f"{len(shown) - MOST_ROWS:,} more combinations: show them with --only AXIS=VALUE")
     console.print("F x R x S: federated groups x replicas in a group x ranks that share a replica", highlight=False)
@@ -101,9 +99,20 @@ def print_plan(prepared: PreparedSweep, refused: Mapping[str, str], console: Con
     )
 
 
+_GAP = 2
+"""Columns of the screen between two of the table."""
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Return the columns of the screen that a table needs for one line each; rich would take as long as printing it."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, title: str) -> Table:
     """Return the table of a plan; a line of a title is not broken, and layouts are not either."""
-    table = Table(box=None, header_style="bold", title=title, title_justify="left", pad_edge=False)
+    padding = (0, _GAP // 2)
+    table = Table(box=None, header_style="bold", title=title, title_justify="left", pad_edge=False, padding=padding)
     for name in titles:
         widest = max(map(len, name.split("\n")))
         table.add_column(name, overflow="fold", min_width=widest, no_wrap=name.endswith("R x S"))

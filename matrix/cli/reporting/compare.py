@@ -10,6 +10,7 @@ import typer
 from matrix.cli.arguments import Json, SweepPath, find_sweep
 from matrix.cli.screen import screen
 from matrix.errors import InputError, suggestion
+from reports.data.words import counted
 
 Tolerance = Annotated[
     list[str] | None,
@@ -60,7 +61,7 @@ def compare(
     try:
         if accept is not None:
             made = accept_night(accept, Night.of(folder))
-            typer.echo(f"{accept}: golden values of {len(made.combinations)} combinations")
+            typer.echo(f"{accept}: golden values of {counted(len(made.combinations), 'combination')}")
             return
         if against is not None:
             found = compare_with_golden(against, Night.of(folder))

@@ -15,7 +15,7 @@ from bench.contract.results.outcomes import Outcome
 from bench.contract.run import Run
 from bench.contract.storage.files import write_document
 from matrix.errors import LostClaimError
-from matrix.runner import attempts as loop
+from matrix.runner import following as loop
 from matrix.runner.runner import SweepRunner
 from matrix.store.claim import Claim, Runner, claim
 from matrix.store.sweep_folder import SweepFolder

@@ -118,6 +118,23 @@ def messages() -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "contributing").glob("*.md")), ids=lambda page: page.stem)
+def test_files_that_contributors_are_sent_to_exist(page: Path) -> None:
+    """A file is named with its folders, or after the folder in the same line."""
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        named = [path for word in re.findall(r"`([\w/.{},-]+)`", line) for path in _expanded(word)]
+        folders = [ROOT, *(ROOT / path for path in named if (ROOT / path).is_dir())]
+        files = [path for path in named if path.endswith(".py") and "NAME" not in path]
+        missing = [path for path in files if not any((folder / path).is_file() for folder in folders)]
+        assert not missing, f"{page.name}:{number}: {', '.join(missing)}: name it with its folders"
+
+
+def _expanded(word: str) -> list[str]:
+    """Return `a/{b,c}.py` as `a/b.py` and `a/c.py`."""
+    found = re.fullmatch(r"(.*)\{(.+)\}(.*)", word)
+    return [found[1] + each + found[3] for each in found[2].split(",")] if found else [word]
+
+
 def test_messages_of_the_page_of_questions_are_those_of_the_code() -> None:
     headings = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "guides" / "faq.md").read_text(), re.MULTILINE)
     assert len(headings) > 15

@@ -9,7 +9,6 @@ import pandas as pd
 from reports.analysis.sweeps import sweeps
 from reports.analysis.tidy import finished, row_columns
 from reports.cells.comparability import Comparability
-from reports.cells.directions import unit_of
 from reports.cells.metrics import BY_KEY
 from reports.data.faults import ReportError
 from reports.tables.long_form import long_form
@@ -55,7 +54,7 @@ def scaling_table(*folders: str | PathLike[str], metric: str | None = None) -> p
 def _of_sweep(origin: dict[str, bool | int | float | str | None], made: list[Table]) -> pd.DataFrame:
     """Return all cells of a sweep's tables, in the order of `long_form`."""
     places = [
-        row_columns(table.grid, row, nodes) | {"unit": unit_of(block.metric)}
+        row_columns(table.grid, row, nodes) | {"unit": block.metric.unit}
         for table in made
         for block in table.blocks
         for row in table.grid.rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import comb, isfinite
 
-from bench.contract.results.outcomes import Caution, Outcome
+from bench.contract.results.outcomes import Bearing, Caution, Outcome
 from reports.answers.first_there import Racer, first_there
 from reports.answers.rivals import Rival, claims, repeats_needed, rival
 from reports.cells.comparability import Comparability
@@ -21,18 +21,6 @@ from reports.tables.findings import NO_FINDING, by_verdict
 from reports.tables.tables import Table
 
 _SPEED = "tokens_per_s"
-_DOUBTS = (
-    Caution.BUSY_MACHINE,
-    Caution.THROTTLED,
-    Caution.SLOW_HOST,
-    Caution.NOISY_REPEATS,
-    Caution.DEVICE_SPEED_CHANGED,
-    Caution.NO_WARM_UP,
-    Caution.DEBUG_LEVEL,
-    Caution.ALLOCATOR_RETRIES,
-    Caution.SHARED_DATA,
-)
-"""Cautions because of which a speed may be another one."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +140,7 @@ def _lead(table: Table, fastest: _Place, rivals: list[Rival], apart: list[str], 
 
 
 def _doubts(table: Table) -> str:
-    names = [caution for caution in _DOUBTS if caution in table.cautions]
+    names = [caution for caution in table.cautions if caution.speed is not Bearing.NONE]
     return f" (the table has the cautions {', '.join(names)})" if names else ""
 
 

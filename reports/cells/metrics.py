@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from reports.data.columns.units import unit
 from reports.stats.intervals import Estimate
 
+Direction = Literal["higher", "lower"]
 Against = Literal["reference", "own smallest", "same nodes"]
 """The denominator of a ratio (the subtrahend of a difference): the sweep's one reference, the row's own smallest node
 count that completed, or the reference's row on the same nodes."""
@@ -98,6 +100,8 @@ class Metric:
     column: str
     """The frame's column that it is computed from."""
     style: StyleFor
+    better: Direction | None = field(kw_only=True)
+    """Which way it is better; None for what is neither a gain nor a cost."""
     meaning: str = "mean over repeats"
     """Markdown for docs/reference/metrics.md, which is generated from it."""
     against: Against | None = None
@@ -119,6 +123,11 @@ class Metric:
     unlike: str | None = None
     """Column from which it must differ in some cell, or an optional metric is omitted."""
 
+    @property
+    def unit(self) -> str:
+        """Unit of its raw values, "1" for a ratio or a count."""
+        return "1" if self.against is not None and self.compared == "ratio" else unit(self.column)
+
     def text(self, estimate: Estimate) -> str:
         """Return the value with its spread: an interval from 3 repeats on, else the range, nothing if all agree."""
         style = self.style(estimate.value)
@@ -138,13 +147,23 @@ _GEOMETRIC = "geometric mean over repeats"
 
 def _energy(column: str, title: str) -> Metric:
     meaning = f"{_GEOMETRIC}; left out where no run counted it, which the caption says"
-    return Metric(column, title, column, _rate, meaning, of_machine=True, optional=True, absent="not counted")
+    return Metric(
+        column, title, column, _rate, meaning, of_machine=True, optional=True, absent="not counted", better="lower"
+    )
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("tokens_per_s", "tokens/s", "tokens_per_s", _rate, _GEOMETRIC, of_machine=True, headline=True),
     Metric(
-        "tokens_per_s_per_device", "tokens/s per device", "tokens_per_s_per_device", _rate, _GEOMETRIC, of_machine=True
+        "tokens_per_s", "tokens/s", "tokens_per_s", _rate, _GEOMETRIC, of_machine=True, headline=True, better="higher"
+    ),
+    Metric(
+        "tokens_per_s_per_device",
+        "tokens/s per device",
+        "tokens_per_s_per_device",
+        _rate,
+        _GEOMETRIC,
+        of_machine=True,
+        better="higher",
     ),
     Metric(
         "speed_up",
@@ -153,6 +172,7 @@ METRICS: tuple[Metric, ...] = (
         _times,
         against="reference",
         meaning="tokens/s over that of the sweep's one declared reference",
+        better="higher",
     ),
     Metric(
         "efficiency",
@@ -162,6 +182,7 @@ METRICS: tuple[Metric, ...] = (
         against="reference",
         headline=True,
         meaning="tokens/s per device over that of the reference, which is the same for all rows",
+        better="higher",
     ),
     Metric(
         "efficiency_own",
@@ -171,6 +192,7 @@ METRICS: tuple[Metric, ...] = (
         against="own smallest",
         meaning="tokens/s per device over that of the row's own smallest node count that completed. Each row "
         "is compared with itself, so the slowest strategy may look best",
+        better="higher",
     ),
     Metric(
         "ratio",
@@ -180,6 +202,7 @@ METRICS: tuple[Metric, ...] = (
         against="same nodes",
         headline=True,
         meaning="tokens/s over that of the reference's row on the same nodes",
+        better="higher",
     ),
     Metric(
         "target_s",
@@ -190,6 +213,7 @@ METRICS: tuple[Metric, ...] = (
         to_target=True,
         optional=True,
         meaning=f"{_GEOMETRIC}; left out without a target, `not reached` if some repeat does not reach it",
+        better="lower",
     ),
     Metric(
         "target_ratio",
@@ -200,8 +224,17 @@ METRICS: tuple[Metric, ...] = (
         to_target=True,
         optional=True,
         meaning="time to the target loss over that of the reference's row on the same nodes",
+        better="lower",
     ),
-    Metric("target_tokens", "tokens to the target loss", "target_tokens", _count, to_target=True, optional=True),
+    Metric(
+        "target_tokens",
+        "tokens to the target loss",
+        "target_tokens",
+        _count,
+        to_target=True,
+        optional=True,
+        better="lower",
+    ),
     Metric(
         "target_node_hours",
         "node-hours to the target loss",
@@ -211,6 +244,7 @@ METRICS: tuple[Metric, ...] = (
         of_machine=True,
         to_target=True,
         optional=True,
+        better="lower",
     ),
     Metric(
         "largest_batch_size",
@@ -220,9 +254,10 @@ METRICS: tuple[Metric, ...] = (
         headline=True,
         optional=True,
         meaning="the largest that fits in memory, the same in all repeats; left out where batch sizes are given",
+        better="higher",
     ),
-    Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True),
-    Metric("state_gib", "counted state, one rank", "state_gib", _memory),
+    Metric("peak_memory_gib", "peak memory, worst rank", "peak_memory_gib", _memory, headline=True, better="lower"),
+    Metric("state_gib", "counted state, one rank", "state_gib", _memory, better="lower"),
     Metric(
         "mfu",
         "MFU, full attention",
@@ -231,6 +266,7 @@ METRICS: tuple[Metric, ...] = (
         of_machine=True,
         optional=True,
         meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
+        better="higher",
     ),
     Metric(
         "mfu_causal",
@@ -240,6 +276,7 @@ METRICS: tuple[Metric, ...] = (
         of_machine=True,
         optional=True,
         meaning=f"{_GEOMETRIC}; left out where no device's peak is known",
+        better="higher",
     ),
     Metric(
         "hfu",
@@ -251,6 +288,7 @@ METRICS: tuple[Metric, ...] = (
         unlike="mfu",
         meaning=f"{_GEOMETRIC}; left out where no device's peak is known, and where it is the MFU in every cell: no "
         "activations are recomputed",
+        better="higher",
     ),
     Metric(
         "aggregation_wait_s",
@@ -260,6 +298,7 @@ METRICS: tuple[Metric, ...] = (
         of_machine=True,
         optional=True,
         meaning=f"{_GEOMETRIC} of the median over averagings; left out where no averaging was timed",
+        better="lower",
     ),
     Metric(
         "aggregation_transfer_s",
@@ -269,16 +308,33 @@ METRICS: tuple[Metric, ...] = (
         of_machine=True,
         optional=True,
         meaning=f"{_GEOMETRIC} of the median over averagings; left out where no averaging was timed",
+        better="lower",
     ),
     _energy("gpu_j_per_token", "GPU energy (J/token)"),
     _energy("gpu_kwh_per_billion_tokens", "GPU energy (kWh per 10^9 tokens)"),
     _energy("gpu_energy_kwh", "GPU energy of a run's window (kWh)"),
     _energy("processor_j_per_token", "processor energy (J/token)"),
     _energy("processor_energy_kwh", "processor energy of a run's window (kWh)"),
-    Metric("matmul_fraction", "share of matmul speed", "matmul_fraction", _percent, _GEOMETRIC, of_machine=True),
-    Metric("trained_tokens", "trained tokens", "trained_tokens", _count),
-    Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss, at_tokens=True),
-    Metric("loss_validation", "validation loss (nats/token)", "loss_validation", _loss, at_tokens=True, headline=True),
+    Metric(
+        "matmul_fraction",
+        "share of matmul speed",
+        "matmul_fraction",
+        _percent,
+        _GEOMETRIC,
+        of_machine=True,
+        better="higher",
+    ),
+    Metric("trained_tokens", "trained tokens", "trained_tokens", _count, better=None),
+    Metric("loss_final", "final training loss (nats/token)", "loss_final", _loss, at_tokens=True, better="lower"),
+    Metric(
+        "loss_validation",
+        "validation loss (nats/token)",
+        "loss_validation",
+        _loss,
+        at_tokens=True,
+        headline=True,
+        better="lower",
+    ),
     Metric(
         "loss_difference",
         "validation loss minus {row}'s",
@@ -290,6 +346,7 @@ METRICS: tuple[Metric, ...] = (
         headline=True,
         meaning="validation loss minus that of the reference's row on the same nodes: mean over pairs of one seed "
         "(the same repeat), whatever their sessions",
+        better="lower",
     ),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bench.contract.base import AxisValue
-from bench.contract.results.outcomes import Caution
+from bench.contract.results.outcomes import Bearing, Caution
 from reports.data.words import counted
 from reports.nights.combinations import short_name
 from reports.nights.document import Change, CompareDocument, Labels, NightFigure
@@ -15,20 +15,6 @@ from reports.nights.night_metrics import METRIC_BY_KEY
 SPEED = "tokens_per_s"
 MOST_LINES = 12
 """Figures, or reasons, of one verdict that are listed."""
-
-_OF_SPEED = frozenset(
-    {
-        Caution.OVERSUBSCRIBED,
-        Caution.SLOW_HOST,
-        Caution.BUSY_MACHINE,
-        Caution.THROTTLED,
-        Caution.DEVICE_SPEED_CHANGED,
-        Caution.ALLOCATOR_RETRIES,
-        Caution.SLOW_FOLDER,
-        Caution.DEBUG_LEVEL,
-    }
-)
-"""Cautions that may explain another speed."""
 
 _ORDER = (Change.REGRESSED, Change.IMPROVED, Change.CANNOT_TELL, Change.NOT_COMPARABLE, Change.SAME)
 
@@ -85,7 +71,8 @@ def ratio_text(figure: NightFigure) -> str:
 def _line(figure: NightFigure, axes: dict[str, list[AxisValue]]) -> str:
     metric = METRIC_BY_KEY.get(figure.metric)
     what = metric.title if metric else figure.metric
-    cautions = ", ".join(caution for caution in figure.cautions if caution in _OF_SPEED and figure.metric == SPEED)
+    recorded = [caution for caution in Caution if caution in figure.cautions and figure.metric == SPEED]
+    cautions = ", ".join(caution for caution in recorded if caution.speed is Bearing.CHANGEABLE)
     parts = [f"{what} x {ratio_text(figure)}" if figure.ratio else what, figure.reason, cautions]
     parts = [part for part in parts if part]
     return f"  {figure.verdict.value}: {short_name(figure.labels, axes)}: {'; '.join(parts)}"

@@ -68,7 +68,8 @@ def _measured(grid: Grid, everywhere: Cells) -> list[Notice]:
         for record in cell.completed:
             for caution in filter(None, record["cautions"].split(", ")):
                 places.setdefault(caution, set()).add((label, nodes))
-    found = [notice for name, touched in places.items() for notice in _of_cells(Caution(name), touched, everywhere)]
+    recorded = [(caution, places[caution]) for caution in Caution if caution in places]
+    found = [notice for caution, touched in recorded for notice in _of_cells(caution, touched, everywhere)]
     return [_with_changes(grid, notice) if notice.caution is Caution.DIRTY_COMMIT else notice for notice in found]
 
 

@@ -37,6 +37,15 @@ _BY_END = {
     "s": "s",
 }
 
+WITHOUT = frozenset(
+    {
+        *("repeat", "federation", "replicate", "shard", "world", "nodes", "node", "every", "streams", "size", "block"),
+        *("steps", "step", "rate", "seed", "attempt", "position", "aggregations", "retries", "ooms", "parameters"),
+        *("mfu", "hfu", "causal", "fraction", "average", "cores", "gpus", "capped", "perplexity", "threads"),
+    }
+)
+"""Last words of the names of counts and fractions."""
+
 
 def unit(name: str) -> str:
     """Return the unit of a column of numbers: `s`, `tokens/s`; "1" for a count or a fraction."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reports.cells.directions import Direction, better, unit_of
+from reports.cells.metrics import Direction
 from reports.render.base import Export, Report
 from reports.render.trackers.series import Point, series, shortfalls
 
@@ -20,7 +20,7 @@ def export(report: Report) -> Export:
     entries: dict[Direction, list[dict[str, object]]] = {direction: [] for direction in FILES}
     for each in series(report):
         for point in each.points:
-            direction = better(point.metric)
+            direction = point.metric.better
             if direction is not None:
                 entries[direction].append(_entry(f"{each.name} / {point.metric.key}", point))
     files: dict[str, str | bytes] = {
@@ -31,7 +31,7 @@ def export(report: Report) -> Export:
 
 def _entry(name: str, point: Point) -> dict[str, object]:
     estimate = point.estimate
-    entry: dict[str, object] = {"name": name, "unit": unit_of(point.metric), "value": estimate.value}
+    entry: dict[str, object] = {"name": name, "unit": point.metric.unit, "value": estimate.value}
     if estimate.is_interval:
         entry["range"] = f"± {(estimate.high - estimate.low) / 2:.4g}"
     return entry | {"extra": point.cell.text}

@@ -12,7 +12,6 @@ from io import StringIO
 
 import yaml
 
-from reports.cells.directions import better
 from reports.render.base import Export, Report
 from reports.render.trackers.series import Point, Series, series, shortfalls
 
@@ -44,7 +43,7 @@ def export(report: Report) -> Export:
 
 
 def _direction(point: Point) -> int:
-    return -1 if better(point.metric) == "lower" else 1
+    return -1 if point.metric.better == "lower" else 1
 
 
 def _test_name(sweep: str, name: str) -> str:

@@ -6,7 +6,8 @@ import pytest
 
 from bench.contract.results.outcomes import Caution, Outcome
 from reports.cells.metrics import METRICS
-from reports.data.columns.frame_schema import AXIS
+from reports.data.columns.frame_schema import AXIS, BREAKDOWN_RUNS, TIMED_RUNS
+from reports.data.columns.units import WITHOUT, unit
 from reports.data.frame import load
 from reports.render.reference import regenerated
 from tests.support.documents import SweepDocuments, a_breakdown
@@ -34,6 +35,23 @@ def test_every_column_of_breakdown_runs_is_described(sweep: SweepDocuments) -> N
 def test_every_figure_of_the_tables_is_described() -> None:
     tables = TEXT.split("## The tables")[1]
     assert [metric.key for metric in METRICS if f"\n| `{metric.key}` |" not in tables] == []
+
+
+def test_the_name_of_every_number_ends_with_its_unit() -> None:
+    for name, kind in (TIMED_RUNS | BREAKDOWN_RUNS).items():
+        if kind in ("number", "whole"):
+            found, last = unit(name), name.split("_")[-1]
+            assert found != "1" or last in WITHOUT, f"{name}: add its end to reports/data/columns/units.py"
+            is_rate = "_per_" in name and last not in ("step", "update", "node")
+            assert not is_rate or "/" in found or " per " in found, (
+                f"{name} is in {found}, by units.py: add its whole end"
+            )
+
+
+def test_a_geometric_mean_is_called_one() -> None:
+    means = {metric.key: metric for metric in METRICS if metric.against is None}
+    called = {key for key, metric in means.items() if metric.meaning.startswith("geometric mean")}
+    assert called == {key for key, metric in means.items() if metric.of_machine}, "`meaning` is for metrics.md"
 
 
 @pytest.mark.parametrize("caution", Caution)

@@ -19,7 +19,6 @@ from pytest_benchmark.stats import Stats
 
 from bench.contract.results.outcomes import Outcome
 from bench.contract.results.result import Result
-from reports.cells.directions import better
 from reports.cells.metrics import METRICS
 from reports.render.exporters import exporters
 from reports.render.formats import Format
@@ -186,14 +185,12 @@ def test_the_github_actions_lists_are_divided_by_direction(out: Path) -> None:
     assert not bigger.keys() & smaller.keys()
 
 
-def test_what_is_better_is_known_of_every_metric() -> None:
-    costs = {metric.key for metric in METRICS if better(metric) == "lower"}
-    assert {"loss_validation", "peak_memory_gib", "target_s", "gpu_j_per_token"} <= costs
-    assert {metric.key for metric in METRICS if better(metric) is None} == {"trained_tokens"}
-    gains = {metric.key for metric in METRICS} - costs - {"trained_tokens"}
-    consumed = re.compile("energy|^time|hours|^wait|^transfer")
-    rates = {metric.key for metric in METRICS if metric.of_machine and not consumed.search(metric.title)}
-    assert gains == rates | {"speed_up", "efficiency", "efficiency_own", "ratio", "largest_batch_size"}
+def test_a_ratio_is_better_in_the_direction_of_what_it_divides() -> None:
+    own = {metric.column: metric.better for metric in METRICS if metric.against is None}
+    compared = {metric.key: metric.better for metric in METRICS if metric.against is not None}
+    assert compared == {metric.key: own[metric.column] for metric in METRICS if metric.against is not None}
+    assert compared["ratio"] == "higher"
+    assert compared["target_ratio"] == compared["loss_difference"] == "lower"
 
 
 def test_otavas_files_agree_with_its_configuration(out: Path) -> None:

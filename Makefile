@@ -12,9 +12,14 @@ cluster-test-image := tests/cluster/test_in_image.py tests/cluster/test_memory.p
 cluster-test-slurm := tests/cluster $(addprefix --ignore=,$(cluster-test-image))
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-cluster demo-xffl test test-ranks test-sweeps test-sums test-style soak coverage cluster-test \
+.PHONY: help install demo demo-cluster demo-xffl test test-ranks test-sweeps test-sums test-style soak coverage cluster-test \
   cluster-test-slurm cluster-test-image bench docs package clean
-.DEFAULT_GOAL := demo
+.DEFAULT_GOAL := help
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+install: $(VENV)/.installed ## xffl-bench into .venv
 
 demo: $(VENV)/.installed ## sweep tiny models over all strategies on this machine, and report
 	$(BIN)/xffl-bench data synthetic data/synthetic-tiny
@@ -85,11 +90,12 @@ clean: ## remove what the targets above made, but no results
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "xffl-bench needs Python 3.11 or newer; name one with: make PYTHON=python3.12" >&2; exit 2; }
+	  { echo "xffl-bench needs Python 3.11 or newer; name one with: make PYTHON=python3.12 demo" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 # pip compiles on one core; compileall fails on the files for other versions of Python that some packages hold.
 define install
+@echo "installing into $(VENV), with torch: minutes on a fast network"
 $(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '$(1)'
 $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 endef

@@ -18,6 +18,7 @@ from reports.data.words import counted
 from reports.stats.comparison import Comparison, Rule
 from reports.stats.verdicts import ALPHA, Verdict, verdicts
 from reports.tables.findings import NO_FINDING, by_verdict
+from reports.tables.notices import Notice
 from reports.tables.tables import Table
 
 _SPEED = "tokens_per_s"
@@ -48,15 +49,18 @@ def _no_findings(made: Sequence[Table]) -> Iterator[str]:
     """Say of which tables the speeds are no finding, and why: once for all tables of one reason."""
     by_reason: dict[str, list[str]] = {}
     for table in made:
-        if (caution := _forbidding(table)) is not None and any(len(each) > 1 for each in _by_nodes(table).values()):
-            reason = f"{NO_FINDING[caution]} ({caution}), so its speeds are no finding about {table.grid.compared}."
+        if (notice := _forbidding(table)) is not None and any(len(each) > 1 for each in _by_nodes(table).values()):
+            named = f"{notice.caution} {notice.detail}".strip()
+            reason = (
+                f"{NO_FINDING[notice.caution]} ({named}), so its speeds are no finding about {table.grid.compared}."
+            )
             by_reason.setdefault(reason, []).append(table.grid.title)
     for reason, titles in by_reason.items():
         yield f"{'; '.join(titles)}: {reason}"
 
 
-def _forbidding(table: Table) -> str | None:
-    return next((caution for caution in table.cautions if caution in NO_FINDING), None)
+def _forbidding(table: Table) -> Notice | None:
+    return next((notice for notice in table.notices if notice.caution in NO_FINDING), None)
 
 
 def _by_nodes(table: Table) -> dict[int, list[_Place]]:

@@ -11,11 +11,13 @@ from rich.text import Text
 
 from reports.data.words import counted
 from reports.render.write import WrittenReport
+from reports.tables.notices import Notice
 from reports.tables.tables import Table
 
 MOST_TABLES = 12
 MOST_ANSWERS = 24
 """The terminal shows at most so many tables and sentences; the report has all."""
+_LONGEST_DETAIL = 60
 _WHOLE = re.compile(r"\[[^\]]*\]|\([^)]*\)|\S+")
 """What stays on one line: an interval, a note, a word."""
 
@@ -35,7 +37,7 @@ def print_report(written: WrittenReport, console: Console) -> None:
         for sentence in table.findings:
             console.print(Text(sentence))
         if table.notices:
-            console.print(Text(f"cautions: {', '.join(table.cautions)}", style="yellow"))
+            console.print(Text(f"cautions: {', '.join(map(_named, table.notices))}", style="yellow"))
         console.print()
     if len(written.tables) > MOST_TABLES:
         console.print(f"{len(written.tables) - MOST_TABLES} more tables are in the report.\n")
@@ -44,6 +46,11 @@ def print_report(written: WrittenReport, console: Console) -> None:
     for problem in written.problems:
         console.print(Text(problem, style="red"))
     console.print(Text(f"{written.summary}. The full report: {', '.join(map(str, written.readable))}"))
+
+
+def _named(notice: Notice) -> str:
+    """Return a caution with where it applies, if that is short."""
+    return f"{notice.caution} ({notice.detail})" if 0 < len(notice.detail) <= _LONGEST_DETAIL else str(notice.caution)
 
 
 def _rich(table: Table, width: int) -> RichTable:

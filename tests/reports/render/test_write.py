@@ -276,3 +276,14 @@ def test_reporting_imports_no_torch() -> None:
     code = "import sys, reports.render.terminal; print({'torch', 'transformers', 'datasets'} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ended.stdout == "set()\n"
+
+
+def test_the_terminal_says_which_cells_a_caution_is_about(sweep: SweepDocuments, tmp_path: Path) -> None:
+    for strategy in ("fsdp", "hsdp"):
+        sweep.run(strategy, 1, speeds=[1000.0] * 3)
+        sweep.run(strategy, 2, speeds=[1000.0] * 3, cautions=[Caution.OVERSUBSCRIBED])
+    screen = StringIO()
+    print_report(write_report(sweep.write(), tmp_path / "report", [markdown]), Console(file=screen, width=200))
+    first, *_ = screen.getvalue().splitlines()
+    assert "More ranks than cores ran (oversubscribed on 2 nodes), so its speeds are no finding" in first
+    assert "\ncautions: oversubscribed (on 2 nodes)" in screen.getvalue()

@@ -3,7 +3,7 @@
   const CHARTS = [
     ["throughput", "Throughput", throughput],
     ["efficiency", "Efficiency", efficiency],
-    ["memory", "Memory: filled, peak; hollow, counted state", memory],
+    ["memory", "Memory: markers, peak; dashes, counted state", memory],
     ["steps", "Step times: medians and quartiles", stepTimes],
     ["loss-time", "Training perplexity over time", (view) => losses(view, "seconds")],
     ["loss-tokens", "Training perplexity over tokens", (view) => losses(view, "tokens")],

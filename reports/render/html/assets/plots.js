@@ -1,6 +1,16 @@
 /* What each plot shows: functions that return the traces and the layout of a table's rows and nodes. */
 
 /** Text without what Plotly takes for markup. */
+/** Texts in lines of at most so many letters: a long title of an axis would leave the plot. */
+function inLines(text, most) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (longer.length <= most || !lines.at(-1)) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines.map(plain).join("<br>");
+}
 const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 const nodesText = (nodes) => `${nodes} node${nodes === 1 ? "" : "s"}`;
 
@@ -135,7 +145,7 @@ function efficiency(view) {
     const x = [view.shownNodes[0] / 1.3, view.shownNodes.at(-1) * 1.3];
     traces.unshift({ x, y: [1, 1], mode: "lines", line: REFERENCE, hoverinfo: "skip" });
   }
-  const title = { text: plain(`vs ${view.table.reference}`) };
+  const title = { text: inLines(`vs ${view.table.reference}`, 28) };
   return { traces, layout: layoutOf(nodesAxis(view.shownNodes), fromZero(traces, { tickformat: ".0%", title })) };
 }
 
@@ -146,7 +156,7 @@ function memory(view) {
   if (traces.length) {
     const states = pointTraces(view, cellsOf(view, "state_gib"), factor, { mode: "markers" });
     for (const trace of states) {
-      trace.marker = { ...trace.marker, symbol: trace.marker.symbol.replace("-open", "") + "-open", size: 6 };
+      trace.marker = { ...trace.marker, symbol: "line-ew-open", size: 12, line: { width: 2.5 } };  // no row has it
       trace.hovertext = trace.hovertext.map((text) => `counted state of ${text}`);
     }
     traces.push(...states);

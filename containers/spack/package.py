@@ -16,7 +16,7 @@ class PyXfflBench(PythonPackage):
 
     depends_on("python@3.11:", type=("build", "run"))
     depends_on("py-setuptools@77:", type="build")
-    depends_on("py-datasets@3.0:", type="run")
+    depends_on("py-datasets@4.0:", type="run")
     depends_on("py-huggingface-hub@1.0:", type="run")
     depends_on("py-jinja2@3.1:", type="run")
     depends_on("py-markupsafe@2.1:", type="run")
@@ -27,7 +27,7 @@ class PyXfflBench(PythonPackage):
     depends_on("py-plotly@6.0:", type="run")
     depends_on("py-psutil@6.0:", type="run")
     depends_on("py-pyarrow@17:", type="run")
-    depends_on("py-pydantic@2.9:", type="run")
+    depends_on("py-pydantic@2.11:", type="run")
     depends_on("py-pyyaml@6.0:", type="run")
     depends_on("py-rich@13.9:", type="run")
     depends_on("py-safetensors@0.5:", type="run")

@@ -12,8 +12,10 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 READ = ("docs", "containers")
@@ -33,11 +35,42 @@ def test_what_is_uploaded_names_no_address() -> None:
     assert not [text for text in asked if "@" in text]
 
 
-def test_the_recipe_for_spack_asks_for_what_pip_asks_for() -> None:
-    recipe = (ROOT / "containers" / "spack" / "package.py").read_text()
+RECIPES = ROOT / "containers" / "spack" / "spack_repo" / "xffl_bench" / "packages"
+
+
+def required() -> dict[str, Requirement]:
+    """What pip installs with it, by name."""
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = ['"py-{}@{}:"'.format(*text.split(">=")) for text in asked]
+    return {found.name: found for found in map(Requirement, asked)}
+
+
+def test_the_recipe_for_spack_asks_for_what_pip_asks_for() -> None:
+    recipe = (RECIPES / "py_xffl_bench" / "package.py").read_text()
+    wanted = [f'"py-{name}@{str(asked.specifier).removeprefix(">=")}:"' for name, asked in required().items()]
     assert re.findall(r'depends_on\(("py-\S+:"), type="run"\)', recipe) == wanted
+
+
+def test_recipes_beside_it_have_versions_that_it_asks_for() -> None:
+    beside = [folder for folder in RECIPES.iterdir() if folder.name != "py_xffl_bench" and folder.is_dir()]
+    assert beside
+    for folder in beside:
+        (version,) = re.findall(r'\bversion\("(\S+)", sha256="[0-9a-f]{64}"\)', (folder / "package.py").read_text())
+        assert version in required()[folder.name.removeprefix("py_").replace("_", "-")].specifier
+
+
+def test_the_easyconfig_loads_versions_that_pip_would_take() -> None:
+    """In EasyBuild's names; what it packs in bundles is only looked for."""
+    (file,) = (ROOT / "containers" / "easybuild").glob("*.eb")
+    easyconfig: dict[str, Any] = {}
+    exec(file.read_text(), easyconfig)  # an easyconfig is Python
+    loaded = dict(easyconfig["dependencies"])
+    named = {"pyarrow": "Arrow", "nvidia-ml-py": "pyNVML", "torch": "PyTorch", "datasets": "HF-Datasets"}
+    named |= {"plotly": "plotly.py", "pyyaml": "PyYAML", "transformers": "Transformers", "safetensors": "Safetensors"}
+    bundles = {"Python-bundle-PyPI": ("jinja2", "markupsafe", "psutil", "rich"), "huggingface-hub": ("typer",)}
+    bundles |= {"SciPy-bundle": ("numpy", "pandas", "scipy")}
+    bundled = {name for bundle, held in bundles.items() if bundle in loaded for name in held}
+    for name, asked in required().items():
+        assert name in bundled or loaded[named.get(name, name)] in asked.specifier, name
 
 
 @pytest.fixture(scope="module")

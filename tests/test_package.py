@@ -29,6 +29,11 @@ def project_files() -> list[str]:
     return sorted(name for name in listed if name and (ROOT / name).is_file())
 
 
+def packaged() -> set[str]:
+    """Files of the project that are installed as packages."""
+    return {name for name in project_files() if name.startswith(("bench/", "matrix/", "reports/"))}
+
+
 def test_what_is_uploaded_names_no_address() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
@@ -97,14 +102,28 @@ def test_a_source_distribution_holds_the_project(built: Path) -> None:
 def test_a_wheel_holds_packages_examples_docs_and_containers(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    packages = {name for name in project_files() if name.startswith(("bench/", "matrix/", "reports/"))}
-    assert not packages - held
+    assert not packaged() - held
     assert {f"{package}/py.typed" for package in ("bench", "matrix", "reports")} <= held
     share = "xffl_bench-0.1.0.data/data/share"
     places = {"docs": f"{share}/doc/xffl-bench", "containers": f"{share}/xffl-bench/containers"}
     read = [name.split("/", 1) for name in project_files() if name.startswith(READ)]
     assert not [f"{folder}/{name}" for folder, name in read if f"{places[folder]}/{name}" not in held]
     assert not [name for name in held if name.startswith("tests/")]
+
+
+def test_what_the_dockerfile_copies_is_enough_to_install(tmp_path: Path) -> None:
+    """Docs are not in an image, and a build finds no fault with that."""
+    copied = re.findall(r"^COPY (.+) /source/", (ROOT / "containers" / "Dockerfile").read_text(), re.MULTILINE)
+    parts = tuple(part for line in copied for part in line.split())
+    for name in project_files():
+        if name in parts or name.partition("/")[0] in parts:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    words = [sys.executable, "-m", "build", "--no-isolation", "--wheel", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert not packaged() - set(zipfile.ZipFile(wheel).namelist())
 
 
 @pytest.mark.soak

@@ -67,6 +67,8 @@ def on_meta(shape: Shape, training: Training) -> PreTrainedModel:
     torch.set_default_dtype(DTYPES[training.held])
     try:
         with torch.device("meta"):
-            return kind(config)
+            model = kind(config)
+            model.tie_weights()  # transformers 5.0 leaves them apart here, and would train two
+            return model
     finally:
         torch.set_default_dtype(default)

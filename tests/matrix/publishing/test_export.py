@@ -6,7 +6,6 @@ import getpass
 import hashlib
 import json
 import subprocess
-import tarfile
 from io import BytesIO
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from reports.render.exporters import exporters
 from reports.render.formats import Format
 from reports.render.write import write_report
 from tests.support.documents import SweepDocuments
+from tests.support.earlier import extract
 
 PRIVATE = ("lrdn0001", "lrdn0002", "cluster.example.org", "mrossi", "EUHPC_D77", "mario.rossi", "10.128.3.4", "hf_abcd")
 """What identifies the cluster and its user below."""
@@ -116,8 +116,7 @@ def leaks(folder: Path) -> list[str]:
 def pack(sweep: SweepDocuments, tmp_path: Path) -> Path:
     done = export(sweep, tmp_path / "pack.tar.gz", "--public")
     assert done.exit_code == 0, done.output
-    with tarfile.open(tmp_path / "pack.tar.gz") as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+    extract(tmp_path / "pack.tar.gz", tmp_path / "unpacked")
     return tmp_path / "unpacked" / "hand-made"
 
 

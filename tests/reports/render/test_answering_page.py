@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tarfile
 from pathlib import Path
 
 from matrix.config.load import load_sweep
@@ -12,6 +11,7 @@ from matrix.config.system import load_system
 from matrix.planning.plan import make_plan
 from reports.render import markdown
 from reports.render.write import write_report
+from tests.support.earlier import extract
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "concepts" / "answering.md").read_text(encoding="utf-8")
@@ -19,8 +19,7 @@ ARCHIVE = ROOT / "tests" / "fixtures" / "three-ways.tar.gz"
 
 
 def unpacked(folder: Path) -> Path:
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
+    extract(ARCHIVE, folder)
     return folder / "three-ways"
 
 

@@ -23,7 +23,8 @@ def summary(found: CompareDocument) -> list[str]:
     """Return the comparison in lines: counts first, then what regressed, and at last what to do."""
     axes = axes_of([*(figure.labels for figure in found.figures), *found.only_old, *found.only_new])
     counts = ", ".join(f"{found.counts[change]} {change.value}" for change in _ORDER if found.counts.get(change))
-    lines = [f"{found.new} compared with {found.old}: {counts or 'nothing in common'}"]
+    of = f" (of {counted(len(found.figures), 'figure')})" if counts else ""
+    lines = [f"{found.new} compared with {found.old}: {counts or 'nothing in common'}{of}"]
     for change in (Change.REGRESSED, Change.IMPROVED):
         lines += _listed([_line(figure, axes) for figure in found.having(change)])
     unsure = found.having(Change.CANNOT_TELL)
@@ -44,8 +45,9 @@ def summary(found: CompareDocument) -> list[str]:
         )
     lines += found.problems
     if found.suspects:
+        names = "; ".join(_listed([short_name(each, axes) for each in found.suspects]))
         lines.append(
-            f"{counted(len(found.suspects), 'combination')} to run again: save this with --json > FILE, then "
+            f"{counted(len(found.suspects), 'combination')} to run again ({names}): save this with --json > FILE, then "
             "xffl-bench run MATRIX --only-suspects FILE --results results/again"
         )
     return lines

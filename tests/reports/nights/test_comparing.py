@@ -55,7 +55,9 @@ def test_a_planted_slowdown_is_a_regression_with_its_interval_and_its_likely_cau
     back = compared(new, old)
     assert [each.verdict for each in back.figures].count(Change.IMPROVED) == 1
     assert (back.has_failed(), back.has_failed(on_improvement=True)) == (False, True)
+    assert summary(found)[0].endswith(f" (of {len(found.figures)} figures)")
     assert summary(found)[1].startswith("  regressed: hsdp, nodes 2: tokens/s x 0.9")
+    assert summary(found)[-1].startswith("1 combination to run again (hsdp, nodes 2): save this")
 
 
 def test_a_difference_within_the_tolerance_is_no_regression(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from rich.console import Console
 from matrix.batch.submit import run_in_jobs, write_jobs
 from matrix.cli.render import print_commands, print_jobs
 from matrix.errors import InputError
-from matrix.planning.plan import check_data, check_samples
 from matrix.planning.prepare import PreparedSweep
+from matrix.planning.ready import check_data, check_samples
 from matrix.runner.execute import execute
 from matrix.runner.progress import Detail
 from matrix.runner.requirements import check_wandb

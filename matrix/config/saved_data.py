@@ -22,6 +22,10 @@ SPLITS = ("train", "val")
 COLUMN = "input_ids"
 PREPARE = "prepare it with `xffl-bench data prepare`"
 _LISTS = ("List", "LargeList", "Sequence")
+_DESCRIPTION = "dataset_dict.json"
+_TEXT = (".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst")
+"""Suffixes of what `xffl-bench data prepare` reads."""
+_FROM_TEXT = "make a data set of it with `xffl-bench data prepare` (docs/guides/data.md), and give that folder"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class DataNeeds:
     validation: int
 
 
+def is_data_set(folder: Path) -> bool:
+    """Return True if a folder has the file that describes a data set with splits."""
+    return (folder / _DESCRIPTION).is_file()
+
+
 def check_description(folder: Path) -> None:
     """Check the splits and columns of a data set by its JSON files; a folder that does not exist passes.
 
@@ -49,20 +58,35 @@ def check_description(folder: Path) -> None:
     """
     if "::" in str(folder):
         raise InputError(f"data.path: {folder}: '::' separates chained URLs in the datasets library: rename the folder")
-    if not folder.is_dir():
+    if not folder.exists():
         return
+    if not folder.is_dir():
+        raise InputError(f"data.path: {folder} is a file, not the folder of a data set: if it is text, {_FROM_TEXT}")
     if (folder / "state.json").is_file():
         raise InputError(
             f"data.path: {folder} is a single split: save a DatasetDict with the splits {' and '.join(SPLITS)}"
         )
-    there = _json(folder / "dataset_dict.json").get("splits")
+    if not is_data_set(folder):
+        raise InputError(f"data.path: {folder} {_what_else(folder)}")
+    there = _json(folder / _DESCRIPTION).get("splits")
     if not isinstance(there, list):
-        raise InputError(f"data.path: {folder / 'dataset_dict.json'}: should list the splits: create the data again")
+        raise InputError(f"data.path: {folder / _DESCRIPTION}: should list the splits: create the data again")
     for split in SPLITS:
         if split not in there:
             found = ", ".join(map(str, there)) or "none"
             raise InputError(f"data.path: {folder} has no split {split!r} (it has: {found}): rename or create it")
         _check_columns(folder / split / "dataset_info.json")
+
+
+def _what_else(folder: Path) -> str:
+    """Say what a folder is that is no data set."""
+    files = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    if any(file.suffix in _TEXT for file in files):
+        return f"holds text, not a data set: {_FROM_TEXT}"
+    return (
+        f"is not a data set: it has no {_DESCRIPTION}, which `xffl-bench data` and save_to_disk of Hugging Face "
+        f"datasets write; if it holds text, {_FROM_TEXT}"
+    )
 
 
 def _check_columns(file: Path) -> None:
@@ -84,9 +108,7 @@ def _json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(
-            f"data.path: {file} is missing: give a folder written by save_to_disk, or create the data again"
-        ) from error
+        raise InputError(f"data.path: {file} is missing: copy the data set again, or create it again") from error
     except OSError as error:
         raise InputError(f"data.path: {file}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -30,7 +30,7 @@ def read_source(folder: Path) -> Source | None:
     path = folder / SOURCE_FILE
     try:
         return Source.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error

@@ -28,7 +28,9 @@ class Data(Document):
     """The training data."""
 
     path: str = Field(
-        description="folder written by save_to_disk, relative to this file; `~` and environment variables are expanded"
+        description="folder of a data set, made by `xffl-bench data synthetic` or `xffl-bench data prepare`, or by "
+        "save_to_disk of Hugging Face datasets (splits train and val, a column input_ids); relative to this file, `~` "
+        "and environment variables are expanded"
     )
 
 

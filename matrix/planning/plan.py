@@ -5,14 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.contract.base import AxisValue
 from bench.contract.layout import ImpossibleError
 from bench.contract.plan import Cell, Plan
-from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
-from matrix.config.saved_data import DataNeeds, check_description, check_rows
 from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
 from matrix.config.system import SystemFile
 from matrix.errors import InputError
@@ -71,44 +68,6 @@ def make_plan(sweep: MatrixFile, system: SystemFile) -> PlannedSweep:
         order=[*_order(list(runs.values()), sweep), *_order(list(parts.values()), sweep)],
     )
     return PlannedSweep(plan, by_id)
-
-
-def check_data(planned: PlannedSweep) -> None:
-    """Check that the data and the checkpoints to resume from exist, which running needs and planning does not.
-
-    Raises:
-        InputError: data or a checkpoint is missing.
-
-    """
-    for checkpoint in {run.training.start_from for run in planned.runs.values()} - {None}:
-        try:
-            read_checkpoint(Path(str(checkpoint)))
-        except CheckpointError as error:
-            raise InputError(f"training.start_from: {error}") from error
-    for folder in {run.data for run in planned.runs.values()}:
-        if not Path(folder).is_dir():
-            raise InputError(
-                f"data.path: the folder {folder} does not exist: create it with `xffl-bench data synthetic {folder}`, "
-                "or give one written by save_to_disk"
-            )
-        check_description(Path(folder))
-
-
-def check_samples(planned: PlannedSweep) -> None:
-    """Check the rows of the data that exists; not part of a plan, which reads no data.
-
-    Raises:
-        InputError: the data cannot be trained on.
-
-    """
-    runs = planned.runs.values()
-    needs = DataNeeds(
-        length=max(run.training.sequence_length for run in runs),
-        vocabulary=min(run.shape.vocab_size for run in runs),
-        validation=max(run.training.val_samples for run in runs),
-    )
-    for folder in {run.data for run in runs}:
-        check_rows(Path(folder), needs)
 
 
 def _resolve_all(points: list[Point], sweep: MatrixFile, system: SystemFile) -> list[Resolved | str]:

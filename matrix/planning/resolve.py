@@ -133,12 +133,16 @@ class Resolver:
             raise ImpossibleError(f"sequence_length {length} is more than the model's {shape.max_positions} positions")
         if self._source and self._source.vocab_size > shape.vocab_size:
             raise ImpossibleError(
-                f"the data's vocabulary of {self._source.vocab_size} is larger than the model's {shape.vocab_size}"
+                f"the data's vocabulary of {self._source.vocab_size} is larger than the model's {shape.vocab_size}: "
+                f"use a model of your own with this vocabulary ({_own_model(shape, self._source.vocab_size)}, "
+                "docs/guides/data.md), or other data"
             )
         if self._source and self._source.sequence_length < length:
             # Longer samples are truncated.
+            key = f"{'axes' if 'sequence_length' in self._training_axes else 'training'}.sequence_length"
             raise ImpossibleError(
-                f"sequence_length {length} is more than the {self._source.sequence_length} tokens of the data's samples"
+                f"sequence_length {length} is more than the {self._source.sequence_length} tokens of the data's "
+                f"samples: use `{key}: {self._source.sequence_length}`, or data made with `--sequence-length {length}`"
             )
 
     def _check_attention(self, training: Training) -> None:
@@ -191,3 +195,7 @@ class Resolver:
                 f"fewer than a block of {self._block} steps"
             )
         return steps // self._block * self._block
+
+
+def _own_model(shape: Shape, vocabulary: int) -> str:
+    return f"model: {{name: ..., {shape.architecture}: {{vocab_size: {vocabulary}, ...}}}}"

@@ -40,8 +40,8 @@ def plan(
     from matrix.cli.planned.forecast import print_cost, print_crowding, print_power, print_searches, refused_runs
     from matrix.cli.planned.plan_document import plan_document
     from matrix.cli.render import print_plan
-    from matrix.planning.plan import check_data
     from matrix.planning.prepare import prepare
+    from matrix.planning.ready import check_ready
     from matrix.store.ahead import searching
     from matrix.store.sweep_folder import SweepFolder
 
@@ -60,7 +60,7 @@ def plan(
         lambda: print_power(prepared, result, console),
         lambda: print_searches(prepared, ahead, console),
         lambda: print_cost(prepared, result, ahead, console),
-        lambda: check_data(prepared.planned),
+        lambda: check_ready(prepared.planned),
         lambda: prepared.image,
     )
     for part in parts:

@@ -15,7 +15,8 @@ import pytest
 from matrix.errors import InputError
 from matrix.planning.combinations.crossing import crossing
 from matrix.planning.filters import parse_filter, select
-from matrix.planning.plan import PlannedSweep, check_data
+from matrix.planning.plan import PlannedSweep
+from matrix.planning.ready import check_data
 from tests.support.planning import PlanText, describe_data
 
 
@@ -110,17 +111,24 @@ def test_strategies_are_compared_unless_there_is_one_or_another_axis_is_named(pl
 
 
 def test_data_are_held_against_the_model(plan: PlanText, small: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="create it with `xffl-bench data synthetic"):
-        check_data(plan(small))
     source = tmp_path / "data" / "source.json"
     describe_data(source.parent)
     source.write_text(json.dumps({"vocab_size": 256, "sequence_length": 128, "entropy_rate": 2.0}))
     check_data(plan(small))
     planned = plan(small.replace("[2, 4]", "2\n  sequence_length: [128, 64, 256]"))
-    assert reasons(planned) == {"sequence_length 256 is more than the 128 tokens of the data's samples"}
-    source.write_text(json.dumps({"vocab_size": 257, "sequence_length": 128}))
-    with pytest.raises(InputError, match="the data's vocabulary of 257 is larger than the model's 256"):
+    assert reasons(planned) == {
+        "sequence_length 256 is more than the 128 tokens of the data's samples: use `axes.sequence_length: 128`, or "
+        "data made with `--sequence-length 256`"
+    }
+    source.write_text(json.dumps({"vocab_size": 256, "sequence_length": 64}))
+    with pytest.raises(InputError, match=r"use `training\.sequence_length: 64`, or data made with .*length 128`$"):
         plan(small)
+    source.write_text(json.dumps({"vocab_size": 257, "sequence_length": 128}))
+    with pytest.raises(InputError, match="vocabulary of 257 is larger than the model's 256") as refused:
+        plan(small)
+    assert "(model: {name: ..., llama: {vocab_size: 257, ...}}, docs/guides/data.md), or other data" in str(
+        refused.value
+    )
     source.write_text('{"vocab_size":')
     with pytest.raises(InputError, match=r"source\.json: should give vocab_size and sequence_length"):
         plan(small)

@@ -12,7 +12,8 @@ from bench.contract.resume import Reached
 from bench.contract.shapes import STOCK
 from bench.contract.storage.files import write_document
 from matrix.errors import InputError
-from matrix.planning.plan import PlannedSweep, check_data
+from matrix.planning.plan import PlannedSweep
+from matrix.planning.ready import check_data
 from tests.support.planning import LoadText, PlanText, describe_data
 
 ONE_NODE = Layout(federation=1, replicate=1, shard=4)

@@ -1,0 +1,103 @@
+"""Check that what runs need beside their plan exists: the data set, and checkpoints to start from."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from bench.contract.resume import CheckpointError, read_checkpoint
+from bench.contract.run import Run
+from matrix.config.saved_data import DataNeeds, check_description, check_rows, is_data_set
+from matrix.errors import InputError, closest
+from matrix.planning.plan import PlannedSweep
+
+_DEFAULTS = {"--vocab-size": 256, "--sequence-length": 64, "--train-samples": 8192, "--val-samples": 256}
+"""What `xffl-bench data synthetic` makes without options."""
+
+_MOST_TOKENS = 2**23
+"""Tokens of a train split that are made within seconds; of more only as many samples as are read."""
+
+_FEWEST_SAMPLES = 512
+
+
+def check_ready(planned: PlannedSweep) -> None:
+    """Check everything that this module checks.
+
+    Raises:
+        InputError: as `check_data` and `check_samples`.
+
+    """
+    check_data(planned)
+    check_samples(planned)
+
+
+def check_data(planned: PlannedSweep) -> None:
+    """Check that the data and the checkpoints to resume from exist, which running needs and planning does not.
+
+    Raises:
+        InputError: data or a checkpoint is missing.
+
+    """
+    for checkpoint in {run.training.start_from for run in planned.runs.values()} - {None}:
+        try:
+            read_checkpoint(Path(str(checkpoint)))
+        except CheckpointError as error:
+            raise InputError(f"training.start_from: {error}") from error
+    folder, runs = _data(planned)
+    if not folder.exists():
+        meant = _meant(folder)
+        raise InputError(
+            f"data.path: the folder {folder} does not exist{f' (did you mean {meant}?)' if meant else ''}: create it "
+            f"with `{_command(folder, runs)}`, or from text of your own with `xffl-bench data prepare`"
+        )
+    check_description(folder)
+
+
+def check_samples(planned: PlannedSweep) -> None:
+    """Check the rows of the data that exists.
+
+    Raises:
+        InputError: the data cannot be trained on.
+
+    """
+    folder, runs = _data(planned)
+    check_rows(folder, _needs(runs))
+
+
+def _data(planned: PlannedSweep) -> tuple[Path, list[Run]]:
+    """Return the folder of the data set, which all runs of a sweep share, and the runs."""
+    runs = list(planned.runs.values())
+    return Path(runs[0].data), runs
+
+
+def _needs(runs: list[Run]) -> DataNeeds:
+    return DataNeeds(
+        length=max(run.training.sequence_length for run in runs),
+        vocabulary=min(run.shape.vocab_size for run in runs),
+        validation=max(run.training.val_samples for run in runs),
+    )
+
+
+def _command(folder: Path, runs: list[Run]) -> str:
+    """Return the command that makes data which all runs can be trained on, with the options that this takes."""
+    needs = _needs(runs)
+    wanted = {"--vocab-size": needs.vocabulary}
+    wanted["--sequence-length"] = max(needs.length, _DEFAULTS["--sequence-length"])
+    if wanted["--sequence-length"] * _DEFAULTS["--train-samples"] > _MOST_TOKENS:
+        read = max(run.training.steps * run.training.accumulation * run.batch_size * run.readers for run in runs)
+        wanted["--train-samples"] = min(max(read, _FEWEST_SAMPLES), _DEFAULTS["--train-samples"])
+    wanted["--val-samples"] = max(needs.validation, _DEFAULTS["--val-samples"])
+    options = [f"{option} {value}" for option, value in wanted.items() if value != _DEFAULTS[option]]
+    return " ".join(["xffl-bench data synthetic", shlex.quote(str(folder)), *options])
+
+
+def _meant(folder: Path) -> Path | None:
+    """Return the data set whose path has one folder of another, similar name."""
+    there = next(parent for parent in folder.parents if parent.is_dir())
+    missing, *below = folder.relative_to(there).parts
+    try:
+        known = [path.name for path in there.iterdir() if is_data_set(path.joinpath(*below))]
+    except OSError:
+        return None
+    name = closest(missing, known)
+    return there.joinpath(name, *below) if name else None

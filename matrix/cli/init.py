@@ -12,6 +12,8 @@ from matrix.errors import InputError, suggestion
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 STARTER = "starter"
+OF_EXAMPLE = "-system"
+"""What the name of an example's own system file ends in."""
 _DATA = "../../data/"
 """What paths of data begin with in the examples, which are two folders below it."""
 
@@ -33,6 +35,11 @@ def _read(name: str) -> str:
     return (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+def examples() -> list[str]:
+    """Return the names of all examples: matrix files, and systems that do not belong to one of them."""
+    return sorted(file.stem for file in EXAMPLES.glob("*.yaml") if not file.stem.endswith(OF_EXAMPLE))
+
+
 def pair(example: str) -> tuple[str, str]:
     """Return the matrix and the system file of an example; that of a system goes with the starter's matrix.
 
@@ -40,7 +47,7 @@ def pair(example: str) -> tuple[str, str]:
         InputError: there is no such example.
 
     """
-    known = sorted(file.stem for file in EXAMPLES.glob("*.yaml"))
+    known = examples()
     if example not in known:
         raise InputError(f"--from {example}: not an example{suggestion(example, known)}")
     text = _read(example)

@@ -96,14 +96,22 @@ def run(
 def cancel(sweep: SweepPath) -> None:
     """Cancel the batch jobs of a sweep.
 
-    Finished runs are kept.
+    Finished runs are kept. The exit status is 1 if a process runs the sweep without jobs, which Ctrl-C ends there.
     """
     from matrix.batch.submit import cancel as cancel_jobs
+    from matrix.store.claim import holder
+    from matrix.store.jobs import live_jobs
     from matrix.store.sweep_folder import SweepFolder
 
     folder = SweepFolder(find_sweep(sweep))
-    ids = cancel_jobs(folder)
-    typer.echo(f"cancelled: {', '.join(ids)}" if ids else "this sweep has no active jobs")
+    if ids := cancel_jobs(folder):
+        typer.echo(f"cancelled: {', '.join(ids)}")
+        return
+    typer.echo("this sweep has no active jobs")
+    # Whoever follows jobs that were cancelled ends by itself.
+    if not live_jobs(folder) and (runner := holder(folder.runners)) is not None:
+        typer.echo(f"it is run by process {runner.pid} on {runner.host}: press Ctrl-C there, or `kill {runner.pid}`")
+        raise typer.Exit(1)
 
 
 def job(path: Annotated[Path, typer.Argument(help="results/SWEEP/jobs/N", metavar="JOB")]) -> None:

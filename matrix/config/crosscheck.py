@@ -11,7 +11,7 @@ from bench.contract.shapes import STOCK
 from matrix.config.reading.validation import Fault
 from matrix.config.reading.yamlfile import Location
 from matrix.config.sweep import LARGEST_SWEEP, MatrixFile
-from matrix.config.system import BUILT_IN
+from matrix.config.system import system_fault
 from matrix.config.values import NamedModel, NamedStrategy
 from matrix.errors import as_text, suggestion
 from matrix.host.paths import unset_fault
@@ -257,9 +257,8 @@ def _paths(sweep: MatrixFile) -> Iterator[Fault]:
             Path(path).expanduser()
         except RuntimeError:
             yield location, f"uses an unknown home folder: {path}"
-    if sweep.system not in BUILT_IN and Path(sweep.system).suffix not in (".yaml", ".yml"):
-        known = suggestion(sweep.system, BUILT_IN)
-        yield ("system",), f"{sweep.system!r} is neither the path of a .yaml file nor a built-in system{known}"
+    if fault := system_fault(sweep.system):
+        yield ("system",), fault
 
 
 def _everywhere(sweep: MatrixFile, field: str) -> Iterator[tuple[Location, object]]:

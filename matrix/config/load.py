@@ -12,7 +12,7 @@ from matrix.config.reading.credentials import secrets_in
 from matrix.config.reading.validation import refuse, refuse_another_kind, validate
 from matrix.config.reading.yamlfile import YamlFile, read_yaml
 from matrix.config.sweep import Data, MatrixFile
-from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system, system_path
+from matrix.config.system import BUILT_IN, SystemFile, built_in_path, load_system, system_fault, system_path
 from matrix.errors import InputError
 from matrix.host.paths import absolute
 
@@ -42,13 +42,14 @@ def load_both(matrix: Path, system: str | None, assignments: Sequence[Assignment
         sweep = _sweep(file)
     except InputError as error:
         sentences.append(str(error))
-    if system is not None:
-        path: Path | None = system_path(system)
-    elif sweep is None:
-        path = _named_system(file)
-    else:
-        path = Path(sweep.system)
+    path: Path | None = None
     try:
+        if system is not None:
+            path = system_path(system)
+        elif sweep is None:
+            path = _named_system(file)
+        else:
+            path = Path(sweep.system)
         if path is not None:
             system_file = load_system(path, [each for each in assignments if each.of_system])
     except InputError as error:
@@ -86,7 +87,7 @@ def _lacks_limit(sweep: MatrixFile, system: SystemFile) -> bool:
 def _named_system(file: YamlFile) -> Path | None:
     """Return the system file that an invalid matrix file names, None if that cannot be told."""
     named = file.data.get("system", BUILT_IN[0]) if isinstance(file.data, dict) else None
-    if not isinstance(named, str) or not (named in BUILT_IN or named.endswith((".yaml", ".yml"))):
+    if not isinstance(named, str) or system_fault(named):
         return None
     return _system_path(named, file.path.absolute().parent)
 

@@ -132,11 +132,21 @@ def check_rows(folder: Path, needs: DataNeeds) -> None:
             rows += sum(batch.num_rows for batch in batches)
             for batch in (*batches[:1], *batches[1:][-1:]):
                 _check_batch(batch, file, needs)
-        if rows < (wanted := needs.validation if split == "val" else 1):
-            raise InputError(
-                f"data.path: the split {split!r} of {folder} has {rows} samples, but {wanted} are needed"
-                + (": lower training.val_samples" if split == "val" and rows else f": {PREPARE}")
-            )
+        check_count(folder, split, rows, needs)
+
+
+def check_count(folder: Path, split: str, rows: int, needs: DataNeeds) -> None:
+    """Check the number of samples of a split.
+
+    Raises:
+        InputError: there are too few.
+
+    """
+    if rows < (wanted := needs.validation if split == "val" else 1):
+        raise InputError(
+            f"data.path: the split {split!r} of {folder} has {rows} samples, but {wanted} are needed"
+            + (": lower training.val_samples" if split == "val" and rows else f": {PREPARE}")
+        )
 
 
 def count_rows(split: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
 
 from bench.contract.storage.files import SOURCE_FILE
 from matrix.config.saved_data import count_rows
@@ -18,6 +18,7 @@ class Source(BaseModel):
 
     vocab_size: PositiveInt
     sequence_length: PositiveInt
+    splits: dict[str, NonNegativeInt] | None = None
 
 
 def read_source(folder: Path) -> Source | None:

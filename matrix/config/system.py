@@ -22,6 +22,7 @@ from matrix.config.settings.slurm import SlurmSettings
 from matrix.config.settings.xffl import XfflSettings
 from matrix.config.sweep import MatrixFile
 from matrix.config.values import Name
+from matrix.errors import InputError, suggestion
 
 BUILT_IN = ("local",)
 """Built-in systems, which a matrix file can name without a path."""
@@ -148,8 +149,24 @@ def built_in_path(name: str) -> Path:
 
 
 def system_path(given: str) -> Path:
-    """Return the file of a system that is given by its path, or by a built-in system's name."""
-    return built_in_path(given) if given in BUILT_IN else Path(given)
+    """Return the file of a system that is given by its path, or by a built-in system's name.
+
+    Raises:
+        InputError: it is neither.
+
+    """
+    if given in BUILT_IN:
+        return built_in_path(given)
+    if (fault := system_fault(given)) and not Path(given).exists():
+        raise InputError(f"system: {fault}")
+    return Path(given)
+
+
+def system_fault(given: str) -> str:
+    """Return what is wrong with the word that names a system, "" if it is built in or may be a file."""
+    if given in BUILT_IN or given.endswith((".yaml", ".yml")):
+        return ""
+    return f"{given!r} is neither the path of a .yaml file nor a built-in system{suggestion(given, BUILT_IN)}"
 
 
 def load_system(path: Path, assignments: Iterable[Assignment] = ()) -> SystemFile:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
-from matrix.config.saved_data import DataNeeds, check_description, check_rows, is_data_set
+from matrix.config.saved_data import SPLITS, DataNeeds, check_count, check_description, check_rows, is_data_set
+from matrix.config.source import read_source
 from matrix.errors import InputError, closest
 from matrix.planning.plan import PlannedSweep
 
@@ -21,14 +22,22 @@ _FEWEST_SAMPLES = 512
 
 
 def check_ready(planned: PlannedSweep) -> None:
-    """Check everything that this module checks.
+    """Check what a plan can say: as `check_data` and `check_samples`, without reading data that `xffl-bench` made.
+
+    Planning holds the models against the vocabulary and the length that the source of such data gives.
 
     Raises:
-        InputError: as `check_data` and `check_samples`.
+        InputError: data or a checkpoint is missing, or the data cannot be trained on.
 
     """
     check_data(planned)
-    check_samples(planned)
+    folder, runs = _data(planned)
+    source = read_source(folder)
+    if source is None or source.splits is None:
+        check_samples(planned)
+        return
+    for split in SPLITS:
+        check_count(folder, split, source.splits.get(split, 0), _needs(runs))
 
 
 def check_data(planned: PlannedSweep) -> None:

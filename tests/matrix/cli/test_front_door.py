@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from bench.contract.storage.files import write_document
+from bench.host.software.provenance import host
 from matrix.cli.app import app
 from matrix.cli.arguments import find_sweep
 from matrix.errors import InputError
+from matrix.store.claim import claim
 from tests.support.heavy_imports import IMPORTS
 from tests.support.planning import PlanText
 from tests.support.sweeps import PATIENCE
@@ -107,3 +109,31 @@ def test_a_name_is_enough_for_a_sweep(
         find_sweep(Path("smal"))
     assert "sweep small: 4 runs" in called(capsys, "status", "small")
     assert called(capsys, "cancel", "small") == "this sweep has no active jobs\n"
+
+
+def test_cancel_says_which_process_runs_a_sweep_without_jobs(
+    tmp_path: Path, plan: PlanText, small: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_document(tmp_path / "plan.json", plan(small).plan)
+    with claim(tmp_path / "runners", waiting=lambda _: None), pytest.raises(SystemExit) as ended:
+        app(["cancel", str(tmp_path)], prog_name="xffl-bench")
+    assert ended.value.code == 1
+    said = f"it is run by process {os.getpid()} on {host()}: press Ctrl-C there, or `kill {os.getpid()}`"
+    assert capsys.readouterr().out.splitlines() == ["this sweep has no active jobs", said]
+
+
+def test_a_system_that_is_not_there_is_the_same_sentence_everywhere(
+    tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.yaml").write_text(small)
+    (tmp_path / "named.yaml").write_text(small + "system: laptop\n")
+    fault = "system: 'laptop' is neither the path of a .yaml file nor a built-in system (known: local)"
+    for words in (
+        ["check", "--system", "laptop"],
+        ["plan", "sweep.yaml", "--system", "laptop"],
+        ["plan", "named.yaml"],
+    ):
+        with pytest.raises(InputError) as refused:
+            app(words, prog_name="xffl-bench")
+        assert str(refused.value).endswith(fault)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from matrix.cli.app import app
-from matrix.cli.init import EXAMPLES
+from matrix.cli.init import EXAMPLES, examples
 from matrix.config.load import load_both
 from matrix.errors import InputError
 from matrix.planning.prepare import prepare
 
 ROOT = Path(__file__).parents[3]
-NAMES = sorted(file.stem for file in EXAMPLES.glob("*.yaml"))
+NAMES = examples()
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,18 @@ def test_every_example_can_be_copied(example: str, tmp_path: Path, monkeypatch: 
     assert sweep.data.path.startswith(f"{tmp_path}/data/")
     if example == "leonardo":
         assert (system.name, system.scheduler) == ("leonardo", "slurm")
+
+
+def test_the_system_file_of_an_example_is_none(tmp_path: Path) -> None:
+    files = sorted(file.stem for file in EXAMPLES.glob("*.yaml"))
+    of_examples = [name for name in files if name not in NAMES]
+    assert of_examples == [name for name in files if name.removesuffix("-system") in NAMES and name not in NAMES] != []
+    with pytest.raises(InputError) as refused:
+        init("--from", "nosuch")
+    assert str(refused.value) == f"--from nosuch: not an example (known: {', '.join(NAMES)})"
+    with pytest.raises(InputError, match=r"^--from starter-system: not an example \(did you mean 'starter'\?\)$"):
+        init("--from", "starter-system")
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -97,18 +97,21 @@ def test_text_is_not_a_data_set(plan: PlanText, small: str, tmp_path: Path) -> N
         check_ready(plan(small))
 
 
-@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize(("split", "is_ours"), [("val", True), ("val", False), ("train", False)])
 def test_plan_says_that_a_split_is_too_small(
-    tmp_path: Path, small: str, split: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small: str, split: str, is_ours: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ends_well(["data", "synthetic", str(tmp_path / "data"), "--train-samples", "64", "--val-samples", "8"])
+    data = tmp_path / "data"
+    ends_well(["data", "synthetic", str(data), "--train-samples", "64", "--val-samples", "8"])
+    if not is_ours:
+        (data / "source.json").unlink()
     if split == "train":
-        state = tmp_path / "data" / "train" / "state.json"
+        state = data / "train" / "state.json"
         state.write_text(json.dumps(json.loads(state.read_text()) | {"_data_files": []}))
     matrix = tmp_path / "sweep.yaml"
     matrix.write_text(small + f"training: {{sequence_length: 64, val_samples: {8 if split == 'train' else 9}}}\n")
     capsys.readouterr()
-    fault = f"data.path: the split '{split}' of {tmp_path}/data has {0 if split == 'train' else 8} samples, but "
+    fault = f"data.path: the split '{split}' of {data} has {0 if split == 'train' else 8} samples, but "
     ends_well(["plan", str(matrix)])
     assert f"before it can run: {fault}" in capsys.readouterr().out
     ends_well(["plan", str(matrix), "--json"])

@@ -165,9 +165,11 @@ class Campaign:
             SchedulerError: the scheduler does not answer.
 
         """
-        for run in self._runs:
-            if (result := self._seen[run.id]) is not None and self._wanted.is_kept(run, result):
-                display.kept(result)
+        found = ((run, self._seen[run.id]) for run in self._runs)
+        kept = [result for run, result in found if result is not None and self._wanted.is_kept(run, result)]
+        display.begins(len(self._runs) - len(kept), self._folder.path)
+        for result in kept:
+            display.kept(result)
         for look in range(SURE if self._jobs else 0):
             time.sleep(MOMENT if look else 0)
             self._look(display)

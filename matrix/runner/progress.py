@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -60,6 +61,7 @@ class SweepDisplay(Display):
             TimeRemainingColumn(),
             total=runs,
         )
+        self._runs = runs
         self._kept = 0
         self._detail = detail
         self._phase = ""
@@ -70,6 +72,12 @@ class SweepDisplay(Display):
         super().__exit__(kind, error, trace)
         if self._kept and self._detail is not Detail.FAILURES:
             self._console.print(f"not repeated, since a result exists: {counted(self._kept, 'run')}")
+
+    def begins(self, left: int, folder: Path) -> None:
+        """Print how many runs there are, how many of them are left, and where their results are."""
+        of_them = f", {left} left" if left < self._runs else ""
+        said = f"{counted(self._runs, 'run')}{of_them}, results in {folder.absolute()}"
+        self._console.print(said, highlight=False, soft_wrap=True)
 
     def started(self, run: Run) -> None:
         """Show that a run has started."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from bench.contract.results.outcomes import Outcome
@@ -21,6 +22,9 @@ from matrix.xffl.probe import refusal
 
 class Observer(Watching, Protocol):
     """Receives the progress of a sweep, to show it."""
+
+    def begins(self, left: int, folder: Path) -> None:
+        """Handle the start: how many runs have no result that is kept, and the folder of the sweep."""
 
     def ended(self, result: Result) -> None:
         """Handle the outcome of a run."""
@@ -100,9 +104,14 @@ class SweepRunner:
         found = {run.id: self._sweep.result(run.id) for run in runs}
         if not retry_failed:
             self._out_of_memory += [run for run in runs if _is_out_of_memory(found[run.id])]
+        kept = {
+            run_id: result
+            for run_id, result in found.items()
+            if result is not None and self._is_kept(result, retry_failed=retry_failed)
+        }
+        self._observer.begins(len(runs) - len(kept), self._sweep.path)
         for run in runs:
-            result = found[run.id]
-            if result is not None and self._is_kept(result, retry_failed=retry_failed):
+            if (result := kept.get(run.id)) is not None:
                 self._observer.kept(result)
             elif max_runs is not None and len(summary.started) >= max_runs:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from bench.contract.results.result import Heartbeat, Result
 from bench.contract.run import Run
@@ -50,6 +51,8 @@ class Simulated:
 
 class Quiet:
     """An observer that shows nothing."""
+
+    def begins(self, left: int, folder: Path) -> None: ...
 
     def started(self, run: Run) -> None: ...
 

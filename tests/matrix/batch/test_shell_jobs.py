@@ -55,7 +55,9 @@ def test_jobs_are_submitted_followed_and_kept(shell_sweep: ShellSweep) -> None:
     for result in shell_sweep.found().values():
         assert result.allocation is not None
         assert result.allocation.job == job.submitted.id
-    assert "not repeated, since a result exists: 2 runs" in shell_sweep.run()
+    again = shell_sweep.run()
+    assert again.startswith(f"2 runs, 0 left, results in {shell_sweep.folder.path}\n")
+    assert "not repeated, since a result exists: 2 runs" in again
     assert len(shell_sweep.jobs) == 1
     shell_sweep.assert_nothing_left()
 
@@ -95,7 +97,8 @@ def test_a_cancelled_job_is_ended_and_is_not_submitted_again(shell_sweep: ShellS
 def test_cancelling_again_cancels_nothing(shell_sweep: ShellSweep) -> None:
     """No `run` has recorded the ends yet."""
     shell_sweep.write(["ddp"], steps=LONG)
-    shell_sweep.run("--detach")
+    said = shell_sweep.run("--detach")
+    assert said.startswith(f"1 run, results in {shell_sweep.folder.path}\n")
     shell_sweep.training_run()
     folder = str(shell_sweep.folder.path)
     assert shell_sweep.call("cancel", folder).stdout.startswith("cancelled: ")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix.config import lfs
-from matrix.errors import InputError
+from matrix.errors import InputError, closest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +47,19 @@ class DataNeeds:
 def is_data_set(folder: Path) -> bool:
     """Return True if a folder has the file that describes a data set with splits."""
     return (folder / _DESCRIPTION).is_file()
+
+
+def similar(folder: Path) -> str:
+    """Return ` (did you mean FOLDER?)` for a path that does not exist, if a data set differs in one similar name."""
+    if folder.exists():
+        return ""
+    there = next(parent for parent in folder.parents if parent.is_dir())
+    missing, *below = folder.relative_to(there).parts
+    try:
+        name = closest(missing, [path.name for path in there.iterdir() if is_data_set(path.joinpath(*below))])
+    except OSError:
+        return ""
+    return f" (did you mean {there.joinpath(name, *below)}?)" if name else ""
 
 
 def check_description(folder: Path) -> None:

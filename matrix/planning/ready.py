@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
-from matrix.config.saved_data import SPLITS, DataNeeds, check_count, check_description, check_rows, is_data_set
+from matrix.config.saved_data import SPLITS, DataNeeds, check_count, check_description, check_rows, similar
 from matrix.config.source import read_source
-from matrix.errors import InputError, closest
+from matrix.errors import InputError
 from matrix.planning.plan import PlannedSweep
 
 _DEFAULTS = {"--vocab-size": 256, "--sequence-length": 64, "--train-samples": 8192, "--val-samples": 256}
@@ -54,10 +54,9 @@ def check_data(planned: PlannedSweep) -> None:
             raise InputError(f"training.start_from: {error}") from error
     folder, runs = _data(planned)
     if not folder.exists():
-        meant = _meant(folder)
         raise InputError(
-            f"data.path: the folder {folder} does not exist{f' (did you mean {meant}?)' if meant else ''}: create it "
-            f"with `{_command(folder, runs)}`, or from text of your own with `xffl-bench data prepare`"
+            f"data.path: the folder {folder} does not exist{similar(folder)}: create it with "
+            f" `{_command(folder, runs)}`, or from text of your own with `xffl-bench data prepare`"
         )
     check_description(folder)
 
@@ -98,15 +97,3 @@ def _command(folder: Path, runs: list[Run]) -> str:
     wanted["--val-samples"] = max(needs.validation, _DEFAULTS["--val-samples"])
     options = [f"{option} {value}" for option, value in wanted.items() if value != _DEFAULTS[option]]
     return " ".join(["xffl-bench data synthetic", shlex.quote(str(folder)), *options])
-
-
-def _meant(folder: Path) -> Path | None:
-    """Return the data set whose path has one folder of another, similar name."""
-    there = next(parent for parent in folder.parents if parent.is_dir())
-    missing, *below = folder.relative_to(there).parts
-    try:
-        known = [path.name for path in there.iterdir() if is_data_set(path.joinpath(*below))]
-    except OSError:
-        return None
-    name = closest(missing, known)
-    return there.joinpath(name, *below) if name else None

@@ -15,6 +15,7 @@ from bench.contract.run import Run, Search
 from bench.contract.shapes import Shape
 from bench.contract.traffic import BYTES
 from bench.contract.training import Training
+from matrix.config.saved_data import similar
 from matrix.config.source import read_source, train_samples
 from matrix.config.sweep import MatrixFile
 from matrix.config.system import SystemFile
@@ -184,8 +185,9 @@ class Resolver:
         """Return the optimizer steps of `epochs` passes over the data, rounded down to whole blocks."""
         if self._samples is None:
             raise ImpossibleError(
-                f"training.epochs needs the data set while planning, and {self._sweep.data.path} has none: prepare it "
-                "first, or give training.steps"
+                f"training.epochs needs the data set while planning, and {self._sweep.data.path} has none"
+                f"{similar(Path(self._sweep.data.path))}: make it first with `xffl-bench data synthetic` or "
+                "`xffl-bench data prepare`, or give training.steps"
             )
         samples = min(self._samples, subsample or self._samples)
         steps = int(epochs * samples) // sequences_per_step

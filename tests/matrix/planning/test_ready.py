@@ -72,6 +72,10 @@ def test_a_typing_error_in_a_path_is_told(plan: PlanText, small: str, tmp_path: 
     for wrong in ("sets/mien", "set/mine"):
         with pytest.raises(InputError, match=re.escape(f"(did you mean {tmp_path}/sets/mine?): create it with")):
             check_ready(plan(small.replace("path: data", f"path: {wrong}")))
+    with pytest.raises(
+        InputError, match=r"has none \(did you mean .*/sets/mine\?\): make it first with `xffl-bench data s"
+    ):
+        plan(small.replace("path: data", "path: sets/mien") + "training: {epochs: 1}\n")
     (tmp_path / "sets" / "mine" / "dataset_dict.json").unlink()
     with pytest.raises(InputError, match=r"sets/mien does not exist: create"):
         check_ready(plan(small.replace("path: data", "path: sets/mien")))

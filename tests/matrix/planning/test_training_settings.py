@@ -101,7 +101,9 @@ def test_epochs_of_as_many_steps_are_one_run(plan: PlanText, small: str, data: P
 
 
 def test_epochs_that_cannot_be_counted(plan: PlanText, small: str, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"training\.epochs needs the data set while planning, and .*none: prepare it"):
+    with pytest.raises(
+        InputError, match=r"training\.epochs needs the data set while planning, and .*none: make it first"
+    ):
         plan(epochs(small, tmp_path / "none", "1"))
     with pytest.raises(InputError, match=r"0\.01 of 2048 samples are 2 steps of 8 sequences, fewer than a block of 10"):
         plan(epochs(small, data, "0.01", ", sequence_length: 32") + "block: 10\n")

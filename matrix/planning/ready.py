@@ -56,7 +56,7 @@ def check_data(planned: PlannedSweep) -> None:
     if not folder.exists():
         raise InputError(
             f"data.path: the folder {folder} does not exist{similar(folder)}: create it with "
-            f" `{_command(folder, runs)}`, or from text of your own with `xffl-bench data prepare`"
+            f"`{_command(folder, runs)}`, or from text of your own with `xffl-bench data prepare`"
         )
     check_description(folder)
 

@@ -60,7 +60,7 @@ def test_the_command_for_missing_data_makes_what_can_be_trained_on(
 
 
 def test_the_command_for_one_gpu_is_that_of_its_comment(plan: PlanText) -> None:
-    text = pair("one-gpu")[0].replace("system: one-gpu-system.yaml\n", "")
+    text = pair("one-gpu")[0].replace("system: one-gpu-system.yaml\n", "").replace("../../data", "data")
     with pytest.raises(InputError) as refused:
         check_ready(plan(text, nodes=1, ranks_per_node=1))
     (comment,) = re.findall(r"# The data: xffl-bench data synthetic \S+ (.*)", text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -28,10 +28,15 @@ def processes() -> int:
 
 
 @contextmanager
-def begun(work: Callable[[Argument], Returned], arguments: Iterable[Argument]) -> Iterator[Iterator[Returned]]:
+def begun(
+    work: Callable[[Argument], Returned], arguments: Sequence[Argument], *, niceness: int = 0
+) -> Iterator[Iterator[Returned]]:
     """Let processes do the work for each argument while this one goes on, and give what it returns, in their order.
 
     Only arguments and what is returned are sent; `work` itself is inherited.
+
+    Args:
+        niceness: how far they let this process go first, as `nice` counts it.
 
     Raises:
         KilledError: by the iterator, when a process was killed.
@@ -46,7 +51,7 @@ def begun(work: Callable[[Argument], Returned], arguments: Iterable[Argument]) -
                 "a process that this one had started was killed, perhaps because memory ran out: try again with more"
             ) from error
 
-    with ProcessPoolExecutor(processes(), get_context("fork"), _inherit, (work,)) as pool:
+    with ProcessPoolExecutor(min(processes(), len(arguments)), get_context("fork"), _inherit, (work, niceness)) as pool:
         futures: list[Future[Returned]] = [
             pool.submit(cast("Callable[[Argument], Returned]", _do), argument) for argument in arguments
         ]
@@ -59,9 +64,10 @@ def begun(work: Callable[[Argument], Returned], arguments: Iterable[Argument]) -
 _inherited: Callable[[Any], object]
 
 
-def _inherit(work: Callable[[Any], object]) -> None:
+def _inherit(work: Callable[[Any], object], niceness: int) -> None:
     global _inherited  # noqa: PLW0603 - of a process that is forked for this work
     _inherited = work
+    os.nice(niceness)
 
 
 def _do(argument: object) -> object:

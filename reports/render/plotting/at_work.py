@@ -34,7 +34,8 @@ def at_work(exporters: Sequence[Exporter], report: Report) -> Iterator[Sequence[
     if processes() == 1 or len(tasks) < FEWEST_APART:
         yield exporters
         return
-    with begun(lambda place: tasks[place](), range(len(tasks))) as drawn:
+    # All else that this process does takes longer than drawing, so it goes first.
+    with begun(lambda place: tasks[place](), range(len(tasks)), niceness=10) as drawn:
         yield [
             _BegunPlots(islice(drawn, len(of_tables[place]))) if place in of_tables else each
             for place, each in enumerate(exporters)

@@ -74,10 +74,14 @@ class SweepDisplay(Display):
             self._console.print(f"not repeated, since a result exists: {counted(self._kept, 'run')}")
 
     def begins(self, left: int, folder: Path) -> None:
-        """Print how many runs there are, how many of them are left, and where their results are."""
+        """Print how many runs there are, how many of them are left, and where their results are.
+
+        To stderr, where stdout is no terminal: whatever reads it gets the lines of runs only.
+        """
         of_them = f", {left} left" if left < self._runs else ""
         said = f"{counted(self._runs, 'run')}{of_them}, results in {folder.absolute()}"
-        self._console.print(said, highlight=False, soft_wrap=True)
+        console = self._console if self._console.is_terminal else Console(stderr=True, markup=False)
+        console.print(said, highlight=False, soft_wrap=True)
 
     def started(self, run: Run) -> None:
         """Show that a run has started."""

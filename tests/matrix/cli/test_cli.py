@@ -159,7 +159,8 @@ def test_a_dry_run_prints_commands_and_starts_nothing(written_sweep: SmallSweep)
 def test_status_tells_outcomes(written_sweep: SmallSweep) -> None:
     done = call("run", str(written_sweep.matrix), "--results", str(written_sweep.results), "--max-runs", "0")
     lines = done.stdout.splitlines()
-    assert lines[0] == f"2 runs, results in {written_sweep.folder.path}"
+    assert lines[0] == "0 runs: none", "what is piped has the lines of runs only"
+    assert done.stderr.splitlines()[0] == f"2 runs, results in {written_sweep.folder.path}"
     assert lines[-1] == "left: 2 of 2 runs; repeat the command to continue"
     said = call("status", str(written_sweep.folder.path)).stdout
     assert "not run" in said

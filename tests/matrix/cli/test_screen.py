@@ -35,8 +35,9 @@ def test_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("is_terminal", [False, True])
 def test_a_sweep_begins_with_its_size_and_its_folder(
-    plan: PlanText, small: str, tmp_path: Path, *, is_terminal: bool
+    plan: PlanText, small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_terminal: bool
 ) -> None:
+    """On stdout if that is a terminal, else on stderr."""
     runs, sweep = list(plan(small).runs.values()), SweepFolder(tmp_path / ("long-" * 20) / "small")
     said = []
     for made in (0, 1):
@@ -47,6 +48,8 @@ def test_a_sweep_begins_with_its_size_and_its_folder(
         with claim(sweep.runners, lambda _: None) as own, SweepDisplay(console, len(runs)) as display:
             runner = SweepRunner(sweep, Simulated(ends=True), own, display)
             runner.run_all(runs, max_runs=0, retry_failed=False)
-        said.append(console.file.getvalue())
+        beside = capsys.readouterr().err
+        said.append(console.file.getvalue() if is_terminal else beside)
+        assert is_terminal == (beside == "")
     assert f"4 runs, results in {sweep.path}\n" in said[0].replace("\r", "")
     assert f"4 runs, 3 left, results in {sweep.path}\n" in said[1]

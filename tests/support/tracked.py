@@ -23,6 +23,8 @@ from matrix.host.processes import owned
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
 TIMEOUT = 240.0
+OURS = f"tracked-{os.getpid()}/"
+"""What the owner of these ranks' processes begins with; other workers of pytest have their own."""
 TEARDOWN = ("-m", "tests.support.teardown")
 
 
@@ -112,8 +114,8 @@ def ranks(run: Run, folder: Path, program: Sequence[str] = TEARDOWN) -> str:
     (folder / "run.json").write_text(run.model_dump_json(), encoding="utf-8")
     command = [sys.executable, *program, str(folder / "run.json"), str(folder / "out"), "1"]
     contrary = {"WANDB_MODE": "disabled", "WANDB_PROJECT": "other", "WANDB_RUN_ID": "same", "WANDB_JOB_TYPE": "other"}
-    environment = {**os.environ, **contrary, "HOME": str(folder / "home"), OWNER: "tracked/1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **contrary, "HOME": str(folder / "home"), OWNER: f"{OURS}1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT)
-    assert not list(owned("tracked/")), "W&B's service outlived the ranks"
+    assert not list(owned(OURS)), "W&B's service outlived the ranks"
     assert not list((folder / "home").iterdir())
     return done.stdout + done.stderr

@@ -13,7 +13,7 @@ from bench.contract.run import Wandb
 from bench.contract.storage.files import AttemptFolder
 from matrix.host.processes import end_all
 from tests.support.runs import make_run
-from tests.support.tracked import ranks
+from tests.support.tracked import OURS, ranks
 
 STEPS = 6
 LARGER_THAN_A_PIPE = "x" * 2**17
@@ -45,7 +45,7 @@ def test_no_rank_waits_for_a_process_that_hangs(data: Path, tmp_path: Path, monk
     try:
         said = ranks(run.model_copy(update={"wandb": asked}), tmp_path, ["-c", IMPATIENT])
     finally:
-        end_all("tracked/")
+        end_all(OURS)
     attempt = AttemptFolder(tmp_path / "out" / "0")
     assert said.startswith("attempt 0: statuses [0, 0], printed:\n")
     assert "the upload to Weights & Biases is incomplete: it took longer than 2 s" in said

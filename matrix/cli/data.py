@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from matrix.config import synthetic as synthetic_data
 from matrix.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Make data sets.")
@@ -16,10 +17,12 @@ app = typer.Typer(no_args_is_help=True, help="Make data sets.")
 @app.command()
 def synthetic(
     path: Annotated[Path, typer.Argument(help="folder to make", metavar="PATH")],
-    vocab_size: Annotated[int, typer.Option("--vocab-size", min=2)] = 256,
-    sequence_length: Annotated[int, typer.Option("--sequence-length", min=2, help="tokens trained per sample")] = 64,
-    train_samples: Annotated[int, typer.Option("--train-samples", min=1)] = 8192,
-    val_samples: Annotated[int, typer.Option("--val-samples", min=1)] = 256,
+    vocab_size: Annotated[int, typer.Option("--vocab-size", min=2)] = synthetic_data.VOCAB_SIZE,
+    sequence_length: Annotated[
+        int, typer.Option("--sequence-length", min=2, help="tokens trained per sample")
+    ] = synthetic_data.SEQUENCE_LENGTH,
+    train_samples: Annotated[int, typer.Option("--train-samples", min=1)] = synthetic_data.TRAIN_SAMPLES,
+    val_samples: Annotated[int, typer.Option("--val-samples", min=1)] = synthetic_data.VAL_SAMPLES,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Make a tokenised, packed data set from a Markov source of known entropy rate; an existing one is kept."""

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.contract.resume import CheckpointError, read_checkpoint
 from bench.contract.run import Run
+from matrix.config import synthetic
 from matrix.config.saved_data import SPLITS, DataNeeds, check_count, check_description, check_rows, similar
 from matrix.config.source import read_source
 from matrix.errors import InputError
 from matrix.planning.plan import PlannedSweep
+from matrix.planning.prepare import PreparedSweep
 
-_DEFAULTS = {"--vocab-size": 256, "--sequence-length": 64, "--train-samples": 8192, "--val-samples": 256}
-"""What `xffl-bench data synthetic` makes without options."""
+_DEFAULTS = {
+    "--vocab-size": synthetic.VOCAB_SIZE,
+    "--sequence-length": synthetic.SEQUENCE_LENGTH,
+    "--train-samples": synthetic.TRAIN_SAMPLES,
+    "--val-samples": synthetic.VAL_SAMPLES,
+}
 
 _MOST_TOKENS = 2**23
 """Tokens of a train split that are made within seconds; of more only as many samples as are read."""
 
 _FEWEST_SAMPLES = 512
+
+
+def lacking(prepared: PreparedSweep) -> Iterator[str]:
+    """Yield what a sweep lacks before it can run, a sentence each."""
+    checks: tuple[Callable[[], object], ...] = (lambda: check_ready(prepared.planned), lambda: prepared.image)
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            yield str(error)
 
 
 def check_ready(planned: PlannedSweep) -> None:
@@ -32,12 +49,12 @@ def check_ready(planned: PlannedSweep) -> None:
     """
     check_data(planned)
     folder, runs = _data(planned)
-    source = read_source(folder)
+    needs, source = _needs(runs), read_source(folder)
     if source is None or source.splits is None:
-        check_samples(planned)
+        check_rows(folder, needs)
         return
     for split in SPLITS:
-        check_count(folder, split, source.splits.get(split, 0), _needs(runs))
+        check_count(folder, split, source.splits.get(split, 0), needs)
 
 
 def check_data(planned: PlannedSweep) -> None:

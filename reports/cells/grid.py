@@ -60,12 +60,11 @@ class CellRuns:
     def by_allocation(self, column: str) -> list[list[float]]:
         """Return the same, divided by the allocation that runs were in; without any, each run is for itself."""
         figures = self.figures(column)
-        if not self._is_of_jobs:
+        if not any(self._origins[repeat].allocation for repeat in figures):
             return [[value] for value in figures.values()]
-        divided = dict[str | int, list[float]]()
-        in_jobs = any(self._origins[repeat].allocation for repeat in figures)
+        divided: dict[str, list[float]] = {}
         for repeat, value in figures.items():
-            divided.setdefault(self._origins[repeat].allocation if in_jobs else repeat, []).append(value)
+            divided.setdefault(self._origins[repeat].allocation, []).append(value)
         return list(divided.values())
 
     def samples(self, column: str) -> list[Sample]:
@@ -86,10 +85,6 @@ class CellRuns:
     @cached_property
     def _samples(self) -> dict[str, list[Sample]]:
         return {}
-
-    @cached_property
-    def _is_of_jobs(self) -> bool:
-        return any(origin.allocation for origin in self._origins.values())
 
     @cached_property
     def _origins(self) -> dict[int, _Origin]:

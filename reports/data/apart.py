@@ -29,19 +29,24 @@ def processes() -> int:
 
 @contextmanager
 def begun(
-    work: Callable[[Argument], Returned], arguments: Sequence[Argument], *, niceness: int = 0
+    work: Callable[[Argument], Returned], arguments: Sequence[Argument], *, fewest: int = 1, niceness: int = 0
 ) -> Iterator[Iterator[Returned]]:
     """Let processes do the work for each argument while this one goes on, and give what it returns, in their order.
 
-    Only arguments and what is returned are sent; `work` itself is inherited.
+    Only arguments and what is returned are sent; `work` itself is inherited. On one core this process does it itself,
+    when it is asked for what is returned.
 
     Args:
+        fewest: arguments from which on processes are worth their start; for fewer it is as on one core.
         niceness: how far they let this process go first, as `nice` counts it.
 
     Raises:
         KilledError: by the iterator, when a process was killed.
 
     """
+    if processes() == 1 or len(arguments) < max(fewest, 1):
+        yield map(work, arguments)
+        return
 
     def returned(future: Future[Returned]) -> Returned:
         try:

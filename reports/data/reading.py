@@ -15,7 +15,7 @@ from bench.contract.results.result import Result
 from bench.contract.run import Run
 from bench.contract.storage.documents import NewerVersionError, read_document
 from reports.data.agreement import Documents, disagreement
-from reports.data.apart import begun, processes
+from reports.data.apart import begun
 from reports.data.columns.base import Row
 from reports.data.columns.status import Status
 from reports.data.curves import Course
@@ -43,11 +43,8 @@ class ReadRun(NamedTuple):
 def read_runs(planned: Sequence[Documents], plan: Plan) -> Iterator[ReadRun]:
     """Yield planned runs, given without documents, with what their folders hold; documents share equal parts."""
     reader = _Reader(planned, plan.sweep, RowMaker(tuple(plan.axes)), Shared())
-    if processes() == 1 or len(planned) < FEWEST_APART:
-        yield from map(reader.read, planned)
-        return
-    shared = Shared()
-    with begun(reader.sent, range(0, len(planned), _AT_ONCE)) as parts:
+    shared, fewest = reader.shared, FEWEST_APART // _AT_ONCE
+    with begun(reader.sent, range(0, len(planned), _AT_ONCE), fewest=fewest) as parts:
         for each, (run, result, course_, fault, row) in zip(planned, chain.from_iterable(parts), strict=True):
             found = replace(each, run=run and shared.run(run), result=result and shared.result(result), course=course_)
             yield ReadRun(found, fault, row)
@@ -97,14 +94,12 @@ class _Reader:
     maker: RowMaker
     shared: Shared
 
-    def read(self, planned: Documents) -> ReadRun:
-        found, fault = self._documents(planned)
-        return ReadRun(found, fault, row_of(found, fault, self.maker))
-
     def sent(self, first: int) -> list[_Sent]:
         """Return what is sent back of some runs from a place on."""
-        every = map(self.read, self.planned[first : first + _AT_ONCE])
-        return [(found.run, found.result, found.course, fault, row) for found, fault, row in every]
+        every = map(self._documents, self.planned[first : first + _AT_ONCE])
+        return [
+            (found.run, found.result, found.course, fault, row_of(found, fault, self.maker)) for found, fault in every
+        ]
 
     def _documents(self, planned: Documents) -> tuple[Documents, ReportError | None]:
         """Return a planned run with its documents, and what is wrong with them."""

@@ -46,14 +46,10 @@ class Shared:
         return document
 
     def _one(self, part: Part) -> Part:
-        given, latest = self._latest.get(type(part), (None, None))
-        if part is given and isinstance(latest, type(part)):  # of documents that shared it in another process
-            return latest
-        if isinstance(latest, type(part)) and latest == part:  # as that of most runs is, which is soon seen
-            found = latest
-        else:
-            known = self._parts.setdefault((type(part), part.model_dump_json()), part)
-            assert isinstance(known, type(part)), "the key has the type"
-            found = known
+        given, found = self._latest.get(type(part), (None, None))
+        # It is the same one in documents that shared it in another process, and equal to that of most runs.
+        if part is not given and part != found:
+            found = self._parts.setdefault((type(part), part.model_dump_json()), part)
+        assert isinstance(found, type(part)), "the keys have the type"
         self._latest[type(part)] = part, found
         return found

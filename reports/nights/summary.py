@@ -73,8 +73,8 @@ def ratio_text(figure: NightFigure) -> str:
 def _line(figure: NightFigure, axes: dict[str, list[AxisValue]]) -> str:
     metric = METRIC_BY_KEY.get(figure.metric)
     what = metric.title if metric else figure.metric
-    recorded = [caution for caution in Caution if caution in figure.cautions and figure.metric == SPEED]
-    cautions = ", ".join(caution for caution in recorded if caution.speed is Bearing.CHANGEABLE)
+    changeable = [caution for caution in Caution if caution.speed is Bearing.CHANGEABLE]
+    cautions = ", ".join(caution for caution in changeable if caution in figure.cautions and figure.metric == SPEED)
     parts = [f"{what} x {ratio_text(figure)}" if figure.ratio else what, figure.reason, cautions]
     parts = [part for part in parts if part]
     return f"  {figure.verdict.value}: {short_name(figure.labels, axes)}: {'; '.join(parts)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from bench.contract.results.result import CANCELLED, is_failure
 from reports.data.frame import LoadedSweep
 from reports.data.words import counted
 
@@ -24,8 +25,8 @@ def cost(sweep: LoadedSweep) -> str:
             idle += (len(result.allocation.hosts) - nodes) * result.seconds / 3600
     share = f" ({100 * used / hours:.0f} %)" if hours else ""
     beside = f" and {idle:.3f} ({100 * idle / hours:.0f} %) in nodes idle beside them" if hours and idle > 0 else ""
-    failed = Counter(job.state for job in sweep.jobs if job.failed)
-    cancelled = sum(job.was_cancelled for job in sweep.jobs)
+    failed = Counter(job.state for job in sweep.jobs if is_failure(job.state))
+    cancelled = sum(job.state == CANCELLED for job in sweep.jobs)
     states = ", ".join(f"{count} {state}" for state, count in failed.most_common())
     return (
         f"{counted(len(sweep.jobs), 'job')}: {hours:.3f} node-hours, of which {used:.3f}{share} in the runs above"

@@ -18,7 +18,7 @@ from tests.support.pairs import paired_ratio
 from tests.support.runs import make_run
 
 STEPS = 60_000
-"""Six minutes on an idle core: a sixth of it has too few turns for a useful interval."""
+"""Six minutes on an idle core: a seventh of it has too few turns for a useful interval."""
 BATCH = 4
 
 

@@ -19,6 +19,7 @@ from bench.host.process import OWNER
 from bench.measure.progress import Progress
 from bench.saving.tracking import hand_over
 from matrix.host.processes import owned
+from tests.support.runs import make_run
 
 ASKED = Wandb(mode="offline", entity="us", project="ours", notes="Why it ran.", tags=["tiny", "gloo"])
 STEPS = 6
@@ -86,6 +87,12 @@ def untold(trained: AttemptFolder, folder: Path) -> AttemptFolder:
     for file in ("measured", "steps"):
         getattr(again, file).write_bytes(getattr(trained, file).read_bytes())
     return again
+
+
+def a_tracked_run(data: Path, asked: Wandb) -> Run:
+    """A run of two ranks in one shard group that W&B is to track."""
+    run = make_run(data, (2, 1, 1), steps=STEPS, warmup_steps=2, every=2, block=2, val_samples=4, log_level="error")
+    return run.model_copy(update={"wandb": asked, "id": "llama-tiny.r0-1a2b3c", "sweep": "sweep"})
 
 
 def cautions(attempt: AttemptFolder) -> list[Caution]:

@@ -55,6 +55,15 @@ class AttemptStart(Document):
     )
 
 
+COMPLETED, CANCELLED = "COMPLETED", "CANCELLED"
+"""States in which a batch job ends without having failed; a user or an administrator cancels it."""
+
+
+def is_failure(state: str) -> bool:
+    """Return True if a batch job that ended in this state failed."""
+    return state not in (COMPLETED, CANCELLED)
+
+
 class JobEnd(Document):
     """How a batch job ended."""
 
@@ -63,16 +72,6 @@ class JobEnd(Document):
     said: str = Field(description="explanation for people, with the last line of the job's log if it failed")
     seconds: NonNegativeFloat = Field(description="wall time of the allocation")
     nodes: PositiveInt
-
-    @property
-    def was_cancelled(self) -> bool:
-        """True if a user or an administrator ended it, which is no failure."""
-        return self.state == "CANCELLED"
-
-    @property
-    def failed(self) -> bool:
-        """True if it neither completed nor was cancelled."""
-        return self.state != "COMPLETED" and not self.was_cancelled
 
     @property
     def node_hours(self) -> float:

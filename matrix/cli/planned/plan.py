@@ -41,7 +41,7 @@ def plan(
     from matrix.cli.planned.plan_document import plan_document
     from matrix.cli.render import print_plan
     from matrix.planning.prepare import prepare
-    from matrix.planning.ready import check_ready
+    from matrix.planning.ready import lacking
     from matrix.store.ahead import searching
     from matrix.store.sweep_folder import SweepFolder
 
@@ -55,16 +55,16 @@ def plan(
         typer.echo(plan_document(prepared, refused, result, ahead).model_dump_json(indent=2))
         return
     print_plan(prepared, refused, console)
-    parts: tuple[Callable[[], object], ...] = (
+    parts: tuple[Callable[[], None], ...] = (
         lambda: print_crowding(prepared, console),
         lambda: print_power(prepared, result, console),
         lambda: print_searches(prepared, ahead, console),
         lambda: print_cost(prepared, result, ahead, console),
-        lambda: check_ready(prepared.planned),
-        lambda: prepared.image,
     )
     for part in parts:
         try:
             part()
         except InputError as error:  # planning needs no data
             typer.echo(f"before it can run: {error}")  # its command stays on one line
+    for sentence in lacking(prepared):
+        typer.echo(f"before it can run: {sentence}")

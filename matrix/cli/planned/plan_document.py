@@ -17,7 +17,7 @@ from matrix.cli.planned.forecast import expected_cost
 from matrix.cli.render import MOST_ROWS, CombinationStatus, reason_of, status_of
 from matrix.errors import InputError
 from matrix.planning.prepare import PreparedSweep
-from matrix.planning.ready import check_ready
+from matrix.planning.ready import lacking
 from matrix.store.ahead import Searching
 
 
@@ -77,12 +77,7 @@ def plan_document(
         cost = expected_cost(prepared, result, ahead)
     except InputError as error:
         missing.append(str(error))
-    checks: tuple[Callable[[], object], ...] = (lambda: check_ready(prepared.planned), lambda: prepared.image)
-    for check in checks:
-        try:
-            check()
-        except InputError as error:
-            missing.append(str(error))
+    missing += lacking(prepared)
     return PlanDocument(
         sweep=plan.sweep,
         system=prepared.system.name,

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.contract.results.result import is_failure
 from matrix.cli.progress.documents import StatusDocument
 from matrix.runner.pace import pace
 from reports.data.words import counted
@@ -74,7 +75,7 @@ def _left(status: StatusDocument) -> list[str]:
     """Return a sentence for each kind of runs that jobs left, with the remedy."""
     left, again, lines = status.left, "the same `xffl-bench run` submits them again", []
     if left.failed:
-        failed = [job for job in status.jobs if job.end not in (None, "COMPLETED", "CANCELLED")]
+        failed = [job for job in status.jobs if job.end is not None and is_failure(job.end)]
         where = failed[-1].log or f"what the scheduler recorded of job {failed[-1].job}"
         lines.append(f"left by jobs that failed: {counted(left.failed, 'run')}: see {where}; {again}")
     if left.cancelled:

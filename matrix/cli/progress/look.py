@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bench.contract.plan import Plan
 from bench.contract.results.outcomes import Outcome
+from bench.contract.results.result import CANCELLED, COMPLETED, is_failure
 from matrix.batch.closing import state_at_end
 from matrix.cli.progress.documents import ActiveRun, ActiveRunner, JobState, LeftRuns, StatusDocument, UnfinishedRun
 from matrix.cli.progress.endings import Ending, begun_reading, endings
@@ -174,5 +175,4 @@ def _left(jobs: Iterable[tuple[JobOrder, JobState]], unfinished: Iterable[str]) 
     last = {run.id: state.end for order, state in submitted for run in order.runs}
     last |= {run.id: None for order, state in submitted if state.is_live for run in order.runs}
     ends = [end for run_id in unfinished if (end := last.get(run_id)) is not None]
-    completed, cancelled = ends.count("COMPLETED"), ends.count("CANCELLED")
-    return LeftRuns(failed=len(ends) - completed - cancelled, cancelled=cancelled, completed=completed)
+    return LeftRuns(failed=sum(map(is_failure, ends)), cancelled=ends.count(CANCELLED), completed=ends.count(COMPLETED))

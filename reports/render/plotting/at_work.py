@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from reports.data.apart import begun, processes
+from reports.data.apart import begun
 from reports.render.base import Export, Exporter, Report
 from reports.render.plotting.plots import Plots, joined
 
@@ -28,14 +28,11 @@ class _BegunPlots:
 
 @contextmanager
 def at_work(exporters: Sequence[Exporter], report: Report) -> Iterator[Sequence[Exporter]]:
-    """Give the exporters; of many tables those of plots have begun to draw."""
+    """Give the exporters; of many tables those of plots have begun to draw, of few they draw when they export."""
     of_tables = {place: list(each.by_table(report)) for place, each in enumerate(exporters) if isinstance(each, Plots)}
     tasks = [task for of_kind in of_tables.values() for task in of_kind]
-    if processes() == 1 or len(tasks) < FEWEST_APART:
-        yield exporters
-        return
     # All else that this process does takes longer than drawing, so it goes first.
-    with begun(lambda place: tasks[place](), range(len(tasks)), niceness=10) as drawn:
+    with begun(lambda place: tasks[place](), range(len(tasks)), fewest=FEWEST_APART, niceness=10) as drawn:
         yield [
             _BegunPlots(islice(drawn, len(of_tables[place]))) if place in of_tables else each
             for place, each in enumerate(exporters)

@@ -37,18 +37,11 @@ class Plots:
         return joined((work() for work in self.by_table(report)), report)
 
     def by_table(self, report: Report) -> Iterator[Callable[[], Export]]:
-        """Yield for each table to plot what draws it, which can be sent to another process."""
+        """Yield for each table to plot what draws it."""
         plotted = report.tables[:MOST_PLOTTED]
         strategies = looks([row.look for table in plotted for row in table.grid.rows])
         for table in plotted:
-            runs = {
-                str(record["run"])
-                for row in table.grid.rows
-                for cell in row.cells.values()
-                for record in cell.completed
-            }
-            results = {run: result for run in runs if (result := report.sweep.results.get(run))}
-            yield partial(_of_table, table, report.folder, strategies, results, self.kinds)
+            yield partial(_of_table, table, report.folder, strategies, report.sweep.results, self.kinds)
 
 
 def _of_table(

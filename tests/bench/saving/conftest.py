@@ -8,15 +8,14 @@ import pytest
 
 from bench.contract.run import Run
 from bench.contract.storage.files import AttemptFolder
-from tests.support.runs import make_run
-from tests.support.tracked import ASKED, STEPS, train, untold
+from tests.support.tracked import ASKED, a_tracked_run, train, untold
 
 
 @pytest.fixture(scope="session")
 def wandb_run(data: Path) -> Run:
-    asked = make_run(data, (2, 1, 1), steps=STEPS, warmup_steps=2, every=2, block=2, val_samples=4, log_level="error")
-    secret = asked.system.model_copy(update={"environment": {"NCCL_DEBUG": "WARN", "WANDB_API_KEY": "no"}})
-    return asked.model_copy(update={"wandb": ASKED, "id": "llama-tiny.r0-1a2b3c", "sweep": "sweep", "system": secret})
+    run = a_tracked_run(data, ASKED)
+    secret = run.system.model_copy(update={"environment": {"NCCL_DEBUG": "WARN", "WANDB_API_KEY": "no"}})
+    return run.model_copy(update={"system": secret})
 
 
 @pytest.fixture(scope="session")

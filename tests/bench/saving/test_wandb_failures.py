@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -62,6 +61,14 @@ def test_what_cannot_be_made_online_is_kept_on_the_disk(
     assert kept.is_whole
 
 
+def in_place_of_wandb(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process that uploads import this as wandb."""
+    module = folder / "modules" / "wandb.py"
+    module.parent.mkdir()
+    module.write_text(program, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(module.parent), prepend=":")
+
+
 def test_where_wandb_is_missing_the_log_says_what_to_install(
     wandb_run: Run,
     attempt: AttemptFolder,
@@ -69,10 +76,7 @@ def test_where_wandb_is_missing_the_log_says_what_to_install(
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    absent = tmp_path / "absent" / "wandb.py"
-    absent.parent.mkdir()
-    absent.write_text("raise ModuleNotFoundError(\"No module named 'wandb'\", name='wandb')", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", f"{absent.parent}:{os.environ.get('PYTHONPATH', '')}")
+    in_place_of_wandb("raise ModuleNotFoundError(\"No module named 'wandb'\", name='wandb')", tmp_path, monkeypatch)
     hand(wandb_run, attempt)
     assert cautions(attempt)[-1] is Caution.WANDB_FAILED
     said = capfd.readouterr().err
@@ -87,10 +91,7 @@ def test_what_takes_too_long_is_ended_and_the_run_goes_on(
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
-    slow = tmp_path / "slow" / "wandb.py"
-    slow.parent.mkdir()
-    slow.write_text("import time; time.sleep(40)", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", f"{slow.parent}:{os.environ.get('PYTHONPATH', '')}")
+    in_place_of_wandb("import time; time.sleep(40)", tmp_path, monkeypatch)
     monkeypatch.setenv(OWNER, "slow/1")
     try:
         hand(wandb_run, attempt, longest=2)

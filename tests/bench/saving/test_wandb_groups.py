@@ -16,26 +16,19 @@ from bench.measure.progress import Progress
 from bench.saving.tracking import Tracking, hand_over
 from tests.support.runs import make_run
 from tests.support.sweeps import wait_for
-from tests.support.tracked import Tracked, files, train, untold
+from tests.support.tracked import STEPS, Tracked, a_tracked_run, files, train
 
-STEPS = 6
 ASKED = Wandb(mode="offline", project="ours", per_group=True)
 
 
 @pytest.fixture(scope="module")
 def asked(data: Path) -> Run:
-    run = make_run(data, (2, 1, 1), steps=STEPS, warmup_steps=2, every=2, block=2, val_samples=4, log_level="error")
-    return run.model_copy(update={"wandb": ASKED, "id": "llama-tiny.r0-1a2b3c", "sweep": "sweep"})
+    return a_tracked_run(data, ASKED)
 
 
 @pytest.fixture(scope="module")
 def trained(asked: Run, tmp_path_factory: pytest.TempPathFactory) -> AttemptFolder:
     return train(asked, tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture
-def attempt(trained: AttemptFolder, tmp_path: Path) -> AttemptFolder:
-    return untold(trained, tmp_path / "0")
 
 
 def by_group(attempt: AttemptFolder) -> list[Tracked]:

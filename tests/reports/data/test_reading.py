@@ -39,7 +39,7 @@ def test_processes_read_what_one_reads(damaged: Path, at_once: int, monkeypatch:
     alone = load(damaged)
     monkeypatch.setattr("reports.data.reading.FEWEST_APART", 1)
     monkeypatch.setattr("reports.data.reading._AT_ONCE", at_once)
-    monkeypatch.setattr("reports.data.reading.processes", lambda: 2)
+    monkeypatch.setattr("reports.data.apart.processes", lambda: 2)
     together = load(damaged)
     assert len(alone.problems) == 4
     assert together.problems == alone.problems

@@ -27,9 +27,9 @@ def test_processes_draw_what_one_draws(sweep: SweepDocuments, tmp_path: Path, mo
     some = Selection(keeps=lambda labels: labels["batch_size"] not in (1, 4), filters=["of two tables"])
     for module in ("write", "plotting.plots"):
         monkeypatch.setattr(f"reports.render.{module}.MOST_PLOTTED", 1)
-    monkeypatch.setattr("reports.render.plotting.at_work.processes", lambda: 1)
+    monkeypatch.setattr("reports.data.apart.processes", lambda: 1)
     alone = write_report(folder, tmp_path / "alone", every, some)
-    monkeypatch.setattr("reports.render.plotting.at_work.processes", lambda: 2)
+    monkeypatch.setattr("reports.data.apart.processes", lambda: 2)
     monkeypatch.setattr("reports.render.plotting.at_work.FEWEST_APART", 1)
     drawing, here = plots.scaling_plot, os.getpid()
 

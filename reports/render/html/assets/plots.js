@@ -1,7 +1,8 @@
 /* What each plot shows: functions that return the traces and the layout of a table's rows and nodes. */
 
 /** Text without what Plotly takes for markup. */
-/** Texts in lines of at most so many letters: a long title of an axis would leave the plot. */
+const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+/** Such a text in lines of at most so many letters: a long title of an axis would leave the plot. */
 function inLines(text, most) {
   const lines = [""];
   for (const word of text.split(" ")) {
@@ -11,7 +12,6 @@ function inLines(text, most) {
   }
   return lines.map(plain).join("<br>");
 }
-const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 const nodesText = (nodes) => `${nodes} node${nodes === 1 ? "" : "s"}`;
 
 const FARTHEST = 2; // factor between a value and the end of its bar beyond which the bar is cut, as in the pictures

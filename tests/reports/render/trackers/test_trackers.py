@@ -185,6 +185,19 @@ def test_the_github_actions_lists_are_divided_by_direction(out: Path) -> None:
     assert not bigger.keys() & smaller.keys()
 
 
+def test_what_is_better_is_known_of_every_metric() -> None:
+    costs = {metric.key for metric in METRICS if metric.better == "lower"}
+    assert {"loss_validation", "peak_memory_gib", "target_s", "gpu_j_per_token"} <= costs
+    assert {metric.key for metric in METRICS if metric.better is None} == {"trained_tokens"}
+    gains = {metric.key for metric in METRICS} - costs - {"trained_tokens"}
+    consumed = re.compile("energy|^time|hours|^wait|^transfer")
+    rates = {metric.key for metric in METRICS if metric.of_machine and not consumed.search(metric.title)}
+    known = rates | {"speed_up", "efficiency", "efficiency_own", "ratio", "largest_batch_size"}
+    assert gains == known, (
+        "a rate is a gain but for what `consumed` finds by title, any other metric must be named here"
+    )
+
+
 def test_a_ratio_is_better_in_the_direction_of_what_it_divides() -> None:
     own = {metric.column: metric.better for metric in METRICS if metric.against is None}
     compared = {metric.key: metric.better for metric in METRICS if metric.against is not None}
